@@ -1,0 +1,271 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Profile picks replicas, resources and storage sizes for all components at once.
+//
+// +kubebuilder:validation:Enum=Development;Standard;HighAvailability
+type Profile string
+
+// The profiles.
+const (
+	// ProfileDevelopment runs one replica of everything with small requests. It survives no node failure.
+	ProfileDevelopment Profile = "Development"
+	// ProfileStandard replicates what holds data and runs one replica of the rest.
+	ProfileStandard Profile = "Standard"
+	// ProfileHighAvailability replicates all that can be replicated and spreads it over hosts and zones.
+	ProfileHighAvailability Profile = "HighAvailability"
+)
+
+// DeletionPolicy says what happens to data when a component, or the whole platform, is removed.
+//
+// +kubebuilder:validation:Enum=Retain;Delete
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	// DeletionPolicyRetain keeps everything that holds data, labelled so that it is found and adopted again.
+	DeletionPolicyRetain DeletionPolicy = "Retain"
+	// DeletionPolicyDelete deletes data together with the component that owns it.
+	DeletionPolicyDelete DeletionPolicy = "Delete"
+)
+
+// ManagementState says whether the operator looks after a component.
+//
+// +kubebuilder:validation:Enum=Managed;Unmanaged;Removed
+type ManagementState string
+
+// The management states.
+const (
+	// Managed components are deployed and kept as the spec says.
+	Managed ManagementState = "Managed"
+	// Unmanaged components keep their objects, but the operator no longer touches them.
+	Unmanaged ManagementState = "Unmanaged"
+	// Removed components are taken away, as if their block were not in the spec.
+	Removed ManagementState = "Removed"
+)
+
+// OpenDataHubSpec is what a platform should be.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.objectStorage) || !has(self.objectStorage.type) || self.objectStorage.type != 'Ceph' || (has(self.components) && has(self.components.ceph))",message="components.ceph is required when objectStorage.type is Ceph; use type External for an S3 service that exists already"
+type OpenDataHubSpec struct {
+	// profile picks replicas, resources and storage sizes of every component; each can be set per component as well.
+	// Development: one replica, small requests, for trying out. Standard: what holds data is replicated.
+	// HighAvailability: all that can be replicated is, and spread over hosts and zones.
+	// Changing it later changes replicas and resources in place; volumes are never shrunk.
+	//
+	// +kubebuilder:default=Standard
+	// +optional
+	Profile Profile `json:"profile,omitempty"`
+
+	// deletionPolicy says what becomes of data (volumes, buckets, databases, generated logins) when a component or the
+	// whole resource is removed. Retain keeps it, labelled with opendatahub.io/platform, and it is used again when the
+	// component comes back. Delete removes it for good. Deleting the namespace deletes what is in it either way.
+	//
+	// +kubebuilder:default=Retain
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+
+	// objectStorage is the S3 storage that all components use.
+	//
+	// +optional
+	ObjectStorage ObjectStorageSpec `json:"objectStorage,omitempty,omitzero"`
+
+	// authentication is how people log in to every web interface of the platform.
+	//
+	// +optional
+	Authentication AuthenticationSpec `json:"authentication,omitempty,omitzero"`
+
+	// ingress says how web interfaces are reached from outside the cluster.
+	//
+	// +optional
+	Ingress IngressSpec `json:"ingress,omitempty,omitzero"`
+
+	// dependencies says whether third-party operators (Rook, Strimzi, ...) are installed for the platform or awaited.
+	//
+	// +optional
+	Dependencies DependenciesSpec `json:"dependencies,omitempty,omitzero"`
+
+	// components names what is deployed. A component that is not named is not deployed; an empty block ({}) deploys it
+	// with the defaults of the profile.
+	//
+	// +optional
+	Components ComponentsSpec `json:"components,omitempty,omitzero"`
+}
+
+// ComponentsSpec has one block per component. Absent means not deployed.
+type ComponentsSpec struct {
+	// ceph is the data lake: block, file and S3 object storage, deployed through the Rook operator.
+	//
+	// +optional
+	Ceph *CephSpec `json:"ceph,omitempty"`
+
+	// kafka is a Kafka cluster with authentication and TLS, deployed through the Strimzi operator.
+	//
+	// +optional
+	Kafka *KafkaSpec `json:"kafka,omitempty"`
+
+	// spark gives notebooks and pipelines Spark clusters, through the Apache Spark Kubernetes operator.
+	//
+	// +optional
+	Spark *SparkSpec `json:"spark,omitempty"`
+
+	// jupyterHub gives every user a notebook server.
+	//
+	// +optional
+	JupyterHub *JupyterHubSpec `json:"jupyterHub,omitempty"`
+
+	// seldon serves models, through Seldon Core.
+	//
+	// +optional
+	Seldon *SeldonSpec `json:"seldon,omitempty"`
+
+	// argoWorkflows runs pipelines.
+	//
+	// +optional
+	ArgoWorkflows *ArgoWorkflowsSpec `json:"argoWorkflows,omitempty"`
+
+	// monitoring is Prometheus, Alertmanager and Grafana with rules and dashboards for every component.
+	//
+	// +optional
+	Monitoring *MonitoringSpec `json:"monitoring,omitempty"`
+
+	// gpu finds GPU nodes and makes them usable, through Node Feature Discovery and the NVIDIA GPU operator.
+	//
+	// +optional
+	GPU *GPUSpec `json:"gpu,omitempty"`
+}
+
+// ComponentSpec is what all components have in common.
+type ComponentSpec struct {
+	// managementState is Managed (deployed and kept as the spec says; the default), Unmanaged (objects stay, the operator
+	// stops touching them and says so in the condition) or Removed (as if the block were absent).
+	//
+	// +kubebuilder:default=Managed
+	// +optional
+	ManagementState ManagementState `json:"managementState,omitempty"`
+}
+
+// OpenDataHubStatus is what the operator observed. Every writer owns its own list entries: a component controller its
+// condition and its component entry, the summary the rest.
+type OpenDataHubStatus struct {
+	// observedGeneration is the generation of the spec that the conditions speak of; -1 before the first look. It
+	// says processed, not succeeded.
+	//
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// conditions: Ready sums up; Reconciling and Stalled exist only while True; and one per component that the spec
+	// names, such as KafkaReady.
+	//
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// componentsReady is how many of the wanted components are ready, as in 7/8.
+	//
+	// +kubebuilder:validation:MaxLength=16
+	// +optional
+	ComponentsReady string `json:"componentsReady,omitempty"`
+
+	// components says, for each deployed component, where it is reached and with which login.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Components []ComponentStatus `json:"components,omitempty"`
+}
+
+// ComponentStatus is where and how a component is used.
+type ComponentStatus struct {
+	// name is the component's key in spec.components.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +required
+	Name string `json:"name"`
+
+	// version of the software that the component runs.
+	//
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Version string `json:"version,omitempty"`
+
+	// endpoints are the addresses to use the component at.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	Endpoints []Endpoint `json:"endpoints,omitempty"`
+
+	// credentialsSecret names the Secret, in the platform's namespace, that holds the login.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	CredentialsSecret string `json:"credentialsSecret,omitempty"`
+
+	// objects is how many objects the operator applied for the component.
+	//
+	// +optional
+	Objects int32 `json:"objects,omitempty"`
+}
+
+// Endpoint is one address of a component.
+type Endpoint struct {
+	// name tells the endpoints of a component apart: web, bootstrap, s3, ...
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +required
+	Name string `json:"name"`
+
+	// url to use: https://... for web interfaces, host:port where the protocol has no scheme.
+	//
+	// +kubebuilder:validation:MaxLength=1024
+	// +required
+	URL string `json:"url"`
+}
+
+// OpenDataHub is an AI platform in its own namespace: storage, streams, notebooks, pipelines, model serving and
+// monitoring. One platform per namespace; any number per cluster.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=opendatahubs,singular=opendatahub,shortName=odh,categories=odh-all,scope=Namespaced
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:printcolumn:name="Components",type=string,JSONPath=`.status.componentsReady`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 30 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name must be at most 30 characters, start with a lower-case letter and hold only lower-case letters, digits and '-': the names of Services and Pods derive from it"
+type OpenDataHub struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object metadata.
+	//
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty,omitzero"`
+
+	// spec is what the platform should be.
+	//
+	// +optional
+	Spec OpenDataHubSpec `json:"spec,omitempty,omitzero"`
+
+	// status is what the operator observed.
+	//
+	// +kubebuilder:default:={"observedGeneration":-1}
+	// +optional
+	Status OpenDataHubStatus `json:"status,omitempty,omitzero"`
+}
+
+// OpenDataHubList is a list of OpenDataHub.
+//
+// +kubebuilder:object:root=true
+type OpenDataHubList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []OpenDataHub `json:"items"`
+}

@@ -1,0 +1,96 @@
+package v1alpha1
+
+import "k8s.io/apimachinery/pkg/api/resource"
+
+// SparkSpec gives notebooks and pipelines Spark clusters, through the Apache Spark Kubernetes operator. A notebook's
+// cluster starts with the notebook, runs the notebook's own image, and ends with it.
+type SparkSpec struct {
+	ComponentSpec `json:",inline"`
+
+	// clusterSizes are the Spark clusters that users can choose from. Without it: small (2 workers) and, other than in
+	// the profile Development, large (8 workers).
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	ClusterSizes []SparkClusterSize `json:"clusterSizes,omitempty"`
+
+	// maxClusters that exist at the same time in the platform; a notebook beyond it starts without Spark and says so.
+	// Without it there is no limit but the quota of the namespace.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
+	// +optional
+	MaxClusters int32 `json:"maxClusters,omitempty"`
+
+	// eventLogs are the logs of finished applications, kept in the platform's object storage. Disabled by default.
+	//
+	// +optional
+	EventLogs SparkEventLogs `json:"eventLogs,omitempty,omitzero"`
+
+	// batch allows SparkApplications, started by pipelines, in the platform's namespace. Enabled by default.
+	//
+	// +optional
+	Batch Toggle `json:"batch,omitempty"`
+}
+
+// SparkClusterSize is a choice of Spark cluster.
+type SparkClusterSize struct {
+	// name of the size.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +required
+	Name string `json:"name"`
+
+	// workers of the cluster.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +required
+	Workers int32 `json:"workers"`
+
+	// worker is the size of each worker. Without it 1 core and 2Gi.
+	//
+	// +optional
+	Worker SparkProcessSize `json:"worker,omitempty,omitzero"`
+
+	// master is the size of the master. Without it 1 core and 1Gi.
+	//
+	// +optional
+	Master SparkProcessSize `json:"master,omitempty,omitzero"`
+}
+
+// SparkProcessSize is how large a process of Spark is. Requests and limits are equal, because Spark uses what it is given.
+type SparkProcessSize struct {
+	// cores of the process.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=256
+	// +optional
+	Cores int32 `json:"cores,omitempty"`
+
+	// memory of the Pod, as in 4Gi. A quarter of it, and at least 512Mi, is left to what runs outside the Java heap.
+	//
+	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('1Gi')) && !quantity(string(self)).isGreaterThan(quantity('4Ti'))",message="memory must be between 1Gi and 4Ti, as in 4Gi"
+	// +optional
+	Memory resource.Quantity `json:"memory,omitempty,omitzero"`
+}
+
+// SparkEventLogs are the logs of finished applications.
+type SparkEventLogs struct {
+	// state is Enabled or Disabled (the default). Enabled needs spec.objectStorage or the ceph component.
+	//
+	// +optional
+	State Toggle `json:"state,omitempty"`
+
+	// bucket that holds the logs. With Ceph the platform makes it; an external object storage must have it.
+	//
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9][-a-z0-9.]*[a-z0-9]$`
+	// +optional
+	Bucket string `json:"bucket,omitempty"`
+}
