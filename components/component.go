@@ -1,0 +1,126 @@
+// Package components holds what the platform consists of: the Component interface and the plain values that
+// components work on. Nothing here, and nothing in the component folders below, reads or writes a cluster.
+package components
+
+import (
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components/kinds"
+)
+
+// Component turns the spec into objects and judges the objects that came back.
+// It reads nothing and writes nothing: the controller does both.
+type Component interface {
+	// Name is the component's key in spec.components, its label value, and the suffix of its field manager and
+	// finalizer: "kafka".
+	Name() string
+
+	// Kinds lists every kind that the component renders, or once rendered: they are watched and pruned. Objects are
+	// removed in the reverse of this order, and all of one kind must be gone before the next kind is touched.
+	Kinds() []kinds.Kind
+
+	// Render returns the objects that should exist, in the order in which they are applied. The same facts give the
+	// same objects. A spec that cannot be is reported with Invalid.
+	Render(Facts) ([]Object, error)
+
+	// Assess judges what the cluster holds for the rendered objects.
+	Assess(Observed) Health
+}
+
+// Object is one object to apply: a client-go apply configuration or a kinds.Resource, and how it is looked after.
+// The controller adds the platform's labels, the namespace if there is none, and, unless it holds data, an owner reference.
+type Object struct {
+	runtime.ApplyConfiguration
+
+	// Data marks an object that holds data: it has no owner reference, and under deletionPolicy Retain it survives the
+	// removal of the component and of the platform.
+	Data bool
+
+	// Generate names keys of a Secret that are filled once with random values when the Secret, or the key, does not
+	// exist, and are never rendered again. People may change them.
+	Generate []Random
+
+	// Subresource is "status" when the configuration restores the status of a custom resource before its operator acts
+	// on it. Status is applied after the object itself.
+	Subresource string
+}
+
+// Random is a key of a Secret that gets a random value from crypto/rand.
+type Random struct {
+	// Key in the Secret's data.
+	Key string
+	// Bytes of randomness, at least 16. The value is their hexadecimal form, twice as long.
+	Bytes int
+}
+
+// Owned is an object that goes when the platform goes.
+func Owned(config runtime.ApplyConfiguration) Object { return Object{ApplyConfiguration: config} }
+
+// Data is an object that holds data, see Object.Data.
+func Data(config runtime.ApplyConfiguration) Object {
+	return Object{ApplyConfiguration: config, Data: true}
+}
+
+// Referrer is a component that uses Secrets or ConfigMaps which people provide. The controller watches each by name,
+// puts it into Facts.Secrets or Facts.ConfigMaps, and reports a missing one before Render is called.
+type Referrer interface {
+	// References returns what the spec refers to. Facts.Secrets and Facts.ConfigMaps are still empty.
+	References(Facts) []Reference
+}
+
+// Reference is an object in the platform's namespace that the spec names.
+type Reference struct {
+	// Field is the path in the resource, for messages: "spec.authentication.oidc.clientSecretRef".
+	Field string
+	// Name of the Secret.
+	Name string
+	// Keys that it must have.
+	Keys []string
+}
+
+// Recorder is a component that must remember something about data which outlives its objects, such as the cluster id
+// that Kafka's volumes belong to. The record is kept as data in a ConfigMap, which must be among its Kinds, and comes
+// back as Facts.Record.
+type Recorder interface {
+	// Record returns what to remember. An empty result leaves the earlier record alone.
+	Record(Observed) map[string]string
+}
+
+// Leaver is a component whose software creates objects of its own, which nothing owns, such as the notebook Pods that
+// JupyterHub starts. They are deleted with the component, before its own objects.
+type Leaver interface {
+	Leftovers(Facts) []Leftover
+}
+
+// Leftover selects objects in the platform's namespace that the component's software created.
+type Leftover struct {
+	Kind   kinds.Kind
+	Labels map[string]string
+	// Data is as in Object.Data: deleted only under deletionPolicy Delete.
+	Data bool
+}
+
+// State is a verdict about something deployed.
+type State string
+
+// The states, from best to worst. Unknown is not healthy: an object that says nothing is Progressing.
+const (
+	Ready       State = "Ready"
+	Progressing State = "Progressing"
+	Degraded    State = "Degraded"
+)
+
+// Health is what the observed objects say about a component.
+type Health struct {
+	State State
+	// Message says what is wrong, where, and who must do what; the same problem gives the same text, without
+	// timestamps or generated names.
+	Message string
+	// Version of the software that runs.
+	Version string
+	// Endpoints at which the component is used.
+	Endpoints []v1alpha1.Endpoint
+	// CredentialsSecret names the Secret with the login.
+	CredentialsSecret string
+}

@@ -1,0 +1,86 @@
+package health
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Condition is the condition of that type in status.conditions. The fields that it lacks are empty; found is false when
+// there is no such condition.
+func Condition(object *unstructured.Unstructured, conditionType string) (condition metav1.Condition, found bool) {
+	entries, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	return inConditions(entries, conditionType)
+}
+
+func inConditions(entries []any, conditionType string) (metav1.Condition, bool) {
+	for _, entry := range entries {
+		fields, ok := entry.(map[string]any)
+		if !ok || fields["type"] != conditionType {
+			continue
+		}
+		condition := metav1.Condition{Type: conditionType}
+		status, _ := fields["status"].(string)
+		condition.Status = metav1.ConditionStatus(status)
+		condition.Reason, _ = fields["reason"].(string)
+		condition.Message, _ = fields["message"].(string)
+		condition.ObservedGeneration, _ = fields["observedGeneration"].(int64)
+		return condition, true
+	}
+	return metav1.Condition{}, false
+}
+
+// Current is whether status.observedGeneration has reached metadata.generation. An object whose status does not say is
+// not current.
+func Current(object *unstructured.Unstructured) bool {
+	seen, found, err := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
+	return found && err == nil && seen >= object.GetGeneration()
+}
+
+// ByCondition is the rule of custom resources that report by one condition, such as Ready: healthy when
+// status.observedGeneration (where the resource has it) is current and the condition is True. A condition that is not
+// True is Progressing; a component whose upstream tells failures apart wraps this rule.
+func ByCondition(conditionType string) Rule {
+	return func(object *unstructured.Unstructured, _ []*corev1.Pod) Verdict {
+		condition, found := Condition(object, conditionType)
+		_, counts, _ := unstructured.NestedFieldNoCopy(object.Object, "status", "observedGeneration")
+		switch {
+		case !found:
+			return Progress("its operator has not reported on it yet")
+		case counts && !Current(object),
+			condition.ObservedGeneration != 0 && condition.ObservedGeneration < object.GetGeneration():
+			return Progress("its operator has not seen the latest change yet")
+		case condition.Status == metav1.ConditionTrue:
+			return Healthy()
+		default:
+			return Progress("%s", Explain(condition))
+		}
+	}
+}
+
+// Explain words a condition that is not as it should be: "not Ready: NoNodes: 0 of 3 nodes".
+func Explain(condition metav1.Condition) string {
+	text := "not " + condition.Type
+	if condition.Status == metav1.ConditionTrue {
+		text = condition.Type
+	}
+	for _, part := range []string{condition.Reason, condition.Message} {
+		if part = strings.TrimSpace(part); part != "" {
+			text += ": " + part
+		}
+	}
+	return text
+}
+
+// convert reads an unstructured object into its Go type.
+func convert[T any](object *unstructured.Unstructured, then func(*T) Verdict) Verdict {
+	typed := new(T)
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, typed); err != nil {
+		return Progress("%s", fmt.Errorf("cannot be read: %w", err))
+	}
+	return then(typed)
+}

@@ -1,0 +1,87 @@
+// Package kinds names the kinds that components render, and wraps custom resources in apply configurations.
+package kinds
+
+import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Kind is a kind that components render.
+type Kind struct {
+	schema.GroupKind
+	// Versions that components can render, the preferred one first. Native kinds have one.
+	Versions []string
+	// Plural is the resource name in URLs and RBAC rules.
+	Plural string
+	// ClusterScoped kinds have no namespace.
+	ClusterScoped bool
+	// Operator names the third-party operator that brings the kind and acts on it, as in "Strimzi". Empty for kinds of
+	// Kubernetes and OpenShift themselves.
+	Operator string
+	// RestoresStatus is whether a component applies the status of this kind, see components.Object.Subresource.
+	RestoresStatus bool
+}
+
+// GVK is the kind in its preferred version.
+func (k Kind) GVK() schema.GroupVersionKind { return k.WithVersion(k.Versions[0]) }
+
+// CRD is the name of the CustomResourceDefinition that brings a third-party kind.
+func (k Kind) CRD() string { return k.Plural + "." + k.Group }
+
+// ThirdParty is whether the kind may be absent from a cluster: an operator, or OpenShift, brings it.
+func (k Kind) ThirdParty() bool { return k.Operator != "" }
+
+func native(group, version, kind, plural string) Kind {
+	return Kind{GroupKind: schema.GroupKind{Group: group, Kind: kind}, Versions: []string{version}, Plural: plural}
+}
+
+// The native kinds.
+var (
+	ConfigMap             = native("", "v1", "ConfigMap", "configmaps")
+	PersistentVolumeClaim = native("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
+	Pod                   = native("", "v1", "Pod", "pods")
+	Secret                = native("", "v1", "Secret", "secrets")
+	Service               = native("", "v1", "Service", "services")
+	ServiceAccount        = native("", "v1", "ServiceAccount", "serviceaccounts")
+	Deployment            = native("apps", "v1", "Deployment", "deployments")
+	StatefulSet           = native("apps", "v1", "StatefulSet", "statefulsets")
+	Ingress               = native("networking.k8s.io", "v1", "Ingress", "ingresses")
+	NetworkPolicy         = native("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+	PodDisruptionBudget   = native("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+	RoleBinding           = native("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+)
+
+// Kinds that a platform, not an operator, brings.
+var (
+	// Route is OpenShift's.
+	Route = Kind{
+		GroupKind: schema.GroupKind{Group: "route.openshift.io", Kind: "Route"},
+		Versions:  []string{"v1"}, Plural: "routes", Operator: "OpenShift",
+	}
+	// HTTPRoute is the Gateway API's.
+	HTTPRoute = Kind{
+		GroupKind: schema.GroupKind{Group: "gateway.networking.k8s.io", Kind: "HTTPRoute"},
+		Versions:  []string{"v1"}, Plural: "httproutes", Operator: "Gateway API",
+	}
+)
+
+const strimzi = "Strimzi"
+
+// Kinds of Strimzi. 1.0 and later serve v1 only; 0.49 to 0.51 serve both.
+var (
+	Kafka = Kind{
+		GroupKind: schema.GroupKind{Group: "kafka.strimzi.io", Kind: "Kafka"},
+		Versions:  []string{"v1", "v1beta2"}, Plural: "kafkas", Operator: strimzi, RestoresStatus: true,
+	}
+	KafkaNodePool = Kind{
+		GroupKind: schema.GroupKind{Group: "kafka.strimzi.io", Kind: "KafkaNodePool"},
+		Versions:  []string{"v1", "v1beta2"}, Plural: "kafkanodepools", Operator: strimzi,
+	}
+	KafkaUser = Kind{
+		GroupKind: schema.GroupKind{Group: "kafka.strimzi.io", Kind: "KafkaUser"},
+		Versions:  []string{"v1", "v1beta2"}, Plural: "kafkausers", Operator: strimzi,
+	}
+	KafkaTopic = Kind{
+		GroupKind: schema.GroupKind{Group: "kafka.strimzi.io", Kind: "KafkaTopic"},
+		Versions:  []string{"v1", "v1beta2"}, Plural: "kafkatopics", Operator: strimzi,
+	}
+)

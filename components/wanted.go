@@ -1,0 +1,86 @@
+package components
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"opendatahub.io/operator/api/v1alpha1"
+)
+
+// WantedComponent is a component that a spec names and does not remove.
+type WantedComponent struct {
+	// Name is the key in spec.components: "jupyterHub".
+	Name string
+	// Condition is the type of the component's condition: "JupyterHubReady".
+	Condition string
+	// State is Managed or Unmanaged.
+	State v1alpha1.ManagementState
+}
+
+// Wanted lists the components that the spec wants, in the order of the API, whether this binary can deploy them or not.
+// Blocks whose managementState is Removed are left out, as if they were absent.
+func Wanted(spec v1alpha1.ComponentsSpec) []WantedComponent {
+	var wanted []WantedComponent
+	blocks := reflect.ValueOf(spec)
+	for i := range blocks.NumField() {
+		block := blocks.Field(i)
+		if block.IsNil() {
+			continue
+		}
+		component := described(blocks.Type().Field(i))
+		common := block.Elem().FieldByName("ComponentSpec").Interface().(v1alpha1.ComponentSpec)
+		switch common.ManagementState {
+		case v1alpha1.Removed:
+			continue
+		case "":
+			component.State = v1alpha1.Managed
+		default:
+			component.State = common.ManagementState
+		}
+		wanted = append(wanted, component)
+	}
+	return wanted
+}
+
+// Condition is the type of the condition that a component of that name has, and whether the API has such a component.
+func Condition(name string) (conditionType string, known bool) {
+	for _, component := range All() {
+		if component.Name == name {
+			return component.Condition, true
+		}
+	}
+	return "", false
+}
+
+// described takes the names from the API, so that a new component is named in one place: GPU is gpu there and GPUReady
+// as a condition, which no rule about letters would give.
+func described(field reflect.StructField) WantedComponent {
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	return WantedComponent{Name: name, Condition: field.Name + v1alpha1.ConditionReady}
+}
+
+// NotSupported is what is said of a component that the API has and this binary cannot deploy.
+func NotSupported(name string) string {
+	return fmt.Sprintf("this version of the operator cannot deploy %s yet; remove spec.components.%s or upgrade the operator", name, name)
+}
+
+// All lists every component that the API knows, in the order of the spec, wanted or not. State is empty.
+func All() []WantedComponent {
+	blocks := reflect.TypeFor[v1alpha1.ComponentsSpec]()
+	all := make([]WantedComponent, 0, blocks.NumField())
+	for i := range blocks.NumField() {
+		all = append(all, described(blocks.Field(i)))
+	}
+	return all
+}
+
+// FindWanted returns the component of that name if the spec wants it.
+func FindWanted(spec v1alpha1.ComponentsSpec, name string) (WantedComponent, bool) {
+	for _, component := range Wanted(spec) {
+		if component.Name == name {
+			return component, true
+		}
+	}
+	return WantedComponent{}, false
+}

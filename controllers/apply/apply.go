@@ -1,0 +1,402 @@
+package apply
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers/watch"
+)
+
+// Action is what was done to an object.
+type Action string
+
+// The actions.
+const (
+	// Created: the object did not exist.
+	Created Action = "Created"
+	// Configured: what we want of the object changed.
+	Configured Action = "Configured"
+	// Restored: somebody else had changed or deleted the object.
+	Restored Action = "Restored"
+	// Deleted: the object is no longer wanted.
+	Deleted Action = "Deleted"
+)
+
+// Change is something that was done to an object.
+type Change struct {
+	Action    Action
+	Kind      string
+	Namespace string
+	Name      string
+}
+
+// Applier writes objects with server-side apply, each at most once per change of what is wanted or of what is there.
+type Applier struct {
+	// Client writes. Reads go through Children.
+	Client client.Client
+	// Reader reads from the API server itself, for objects that the filtered cache cannot know.
+	Reader client.Reader
+	// Children is what the cluster holds.
+	Children *watch.Children
+
+	receipts sync.Map // receiptKey → receipt
+}
+
+type receiptKey struct {
+	manager string
+	gvk     schema.GroupVersionKind
+	name    types.NamespacedName
+}
+
+// receipt is what the API server said after our last apply.
+type receipt struct {
+	uid    types.UID
+	hash   string
+	fields string
+}
+
+// Manager is the field manager of a component.
+func Manager(component string) string { return watch.ManagerPrefix + "-" + component }
+
+// Generate creates the Secrets that have generated keys and do not exist, and fills in missing keys. It reports whether it
+// wrote anything: what is rendered may depend on it.
+func (a *Applier) Generate(ctx context.Context, manager string, prepared []Prepared) ([]Change, error) {
+	var changes []Change
+	for _, p := range prepared {
+		if len(p.Generate) == 0 {
+			continue
+		}
+		live, err := a.live(ctx, p)
+		if err != nil {
+			return changes, err
+		}
+		switch {
+		case live == nil:
+			if err := a.createGenerated(ctx, manager, p); err != nil {
+				return changes, err
+			}
+			changes = append(changes, p.change(Created))
+		case len(missingKeys(live, p.Generate)) > 0 && live.GetDeletionTimestamp() == nil:
+			if err := a.fillGenerated(ctx, manager, live, missingKeys(live, p.Generate)); err != nil {
+				return changes, err
+			}
+			changes = append(changes, p.change(Configured))
+		}
+	}
+	return changes, nil
+}
+
+// Apply makes the objects so. An object that is as wanted is left alone without a request. All objects are tried; the
+// error joins what went wrong, in order.
+func (a *Applier) Apply(ctx context.Context, manager string, prepared []Prepared) ([]Change, error) {
+	var changes []Change
+	var failed []error
+	for _, p := range prepared {
+		change, err := a.apply(ctx, manager, p)
+		if err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		if change != nil {
+			changes = append(changes, *change)
+		}
+	}
+	return changes, join(failed)
+}
+
+func (a *Applier) apply(ctx context.Context, manager string, p Prepared) (*Change, error) {
+	if p.Subresource != "" {
+		return a.applySubresource(ctx, manager, p)
+	}
+	live, err := a.live(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if live != nil && a.upToDate(manager, live, p) {
+		return nil, nil
+	}
+
+	options := []client.ApplyOption{client.FieldOwner(manager)}
+	switch {
+	case live != nil:
+		options = append(options, client.ForceOwnership)
+	default:
+		exists, err := a.claim(ctx, manager, p)
+		if err != nil {
+			return nil, err
+		}
+		if exists {
+			options = append(options, client.ForceOwnership)
+		}
+	}
+	answer := p.Object.DeepCopy()
+	if err := a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer), options...); err != nil {
+		return nil, explain(fmt.Errorf("applying %s: %w", p, err))
+	}
+
+	key := p.receiptKey(manager)
+	_, known := a.receipts.Load(key)
+	_, fields, _ := fieldsOf(answer, manager)
+	a.receipts.Store(key, receipt{uid: answer.GetUID(), hash: p.Hash, fields: fields})
+	a.Children.Wrote(answer)
+
+	change := p.change(Configured)
+	switch {
+	case live == nil && !known:
+		change.Action = Created
+	case live == nil || live.GetAnnotations()[HashAnnotation] == p.Hash:
+		change.Action = Restored
+	}
+	return &change, nil
+}
+
+func (a *Applier) applySubresource(ctx context.Context, manager string, p Prepared) (*Change, error) {
+	answer := p.Object.DeepCopy()
+	err := a.Client.SubResource(p.Subresource).Apply(ctx, client.ApplyConfigurationFromUnstructured(answer),
+		client.FieldOwner(manager), client.ForceOwnership)
+	if err != nil {
+		return nil, explain(fmt.Errorf("restoring the %s of %s: %w", p.Subresource, p, err))
+	}
+	a.Children.Wrote(answer)
+	change := p.change(Configured)
+	return &change, nil
+}
+
+// upToDate is whether an apply would change nothing.
+func (a *Applier) upToDate(manager string, live *unstructured.Unstructured, p Prepared) bool {
+	if live.GetDeletionTimestamp() != nil {
+		return true // it is made anew when it is gone
+	}
+	if live.GetAnnotations()[HashAnnotation] != p.Hash {
+		return false
+	}
+	if len(p.Generate) > 0 {
+		// Created by a plain create: applying would make its random values ours to render.
+		return hasMetadata(live, p.Object)
+	}
+	fields, raw, ok := fieldsOf(live, manager)
+	if !ok {
+		return false
+	}
+	if known, ok := a.receipts.Load(p.receiptKey(manager)); ok {
+		known := known.(receipt)
+		if known.uid == live.GetUID() && known.hash == p.Hash {
+			return known.fields == raw
+		}
+	}
+	return fields.coversObject(p.Object)
+}
+
+// hasMetadata is whether the labels, annotations and owners of want are on the object.
+func hasMetadata(object, want *unstructured.Unstructured) bool {
+	for key, value := range want.GetLabels() {
+		if object.GetLabels()[key] != value {
+			return false
+		}
+	}
+	for key, value := range want.GetAnnotations() {
+		if object.GetAnnotations()[key] != value {
+			return false
+		}
+	}
+	owners := map[types.UID]bool{}
+	for _, owner := range object.GetOwnerReferences() {
+		owners[owner.UID] = true
+	}
+	for _, owner := range want.GetOwnerReferences() {
+		if !owners[owner.UID] {
+			return false
+		}
+	}
+	return true
+}
+
+// claim looks at the API server for an object that the cache does not know. It reports whether the object exists and
+// is ours, having lost its labels; somebody else's is a conflict and is not touched.
+func (a *Applier) claim(ctx context.Context, manager string, p Prepared) (exists bool, err error) {
+	existing := &unstructured.Unstructured{}
+	existing.SetGroupVersionKind(p.Object.GroupVersionKind())
+	err = a.Reader.Get(ctx, client.ObjectKeyFromObject(p.Object), existing)
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case err != nil:
+		return false, explain(fmt.Errorf("reading %s: %w", p, err))
+	case IsOurs(existing, manager):
+		return true, nil
+	default:
+		return false, &components.Failure{Reason: v1alpha1.ReasonConflict, Err: fmt.Errorf(
+			"%s exists already and is not the platform's: delete or rename it, or give the OpenDataHub another name", p)}
+	}
+}
+
+func (a *Applier) live(ctx context.Context, p Prepared) (*unstructured.Unstructured, error) {
+	return a.Children.Get(ctx, p.Object.GroupVersionKind(), client.ObjectKeyFromObject(p.Object))
+}
+
+func (a *Applier) createGenerated(ctx context.Context, manager string, p Prepared) error {
+	secret := p.Object.DeepCopy()
+	for _, random := range p.Generate {
+		value, err := randomValue(random)
+		if err != nil {
+			return err
+		}
+		if err := unstructured.SetNestedField(secret.Object, value, "data", random.Key); err != nil {
+			return fmt.Errorf("generating %s: %w", p, err)
+		}
+	}
+	err := a.Client.Create(ctx, secret, client.FieldOwner(manager))
+	if apierrors.IsAlreadyExists(err) {
+		// Ours, but its labels were taken off: put them back, the values stay.
+		if _, err := a.claim(ctx, manager, p); err != nil {
+			return err
+		}
+		secret = p.Object.DeepCopy()
+		err = a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(secret), client.FieldOwner(manager), client.ForceOwnership)
+	}
+	if err != nil {
+		return explain(fmt.Errorf("creating %s: %w", p, err))
+	}
+	a.Children.Wrote(secret)
+	return nil
+}
+
+func (a *Applier) fillGenerated(ctx context.Context, manager string, live *unstructured.Unstructured, missing []components.Random) error {
+	data := map[string]any{}
+	for _, random := range missing {
+		value, err := randomValue(random)
+		if err != nil {
+			return err
+		}
+		data[random.Key] = value
+	}
+	// The resource version keeps two writers from filling the same key.
+	body, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"resourceVersion": live.GetResourceVersion()},
+		"data":     data,
+	})
+	if err != nil {
+		return fmt.Errorf("filling Secret %s: %w", live.GetName(), err)
+	}
+	answer := live.DeepCopy()
+	if err := a.Client.Patch(ctx, answer, client.RawPatch(types.MergePatchType, body), client.FieldOwner(manager)); err != nil {
+		return explain(fmt.Errorf("filling Secret %s/%s: %w", live.GetNamespace(), live.GetName(), err))
+	}
+	a.Children.Wrote(answer)
+	return nil
+}
+
+func missingKeys(live *unstructured.Unstructured, wanted []components.Random) []components.Random {
+	data, _, _ := unstructured.NestedMap(live.Object, "data")
+	var missing []components.Random
+	for _, random := range wanted {
+		if _, ok := data[random.Key]; !ok {
+			missing = append(missing, random)
+		}
+	}
+	return missing
+}
+
+func randomValue(random components.Random) (string, error) {
+	const least = 16 // bytes: 128 bits
+	value := make([]byte, max(random.Bytes, least))
+	if _, err := rand.Read(value); err != nil {
+		return "", fmt.Errorf("generating %s: %w", random.Key, err)
+	}
+	return base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(value))), nil
+}
+
+// String names the object for people: "Deployment opendatahub/odh-kafka".
+func (p Prepared) String() string {
+	if p.Object.GetNamespace() == "" {
+		return p.Object.GetKind() + " " + p.Object.GetName()
+	}
+	return p.Object.GetKind() + " " + p.Object.GetNamespace() + "/" + p.Object.GetName()
+}
+
+func (p Prepared) change(action Action) Change {
+	return Change{Action: action, Kind: p.Object.GetKind(), Namespace: p.Object.GetNamespace(), Name: p.Object.GetName()}
+}
+
+func (p Prepared) receiptKey(manager string) receiptKey {
+	return receiptKey{manager: manager, gvk: p.Object.GroupVersionKind(), name: client.ObjectKeyFromObject(p.Object)}
+}
+
+// explain gives an API error the reason that people can act on.
+func explain(err error) error {
+	status := apierrors.APIStatus(nil)
+	if !errors.As(err, &status) {
+		return err
+	}
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return &components.Failure{Reason: v1alpha1.ReasonRemoving, Terminal: true,
+			Err: errors.New("the namespace is being deleted")}
+	case apierrors.IsConflict(err) && apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict):
+		return &components.Failure{Reason: v1alpha1.ReasonConflict, Err: err}
+	case isImmutable(status.Status()):
+		return &components.Failure{Reason: v1alpha1.ReasonImmutableFieldChanged, Terminal: true, Err: fmt.Errorf(
+			"%w; take the change back, or delete the object to have it made anew (what it holds is then lost)", err)}
+	case status.Status().Code == http.StatusNotFound && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
+		return &components.Failure{Reason: v1alpha1.ReasonAPINotInstalled, Err: err}
+	default:
+		return err
+	}
+}
+
+func isImmutable(status metav1.Status) bool {
+	if status.Reason != metav1.StatusReasonInvalid && status.Reason != metav1.StatusReasonForbidden {
+		return false
+	}
+	for _, phrase := range []string{"immutable", "updates to", "can not be less than", "may not be changed", "forbidden from being changed"} {
+		if strings.Contains(status.Message, phrase) {
+			return true
+		}
+	}
+	return false
+}
+
+// join keeps the reason of the first failure that has one, and all texts.
+func join(failed []error) error {
+	if len(failed) < 2 {
+		return errors.Join(failed...)
+	}
+	joined := errors.Join(failed...)
+	texts := make([]string, 0, len(failed))
+	for _, err := range failed {
+		texts = append(texts, err.Error())
+	}
+	text := strings.Join(texts, "; ")
+	var failure *components.Failure
+	if errors.As(joined, &failure) {
+		// Retrying may still help the others.
+		return &components.Failure{Reason: failure.Reason, Err: errors.New(text)}
+	}
+	return &joinedError{text: text, errs: failed}
+}
+
+type joinedError struct {
+	text string
+	errs []error
+}
+
+func (e *joinedError) Error() string   { return e.text }
+func (e *joinedError) Unwrap() []error { return e.errs }

@@ -1,0 +1,154 @@
+package apply
+
+import (
+	"encoding/json"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// owned is a node of the field set that the API server keeps for one manager, in the format of FieldsV1:
+// "f:name" leads to a field, `k:{"name":"http"}` to the list item with those keys, "v:..." to a set's value.
+type owned map[string]owned
+
+// fieldsOf returns what the API server says that the manager applied, and whether it applied anything.
+func fieldsOf(object *unstructured.Unstructured, manager string) (owned, string, bool) {
+	for _, entry := range object.GetManagedFields() {
+		if entry.Manager != manager || entry.Operation != metav1.ManagedFieldsOperationApply ||
+			entry.Subresource != "" || entry.FieldsV1 == nil {
+			continue
+		}
+		var fields owned
+		if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+			return nil, "", false
+		}
+		return fields, string(entry.FieldsV1.Raw), true
+	}
+	return nil, "", false
+}
+
+// covers is whether the manager still owns every field of what it applied. Whoever changes an owned field takes it
+// out of the manager's set, whatever the means; so an object whose set covers the intent, and which was made from that
+// intent, has not drifted. No schema is needed to know that, and values that the API server rewrites
+// (quantities, durations) do not matter.
+func (o owned) covers(intent map[string]any) bool {
+	for name, value := range intent {
+		field, ok := o["f:"+name]
+		if !ok || !field.coversValue(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// coversObject is covers for a whole object: what identifies it is owned by nobody.
+func (o owned) coversObject(object *unstructured.Unstructured) bool {
+	for name, value := range object.Object {
+		switch name {
+		case "apiVersion", "kind":
+			continue
+		case "metadata":
+			metadata, _ := value.(map[string]any)
+			for name, value := range metadata {
+				if name == "name" || name == "namespace" {
+					continue
+				}
+				if field, ok := o["f:metadata"]["f:"+name]; !ok || !field.coversValue(value) {
+					return false
+				}
+			}
+		default:
+			if field, ok := o["f:"+name]; !ok || !field.coversValue(value) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (o owned) coversValue(value any) bool {
+	if o.isLeaf() {
+		return true // a scalar, or an atomic map or list that is owned as a whole
+	}
+	switch value := value.(type) {
+	case map[string]any:
+		return o.covers(value)
+	case []any:
+		return o.coversList(value)
+	default:
+		return true
+	}
+}
+
+// isLeaf: "." alone stands for the field itself.
+func (o owned) isLeaf() bool {
+	_, self := o["."]
+	return len(o) == 0 || self && len(o) == 1
+}
+
+func (o owned) coversList(items []any) bool {
+	count := 0
+	for path := range o {
+		if path != "." {
+			count++
+		}
+	}
+	if count != len(items) {
+		return false
+	}
+	for _, item := range items {
+		keyed, ok := item.(map[string]any)
+		if !ok {
+			continue // the values of a set: their number is enough, since a changed value leaves the set
+		}
+		if !o.coversItem(keyed) {
+			return false
+		}
+	}
+	return true
+}
+
+// coversItem finds the list item by its keys. A key that the intent leaves out was given a default by the API server.
+func (o owned) coversItem(item map[string]any) bool {
+	for path, fields := range o {
+		encoded, ok := strings.CutPrefix(path, "k:")
+		if !ok {
+			continue
+		}
+		var keys map[string]any
+		if err := json.Unmarshal([]byte(encoded), &keys); err != nil {
+			return false
+		}
+		if matches(item, keys) && fields.coversValue(item) {
+			return true
+		}
+	}
+	return false
+}
+
+func matches(item, keys map[string]any) bool {
+	for name, key := range keys {
+		value, ok := item[name]
+		if !ok {
+			continue
+		}
+		a, errA := json.Marshal(value)
+		b, errB := json.Marshal(key)
+		if errA != nil || errB != nil || string(a) != string(b) {
+			return false
+		}
+	}
+	return true
+}
+
+// IsOurs is whether the field manager ever wrote the object. Labels alone do not tell: operators such as Strimzi copy
+// the labels of a custom resource to everything they make of it.
+func IsOurs(object *unstructured.Unstructured, manager string) bool {
+	for _, entry := range object.GetManagedFields() {
+		if entry.Manager == manager && entry.Subresource == "" {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,198 @@
+package apply
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+)
+
+// Scope is whose objects are pruned or removed.
+type Scope struct {
+	Platform  types.NamespacedName
+	Component string
+	// Kinds in the versions that are served, in the component's order.
+	Kinds []Served
+	// KeepData leaves objects that hold data.
+	KeepData bool
+}
+
+// Served is a kind in the version that the cluster serves.
+type Served struct {
+	Kind kinds.Kind
+	GVK  schema.GroupVersionKind
+}
+
+// Prune deletes the component's objects that are not among the prepared ones.
+func (a *Applier) Prune(ctx context.Context, scope Scope, prepared []Prepared) ([]Change, error) {
+	type identity struct {
+		kind schema.GroupKind
+		key  types.NamespacedName
+	}
+	wanted := map[identity]bool{}
+	for _, p := range prepared {
+		wanted[identity{p.Object.GroupVersionKind().GroupKind(), client.ObjectKeyFromObject(p.Object)}] = true
+	}
+
+	var changes []Change
+	var failed []error
+	for _, served := range slices.Backward(scope.Kinds) {
+		objects, err := a.removable(ctx, scope, served)
+		if err != nil {
+			return changes, err
+		}
+		for _, object := range objects {
+			if wanted[identity{served.Kind.GroupKind, client.ObjectKeyFromObject(object)}] {
+				continue
+			}
+			deleted, err := a.delete(ctx, object)
+			if err != nil {
+				failed = append(failed, err)
+			}
+			if deleted {
+				changes = append(changes, changeOf(object))
+			}
+		}
+	}
+	return changes, join(failed)
+}
+
+// Waiting is what a removal waits for.
+type Waiting struct {
+	Object   *unstructured.Unstructured
+	Operator string
+	// Others is how many more objects of the kind there are.
+	Others int
+}
+
+// String says what blocks, and what to do if it lasts.
+func (w *Waiting) String() string {
+	object := w.Object
+	kind := object.GetKind()
+	text := fmt.Sprintf("waiting for %s %s/%s to be gone", kind, object.GetNamespace(), object.GetName())
+	if w.Others > 0 {
+		text = fmt.Sprintf("waiting for %s %s/%s and %d more to be gone", kind, object.GetNamespace(), object.GetName(), w.Others)
+	}
+	finalizers := object.GetFinalizers()
+	if len(finalizers) == 0 {
+		return text
+	}
+	text += ": it has the finalizer " + strings.Join(finalizers, ", ")
+	resource := strings.ToLower(kind) + "." + object.GroupVersionKind().Group
+	if w.Operator == "" {
+		return text
+	}
+	return text + fmt.Sprintf(", which the %s operator removes; see that the operator runs, or, if it is gone for good, "+
+		`give the object up: kubectl patch %s -n %s %s --type=merge -p '{"metadata":{"finalizers":null}}'`,
+		w.Operator, resource, object.GetNamespace(), object.GetName())
+}
+
+// Remove deletes the component's objects kind by kind, in the reverse of the component's order; the next kind is not
+// touched before all of one are gone. It returns what it waits for, or nil when nothing is left.
+func (a *Applier) Remove(ctx context.Context, scope Scope) (*Waiting, []Change, error) {
+	var changes []Change
+	for _, served := range slices.Backward(scope.Kinds) {
+		objects, err := a.removable(ctx, scope, served)
+		if err != nil {
+			return nil, changes, err
+		}
+		if len(objects) == 0 {
+			continue
+		}
+		var failed []error
+		for _, object := range objects {
+			deleted, err := a.delete(ctx, object)
+			if err != nil {
+				failed = append(failed, err)
+			}
+			if deleted {
+				changes = append(changes, changeOf(object))
+			}
+		}
+		if len(failed) > 0 {
+			return nil, changes, join(failed)
+		}
+		return &Waiting{Object: objects[0], Operator: served.Kind.Operator, Others: len(objects) - 1}, changes, nil
+	}
+	return nil, changes, nil
+}
+
+// removable lists the objects of a kind that we made, without data that is to be kept.
+func (a *Applier) removable(ctx context.Context, scope Scope, served Served) ([]*unstructured.Unstructured, error) {
+	objects, err := a.Children.List(ctx, served.GVK, scope.Platform, scope.Component)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(objects, func(object *unstructured.Unstructured) bool {
+		return !IsOurs(object, Manager(scope.Component)) ||
+			scope.KeepData && object.GetLabels()[components.LabelData] == "true"
+	}), nil
+}
+
+// Leftovers deletes what the component's software created, and returns what it waits for. These objects are not
+// watched, so the caller must ask again.
+func (a *Applier) Leftovers(ctx context.Context, scope Scope, leftovers []components.Leftover) (*Waiting, error) {
+	for _, leftover := range leftovers {
+		if leftover.Data && scope.KeepData {
+			continue
+		}
+		list := &unstructured.UnstructuredList{}
+		gvk := leftover.Kind.GVK()
+		list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+		err := a.Reader.List(ctx, list, client.InNamespace(scope.Platform.Namespace), client.MatchingLabels(leftover.Labels))
+		if err != nil {
+			return nil, fmt.Errorf("listing what %s left: %w", scope.Component, err)
+		}
+		for i := range list.Items {
+			if list.Items[i].GetDeletionTimestamp() != nil {
+				continue
+			}
+			if err := a.deleteNow(ctx, &list.Items[i]); err != nil {
+				return nil, err
+			}
+		}
+		if len(list.Items) > 0 {
+			return &Waiting{Object: &list.Items[0], Others: len(list.Items) - 1}, nil
+		}
+	}
+	return nil, nil
+}
+
+// delete asks for a deletion once. It reports whether it did.
+func (a *Applier) delete(ctx context.Context, object *unstructured.Unstructured) (bool, error) {
+	if object.GetDeletionTimestamp() != nil || a.Children.Deleting(object) {
+		return false, nil
+	}
+	if err := a.deleteNow(ctx, object); err != nil {
+		a.Children.NotDeleting(object)
+		return false, err
+	}
+	a.receipts.Delete(receiptKey{
+		manager: Manager(object.GetLabels()[components.LabelComponent]),
+		gvk:     object.GroupVersionKind(), name: client.ObjectKeyFromObject(object),
+	})
+	return true, nil
+}
+
+// deleteNow deletes exactly the object that was looked at: an object made anew under the same name is another one.
+func (a *Applier) deleteNow(ctx context.Context, object *unstructured.Unstructured) error {
+	uid := object.GetUID()
+	err := a.Client.Delete(ctx, object.DeepCopy(), client.Preconditions{UID: &uid})
+	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return fmt.Errorf("deleting %s %s/%s: %w", object.GetKind(), object.GetNamespace(), object.GetName(), err)
+}
+
+func changeOf(object *unstructured.Unstructured) Change {
+	return Change{Action: Deleted, Kind: object.GetKind(), Namespace: object.GetNamespace(), Name: object.GetName()}
+}

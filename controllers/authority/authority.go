@@ -1,0 +1,215 @@
+// Package authority works out what the manager must be allowed to do from what the components render, so that what is
+// granted is what is used.
+package authority
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+)
+
+// Names of the manager's two ClusterRoles.
+const (
+	// ManagerRole is what the manager needs once per cluster. It is always bound for the whole cluster.
+	ManagerRole = "opendatahub-manager"
+	// PlatformRole is what the manager needs where platforms live: bound for the whole cluster, or, with
+	// WATCH_NAMESPACE, in the named namespaces only.
+	PlatformRole = "opendatahub-platform"
+)
+
+// verbs on what is rendered. Server-side apply of an object that does not exist needs create besides patch; get is for
+// telling an object of somebody else's from one of ours that lost its labels.
+var verbs = []string{"get", "list", "watch", "create", "patch", "delete"}
+
+// Write writes both ClusterRoles as YAML. The manager may bind, and so hand out, exactly the ClusterRoles found in the YAML
+// files at the root of roles.
+func Write(out io.Writer, all []components.Component, roles fs.FS) error {
+	bindable, err := clusterRoles(roles)
+	if err != nil {
+		return err
+	}
+	if _, err := io.WriteString(out, "# Generated from the kinds that components render. Do not edit: make generate.\n"); err != nil {
+		return err
+	}
+	for _, role := range []rbacv1.ClusterRole{
+		clusterRole(ManagerRole, Cluster(all)),
+		clusterRole(PlatformRole, Platform(all, bindable)),
+	} {
+		content, err := yaml.Marshal(role)
+		if err != nil {
+			return fmt.Errorf("writing ClusterRole %s: %w", role.Name, err)
+		}
+		if _, err := fmt.Fprintf(out, "---\n%s", content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Cluster is what the manager may do once per cluster.
+func Cluster(all []components.Component) []rbacv1.PolicyRule {
+	grants := grants{}
+	grants.add("apiextensions.k8s.io", "customresourcedefinitions", "list", "watch")
+	grants.add("authentication.k8s.io", "tokenreviews", "create")
+	grants.add("authorization.k8s.io", "subjectaccessreviews", "create")
+	for _, kind := range rendered(all) {
+		if kind.ClusterScoped {
+			grants.addKind(kind)
+		}
+	}
+	return append(grants.rules(), rbacv1.PolicyRule{
+		APIGroups: []string{"config.openshift.io"}, Resources: []string{"ingresses"}, ResourceNames: []string{"cluster"},
+		Verbs: []string{"get"},
+	})
+}
+
+// Platform is what the manager may do in a namespace that holds a platform. The names of ClusterRoles that it may bind
+// there are given by bindable.
+func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule {
+	grants := grants{}
+	grants.add(v1alpha1.GroupVersion.Group, "opendatahubs", "get", "list", "watch", "patch")
+	grants.add(v1alpha1.GroupVersion.Group, "opendatahubs/status", "patch")
+	grants.add("events.k8s.io", "events", "create", "patch")
+	grants.add(kinds.Pod.Group, kinds.Pod.Plural, "list", "watch")
+	for _, kind := range rendered(all) {
+		if !kind.ClusterScoped {
+			grants.addKind(kind)
+		}
+	}
+	for _, component := range all {
+		if _, ok := component.(components.Referrer); ok {
+			grants.add(kinds.Secret.Group, kinds.Secret.Plural, "list", "watch")
+		}
+		if _, ok := component.(components.Recorder); ok {
+			grants.addKind(kinds.ConfigMap)
+		}
+		if leaver, ok := component.(components.Leaver); ok {
+			for _, leftover := range leaver.Leftovers(everything()) {
+				grants.add(leftover.Kind.Group, leftover.Kind.Plural, "list", "delete")
+			}
+		}
+	}
+	rules := grants.rules()
+	if len(bindable) > 0 {
+		rules = append(rules, rbacv1.PolicyRule{
+			APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, ResourceNames: slices.Sorted(slices.Values(bindable)),
+			Verbs: []string{"bind"},
+		})
+	}
+	return rules
+}
+
+// everything is a platform with all components at their defaults.
+func everything() components.Facts {
+	return components.Facts{
+		Platform: components.Platform{Name: "platform", Namespace: "namespace"},
+		Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{
+			Ceph: &v1alpha1.CephSpec{}, Kafka: &v1alpha1.KafkaSpec{}, Spark: &v1alpha1.SparkSpec{}, JupyterHub: &v1alpha1.JupyterHubSpec{},
+			Seldon: &v1alpha1.SeldonSpec{}, ArgoWorkflows: &v1alpha1.ArgoWorkflowsSpec{}, Monitoring: &v1alpha1.MonitoringSpec{},
+			GPU: &v1alpha1.GPUSpec{},
+		}},
+	}
+}
+
+func rendered(all []components.Component) []kinds.Kind {
+	var rendered []kinds.Kind
+	for _, component := range all {
+		rendered = append(rendered, component.Kinds()...)
+	}
+	return rendered
+}
+
+// grants are verbs by API group and resource.
+type grants map[resource]map[string]bool
+
+type resource struct{ group, name string }
+
+func (g grants) add(group, name string, verbs ...string) {
+	key := resource{group: group, name: name}
+	if g[key] == nil {
+		g[key] = map[string]bool{}
+	}
+	for _, verb := range verbs {
+		g[key][verb] = true
+	}
+}
+
+func (g grants) addKind(kind kinds.Kind) {
+	g.add(kind.Group, kind.Plural, verbs...)
+	if kind.RestoresStatus {
+		g.add(kind.Group, kind.Plural+"/status", "patch")
+	}
+}
+
+// rules has one rule for the resources of a group that share their verbs, in a stable order.
+func (g grants) rules() []rbacv1.PolicyRule {
+	type key struct{ group, verbs string }
+	byVerbs := map[key][]string{}
+	for resource, granted := range g {
+		var ordered []string
+		for _, verb := range verbs {
+			if granted[verb] {
+				ordered = append(ordered, verb)
+			}
+		}
+		k := key{group: resource.group, verbs: strings.Join(ordered, " ")}
+		byVerbs[k] = append(byVerbs[k], resource.name)
+	}
+	var rules []rbacv1.PolicyRule
+	for key, resources := range byVerbs {
+		slices.Sort(resources)
+		rules = append(rules, rbacv1.PolicyRule{
+			APIGroups: []string{key.group}, Resources: resources, Verbs: strings.Fields(key.verbs),
+		})
+	}
+	slices.SortFunc(rules, func(a, b rbacv1.PolicyRule) int {
+		return cmp.Or(cmp.Compare(a.APIGroups[0], b.APIGroups[0]), cmp.Compare(a.Resources[0], b.Resources[0]))
+	})
+	return rules
+}
+
+func clusterRole(name string, rules []rbacv1.PolicyRule) rbacv1.ClusterRole {
+	return rbacv1.ClusterRole{
+		TypeMeta: metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: name, Labels: map[string]string{"app.kubernetes.io/name": "opendatahub-operator"},
+		},
+		Rules: rules,
+	}
+}
+
+// clusterRoles are the names of the ClusterRoles in the YAML files at the root of a folder.
+func clusterRoles(folder fs.FS) ([]string, error) {
+	files, err := fs.Glob(folder, "*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, file := range files {
+		content, err := fs.ReadFile(folder, file)
+		if err != nil {
+			return nil, err
+		}
+		for document := range strings.SplitSeq("\n"+string(content), "\n---") {
+			var object metav1.PartialObjectMetadata
+			if err := yaml.Unmarshal([]byte(document), &object); err != nil {
+				return nil, fmt.Errorf("reading %s: %w", file, err)
+			}
+			if object.Kind == "ClusterRole" {
+				names = append(names, object.Name)
+			}
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,159 @@
+package authority
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+)
+
+type plain struct{ kinds []kinds.Kind }
+
+func (plain) Name() string                                         { return "plain" }
+func (p plain) Kinds() []kinds.Kind                                { return p.kinds }
+func (plain) Render(components.Facts) ([]components.Object, error) { return nil, nil }
+func (plain) Assess(components.Observed) components.Health         { return components.Health{} }
+
+type leaver struct{ plain }
+
+func (leaver) Leftovers(f components.Facts) []components.Leftover {
+	// A component may rely on its own block of the spec.
+	_ = f.Spec.Components.JupyterHub.Culling
+	return []components.Leftover{{Kind: kinds.Pod}, {Kind: kinds.PersistentVolumeClaim, Data: true}}
+}
+
+type referrer struct{ plain }
+
+func (referrer) References(components.Facts) []components.Reference { return nil }
+
+type recorder struct{ plain }
+
+func (recorder) Record(components.Observed) map[string]string { return nil }
+
+var clusterScoped = kinds.Kind{
+	GroupKind: schema.GroupKind{Group: "storage.k8s.io", Kind: "StorageClass"}, Versions: []string{"v1"},
+	Plural: "storageclasses", ClusterScoped: true,
+}
+
+var all = []string{"get", "list", "watch", "create", "patch", "delete"}
+
+func TestPlatform(t *testing.T) {
+	always := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch"}},
+		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
+		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs"}, Verbs: []string{"get", "list", "watch", "patch"}},
+		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs/status"}, Verbs: []string{"patch"}},
+	}
+	for name, test := range map[string]struct {
+		component components.Component
+		bindable  []string
+		want      []rbacv1.PolicyRule
+	}{
+		"a component that renders nothing": {component: plain{}},
+		"kinds of one group share a rule, and cluster-scoped kinds have no place here": {
+			component: plain{kinds: []kinds.Kind{kinds.Service, kinds.ConfigMap, kinds.Deployment, clusterScoped}},
+			want: []rbacv1.PolicyRule{
+				{APIGroups: []string{""}, Resources: []string{"configmaps", "services"}, Verbs: all},
+				{APIGroups: []string{"apps"}, Resources: []string{"deployments"}, Verbs: all},
+			},
+		},
+		"a kind whose status is restored": {
+			component: plain{kinds: []kinds.Kind{kinds.Kafka}},
+			want: []rbacv1.PolicyRule{
+				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas"}, Verbs: all},
+				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas/status"}, Verbs: []string{"patch"}},
+			},
+		},
+		"software that leaves Pods and volumes behind": {
+			component: leaver{},
+			want: []rbacv1.PolicyRule{
+				{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"list", "delete"}},
+				{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch", "delete"}},
+			},
+		},
+		"a component that uses people's Secrets": {
+			component: referrer{},
+			want: []rbacv1.PolicyRule{
+				{APIGroups: []string{""}, Resources: []string{"pods", "secrets"}, Verbs: []string{"list", "watch"}},
+			},
+		},
+		"a component that remembers": {
+			component: recorder{},
+			want:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: all}},
+		},
+		"ClusterRoles are bound by name": {
+			component: plain{},
+			bindable:  []string{"b", "a"},
+			want: []rbacv1.PolicyRule{{
+				APIGroups: []string{rbacv1.GroupName}, Resources: []string{"clusterroles"}, ResourceNames: []string{"a", "b"},
+				Verbs: []string{"bind"},
+			}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []rbacv1.PolicyRule
+			for _, rule := range Platform([]components.Component{test.component}, test.bindable) {
+				if !slices.ContainsFunc(always, func(a rbacv1.PolicyRule) bool { return cmp.Equal(a, rule) }) {
+					got = append(got, rule)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("rules besides those that every manager has (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestClusterHoldsClusterScopedKindsOnly(t *testing.T) {
+	rules := Cluster([]components.Component{plain{kinds: []kinds.Kind{kinds.Secret, clusterScoped}}})
+	var resources []string
+	for _, rule := range rules {
+		resources = append(resources, rule.Resources...)
+	}
+	want := []string{"customresourcedefinitions", "tokenreviews", "subjectaccessreviews", "storageclasses", "ingresses"}
+	if diff := cmp.Diff(want, resources); diff != "" {
+		t.Errorf("resources (-want +got):\n%s", diff)
+	}
+}
+
+func TestWriteBindsTheRolesOfTheFolder(t *testing.T) {
+	roles := fstest.MapFS{
+		"hub.yaml":           {Data: []byte("# why\n---\nkind: ClusterRole\nmetadata: {name: opendatahub-hub}\n---\nkind: ClusterRole\nmetadata: {name: other}\n")},
+		"kustomization.yaml": {Data: []byte("kind: Kustomization\nresources: [hub.yaml]\n")},
+	}
+	var first, second bytes.Buffer
+	component := plain{kinds: []kinds.Kind{kinds.Kafka, kinds.KafkaTopic, kinds.Secret, kinds.ConfigMap, kinds.Ingress}}
+	for _, out := range []*bytes.Buffer{&first, &second} {
+		if err := Write(out, []components.Component{component}, roles); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if first.String() != second.String() {
+		t.Error("the same components gave two different files")
+	}
+	for _, want := range []string{"name: opendatahub-manager\n", "name: opendatahub-platform\n", "- opendatahub-hub\n  - other\n"} {
+		if !strings.Contains(first.String(), want) {
+			t.Errorf("%q is missing in:\n%s", want, first.String())
+		}
+	}
+	for _, forbidden := range []string{"'*'", "escalate", "impersonate", "deletecollection", "update"} {
+		if strings.Contains(first.String(), forbidden) {
+			t.Errorf("%s is granted:\n%s", forbidden, first.String())
+		}
+	}
+}
+
+func TestWriteNamesTheFileThatIsNotYAML(t *testing.T) {
+	err := Write(&bytes.Buffer{}, nil, fstest.MapFS{"broken.yaml": {Data: []byte("kind: [")}})
+	if err == nil || !strings.Contains(err.Error(), "broken.yaml") {
+		t.Errorf("got %v, want an error that names broken.yaml", err)
+	}
+}

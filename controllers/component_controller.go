@@ -1,0 +1,348 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/controllers/apply"
+	"opendatahub.io/operator/controllers/status"
+	"opendatahub.io/operator/controllers/watch"
+)
+
+// componentReconciler makes one component of every platform so. There is one per component, each with its own queue,
+// name and field manager, so that one component's trouble delays no other.
+type componentReconciler struct {
+	component components.Component
+	condition string // KafkaReady
+
+	client   client.Client
+	reader   client.Reader // the API server itself
+	hubs     *hubs
+	children *watch.Children
+	apis     *watch.APIs
+	secrets  *watch.References
+	applier  *apply.Applier
+	status   *status.Writer
+	events   events.EventRecorder
+	cluster  components.Cluster
+	// watchesCRDs is false when the manager may only look at some namespaces; then missing kinds are asked for.
+	watchesCRDs bool
+}
+
+// leftoverInterval is how often objects that nobody watches are asked for while a removal waits for them.
+const leftoverInterval = 2 * time.Second
+
+// apiInterval is how often a missing kind is asked for when CustomResourceDefinitions cannot be watched.
+const apiInterval = 30 * time.Second
+
+func (r *componentReconciler) manager() string { return apply.Manager(r.component.Name()) }
+
+func (r *componentReconciler) finalizer() string { return FinalizerPrefix + r.component.Name() }
+
+// Reconcile implements reconcile.Reconciler.
+func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	hub, err := r.hubs.get(ctx, request.NamespacedName)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if hub == nil {
+		return ctrl.Result{}, r.forget(ctx, request.NamespacedName)
+	}
+	platform, err := r.hubs.platformOf(ctx, hub.Namespace)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if platform == nil || platform.UID != hub.UID {
+		return ctrl.Result{}, nil // the summary says so
+	}
+	wanted, ok := components.FindWanted(hub.Spec.Components, r.component.Name())
+	if hub.DeletionTimestamp != nil || !ok {
+		return r.remove(ctx, hub)
+	}
+	observed, err := r.deploy(ctx, hub, wanted.State == v1alpha1.Unmanaged)
+	return r.report(ctx, hub, wanted.State, observed, err)
+}
+
+// outcome is what came of a deployment that did not fail.
+type outcome struct {
+	components.Health
+	objects int32
+}
+
+// deploy is facts, render, apply, prune, observe, assess. The error, if any, is or holds a *components.Failure.
+func (r *componentReconciler) deploy(ctx context.Context, hub *v1alpha1.OpenDataHub, unmanaged bool) (outcome, error) {
+	served, err := r.watch(ctx)
+	if err != nil {
+		return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
+	}
+	facts, prepared, err := r.render(ctx, hub, served)
+	if err != nil {
+		return outcome{}, err
+	}
+	if unmanaged {
+		return r.assess(ctx, facts, prepared)
+	}
+	if err := r.hold(ctx, hub); err != nil {
+		return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
+	}
+
+	generated, err := r.applier.Generate(ctx, r.manager(), prepared)
+	r.announce(ctx, hub, generated)
+	if err != nil {
+		return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
+	}
+	if len(generated) > 0 {
+		// Pod templates carry a digest of the generated values; rendered before them, Pods would be replaced at once.
+		if facts, prepared, err = r.render(ctx, hub, served); err != nil {
+			return outcome{}, err
+		}
+	}
+
+	applicable, missing := r.split(prepared)
+	applied, err := r.applier.Apply(ctx, r.manager(), applicable)
+	r.announce(ctx, hub, applied)
+	if err != nil {
+		return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
+	}
+	scope := r.scope(hub, served)
+	pruned, err := r.applier.Prune(ctx, scope, prepared)
+	r.announce(ctx, hub, pruned)
+	if err != nil {
+		return outcome{}, components.AsFailure(err, v1alpha1.ReasonPruneFailed)
+	}
+	if len(missing) > 0 {
+		return outcome{}, r.notInstalled(missing)
+	}
+	return r.assess(ctx, facts, prepared)
+}
+
+// watch watches every kind of the component that is served, and returns those.
+func (r *componentReconciler) watch(ctx context.Context) ([]apply.Served, error) {
+	if err := r.children.Ensure(ctx, kinds.Pod.GVK()); err != nil {
+		return nil, err
+	}
+	var served []apply.Served
+	for _, kind := range r.component.Kinds() {
+		version, ok := r.apis.Version(kind)
+		if !ok {
+			continue
+		}
+		gvk := kind.WithVersion(version)
+		if err := r.children.Ensure(ctx, gvk); err != nil {
+			return nil, err
+		}
+		served = append(served, apply.Served{Kind: kind, GVK: gvk})
+	}
+	return served, nil
+}
+
+func (r *componentReconciler) render(ctx context.Context, hub *v1alpha1.OpenDataHub, served []apply.Served) (components.Facts, []apply.Prepared, error) {
+	facts, err := r.facts(ctx, hub, served)
+	if err != nil {
+		return facts, nil, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
+	}
+	objects, err := r.component.Render(facts)
+	if err != nil {
+		return facts, nil, components.AsFailure(err, v1alpha1.ReasonInvalidSpec)
+	}
+	objects = append(objects, r.record(facts)...)
+	prepared, err := apply.Prepare(r.component.Name(), r.component.Kinds(), facts, ownerOf(hub), objects)
+	if err != nil {
+		return facts, nil, err
+	}
+	return facts, prepared, nil
+}
+
+// split parts the objects whose kind is served from the kinds that are missing.
+func (r *componentReconciler) split(prepared []apply.Prepared) (applicable []apply.Prepared, missing []kinds.Kind) {
+	byKind := map[string]kinds.Kind{}
+	for _, kind := range r.component.Kinds() {
+		byKind[kind.GroupKind.String()] = kind
+	}
+	for _, p := range prepared {
+		kind := byKind[p.Object.GroupVersionKind().GroupKind().String()]
+		if _, ok := r.apis.Version(kind); ok {
+			applicable = append(applicable, p)
+		} else if !slices.ContainsFunc(missing, func(k kinds.Kind) bool { return k.GroupKind == kind.GroupKind }) {
+			missing = append(missing, kind)
+		}
+	}
+	return applicable, missing
+}
+
+func (r *componentReconciler) notInstalled(missing []kinds.Kind) error {
+	var crds, operators []string
+	for _, kind := range missing {
+		crds = append(crds, kind.CRD())
+		if !slices.Contains(operators, kind.Operator) {
+			operators = append(operators, kind.Operator)
+		}
+	}
+	noun, verb := "CRD", "is"
+	if len(crds) > 1 {
+		noun, verb = "CRDs", "are"
+	}
+	return &components.Failure{Reason: v1alpha1.ReasonAPINotInstalled, Err: fmt.Errorf(
+		"%s %s %s not installed; install %s, or set spec.components.%s.managementState to Removed",
+		noun, strings.Join(crds, ", "), verb, strings.Join(operators, " and "), r.component.Name())}
+}
+
+func (r *componentReconciler) assess(ctx context.Context, facts components.Facts, prepared []apply.Prepared) (outcome, error) {
+	observed := components.Observed{Facts: facts}
+	platform := types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name}
+	for _, p := range prepared {
+		if p.Subresource != "" {
+			continue
+		}
+		rendered := components.Rendered{
+			Kind: p.Object.GroupVersionKind(), Namespace: p.Object.GetNamespace(), Name: p.Object.GetName(),
+		}
+		observed.Rendered = append(observed.Rendered, rendered)
+		if _, ok := r.apis.Version(kindFor(r.component, rendered)); !ok {
+			continue
+		}
+		live, err := r.children.Get(ctx, rendered.Kind, client.ObjectKeyFromObject(p.Object))
+		if err != nil {
+			return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
+		}
+		if live != nil {
+			observed.Live = append(observed.Live, live)
+		}
+	}
+	var err error
+	if observed.Pods, err = r.children.Pods(ctx, platform, r.component.Name()); err != nil {
+		return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
+	}
+	return outcome{Health: r.component.Assess(observed), objects: int32(len(observed.Rendered))}, nil
+}
+
+func kindFor(component components.Component, rendered components.Rendered) kinds.Kind {
+	for _, kind := range component.Kinds() {
+		if kind.GroupKind == rendered.Kind.GroupKind() {
+			return kind
+		}
+	}
+	return kinds.Kind{}
+}
+
+func (r *componentReconciler) scope(hub *v1alpha1.OpenDataHub, served []apply.Served) apply.Scope {
+	return apply.Scope{
+		Platform:  client.ObjectKeyFromObject(hub),
+		Component: r.component.Name(),
+		Kinds:     served,
+		KeepData:  hub.Spec.DeletionPolicy != v1alpha1.DeletionPolicyDelete,
+	}
+}
+
+// report turns what happened into the condition, events, metrics and the next look. It is the only place that does.
+func (r *componentReconciler) report(ctx context.Context, hub *v1alpha1.OpenDataHub, state v1alpha1.ManagementState, observed outcome, err error) (ctrl.Result, error) {
+	condition := metav1.Condition{
+		Type:               r.condition,
+		Status:             metav1.ConditionFalse,
+		ObservedGeneration: hub.Generation,
+		Message:            observed.Message,
+	}
+	report := status.Report{}
+	result := ctrl.Result{}
+	var retry error
+
+	var failure *components.Failure
+	if errors.As(err, &failure) {
+		condition.Reason, condition.Message = failure.Reason, failure.Error()
+		report.Component = componentStatus(hub, r.component.Name()) // where it was reached has not changed
+		switch {
+		case failure.Terminal:
+		case failure.Reason == v1alpha1.ReasonAPINotInstalled && !r.watchesCRDs:
+			result.RequeueAfter = apiInterval
+		case failure.Reason == v1alpha1.ReasonAPINotInstalled, failure.Reason == v1alpha1.ReasonReferenceNotFound:
+			// What is missing is watched, and wakes us.
+		default:
+			retry = err
+		}
+	} else {
+		switch observed.State {
+		case components.Ready:
+			condition.Status, condition.Reason = metav1.ConditionTrue, v1alpha1.ReasonAvailable
+		case components.Degraded:
+			condition.Reason = v1alpha1.ReasonDegraded
+		default:
+			condition.Reason = v1alpha1.ReasonProgressing
+		}
+		report.Component = &v1alpha1.ComponentStatus{
+			Name: r.component.Name(), Version: observed.Version,
+			Endpoints: observed.Endpoints, CredentialsSecret: observed.CredentialsSecret, Objects: observed.objects,
+		}
+		if r.children.Pending(client.ObjectKeyFromObject(hub), r.component.Name()) {
+			result.RequeueAfter = watch.Confirmation
+		}
+	}
+	if state == v1alpha1.Unmanaged {
+		condition.Reason = v1alpha1.ReasonUnmanaged
+		condition.Message = "managementState is Unmanaged, so nothing is changed: " + condition.Message
+	}
+	report.Conditions = []metav1.Condition{condition}
+
+	wrote, wait, writeErr := r.write(ctx, hub, report)
+	if wrote {
+		r.transition(hub, condition)
+	}
+	if wait > 0 && (result.RequeueAfter == 0 || wait < result.RequeueAfter) {
+		result.RequeueAfter = wait
+	}
+	if retry = errors.Join(retry, writeErr); retry != nil {
+		return ctrl.Result{}, retry
+	}
+	return result, nil
+}
+
+func (r *componentReconciler) write(ctx context.Context, hub *v1alpha1.OpenDataHub, report status.Report) (bool, time.Duration, error) {
+	for _, condition := range report.Conditions {
+		componentReady.set(hub, r.component.Name(), condition.Status == metav1.ConditionTrue)
+	}
+	return r.status.Write(ctx, hub, r.manager(), report)
+}
+
+// announce logs and counts what was done to objects, and tells people what they may want to know.
+func (r *componentReconciler) announce(ctx context.Context, hub *v1alpha1.OpenDataHub, changes []apply.Change) {
+	log := ctrl.LoggerFrom(ctx)
+	for _, change := range changes {
+		objectsApplied.WithLabelValues(r.component.Name(), string(change.Action)).Inc()
+		log.Info(string(change.Action)+" "+change.Kind, change.Kind, klog.KRef(change.Namespace, change.Name))
+		if change.Action == apply.Restored {
+			r.events.Eventf(hub, nil, "Normal", string(change.Action), "Apply",
+				"Restored %s %s, which somebody else had changed or deleted", change.Kind, change.Name)
+		}
+	}
+}
+
+func componentStatus(hub *v1alpha1.OpenDataHub, name string) *v1alpha1.ComponentStatus {
+	for i := range hub.Status.Components {
+		if hub.Status.Components[i].Name == name {
+			return &hub.Status.Components[i]
+		}
+	}
+	return nil
+}
+
+func ownerOf(hub *v1alpha1.OpenDataHub) *metav1.OwnerReference {
+	owner := metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "OpenDataHub", Name: hub.Name, UID: hub.UID,
+	}
+	controller := true
+	owner.Controller = &controller
+	return &owner
+}

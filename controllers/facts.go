@@ -1,0 +1,146 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/discovery"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers/apply"
+	"opendatahub.io/operator/controllers/watch"
+)
+
+// DetectCluster asks the API server what kind of cluster this is. The answer does not change while a manager runs.
+func DetectCluster(ctx context.Context, discovery discovery.DiscoveryInterface, reader client.Reader) (components.Cluster, error) {
+	var cluster components.Cluster
+	version, err := discovery.ServerVersion()
+	if err != nil {
+		return cluster, fmt.Errorf("asking for the version of the API server: %w", err)
+	}
+	cluster.KubeVersion = version.GitVersion
+
+	config := schema.GroupVersion{Group: "config.openshift.io", Version: "v1"}
+	_, err = discovery.ServerResourcesForGroupVersion(config.String())
+	switch {
+	case apierrors.IsNotFound(err):
+		return cluster, nil
+	case err != nil:
+		return cluster, fmt.Errorf("asking whether this is OpenShift: %w", err)
+	}
+	cluster.OpenShift = true
+
+	ingress := &unstructured.Unstructured{}
+	ingress.SetGroupVersionKind(config.WithKind("Ingress"))
+	err = reader.Get(ctx, types.NamespacedName{Name: "cluster"}, ingress)
+	if client.IgnoreNotFound(err) != nil {
+		return cluster, fmt.Errorf("reading the domain of OpenShift's ingress: %w", err)
+	}
+	cluster.IngressDomain, _, _ = unstructured.NestedString(ingress.Object, "spec", "domain")
+	return cluster, nil
+}
+
+// facts reads everything that rendering may depend on.
+func (r *componentReconciler) facts(ctx context.Context, hub *v1alpha1.OpenDataHub, kinds []apply.Served) (components.Facts, error) {
+	platform := client.ObjectKeyFromObject(hub)
+	facts := components.Facts{
+		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
+		Spec:     *hub.Spec.DeepCopy(),
+		Cluster:  r.cluster,
+		Secrets:  map[string]components.Secret{},
+	}
+	facts.Cluster.Served = r.apis.Served()
+
+	for _, served := range kinds {
+		objects, err := r.children.List(ctx, served.GVK, platform, r.component.Name())
+		if err != nil {
+			return facts, err
+		}
+		for _, object := range objects {
+			if !apply.IsOurs(object, r.manager()) {
+				continue
+			}
+			facts.Live = append(facts.Live, object)
+			switch object.GetKind() {
+			case "Secret":
+				digests, _, err := unstructured.NestedStringMap(object.Object, "data")
+				if err != nil {
+					return facts, fmt.Errorf("reading Secret %s: %w", object.GetName(), err)
+				}
+				facts.Secrets[object.GetName()] = watch.SecretOf(digests)
+			case "ConfigMap":
+				if object.GetName() == recordName(hub.Name, r.component.Name()) {
+					facts.Record, _, _ = unstructured.NestedStringMap(object.Object, "data")
+				}
+			}
+		}
+	}
+	return facts, r.references(ctx, platform, &facts)
+}
+
+// references watches what the spec refers to, and says what is missing.
+func (r *componentReconciler) references(ctx context.Context, platform types.NamespacedName, facts *components.Facts) error {
+	referrer, ok := r.component.(components.Referrer)
+	if !ok {
+		return nil
+	}
+	wanted := referrer.References(*facts)
+	names := make([]string, 0, len(wanted))
+	for _, reference := range wanted {
+		names = append(names, reference.Name)
+	}
+	secrets, err := r.secrets.Use(ctx, r.component.Name(), platform, names...)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for _, reference := range wanted {
+		secret, ok := secrets[reference.Name]
+		if !ok {
+			missing = append(missing, fmt.Sprintf("Secret %s, which %s names, does not exist in namespace %s; create it with the keys %s",
+				reference.Name, reference.Field, platform.Namespace, strings.Join(reference.Keys, ", ")))
+			continue
+		}
+		for _, key := range reference.Keys {
+			if !slices.Contains(secret.Keys, key) {
+				missing = append(missing, fmt.Sprintf("Secret %s, which %s names, lacks the key %s", reference.Name, reference.Field, key))
+			}
+		}
+		facts.Secrets[reference.Name] = secret
+	}
+	if len(missing) > 0 {
+		return &components.Failure{Reason: v1alpha1.ReasonReferenceNotFound, Err: fmt.Errorf("%s", strings.Join(missing, "; "))}
+	}
+	return nil
+}
+
+// record is the object that keeps what the component must remember beyond its own objects, or none.
+func (r *componentReconciler) record(facts components.Facts) []components.Object {
+	recorder, ok := r.component.(components.Recorder)
+	if !ok {
+		return nil
+	}
+	record := recorder.Record(components.Observed{Facts: facts, Live: facts.Live})
+	if len(record) == 0 {
+		record = facts.Record
+	}
+	if len(record) == 0 {
+		return nil
+	}
+	return []components.Object{components.Data(
+		corev1ac.ConfigMap(recordName(facts.Platform.Name, r.component.Name()), facts.Platform.Namespace).WithData(record),
+	)}
+}
+
+func recordName(platform, component string) string {
+	return platform + "-" + strings.ToLower(component) + "-record"
+}

@@ -1,0 +1,104 @@
+package controllers
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/controllers/watch"
+)
+
+// FinalizerPrefix begins the finalizers by which components delay the removal of an OpenDataHub until their objects
+// are gone: opendatahub.io/kafka.
+const FinalizerPrefix = "opendatahub.io/"
+
+// hubs reads OpenDataHubs through the cache, never older than our own last write.
+type hubs struct {
+	cache   cache.Cache
+	overlay *watch.Overlay[*v1alpha1.OpenDataHub]
+}
+
+// observe keeps the overlay in step with the watch.
+func (h *hubs) observe(ctx context.Context) error {
+	informer, err := h.cache.GetInformer(ctx, &v1alpha1.OpenDataHub{}, cache.BlockUntilSynced(false))
+	if err != nil {
+		return fmt.Errorf("watching OpenDataHubs: %w", err)
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(object any) { h.saw(object) },
+		UpdateFunc: func(_, object any) { h.saw(object) },
+		DeleteFunc: func(object any) {
+			if tombstone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+				object = tombstone.Obj
+			}
+			if hub, ok := object.(*v1alpha1.OpenDataHub); ok {
+				h.overlay.Gone(hub)
+			}
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("watching OpenDataHubs: %w", err)
+	}
+	return nil
+}
+
+func (h *hubs) saw(object any) {
+	if hub, ok := object.(*v1alpha1.OpenDataHub); ok {
+		h.overlay.Saw(hub)
+	}
+}
+
+// get returns the resource, or nil when there is none.
+func (h *hubs) get(ctx context.Context, key types.NamespacedName) (*v1alpha1.OpenDataHub, error) {
+	hub := &v1alpha1.OpenDataHub{}
+	err := h.cache.Get(ctx, key, hub)
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("reading OpenDataHub %s: %w", key, err)
+	}
+	if hub, ok := h.overlay.Newest(key, hub, err == nil); ok {
+		return hub.DeepCopy(), nil
+	}
+	return nil, nil
+}
+
+// platformOf returns the one OpenDataHub of the namespace that is deployed: the one that has our finalizers, otherwise
+// the oldest. Creation times have seconds only, so the name decides between resources of the same second.
+func (h *hubs) platformOf(ctx context.Context, namespace string) (*v1alpha1.OpenDataHub, error) {
+	var list v1alpha1.OpenDataHubList
+	if err := h.cache.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		return nil, fmt.Errorf("listing the OpenDataHubs of namespace %s: %w", namespace, err)
+	}
+	all := make([]*v1alpha1.OpenDataHub, 0, len(list.Items))
+	for i := range list.Items {
+		hub, _ := h.overlay.Newest(client.ObjectKeyFromObject(&list.Items[i]), &list.Items[i], true)
+		all = append(all, hub)
+	}
+	if len(all) == 0 {
+		return nil, nil
+	}
+	return slices.MinFunc(all, func(a, b *v1alpha1.OpenDataHub) int {
+		if holds(a) != holds(b) {
+			if holds(a) {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
+	}), nil
+}
+
+// holds is whether the resource has something deployed, and so its namespace.
+func holds(hub *v1alpha1.OpenDataHub) bool {
+	return slices.ContainsFunc(hub.Finalizers, func(finalizer string) bool {
+		return strings.HasPrefix(finalizer, FinalizerPrefix)
+	})
+}

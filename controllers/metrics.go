@@ -1,0 +1,41 @@
+package controllers
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"opendatahub.io/operator/api/v1alpha1"
+)
+
+var (
+	componentReady = readyGauge{prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "opendatahub_component_ready",
+		Help: "Whether a component of a platform is ready (1) or not (0). " +
+			"Alert on: opendatahub_component_ready == 0 for 15m.",
+	}, []string{"namespace", "name", "component"})}
+
+	objectsApplied = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "opendatahub_objects_applied_total",
+		Help: "Objects that were Created, Configured (the spec changed), Restored (somebody else had changed or deleted them) " +
+			"or Deleted. Alert on: increase(opendatahub_objects_applied_total{action=\"Restored\"}[1h]) > 30, two writers fight.",
+	}, []string{"component", "action"})
+)
+
+func init() {
+	metrics.Registry.MustRegister(componentReady, objectsApplied)
+}
+
+type readyGauge struct{ *prometheus.GaugeVec }
+
+func (g readyGauge) set(hub *v1alpha1.OpenDataHub, component string, ready bool) {
+	value := 0.0
+	if ready {
+		value = 1
+	}
+	g.WithLabelValues(hub.Namespace, hub.Name, component).Set(value)
+}
+
+func (g readyGauge) remove(platform types.NamespacedName, component string) {
+	g.DeleteLabelValues(platform.Namespace, platform.Name, component)
+}

@@ -1,0 +1,208 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers/status"
+)
+
+// remove takes the component away: first what its software created, then its objects in the reverse of their order,
+// each kind when the one before is gone. Data stays unless the deletion policy says otherwise.
+func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenDataHub) (ctrl.Result, error) {
+	if !slices.Contains(hub.Finalizers, r.finalizer()) {
+		return ctrl.Result{}, r.released(ctx, hub)
+	}
+	if hub.DeletionTimestamp != nil {
+		terminating, err := r.namespaceTerminates(ctx, hub.Namespace)
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		if terminating {
+			// Kubernetes deletes all that is in the namespace, in its own order: nothing may wait for us.
+			return ctrl.Result{}, r.release(ctx, hub)
+		}
+	}
+
+	waiting, again, err := r.dismantle(ctx, hub)
+	if err != nil {
+		_, _, _ = r.write(ctx, hub, r.removing(hub, components.AsFailure(err, v1alpha1.ReasonPruneFailed).Error()))
+		return ctrl.Result{}, err
+	}
+	if waiting != "" {
+		wrote, wait, err := r.write(ctx, hub, r.removing(hub, waiting))
+		if wrote {
+			r.transition(hub, r.removing(hub, waiting).Conditions[0])
+		}
+		if again == 0 {
+			again = wait
+		}
+		return ctrl.Result{RequeueAfter: again}, err
+	}
+	if hub.DeletionTimestamp == nil {
+		if _, _, err := r.write(ctx, hub, status.Report{}); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if err := r.release(ctx, hub); err != nil {
+		return ctrl.Result{}, err
+	}
+	r.events.Eventf(hub, nil, corev1.EventTypeNormal, "Removed", "Remove", "Removed %s%s", r.component.Name(), r.kept(ctx, hub))
+	return ctrl.Result{}, r.forget(ctx, client.ObjectKeyFromObject(hub))
+}
+
+// dismantle deletes what can be deleted now. It says what it waits for, and when to look again if no watch will tell.
+func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenDataHub) (waiting string, again time.Duration, err error) {
+	served, err := r.watch(ctx)
+	if err != nil {
+		return "", 0, err
+	}
+	scope := r.scope(hub, served)
+	if leaver, ok := r.component.(components.Leaver); ok {
+		facts := components.Facts{
+			Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
+			Spec:     *hub.Spec.DeepCopy(), Cluster: r.cluster,
+		}
+		left, err := r.applier.Leftovers(ctx, scope, leaver.Leftovers(facts))
+		if err != nil {
+			return "", 0, err
+		}
+		if left != nil {
+			return left.String(), leftoverInterval, nil
+		}
+	}
+	left, changes, err := r.applier.Remove(ctx, scope)
+	r.announce(ctx, hub, changes)
+	if err != nil || left == nil {
+		return "", 0, err
+	}
+	return left.String(), 0, nil
+}
+
+// kept names the objects that stay because they hold data.
+func (r *componentReconciler) kept(ctx context.Context, hub *v1alpha1.OpenDataHub) string {
+	served, err := r.watch(ctx)
+	if err != nil {
+		return ""
+	}
+	text := ""
+	for _, kind := range served {
+		objects, err := r.children.List(ctx, kind.GVK, client.ObjectKeyFromObject(hub), r.component.Name())
+		if err != nil {
+			return ""
+		}
+		for _, object := range objects {
+			if object.GetLabels()[components.LabelData] == "true" && object.GetDeletionTimestamp() == nil {
+				text += ", " + object.GetKind() + " " + object.GetName()
+			}
+		}
+	}
+	if text == "" {
+		return ""
+	}
+	return "; kept because they hold data: " + text[len(", "):]
+}
+
+func (r *componentReconciler) removing(hub *v1alpha1.OpenDataHub, message string) status.Report {
+	return status.Report{Conditions: []metav1.Condition{{
+		Type: r.condition, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRemoving,
+		Message: message, ObservedGeneration: hub.Generation,
+	}}}
+}
+
+// released clears what a component that is not deployed may have left in the status.
+func (r *componentReconciler) released(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
+	if hub.DeletionTimestamp != nil || meta.FindStatusCondition(hub.Status.Conditions, r.condition) == nil {
+		return nil
+	}
+	_, _, err := r.write(ctx, hub, status.Report{})
+	return err
+}
+
+// forget drops what is held in memory for a platform that no longer has the component.
+func (r *componentReconciler) forget(ctx context.Context, platform types.NamespacedName) error {
+	componentReady.remove(platform, r.component.Name())
+	_, err := r.secrets.Use(ctx, r.component.Name(), platform)
+	return err
+}
+
+// hold keeps the resource from vanishing before the component's objects are gone.
+func (r *componentReconciler) hold(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
+	if slices.Contains(hub.Finalizers, r.finalizer()) {
+		return nil
+	}
+	return r.applyFinalizers(ctx, hub, r.finalizer())
+}
+
+// release lets the resource go.
+func (r *componentReconciler) release(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
+	err := r.applyFinalizers(ctx, hub)
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // gone, or already another resource of that name
+	}
+	if err != nil || !slices.Contains(hub.Finalizers, r.finalizer()) {
+		return err
+	}
+	// Somebody else set the finalizer too, as a restored backup does.
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"resourceVersion": hub.ResourceVersion,
+		"finalizers":      slices.DeleteFunc(slices.Clone(hub.Finalizers), func(f string) bool { return f == r.finalizer() }),
+	}})
+	if err != nil {
+		return fmt.Errorf("releasing OpenDataHub %s: %w", hub.Name, err)
+	}
+	if err := r.client.Patch(ctx, hub, client.RawPatch(types.MergePatchType, body), client.FieldOwner(r.manager())); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	r.status.Wrote(hub)
+	return nil
+}
+
+// applyFinalizers makes these our finalizers, and the given resource the API server's answer.
+func (r *componentReconciler) applyFinalizers(ctx context.Context, hub *v1alpha1.OpenDataHub, finalizers ...string) error {
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OpenDataHub"))
+	object.SetNamespace(hub.Namespace)
+	object.SetName(hub.Name)
+	object.SetUID(hub.UID) // an apply must not bring a deleted resource back
+	object.SetFinalizers(finalizers)
+	err := r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(r.manager()), client.ForceOwnership)
+	if err != nil {
+		return fmt.Errorf("setting the finalizer of OpenDataHub %s: %w", hub.Name, err)
+	}
+	answer := &v1alpha1.OpenDataHub{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, answer); err != nil {
+		return fmt.Errorf("reading OpenDataHub %s: %w", hub.Name, err)
+	}
+	*hub = *answer
+	r.status.Wrote(answer.DeepCopy())
+	return nil
+}
+
+func (r *componentReconciler) namespaceTerminates(ctx context.Context, name string) (bool, error) {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	err := r.reader.Get(ctx, types.NamespacedName{Name: name}, namespace)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("reading namespace %s: %w", name, err)
+	}
+	return namespace.DeletionTimestamp != nil, nil
+}

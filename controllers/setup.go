@@ -1,0 +1,231 @@
+// Package controllers is the machinery: one loop for all components, and the summary. It knows how objects get into a
+// cluster and come out of it again, and nothing about any product.
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/client-go/kubernetes"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/controllers/apply"
+	"opendatahub.io/operator/controllers/status"
+	"opendatahub.io/operator/controllers/watch"
+)
+
+// Scheme knows the types that controllers read in typed form.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, metav1.AddMetaToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("building the scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+var customResourceDefinition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+
+// CacheOptions restricts what the operator watches to what is its own. namespaces limits it further; none means all.
+func CacheOptions(namespaces []string) (cache.Options, error) {
+	ours, err := labels.NewRequirement(components.LabelComponent, selection.Exists, nil)
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("selecting the operator's objects: %w", err)
+	}
+	crds := &metav1.PartialObjectMetadata{}
+	crds.SetGroupVersionKind(customResourceDefinition)
+	options := cache.Options{
+		// An object that nobody asked to watch is a mistake, not a reason for one more informer.
+		ReaderFailOnMissingInformer: true,
+		DefaultLabelSelector:        labels.NewSelector().Add(*ours),
+		DefaultTransform:            watch.StripChild,
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.OpenDataHub{}: {Label: labels.Everything(), Transform: func(object any) (any, error) { return object, nil }},
+			&corev1.Pod{}:           {Transform: watch.StripPod},
+			crds:                    {Label: labels.Everything(), Transform: watch.StripMetadata},
+		},
+	}
+	if len(namespaces) > 0 {
+		options.DefaultNamespaces = map[string]cache.Config{}
+		for _, namespace := range namespaces {
+			options.DefaultNamespaces[namespace] = cache.Config{}
+		}
+	}
+	return options, nil
+}
+
+// Mapper maps the kinds that the operator uses to their resources. They are known, so the API server is not asked.
+func Mapper(all []components.Component) meta.RESTMapper {
+	mapper := meta.NewDefaultRESTMapper(nil)
+	add := func(kind kinds.Kind) {
+		scope := meta.RESTScopeNamespace
+		if kind.ClusterScoped {
+			scope = meta.RESTScopeRoot
+		}
+		for _, version := range kind.Versions {
+			gvk := kind.WithVersion(version)
+			mapper.AddSpecific(gvk, gvk.GroupVersion().WithResource(kind.Plural), gvk.GroupVersion().WithResource(kind.Plural), scope)
+		}
+	}
+	for _, component := range all {
+		for _, kind := range component.Kinds() {
+			add(kind)
+		}
+		if leaver, ok := component.(components.Leaver); ok {
+			for _, leftover := range leaver.Leftovers(components.Facts{}) {
+				add(leftover.Kind)
+			}
+		}
+	}
+	add(kinds.Pod)
+	hub := v1alpha1.GroupVersion.WithKind("OpenDataHub")
+	for gvk, plural := range map[schema.GroupVersionKind]string{hub: "opendatahubs"} {
+		mapper.AddSpecific(gvk, gvk.GroupVersion().WithResource(plural), gvk.GroupVersion().WithResource(plural), meta.RESTScopeNamespace)
+	}
+	for gvk, plural := range map[schema.GroupVersionKind]string{
+		customResourceDefinition:                                       "customresourcedefinitions",
+		corev1.SchemeGroupVersion.WithKind("Namespace"):                "namespaces",
+		{Group: "config.openshift.io", Version: "v1", Kind: "Ingress"}: "ingresses",
+	} {
+		mapper.AddSpecific(gvk, gvk.GroupVersion().WithResource(plural), gvk.GroupVersion().WithResource(plural), meta.RESTScopeRoot)
+	}
+	return mapper
+}
+
+// Setup adds one controller per component, the summary, and the look-out for kinds that come later to the manager.
+// namespaces is as in CacheOptions.
+func Setup(ctx context.Context, mgr manager.Manager, all []components.Component, namespaces []string) error {
+	clients, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	cluster, err := DetectCluster(ctx, clients.Discovery(), mgr.GetAPIReader())
+	if err != nil {
+		return err
+	}
+	var every []kinds.Kind
+	for _, component := range all {
+		every = append(every, component.Kinds()...)
+	}
+	apis := watch.NewAPIs(clients.Discovery(), every)
+	if err := apis.Discover(ctx); err != nil {
+		return err
+	}
+
+	children := watch.NewChildren(mgr.GetCache())
+	hubs := &hubs{cache: mgr.GetCache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](time.Now)}
+	if err := hubs.observe(ctx); err != nil {
+		return err
+	}
+	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: hubs.overlay.Wrote}
+	secrets := watch.NewReferences(clients, children.Wake)
+
+	var supported []string
+	for _, component := range all {
+		supported = append(supported, component.Name())
+		condition, ok := components.Condition(component.Name())
+		if !ok {
+			return fmt.Errorf("component %s has no field in spec.components", component.Name())
+		}
+		r := &componentReconciler{
+			component: component,
+			condition: condition,
+			client:    mgr.GetClient(),
+			reader:    mgr.GetAPIReader(),
+			hubs:      hubs,
+			children:  children,
+			apis:      apis,
+			secrets:   secrets,
+			applier:   &apply.Applier{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Children: children},
+			status:    writer,
+			events:    mgr.GetEventRecorder(apply.Manager(component.Name())),
+			cluster:   cluster,
+
+			watchesCRDs: len(namespaces) == 0,
+		}
+		err := builder.ControllerManagedBy(mgr).
+			Named(component.Name()).
+			Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache()), builder.WithPredicates(specChanged)).
+			WatchesRawSource(children.Source(component.Name())).
+			WithOptions(options()).
+			Complete(r)
+		if err != nil {
+			return fmt.Errorf("setting up the controller of %s: %w", component.Name(), err)
+		}
+	}
+
+	summary := &summaryReconciler{
+		hubs: hubs, status: writer, events: mgr.GetEventRecorder(SummaryManager), supported: supported,
+	}
+	err = builder.ControllerManagedBy(mgr).
+		Named("summary").
+		Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache())).
+		WithOptions(options()).
+		Complete(summary)
+	if err != nil {
+		return fmt.Errorf("setting up the summary controller: %w", err)
+	}
+	if len(namespaces) > 0 {
+		return nil // CustomResourceDefinitions are not ours to watch then
+	}
+	return setupAPIs(mgr, apis, children, all)
+}
+
+func options() controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: 4,
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+			500*time.Millisecond, 2*time.Minute),
+		// A platform that exists at the start of several managers in one process (tests) is no name clash.
+		SkipNameValidation: new(true),
+	}
+}
+
+// specChanged leaves out status writes: a component controller does not wake on its siblings' news.
+var specChanged = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+
+// siblings wakes a resource for its own events, and, when it goes, the others of its namespace: the oldest of them is the platform now.
+func siblings(reader client.Reader) handler.EventHandler {
+	own := func(object client.Object) reconcile.Request {
+		return reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)}
+	}
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	return handler.Funcs{
+		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { q.Add(own(e.Object)) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { q.Add(own(e.ObjectNew)) },
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
+			q.Add(own(e.Object))
+			var list v1alpha1.OpenDataHubList
+			if err := reader.List(ctx, &list, client.InNamespace(e.Object.GetNamespace())); err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "Cannot list the OpenDataHubs of a namespace")
+				return
+			}
+			for i := range list.Items {
+				q.Add(own(&list.Items[i]))
+			}
+		},
+	}
+}

@@ -1,0 +1,169 @@
+// Package status writes the status of an OpenDataHub. Every writer owns its own list entries, by server-side apply
+// under its own field manager, and writes only when something changed.
+package status
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+)
+
+// Interval is the least time between two writes that only bring news of progress. Transitions are written at once.
+const Interval = 10 * time.Second
+
+// maxMessage keeps a condition readable; the whole text is in the log.
+const maxMessage = 1024
+
+// Report is what one writer has to say. Entries that it reported before and leaves out are removed.
+type Report struct {
+	Conditions []metav1.Condition
+	Component  *v1alpha1.ComponentStatus
+	// Summary fields, of the summary's writer only.
+	Summary *Summary
+}
+
+// Summary is the part of the status that belongs to no component.
+type Summary struct {
+	ObservedGeneration int64
+	ComponentsReady    string
+}
+
+// Writer writes reports.
+type Writer struct {
+	Client client.Client
+	// Now is the clock for transition times and Interval.
+	Now func() time.Time
+	// Wrote is told the API server's answer.
+	Wrote func(*v1alpha1.OpenDataHub)
+}
+
+// Write makes the writer's part of the status so. It returns whether it wrote, and how long to wait before asking again
+// if the news can wait.
+func (w *Writer) Write(ctx context.Context, hub *v1alpha1.OpenDataHub, manager string, report Report) (wrote bool, wait time.Duration, err error) {
+	now := metav1.NewTime(w.Now().Truncate(time.Second))
+	urgent, news := false, false
+	for i := range report.Conditions {
+		condition := &report.Conditions[i]
+		condition.Message = shorten(condition.Message)
+		current := meta.FindStatusCondition(hub.Status.Conditions, condition.Type)
+		condition.LastTransitionTime = now
+		switch {
+		case current == nil:
+			urgent = true
+			continue
+		case current.Status == condition.Status:
+			condition.LastTransitionTime = current.LastTransitionTime
+		}
+		if current.Status != condition.Status || current.Reason != condition.Reason ||
+			current.ObservedGeneration != condition.ObservedGeneration {
+			urgent = true
+		}
+		news = news || *current != *condition
+	}
+	if w.leavesOut(hub, manager, report) {
+		urgent = true
+	}
+	news = news || !sameComponent(hub, report.Component) || !sameSummary(hub, report.Summary)
+	if summary := report.Summary; summary != nil && hub.Status.ObservedGeneration != summary.ObservedGeneration {
+		urgent = true
+	}
+	if !urgent && !news {
+		return false, 0, nil
+	}
+	if !urgent {
+		if wait := Interval - w.Now().Sub(lastWrite(hub, manager)); wait > 0 {
+			return false, min(wait, Interval), nil // the API server's clock may be ahead
+		}
+	}
+
+	object, err := report.object(hub)
+	if err != nil {
+		return false, 0, err
+	}
+	err = w.Client.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(manager), client.ForceOwnership)
+	if err != nil {
+		return false, 0, fmt.Errorf("writing the status: %w", err)
+	}
+	answer := &v1alpha1.OpenDataHub{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, answer); err != nil {
+		return true, 0, fmt.Errorf("reading the answer to a status write: %w", err)
+	}
+	w.Wrote(answer)
+	return true, 0, nil
+}
+
+// leavesOut is whether the writer has entries in the status that are not in the report.
+func (w *Writer) leavesOut(hub *v1alpha1.OpenDataHub, manager string, report Report) bool {
+	owned := ownedEntries(hub, manager)
+	for _, condition := range report.Conditions {
+		delete(owned, "condition/"+condition.Type)
+	}
+	if report.Component != nil {
+		delete(owned, "component/"+report.Component.Name)
+	}
+	return len(owned) > 0
+}
+
+func (r Report) object(hub *v1alpha1.OpenDataHub) (*unstructured.Unstructured, error) {
+	status := map[string]any{}
+	if r.Summary != nil {
+		status["observedGeneration"] = r.Summary.ObservedGeneration
+		status["componentsReady"] = r.Summary.ComponentsReady
+	}
+	if len(r.Conditions) > 0 {
+		conditions := make([]any, 0, len(r.Conditions))
+		for i := range r.Conditions {
+			condition, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&r.Conditions[i])
+			if err != nil {
+				return nil, fmt.Errorf("encoding condition %s: %w", r.Conditions[i].Type, err)
+			}
+			conditions = append(conditions, condition)
+		}
+		status["conditions"] = conditions
+	}
+	if r.Component != nil {
+		component, err := runtime.DefaultUnstructuredConverter.ToUnstructured(r.Component)
+		if err != nil {
+			return nil, fmt.Errorf("encoding the status of %s: %w", r.Component.Name, err)
+		}
+		status["components"] = []any{component}
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{"status": status}}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OpenDataHub"))
+	object.SetNamespace(hub.Namespace)
+	object.SetName(hub.Name)
+	// A resource that was deleted and made anew must not get its predecessor's status.
+	object.SetUID(hub.UID)
+	return object, nil
+}
+
+func sameComponent(hub *v1alpha1.OpenDataHub, component *v1alpha1.ComponentStatus) bool {
+	if component == nil {
+		return true // leaving it out is seen by leavesOut
+	}
+	i := slices.IndexFunc(hub.Status.Components, func(c v1alpha1.ComponentStatus) bool { return c.Name == component.Name })
+	return i >= 0 && equality.Semantic.DeepEqual(hub.Status.Components[i], *component)
+}
+
+func sameSummary(hub *v1alpha1.OpenDataHub, summary *Summary) bool {
+	return summary == nil ||
+		hub.Status.ObservedGeneration == summary.ObservedGeneration && hub.Status.ComponentsReady == summary.ComponentsReady
+}
+
+func shorten(message string) string {
+	runes := []rune(message)
+	if len(runes) <= maxMessage {
+		return message
+	}
+	return string(runes[:maxMessage-1]) + "…"
+}

@@ -1,0 +1,215 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers/status"
+	"opendatahub.io/operator/controllers/watch"
+)
+
+// summaryReconciler sums up the component conditions of every OpenDataHub. It also speaks for components that this binary
+// does not have, and for resources that are refused.
+type summaryReconciler struct {
+	hubs      *hubs
+	status    *status.Writer
+	events    events.EventRecorder
+	supported []string
+}
+
+// SummaryManager is the field manager of Ready, Reconciling, Stalled and the counts.
+const SummaryManager = watch.ManagerPrefix
+
+// Reconcile implements reconcile.Reconciler.
+func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	hub, err := r.hubs.get(ctx, request.NamespacedName)
+	if err != nil || hub == nil {
+		return ctrl.Result{}, err
+	}
+	platform, err := r.hubs.platformOf(ctx, hub.Namespace)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if hub.DeletionTimestamp != nil && len(hub.Finalizers) == 0 {
+		return ctrl.Result{}, nil
+	}
+
+	var report status.Report
+	if platform != nil && platform.UID != hub.UID {
+		report = refused(hub, platform)
+	} else {
+		report = summarize(hub, r.supported)
+	}
+	wrote, wait, err := r.status.Write(ctx, hub, SummaryManager, report)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if wrote {
+		r.announce(hub, report.Conditions)
+	}
+	return ctrl.Result{RequeueAfter: wait}, nil
+}
+
+func (r *summaryReconciler) announce(hub *v1alpha1.OpenDataHub, conditions []metav1.Condition) {
+	for _, condition := range conditions {
+		before := meta.FindStatusCondition(hub.Status.Conditions, condition.Type)
+		changed := before == nil || before.Status != condition.Status
+		switch {
+		case condition.Type == v1alpha1.ConditionReady && condition.Status == metav1.ConditionTrue && changed:
+			r.events.Eventf(hub, nil, "Normal", condition.Reason, "Reconcile", "The platform is ready: %s", condition.Message)
+		case condition.Type == v1alpha1.ConditionStalled && changed:
+			r.events.Eventf(hub, nil, "Warning", condition.Reason, "Reconcile", "%.900s", condition.Message)
+		}
+	}
+}
+
+// refused is the status of a resource whose namespace has a platform already.
+func refused(hub, platform *v1alpha1.OpenDataHub) status.Report {
+	message := fmt.Sprintf("namespace %s already has the OpenDataHub %s, and holds one platform only; "+
+		"delete this resource, or create it in another namespace", hub.Namespace, platform.Name)
+	condition := func(kind string, value metav1.ConditionStatus) metav1.Condition {
+		return metav1.Condition{
+			Type: kind, Status: value, Reason: v1alpha1.ReasonPlatformExists, Message: message, ObservedGeneration: hub.Generation,
+		}
+	}
+	return status.Report{
+		Conditions: []metav1.Condition{
+			condition(v1alpha1.ConditionReady, metav1.ConditionFalse),
+			condition(v1alpha1.ConditionStalled, metav1.ConditionTrue),
+		},
+		Summary: &status.Summary{ObservedGeneration: hub.Generation},
+	}
+}
+
+// verdict is what a component says.
+type verdict struct {
+	name    string
+	reason  string
+	message string
+	ready   bool
+}
+
+// terminalReasons are those that no retry and no watch can end: a person must edit the resource or the cluster.
+var terminalReasons = []string{
+	v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonImmutableFieldChanged, v1alpha1.ReasonNotSupported,
+}
+
+// movingReasons are those of a component that is on its way, or that something awaited will wake.
+var movingReasons = []string{
+	v1alpha1.ReasonPending, v1alpha1.ReasonProgressing, v1alpha1.ReasonAPINotInstalled, v1alpha1.ReasonReferenceNotFound,
+	v1alpha1.ReasonWaitingForComponent, v1alpha1.ReasonFactsUnavailable, v1alpha1.ReasonApplyFailed,
+	v1alpha1.ReasonPruneFailed, v1alpha1.ReasonConflict, v1alpha1.ReasonRemoving,
+}
+
+// summarize judges the platform by its component conditions. Issues come first, then what has not reported, both in the
+// order of the spec.
+func summarize(hub *v1alpha1.OpenDataHub, supported []string) status.Report {
+	var report status.Report
+	var verdicts []verdict
+	ready, wanted := 0, 0
+	for _, component := range components.All() {
+		condition := meta.FindStatusCondition(hub.Status.Conditions, component.Condition)
+		_, ok := components.FindWanted(hub.Spec.Components, component.Name)
+		if !ok || hub.DeletionTimestamp != nil {
+			if condition != nil && condition.Reason == v1alpha1.ReasonRemoving {
+				verdicts = append(verdicts, verdict{component.Name, condition.Reason, condition.Message, false})
+			}
+			continue
+		}
+		wanted++
+		if !slices.Contains(supported, component.Name) {
+			own := metav1.Condition{
+				Type: component.Condition, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNotSupported,
+				Message: components.NotSupported(component.Name), ObservedGeneration: hub.Generation,
+			}
+			report.Conditions = append(report.Conditions, own)
+			condition = &own
+		}
+		v := judge(component.Name, condition, hub.Generation)
+		if v.ready {
+			ready++
+		}
+		verdicts = append(verdicts, v)
+	}
+
+	report.Summary = &status.Summary{
+		ObservedGeneration: hub.Generation,
+		ComponentsReady:    fmt.Sprintf("%d/%d", ready, wanted),
+	}
+	report.Conditions = append(report.Conditions, overall(hub, verdicts, ready, wanted)...)
+	return report
+}
+
+func judge(name string, condition *metav1.Condition, generation int64) verdict {
+	if condition == nil || condition.ObservedGeneration != generation {
+		return verdict{name, v1alpha1.ReasonPending, "has not reported yet", false}
+	}
+	return verdict{name, condition.Reason, condition.Message, condition.Status == metav1.ConditionTrue}
+}
+
+func overall(hub *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) []metav1.Condition {
+	condition := func(kind string, value metav1.ConditionStatus, reason, message string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: value, Reason: reason, Message: message, ObservedGeneration: hub.Generation}
+	}
+	var issues, pending, moving, stalled []string
+	reason := ""
+	for _, v := range verdicts {
+		text := v.name + ": " + v.message
+		switch {
+		case v.ready:
+			continue
+		case v.reason == v1alpha1.ReasonPending:
+			pending = append(pending, text)
+		default:
+			issues = append(issues, text)
+		}
+		if reason == "" || reason == v1alpha1.ReasonPending || reason == v1alpha1.ReasonProgressing {
+			reason = v.reason
+		}
+		if slices.Contains(terminalReasons, v.reason) {
+			stalled = append(stalled, text)
+		}
+		if slices.Contains(movingReasons, v.reason) || v.reason == v1alpha1.ReasonUnmanaged {
+			moving = append(moving, text)
+		}
+	}
+	if reason == v1alpha1.ReasonPending {
+		reason = v1alpha1.ReasonProgressing
+	}
+	message := strings.Join(append(issues, pending...), "; ")
+
+	switch {
+	case hub.DeletionTimestamp != nil:
+		if message == "" {
+			message = "the platform is being removed"
+		}
+		return []metav1.Condition{
+			condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonRemoving, message),
+			condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonRemoving, message),
+		}
+	case message == "" && wanted == 0:
+		return []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonNoComponents,
+			"spec.components names no component, so nothing is deployed")}
+	case message == "":
+		return []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAvailable,
+			fmt.Sprintf("%d of %d components ready", ready, wanted))}
+	}
+	conditions := []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)}
+	if len(moving) > 0 && len(stalled) == 0 {
+		conditions = append(conditions, condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing,
+			strings.Join(moving, "; ")))
+	}
+	if len(stalled) > 0 {
+		conditions = append(conditions, condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, reason, strings.Join(stalled, "; ")))
+	}
+	return conditions
+}

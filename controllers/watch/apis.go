@@ -1,0 +1,131 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+
+	"opendatahub.io/operator/components/kinds"
+)
+
+// APIs knows which of the kinds that components render the cluster serves, and in which version.
+type APIs struct {
+	discovery discovery.DiscoveryInterface
+	kinds     []kinds.Kind
+
+	mu     sync.RWMutex
+	served map[schema.GroupKind]string
+}
+
+// NewAPIs looks for the third-party kinds among the given ones; native kinds are always served.
+func NewAPIs(discovery discovery.DiscoveryInterface, all []kinds.Kind) *APIs {
+	apis := &APIs{discovery: discovery, served: map[schema.GroupKind]string{}}
+	for _, kind := range all {
+		if kind.ThirdParty() {
+			apis.kinds = append(apis.kinds, kind)
+		}
+	}
+	return apis
+}
+
+// Discover asks the API server for every version of every third-party group: a handful of requests, made once at
+// the start and then for one group at a time when its CustomResourceDefinitions change.
+func (a *APIs) Discover(ctx context.Context) error {
+	groups := map[string]bool{}
+	for _, kind := range a.kinds {
+		if groups[kind.Group] {
+			continue
+		}
+		groups[kind.Group] = true
+		if _, err := a.Refresh(ctx, kind.Group); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Refresh asks again what a group serves. It returns the kinds whose state changed.
+func (a *APIs) Refresh(_ context.Context, group string) ([]kinds.Kind, error) {
+	resources := map[string]*metav1.APIResourceList{} // by version
+	found := map[schema.GroupKind]string{}
+	for _, kind := range a.kinds {
+		if kind.Group != group {
+			continue
+		}
+		for _, version := range kind.Versions {
+			list, asked := resources[version]
+			if !asked {
+				var err error
+				list, err = a.discovery.ServerResourcesForGroupVersion(schema.GroupVersion{Group: group, Version: version}.String())
+				if err != nil && !apierrors.IsNotFound(err) {
+					return nil, fmt.Errorf("asking which kinds of %s/%s are served: %w", group, version, err)
+				}
+				resources[version] = list
+			}
+			if serves(list, kind) {
+				found[kind.GroupKind] = version
+				break
+			}
+		}
+	}
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var changed []kinds.Kind
+	for _, kind := range a.kinds {
+		if kind.Group != group || a.served[kind.GroupKind] == found[kind.GroupKind] {
+			continue
+		}
+		changed = append(changed, kind)
+		if version, ok := found[kind.GroupKind]; ok {
+			a.served[kind.GroupKind] = version
+		} else {
+			delete(a.served, kind.GroupKind)
+		}
+	}
+	return changed, nil
+}
+
+func serves(list *metav1.APIResourceList, kind kinds.Kind) bool {
+	return list != nil && slices.ContainsFunc(list.APIResources, func(resource metav1.APIResource) bool {
+		return resource.Kind == kind.Kind && resource.Name == kind.Plural
+	})
+}
+
+// Served is the served version of each third-party kind that is served.
+func (a *APIs) Served() map[schema.GroupKind]string {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	served := make(map[schema.GroupKind]string, len(a.served))
+	for kind, version := range a.served {
+		served[kind] = version
+	}
+	return served
+}
+
+// Version is the version in which a kind is served.
+func (a *APIs) Version(kind kinds.Kind) (version string, served bool) {
+	if !kind.ThirdParty() {
+		return kind.Versions[0], true
+	}
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	version, served = a.served[kind.GroupKind]
+	return version, served
+}
+
+// ByCRD finds a third-party kind by the name of its CustomResourceDefinition.
+func (a *APIs) ByCRD(name string) (kinds.Kind, bool) {
+	for _, kind := range a.kinds {
+		if kind.CRD() == name {
+			return kind, true
+		}
+	}
+	return kinds.Kind{}, false
+}

@@ -1,0 +1,156 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	toolscache "k8s.io/client-go/tools/cache"
+
+	"opendatahub.io/operator/components"
+)
+
+// References watches Secrets that people provide, each by its own name: nothing else of their namespaces is read.
+// Values do not stay in memory, only digests.
+type References struct {
+	client kubernetes.Interface
+	wake   func(component string, platform types.NamespacedName)
+
+	mu      sync.Mutex
+	watched map[types.NamespacedName]*reference
+}
+
+type reference struct {
+	informer toolscache.SharedInformer
+	stop     context.CancelFunc
+	users    map[user]bool
+}
+
+type user struct {
+	component string
+	platform  types.NamespacedName
+}
+
+// NewReferences calls wake when a Secret appears, changes or goes.
+func NewReferences(client kubernetes.Interface, wake func(component string, platform types.NamespacedName)) *References {
+	return &References{client: client, wake: wake, watched: map[types.NamespacedName]*reference{}}
+}
+
+// Use watches exactly these Secrets of the platform's namespace for a component, and returns those that exist. Secrets
+// that the component used before and nobody uses any more are no longer watched; without names, none are.
+func (r *References) Use(ctx context.Context, component string, platform types.NamespacedName, names ...string) (map[string]components.Secret, error) {
+	me := user{component, platform}
+	wanted := map[types.NamespacedName]bool{}
+	for _, name := range names {
+		wanted[types.NamespacedName{Namespace: platform.Namespace, Name: name}] = true
+	}
+
+	r.mu.Lock()
+	for key, ref := range r.watched {
+		if ref.users[me] && !wanted[key] {
+			delete(ref.users, me)
+			if len(ref.users) == 0 {
+				ref.stop()
+				delete(r.watched, key)
+			}
+		}
+	}
+	inUse := map[types.NamespacedName]*reference{}
+	for key := range wanted {
+		ref, ok := r.watched[key]
+		if !ok {
+			ref = r.start(key)
+			r.watched[key] = ref
+		}
+		ref.users[me] = true
+		inUse[key] = ref
+	}
+	r.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	found := map[string]components.Secret{}
+	for key, ref := range inUse {
+		if !toolscache.WaitForCacheSync(ctx.Done(), ref.informer.HasSynced) {
+			return nil, fmt.Errorf("reading Secret %s: %w", key, ctx.Err())
+		}
+		object, ok, err := ref.informer.GetStore().GetByKey(key.String())
+		if err != nil {
+			return nil, fmt.Errorf("reading Secret %s: %w", key, err)
+		}
+		if secret, isSecret := object.(*corev1.Secret); ok && isSecret {
+			found[key.Name] = SecretOf(stringData(secret))
+		}
+	}
+	return found, nil
+}
+
+// start must be called with the lock held. The informer outlives the reconcile that asked for it.
+func (r *References) start(key types.NamespacedName) *reference {
+	ctx, cancel := context.WithCancel(context.Background())
+	ref := &reference{stop: cancel, users: map[user]bool{}}
+	ref.informer = toolscache.NewSharedInformer(toolscache.NewListWatchFromClient(r.client.CoreV1().RESTClient(), "secrets", key.Namespace,
+		fields.OneTermEqualSelector(metav1.ObjectNameField, key.Name)), &corev1.Secret{}, 0)
+	// Neither call fails before the informer runs.
+	_ = ref.informer.SetTransform(func(object any) (any, error) {
+		if secret, ok := object.(*corev1.Secret); ok {
+			for name, value := range secret.Data {
+				secret.Data[name] = []byte(digest(string(value)))
+			}
+			secret.ManagedFields = nil
+			secret.Annotations = nil
+		}
+		return object, nil
+	})
+	_, _ = ref.informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc:    func(any) { r.notify(key) },
+		UpdateFunc: func(any, any) { r.notify(key) },
+		DeleteFunc: func(any) { r.notify(key) },
+	})
+	go ref.informer.RunWithContext(ctx)
+	return ref
+}
+
+func (r *References) notify(key types.NamespacedName) {
+	r.mu.Lock()
+	var users []user
+	if ref, ok := r.watched[key]; ok {
+		for u := range ref.users {
+			users = append(users, u)
+		}
+	}
+	r.mu.Unlock()
+	for _, u := range users {
+		r.wake(u.component, u.platform)
+	}
+}
+
+func stringData(secret *corev1.Secret) map[string]string {
+	data := map[string]string{}
+	for key, value := range secret.Data {
+		data[key] = string(value)
+	}
+	return data
+}
+
+// SecretOf is what rendering may know of a Secret whose values were replaced by digests.
+func SecretOf(digests map[string]string) components.Secret {
+	secret := components.Secret{}
+	for key := range digests {
+		secret.Keys = append(secret.Keys, key)
+	}
+	sort.Strings(secret.Keys)
+	all := ""
+	for _, key := range secret.Keys {
+		all += key + "=" + digests[key] + "\n"
+	}
+	// Twenty bits notice a changed value, and are too few to confirm a guessed one.
+	secret.Digest = digest(all)[len(digestPrefix):][:5]
+	return secret
+}
