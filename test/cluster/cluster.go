@@ -1,0 +1,580 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	loopback       = "127.0.0.1"
+	serviceCIDR    = "10.96.0.0/16"
+	serviceIP      = "10.96.0.1" // the first of serviceCIDR: the Service `kubernetes`
+	podCIDR        = "10.244.0.0/16"
+	fieldManager   = "opendatahub-cluster"
+	defaultTimeout = 2 * time.Minute
+	stopTimeout    = 20 * time.Second
+)
+
+// Options describe a cluster.
+type Options struct {
+	// Name tells clusters apart. Default: default.
+	Name string
+	// Dir holds the state, logs and kubeconfig. Default: .local/clusters/<name> in the checkout. Whatever a cluster
+	// put there is removed when it is stopped.
+	Dir string
+	// Root is the checkout of this repository; found from the working directory when empty.
+	Root string
+	// Port of the API server. 0 picks a free one.
+	Port int
+	// Nodes is the number of nodes, spread over the zones a, b and c. Default: 3.
+	Nodes int
+	// Operators are the third-party operators to play, by the names of [Operators]. nil plays them all, an empty slice none.
+	Operators []string
+	// Audit makes the API server write every request, at level Metadata, to [Cluster.AuditLog].
+	Audit bool
+	// Binaries to run; nil builds them, or finds those built before.
+	Binaries *Binaries
+	// Timeout for a cluster to be ready once its binaries are there. Default: two minutes.
+	Timeout time.Duration
+	// Log receives progress for people to read; nil is silent.
+	Log io.Writer
+}
+
+func (o *Options) setDefaults() error {
+	if o.Name == "" {
+		o.Name = "default"
+	}
+	if o.Name != filepath.Base(o.Name) || o.Name[0] == '.' {
+		return fmt.Errorf("cluster name %q cannot name a folder", o.Name)
+	}
+	if o.Dir == "" {
+		root, err := repositoryRoot(o.Root)
+		if err != nil {
+			return err
+		}
+		o.Dir = filepath.Join(root, ".local", "clusters", o.Name)
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return fmt.Errorf("finding the folder of cluster %s: %w", o.Name, err)
+	}
+	o.Dir = dir
+	if o.Nodes == 0 {
+		o.Nodes = 3
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	o.Log = writerOrDiscard(o.Log)
+	return nil
+}
+
+// PortInUseError says that the port that was asked for is taken.
+type PortInUseError struct {
+	// Port that is taken.
+	Port int
+}
+
+func (e *PortInUseError) Error() string {
+	return fmt.Sprintf("port %d on %s is already in use; choose another with PORT=...", e.Port, loopback)
+}
+
+// Cluster is a running control plane.
+type Cluster struct {
+	opts      Options
+	state     state
+	processes []*process // empty when another process started them
+	config    *rest.Config
+	client    client.Client
+	kube      kubernetes.Interface
+}
+
+// state is what a later process needs to know to use or to stop the cluster.
+type state struct {
+	Name      string          `json:"name"`
+	Port      int             `json:"port"`
+	Processes []processRecord `json:"processes"`
+}
+
+// files of a cluster, relative to its folder. Nothing else in the folder is ever removed.
+const (
+	stateFile      = "cluster.json"
+	kubeconfigFile = "kubeconfig"
+	auditFile      = "audit.log"
+	policyFile     = "audit-policy.yaml"
+	pkiFolder      = "pki"
+	logFolder      = "logs"
+	etcdFolder     = "etcd"
+	lockFileName   = "lock"
+)
+
+// Start runs a cluster that lives no longer than this process: also when this process is killed, on Linux. It returns
+// when the nodes are Ready. The caller stops it with [Cluster.Stop].
+func Start(ctx context.Context, opts Options) (*Cluster, error) {
+	c, existed, err := start(ctx, opts, false)
+	if err == nil && existed {
+		return nil, fmt.Errorf("cluster %s already runs in %s", c.opts.Name, c.opts.Dir)
+	}
+	return c, err
+}
+
+// Up runs a cluster that stays after this process has ended, until [Down]. When the cluster runs already it only connects to
+// it, and existed is true; remains of one that no longer works are removed first.
+func Up(ctx context.Context, opts Options) (c *Cluster, existed bool, err error) {
+	return start(ctx, opts, true)
+}
+
+// Attach connects to a cluster that [Up] started.
+func Attach(ctx context.Context, opts Options) (*Cluster, error) {
+	if err := opts.setDefaults(); err != nil {
+		return nil, err
+	}
+	s, err := readState(opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	c := &Cluster{opts: opts, state: s}
+	for _, p := range s.Processes {
+		if !p.alive() {
+			return nil, fmt.Errorf("%s of cluster %s no longer runs", p.Name, opts.Name)
+		}
+	}
+	if len(s.Processes) < len(programs) {
+		return nil, fmt.Errorf("cluster %s never finished starting", opts.Name)
+	}
+	if err := c.connect(); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := c.serverReady(ctx); err != nil {
+		return nil, fmt.Errorf("cluster %s does not answer: %w", opts.Name, err)
+	}
+	return c, nil
+}
+
+// Down stops exactly the processes that the cluster of this name started and removes its files. It reports whether there was
+// such a cluster.
+func Down(ctx context.Context, opts Options) (found bool, err error) {
+	if err := opts.setDefaults(); err != nil {
+		return false, err
+	}
+	unlock, err := lockCluster(ctx, opts)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	if found, err = clean(ctx, opts); err != nil {
+		return found, err
+	}
+	return found, removeFolder(opts.Dir)
+}
+
+func start(ctx context.Context, opts Options, detached bool) (_ *Cluster, existed bool, err error) {
+	if err := opts.setDefaults(); err != nil {
+		return nil, false, err
+	}
+	if opts.Binaries == nil {
+		binaries, err := Build(ctx, BuildOptions{Root: opts.Root, Log: opts.Log})
+		if err != nil {
+			return nil, false, err
+		}
+		opts.Binaries = &binaries
+	}
+	unlock, err := lockCluster(ctx, opts)
+	if err != nil {
+		return nil, false, err
+	}
+	defer unlock()
+
+	if c, err := Attach(ctx, opts); err == nil {
+		return c, true, nil
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		_, _ = fmt.Fprintf(opts.Log, "removing what is left of an earlier cluster: %v\n", err)
+	}
+	if _, err := clean(ctx, opts); err != nil {
+		return nil, false, err
+	}
+
+	ctx, cancel := context.WithTimeoutCause(ctx, opts.Timeout, fmt.Errorf("not ready after %s", opts.Timeout))
+	defer cancel()
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		c := &Cluster{opts: opts, state: state{Name: opts.Name}}
+		err := c.start(ctx, detached)
+		if err == nil {
+			return c, false, nil
+		}
+		// The context may be what ended the start, so the processes are stopped under another.
+		stopContext, stop := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		err = errors.Join(err, kill(stopContext, c.state.Processes))
+		stop()
+
+		var taken *PortInUseError
+		if errors.As(err, &taken) {
+			return nil, false, err
+		}
+		var exited *processExitedError
+		if !errors.As(err, &exited) || !exited.portTaken() {
+			return nil, false, fmt.Errorf("starting cluster %s (logs are in %s): %w", opts.Name, filepath.Join(opts.Dir, logFolder), err)
+		}
+		// Another process took a port between our finding it free and our use of it.
+		if opts.Port != 0 && !portFree(opts.Port) {
+			return nil, false, &PortInUseError{Port: opts.Port}
+		}
+		if attempt == attempts {
+			return nil, false, fmt.Errorf("starting cluster %s: %w", opts.Name, err)
+		}
+		if _, err := clean(ctx, opts); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// start brings up everything, in the order of need.
+func (c *Cluster) start(ctx context.Context, detached bool) error {
+	ports, err := c.pickPorts()
+	if err != nil {
+		return err
+	}
+	c.state.Port = ports.apiServer
+	for _, folder := range []string{c.opts.Dir, c.path(logFolder)} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return fmt.Errorf("creating the folder of the cluster: %w", err)
+		}
+	}
+	if err := c.writeCredentials(); err != nil {
+		return fmt.Errorf("creating certificates: %w", err)
+	}
+	if err := c.connect(); err != nil {
+		return err
+	}
+	if c.opts.Audit {
+		const policy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages":["RequestReceived"],"rules":[{"level":"Metadata"}]}`
+		if err := os.WriteFile(c.path(policyFile), []byte(policy), 0o600); err != nil {
+			return fmt.Errorf("writing the audit policy: %w", err)
+		}
+	}
+
+	// etcd and the API server start together: the API server waits for its store.
+	if err := c.run("etcd", c.opts.Binaries.Etcd, c.etcdArguments(ports), detached); err != nil {
+		return err
+	}
+	if err := c.run("kube-apiserver", c.opts.Binaries.APIServer, c.apiServerArguments(ports), detached); err != nil {
+		return err
+	}
+	if err := c.wait(ctx, "the API server", c.serverReady); err != nil {
+		return err
+	}
+	if err := c.run("kube-controller-manager", c.opts.Binaries.ControllerManager, c.controllerManagerArguments(), detached); err != nil {
+		return err
+	}
+	if err := c.run("kube-scheduler", c.opts.Binaries.Scheduler, c.schedulerArguments(), detached); err != nil {
+		return err
+	}
+	if err := c.installStages(ctx); err != nil {
+		return err
+	}
+	if err := c.createNodes(ctx); err != nil {
+		return err
+	}
+	if err := c.run("kwok", c.opts.Binaries.Kwok, c.kwokArguments(), detached); err != nil {
+		return err
+	}
+	if err := c.wait(ctx, "the nodes", c.nodesReady); err != nil {
+		return err
+	}
+	return c.wait(ctx, "the default ServiceAccount", c.defaultServiceAccountReady)
+}
+
+// run starts one process and records it at once, so that whatever happens next, it can be found and stopped.
+func (c *Cluster) run(name, path string, args []string, detached bool) error {
+	p, err := command{
+		name: name, path: path, args: args, folder: c.opts.Dir,
+		logFile: c.LogFile(name), detached: detached,
+	}.start()
+	if err != nil {
+		return err
+	}
+	c.processes = append(c.processes, p)
+	c.state.Processes = append(c.state.Processes, p.processRecord)
+	content, err := json.MarshalIndent(c.state, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(c.path(stateFile), append(content, '\n'), 0o600); err != nil {
+		return fmt.Errorf("recording the process %s: %w", name, err)
+	}
+	return nil
+}
+
+// wait polls a condition, and gives up at once when a process of the cluster has ended.
+func (c *Cluster) wait(ctx context.Context, what string, condition func(context.Context) error) error {
+	err := poll(ctx, func(ctx context.Context) error {
+		if err := c.failure(); err != nil {
+			return &permanentError{err}
+		}
+		return condition(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for %s: %w", what, err)
+	}
+	return nil
+}
+
+func (c *Cluster) failure() error {
+	for _, p := range c.processes {
+		if err := p.failure(); err != nil {
+			return err
+		}
+	}
+	for _, r := range c.state.Processes {
+		if len(c.processes) == 0 && !r.alive() {
+			return fmt.Errorf("%s of cluster %s no longer runs", r.Name, c.opts.Name)
+		}
+	}
+	return nil
+}
+
+// Stop ends the processes of the cluster, waits until they are gone, and removes its files. A stopped cluster
+// can be stopped again.
+func (c *Cluster) Stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := kill(ctx, c.state.Processes); err != nil {
+		return err
+	}
+	if err := removeFiles(c.opts.Dir); err != nil {
+		return err
+	}
+	return removeFolder(c.opts.Dir)
+}
+
+// Config returns a new client configuration for the administrator of the cluster. It has no client-side rate limit.
+func (c *Cluster) Config() *rest.Config { return rest.CopyConfig(c.config) }
+
+// Kubeconfig is the path of the administrator's kubeconfig file.
+func (c *Cluster) Kubeconfig() string { return c.path(kubeconfigFile) }
+
+// Name of the cluster.
+func (c *Cluster) Name() string { return c.opts.Name }
+
+// Dir is the folder with the state of the cluster.
+func (c *Cluster) Dir() string { return c.opts.Dir }
+
+// Port of the API server.
+func (c *Cluster) Port() int { return c.state.Port }
+
+// AuditLog is the path of the file that the API server writes one JSON object per request to, when [Options].Audit is set.
+func (c *Cluster) AuditLog() string { return c.path(auditFile) }
+
+// LogFile is the path of the log of one of the cluster's processes, such as kube-apiserver.
+func (c *Cluster) LogFile(process string) string {
+	return filepath.Join(c.opts.Dir, logFolder, process+".log")
+}
+
+func (c *Cluster) path(name string) string { return filepath.Join(c.opts.Dir, name) }
+
+func (c *Cluster) pki(name string) string { return filepath.Join(c.opts.Dir, pkiFolder, name) }
+
+// connect makes the clients from the administrator's kubeconfig.
+func (c *Cluster) connect() error {
+	config, err := clientcmd.BuildConfigFromFlags("", c.Kubeconfig())
+	if err != nil {
+		return fmt.Errorf("reading the kubeconfig of cluster %s: %w", c.opts.Name, err)
+	}
+	config.QPS = -1
+	config.UserAgent = fieldManager
+	c.config = config
+	own := rest.CopyConfig(config)
+	// Warnings about the CRDs of other projects are nothing that the user of a cluster can act on.
+	own.WarningHandler = rest.NoWarnings{}
+	if c.kube, err = kubernetes.NewForConfig(own); err != nil {
+		return err
+	}
+	c.client, err = client.New(own, client.Options{})
+	return err
+}
+
+func (c *Cluster) serverReady(ctx context.Context) error {
+	// One request must not use up the time of all: a server that has just started may accept a connection and not answer.
+	_, err := c.kube.Discovery().RESTClient().Get().AbsPath("/readyz").Timeout(3 * time.Second).DoRaw(ctx)
+	return err
+}
+
+type ports struct{ apiServer, etcd, etcdPeer int }
+
+// pickPorts finds free ports. All are held until all are found, so that none is found twice.
+func (c *Cluster) pickPorts() (ports, error) {
+	var p ports
+	var listeners []net.Listener
+	defer func() {
+		for _, listener := range listeners {
+			_ = listener.Close()
+		}
+	}()
+	for _, wanted := range []struct {
+		port   *int
+		number int
+	}{{&p.apiServer, c.opts.Port}, {&p.etcd, 0}, {&p.etcdPeer, 0}} {
+		listener, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(wanted.number)))
+		if err != nil && wanted.number != 0 {
+			return p, &PortInUseError{Port: wanted.number}
+		}
+		if err != nil {
+			return p, fmt.Errorf("finding a free port: %w", err)
+		}
+		listeners = append(listeners, listener)
+		*wanted.port = listener.Addr().(*net.TCPAddr).Port
+	}
+	return p, nil
+}
+
+func portFree(port int) bool {
+	listener, err := net.Listen("tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	_ = listener.Close()
+	return true
+}
+
+// writeCredentials makes the authority, a certificate for every process, and a kubeconfig for every client.
+func (c *Cluster) writeCredentials() error {
+	ca, err := newAuthority(c.path(pkiFolder))
+	if err != nil {
+		return err
+	}
+	if err := ca.issueServiceAccountKeys(); err != nil {
+		return err
+	}
+	server := identity{
+		name: "kube-apiserver",
+		hosts: []string{
+			loopback, "localhost", serviceIP,
+			"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+		},
+	}
+	clients := map[string]identity{
+		"admin":                   {name: "admin", groups: []string{"system:masters"}},
+		"kube-controller-manager": {name: "system:kube-controller-manager"},
+		"kube-scheduler":          {name: "system:kube-scheduler"},
+		// KWOK plays kubelets and operators that bring their own RBAC; its own name sets it apart in the audit log.
+		"kwok": {name: "kwok", groups: []string{"system:masters"}},
+	}
+	if err := ca.issue("kube-apiserver", server); err != nil {
+		return err
+	}
+	if err := ca.issue("etcd", identity{name: "etcd", hosts: []string{loopback, "localhost"}}); err != nil {
+		return err
+	}
+	for file, id := range clients {
+		if err := ca.issue(file, id); err != nil {
+			return err
+		}
+		user, err := ca.user(file)
+		if err != nil {
+			return err
+		}
+		path := c.pki(file + ".kubeconfig")
+		if file == "admin" {
+			path = c.Kubeconfig()
+		}
+		if err := c.writeKubeconfig(path, file, ca.pem, user, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) writeKubeconfig(path, user string, ca []byte, auth *clientcmdapi.AuthInfo, namespace string) error {
+	config := clientcmdapi.NewConfig()
+	config.Clusters[c.opts.Name] = &clientcmdapi.Cluster{
+		Server:                   "https://" + net.JoinHostPort(loopback, strconv.Itoa(c.state.Port)),
+		CertificateAuthorityData: ca,
+	}
+	config.AuthInfos[user] = auth
+	config.Contexts[c.opts.Name] = &clientcmdapi.Context{Cluster: c.opts.Name, AuthInfo: user, Namespace: namespace}
+	config.CurrentContext = c.opts.Name
+	content, err := clientcmd.Write(*config)
+	if err != nil {
+		return err
+	}
+	// WriteFile leaves the mode of an existing file alone.
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return os.WriteFile(path, content, 0o600)
+}
+
+func lockCluster(ctx context.Context, opts Options) (func(), error) {
+	unlock, err := lockFile(ctx, filepath.Join(opts.Dir, lockFileName))
+	if err != nil {
+		return nil, fmt.Errorf("locking cluster %s: %w", opts.Name, err)
+	}
+	return unlock, nil
+}
+
+func readState(dir string) (state, error) {
+	var s state
+	content, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		return s, fmt.Errorf("reading the state of the cluster: %w", err)
+	}
+	if err := json.Unmarshal(content, &s); err != nil {
+		return s, fmt.Errorf("reading the state of the cluster: %w", err)
+	}
+	return s, nil
+}
+
+// clean stops the recorded processes and removes the files of a cluster, as much as there is of either.
+func clean(ctx context.Context, opts Options) (found bool, err error) {
+	s, err := readState(opts.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, removeFiles(opts.Dir)
+	}
+	if err != nil {
+		return false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
+	defer cancel()
+	if err := kill(ctx, s.Processes); err != nil {
+		return true, err
+	}
+	return true, removeFiles(opts.Dir)
+}
+
+// removeFiles removes what a cluster wrote, and nothing else: the folder may be one that the user chose and has other uses for.
+func removeFiles(dir string) error {
+	// The record of the processes goes last, so that an interruption leaves a folder that is still recognized.
+	for _, name := range []string{etcdFolder, pkiFolder, logFolder, kubeconfigFile, auditFile, policyFile, stateFile} {
+		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+			return fmt.Errorf("removing the files of the cluster: %w", err)
+		}
+	}
+	return nil
+}
+
+// removeFolder removes the lock and, unless others have files in it, the folder.
+func removeFolder(dir string) error {
+	if err := os.Remove(filepath.Join(dir, lockFileName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("removing the files of the cluster: %w", err)
+	}
+	_ = os.Remove(dir)
+	return nil
+}
