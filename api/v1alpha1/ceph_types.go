@@ -380,6 +380,8 @@ type CephBucket struct {
 
 	// maxSize of all objects together, as in 100Gi. Without it there is no limit.
 	//
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('1Mi')) && !quantity(string(self)).isGreaterThan(quantity('1Ei'))",message="maxSize must be between 1Mi and 1Ei, as in 100Gi"
 	// +optional
 	MaxSize resource.Quantity `json:"maxSize,omitempty,omitzero"`

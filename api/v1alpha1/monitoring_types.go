@@ -63,6 +63,8 @@ type PrometheusSpec struct {
 	// retentionSize is how much of the volume metrics may fill before the oldest go, as in 40Gi. Without it 80% of the
 	// volume.
 	//
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('1Mi')) && !quantity(string(self)).isGreaterThan(quantity('1Pi'))",message="retentionSize must be between 1Mi and 1Pi, as in 40Gi"
 	// +optional
 	RetentionSize resource.Quantity `json:"retentionSize,omitempty,omitzero"`

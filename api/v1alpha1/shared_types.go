@@ -35,12 +35,16 @@ type Resources struct {
 type ResourceAmounts struct {
 	// cpu in cores, as in 500m or 2.
 	//
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && quantity(string(self)).isGreaterThan(quantity('0')) && !quantity(string(self)).isGreaterThan(quantity('1k'))",message="cpu must be more than 0 and at most 1k cores, as in 500m or 2"
 	// +optional
 	CPU resource.Quantity `json:"cpu,omitempty,omitzero"`
 
 	// memory in bytes, as in 512Mi or 4Gi.
 	//
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('1Mi')) && !quantity(string(self)).isGreaterThan(quantity('64Ti'))",message="memory must be between 1Mi and 64Ti, as in 512Mi or 4Gi"
 	// +optional
 	Memory resource.Quantity `json:"memory,omitempty,omitzero"`
@@ -51,6 +55,8 @@ type Storage struct {
 	// size of each volume, as in 10Gi. Without it that of the profile. Volumes grow where the StorageClass allows it;
 	// they are never shrunk.
 	//
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('1Mi')) && !quantity(string(self)).isGreaterThan(quantity('1Pi'))",message="size must be between 1Mi and 1Pi, as in 10Gi"
 	// +optional
 	Size resource.Quantity `json:"size,omitempty,omitzero"`

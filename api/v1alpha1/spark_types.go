@@ -74,6 +74,8 @@ type SparkProcessSize struct {
 
 	// memory of the Pod, as in 4Gi. A quarter of it, and at least 512Mi, is left to what runs outside the Java heap.
 	//
+	// +kubebuilder:validation:XIntOrString
+	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('1Gi')) && !quantity(string(self)).isGreaterThan(quantity('4Ti'))",message="memory must be between 1Gi and 4Ti, as in 4Gi"
 	// +optional
 	Memory resource.Quantity `json:"memory,omitempty,omitzero"`

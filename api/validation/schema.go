@@ -4,6 +4,7 @@ package validation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -92,6 +93,11 @@ func (s *Schema) unknownFields(object *unstructured.Unstructured) []error {
 func plain(errs field.ErrorList) []error {
 	all := make([]error, 0, len(errs))
 	for _, err := range errs {
+		if err.Field == "<nil>" {
+			// A rule on the whole resource names the field itself.
+			all = append(all, errors.New(err.Detail))
+			continue
+		}
 		all = append(all, err)
 	}
 	return all

@@ -1030,6 +1030,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: issuer
       type:
         scalar: string
+    - name: scopes
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
     - name: tokenEndpoint
       type:
         scalar: string

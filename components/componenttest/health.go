@@ -1,0 +1,118 @@
+package componenttest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+)
+
+// healthYAML is a file of testdata/health.
+type healthYAML struct {
+	// Case is the golden case whose objects should exist.
+	Case string `json:"case"`
+	// Live are the objects that do.
+	Live []map[string]any `json:"live"`
+	Pods []corev1.Pod     `json:"pods"`
+	Want healthWant       `json:"want"`
+}
+
+// healthWant is components.Health as it is written in a file.
+type healthWant struct {
+	State             components.State    `json:"state"`
+	Message           string              `json:"message,omitempty"`
+	Version           string              `json:"version,omitempty"`
+	Endpoints         []v1alpha1.Endpoint `json:"endpoints,omitempty"`
+	CredentialsSecret string              `json:"credentialsSecret,omitempty"`
+}
+
+// Health checks what the component makes of what it observes. A file testdata/health/<case>.yaml of the calling package
+// has the keys
+//
+//	case  a golden case; its objects are those that should exist
+//	live  the objects that do exist
+//	pods  the component's Pods
+//	want  state, message, version, endpoints and credentialsSecret of the components.Health; the last key, because -update
+//	      rewrites the file from there on
+func Health(t *testing.T, component components.Component) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", "health", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(paths) == 0 {
+		t.Fatal("no files in testdata/health")
+	}
+	for _, path := range paths {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".yaml"), func(t *testing.T) {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var file healthYAML
+			if err := yaml.UnmarshalStrict(content, &file); err != nil {
+				t.Fatal(err)
+			}
+			observed, err := observe(component, file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := component.Assess(observed)
+			if *update {
+				rewriteWant(t, path, string(content), got)
+				return
+			}
+			if diff := cmp.Diff(components.Health(file.Want), got); diff != "" {
+				t.Errorf("health differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func observe(component components.Component, file healthYAML) (components.Observed, error) {
+	facts, err := readFacts(filepath.Join("testdata", file.Case))
+	if err != nil {
+		return components.Observed{}, err
+	}
+	list, err := component.Render(facts)
+	if err != nil {
+		return components.Observed{}, err
+	}
+	rendered, _, err := encode(list)
+	if err != nil {
+		return components.Observed{}, err
+	}
+	observed := components.Observed{Facts: facts}
+	for _, object := range rendered {
+		if object.Subresource != "" {
+			continue
+		}
+		observed.Rendered = append(observed.Rendered, components.Rendered{
+			Kind: object.GroupVersionKind(), Namespace: facts.Platform.Namespace, Name: object.GetName(),
+		})
+	}
+	for i := range file.Pods {
+		observed.Pods = append(observed.Pods, &file.Pods[i])
+	}
+	observed.Live, err = objects(file.Live)
+	return observed, err
+}
+
+func rewriteWant(t *testing.T, path, content string, got components.Health) {
+	t.Helper()
+	kept, _, _ := strings.Cut("\n"+content, "\nwant:")
+	want, err := yaml.Marshal(map[string]healthWant{"want": healthWant(got)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(strings.TrimPrefix(kept, "\n")+"\n"+string(want)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,102 @@
+package componenttest
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+)
+
+// upstreamEnv names the folder of the real CustomResourceDefinitions.
+const upstreamEnv = "UPSTREAM_CRDS"
+
+// Upstream validates every object of a third-party kind, of every case that renders, against the real
+// CustomResourceDefinition: unknown fields, wrong types and broken CEL rules fail. The definitions are below the folder
+// that the environment variable UPSTREAM_CRDS names, or ../shared/crds beside the repository; without either the test is
+// skipped, as are objects in a version that they do not serve. Kinds that the folder is known not to define are named in
+// absent, and are not checked.
+func Upstream(t *testing.T, component components.Component, absent ...kinds.Kind) {
+	t.Helper()
+	var groups []string
+	for _, kind := range component.Kinds() {
+		if kind.ThirdParty() {
+			groups = append(groups, kind.Group)
+		}
+	}
+	if len(groups) == 0 {
+		t.Fatal("the component renders no third-party kind, so there is nothing to check")
+	}
+	schemas := upstreamSchemas(t, groups)
+	names, err := cases("testdata")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range component.Kinds() {
+		named := slices.ContainsFunc(absent, func(other kinds.Kind) bool { return other.GroupKind == kind.GroupKind })
+		if kind.ThirdParty() && !named && !schemas.has(kind.GroupKind) {
+			t.Errorf("no CustomResourceDefinition defines %s", kind.GroupKind)
+		}
+	}
+	for _, name := range names {
+		folder := filepath.Join("testdata", name)
+		if exists(filepath.Join(folder, errorFile)) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			rendered, _, err := render(component, folder)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, object := range rendered {
+				if slices.Contains(groups, object.GroupVersionKind().Group) {
+					t.Run(object.GetKind()+" "+object.GetName(), func(t *testing.T) { checkUpstream(t, schemas, object) })
+				}
+			}
+		})
+	}
+}
+
+func checkUpstream(t *testing.T, schemas crdSchemas, object renderedObject) {
+	t.Helper()
+	compile, ok := schemas[object.GroupVersionKind()]
+	if !ok {
+		t.Skipf("the CustomResourceDefinitions at hand do not serve %s", object.GroupVersionKind())
+	}
+	upstream, err := compile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	admit := upstream.Admit
+	if object.Subresource == "status" {
+		admit = upstream.AdmitStatus
+	}
+	for _, problem := range admit(object.Unstructured) {
+		t.Error(problem)
+	}
+}
+
+func upstreamSchemas(t *testing.T, groups []string) crdSchemas {
+	t.Helper()
+	folder, demanded := os.LookupEnv(upstreamEnv)
+	if !demanded {
+		root, err := repository()
+		if err != nil {
+			t.Fatal(err)
+		}
+		folder = filepath.Join(filepath.Dir(root), "shared", "crds")
+		if !exists(folder) {
+			t.Skipf("no upstream CustomResourceDefinitions: set %s to a folder of them", upstreamEnv)
+		}
+	}
+	schemas, err := readSchemas(folder, groups...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(schemas) == 0 {
+		t.Fatalf("%s holds no CustomResourceDefinition of %v", folder, groups)
+	}
+	return schemas
+}

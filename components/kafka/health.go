@@ -1,0 +1,159 @@
+package kafka
+
+import (
+	"cmp"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/health"
+	"opendatahub.io/operator/components/kinds"
+)
+
+const maxText = 240
+
+// Assess implements components.Component.
+func (component) Assess(observed components.Observed) components.Health {
+	platform := observed.Facts.Platform
+	restoring := lostClusterID(components.Facts{Platform: platform, Record: observed.Facts.Record, Live: observed.Live}) != ""
+	result := health.Assess(observed, map[schema.GroupKind]health.Rule{
+		kinds.Kafka.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+			if restoring {
+				return health.Progress("getting back the cluster id that the kept volumes were written with")
+			}
+			return assessCluster(object, pods)
+		},
+		kinds.KafkaNodePool.GroupKind: assessPool,
+		kinds.KafkaUser.GroupKind:     assessEntity,
+		kinds.KafkaTopic.GroupKind:    assessEntity,
+	})
+	result.CredentialsSecret = adminName(platform)
+	result.Endpoints = []v1alpha1.Endpoint{{
+		Name: "bootstrap", URL: clusterName(platform) + "-kafka-bootstrap." + platform.Namespace + ".svc:9093",
+	}}
+	kafka := observed.Live.Find(kinds.Kafka.GroupKind, clusterName(platform))
+	if kafka == nil {
+		return result
+	}
+	result.Endpoints[0].URL = cmp.Or(bootstrapServers(kafka, listenerInternal), result.Endpoints[0].URL)
+	result.Version, _, _ = unstructured.NestedString(kafka.Object, "status", "kafkaVersion")
+	if external := bootstrapServers(kafka, listenerExternal); external != "" {
+		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: "external-bootstrap", URL: external})
+	}
+	if warnings := warnings(kafka); result.State == components.Ready && warnings != "" {
+		result.Message += "; Strimzi warns: " + warnings
+	}
+	return result
+}
+
+// assessCluster judges the Kafka resource. Strimzi says Ready=True, or NotReady=True with a reason; never Ready=False. It
+// looks every two minutes, so its word may be older than what befell the Pods.
+func assessCluster(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+	verdict := clusterVerdict(object)
+	problem, state := health.PodProblem(health.Labelled(map[string]string{labelCluster: object.GetName()}, pods))
+	switch {
+	case problem == "", verdict.State == components.Ready && state != components.Degraded:
+		return verdict
+	case verdict.State == components.Degraded:
+		problem += "; " + verdict.Message
+	}
+	return health.Worst(health.Verdict{State: state, Message: problem}, health.Verdict{State: verdict.State, Message: problem})
+}
+
+func clusterVerdict(object *unstructured.Unstructured) health.Verdict {
+	ready, _ := health.Condition(object, "Ready")
+	notReady, _ := health.Condition(object, "NotReady")
+	switch {
+	case object.GetAnnotations()[annotationPause] == "true":
+		return health.Progress("Strimzi does not act on it while it has the annotation %s; remove the annotation", annotationPause)
+	case notReady.Status == metav1.ConditionTrue && notReady.Reason != "Creating":
+		return health.Failing("Strimzi reports %s", explain(notReady))
+	case !health.Current(object):
+		return health.Progress("the Strimzi operator has not acted on the latest change; does it run, and watch this namespace?")
+	case ready.Status == metav1.ConditionTrue:
+		return health.Healthy()
+	default:
+		return health.Progress("its nodes are starting")
+	}
+}
+
+// assessPool judges a KafkaNodePool, which has no Ready condition.
+func assessPool(object *unstructured.Unstructured, _ []*corev1.Pod) health.Verdict {
+	wanted, _, _ := unstructured.NestedInt64(object.Object, "spec", "replicas")
+	ids, _, _ := unstructured.NestedSlice(object.Object, "status", "nodeIds")
+	switch nodes := int64(len(ids)); {
+	case nodes > wanted && health.Current(object):
+		return health.Progress("has %d nodes instead of %d: Strimzi takes away none that holds partitions; move them to other "+
+			"brokers (a KafkaRebalance, or kafka-reassign-partitions.sh), or set %s.replicas back to %d", nodes, wanted, field, nodes)
+	case !health.Current(object):
+		return health.Progress("the Strimzi operator has not acted on the latest change")
+	case nodes < wanted:
+		return health.Progress("%d of %d nodes", nodes, wanted)
+	default:
+		return health.Healthy()
+	}
+}
+
+// assessEntity judges what the entity operator makes: a KafkaUser fails with NotReady=True, a KafkaTopic with Ready=False.
+func assessEntity(object *unstructured.Unstructured, _ []*corev1.Pod) health.Verdict {
+	ready, _ := health.Condition(object, "Ready")
+	notReady, _ := health.Condition(object, "NotReady")
+	switch {
+	case notReady.Status == metav1.ConditionTrue:
+		return health.Failing("Strimzi reports %s", explain(notReady))
+	case ready.Status == metav1.ConditionFalse:
+		return health.Failing("Strimzi reports %s", explain(ready))
+	case !health.Current(object) || ready.Status != metav1.ConditionTrue:
+		return health.Progress("the entity operator, which starts after the brokers, has not acted on it")
+	default:
+		return health.Healthy()
+	}
+}
+
+func bootstrapServers(kafka *unstructured.Unstructured, name string) string {
+	listeners, _, _ := unstructured.NestedSlice(kafka.Object, "status", "listeners")
+	for _, entry := range listeners {
+		if listener, ok := entry.(map[string]any); ok && listener["name"] == name {
+			servers, _ := listener["bootstrapServers"].(string)
+			return servers
+		}
+	}
+	return ""
+}
+
+// warnings are what Strimzi finds doubtful about a cluster that works.
+func warnings(kafka *unstructured.Unstructured) string {
+	conditions, _, _ := unstructured.NestedSlice(kafka.Object, "status", "conditions")
+	var texts []string
+	for _, entry := range conditions {
+		condition, ok := entry.(map[string]any)
+		if !ok || condition["type"] != "Warning" || condition["status"] != "True" {
+			continue
+		}
+		reason, _ := condition["reason"].(string)
+		message, _ := condition["message"].(string)
+		texts = append(texts, explain(metav1.Condition{Reason: reason, Message: message}))
+	}
+	slices.Sort(texts)
+	return strings.Join(slices.Compact(texts[:min(len(texts), 2)]), "; ")
+}
+
+func explain(condition metav1.Condition) string {
+	text := cmp.Or(condition.Reason, "a failure")
+	if condition.Message != "" {
+		text += ": " + condition.Message
+	}
+	return health.Shorten(changing.ReplaceAllString(text, "…"), maxText)
+}
+
+// changing is what differs between two reports of the same problem: times, Java object ids, UIDs.
+var changing = regexp.MustCompile(`\d{4}-\d{2}-\d{2}T[0-9:.]+Z?` +
+	`|@[0-9a-f]{5,16}\b` +
+	`|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)

@@ -1,0 +1,83 @@
+// Package kafka deploys a Kafka cluster through the Strimzi operator: KRaft node pools, one TLS listener with a login, an
+// administrator and the topics of the spec.
+package kafka
+
+import (
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+)
+
+const name = "kafka"
+
+type component struct{}
+
+// New is the kafka component. It also implements components.Recorder.
+func New() components.Component { return component{} }
+
+var _ components.Recorder = component{}
+
+// Name implements components.Component.
+func (component) Name() string { return name }
+
+// Kinds implements components.Component. Removal goes backwards: topics and users while the entity operator, which
+// serves their finalizers, still runs; then the cluster; then the pools that it is made of.
+func (component) Kinds() []kinds.Kind {
+	return []kinds.Kind{
+		kinds.Secret, kinds.ConfigMap, kinds.KafkaNodePool, kinds.Kafka, kinds.KafkaUser, kinds.KafkaTopic,
+	}
+}
+
+// Render implements components.Component.
+func (component) Render(facts components.Facts) ([]components.Object, error) {
+	in, err := newInputs(facts)
+	if err != nil {
+		return nil, err
+	}
+	var objects []components.Object
+	if in.passwordSecret != "" {
+		objects = append(objects, passwordSecret(in))
+	}
+	if in.jmxConfigMap != "" {
+		objects = append(objects, jmxRules(in))
+	}
+	for _, pool := range in.pools {
+		objects = append(objects, nodePool(in, pool))
+	}
+	objects = append(objects, cluster(in))
+	if in.restoredID != "" {
+		objects = append(objects, clusterID(in))
+	}
+	objects = append(objects, administrator(in))
+	for _, t := range in.topics {
+		objects = append(objects, topic(in, t))
+	}
+	return objects, nil
+}
+
+// The cluster has the platform's own name: Strimzi derives <cluster>-kafka-bootstrap, <cluster>-cluster-ca-cert and, with
+// the name of the pool, the Pods from it, and a label value holds no more than 63 characters.
+func clusterName(platform components.Platform) string { return platform.Name }
+
+func adminName(platform components.Platform) string { return platform.Name + "-kafka-admin" }
+
+// Names of the node pools. They do not begin with the platform's name, because Strimzi puts that in front:
+// <platform>-kafka-broker-0.
+const (
+	brokerPool     = "kafka-broker"
+	controllerPool = "kafka-controller"
+	combinedPool   = "kafka-combined"
+)
+
+// Labels and annotations of Strimzi, https://strimzi.io/docs/operators/latest/full/deploying.html.
+const (
+	labelCluster         = "strimzi.io/cluster"
+	labelPool            = "strimzi.io/pool-name"
+	annotationPause      = "strimzi.io/pause-reconciliation"
+	annotationNextIDs    = "strimzi.io/next-node-ids"
+	annotationNodePools  = "strimzi.io/node-pools"
+	annotationKRaft      = "strimzi.io/kraft"
+	listenerInternal     = "tls"
+	listenerInternalPort = 9093
+	listenerExternal     = "external"
+	listenerExternalPort = 9094
+)

@@ -1,0 +1,150 @@
+package kafka
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+)
+
+func liveKafka(id string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "kafka.strimzi.io/v1", "kind": "Kafka",
+		"metadata": map[string]any{"name": "odh"},
+		"status":   map[string]any{"clusterId": id},
+	}}
+}
+
+func readyKafka(id string) *unstructured.Unstructured {
+	kafka := liveKafka(id)
+	kafka.Object["status"] = map[string]any{
+		"clusterId": id, "observedGeneration": int64(0),
+		"conditions": []any{map[string]any{"type": "Ready", "status": "True"}},
+	}
+	return kafka
+}
+
+func livePool(name string, replicas int64, size string, ids ...any) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaNodePool",
+		"metadata": map[string]any{"name": name},
+		"spec": map[string]any{
+			"replicas": replicas,
+			"storage":  map[string]any{"volumes": []any{map[string]any{"size": size}}},
+		},
+		"status": map[string]any{"nodeIds": ids},
+	}}
+}
+
+func TestWhatIsRememberedOfACluster(t *testing.T) {
+	tests := map[string]struct {
+		record map[string]string
+		live   components.Objects
+		want   map[string]string
+	}{
+		"a cluster without an id yet": {
+			live: components.Objects{liveKafka(""), livePool(combinedPool, 1, "5Gi")},
+		},
+		"dedicated controllers": {
+			live: components.Objects{liveKafka("id"), livePool(brokerPool, 3, "50Gi"), livePool(controllerPool, 3, "10Gi")},
+			want: map[string]string{
+				"clusterId": "id", "controllerType": "Dedicated",
+				"brokers": "3", "brokerStorage": "50Gi", "controllers": "3", "controllerStorage": "10Gi",
+			},
+		},
+		"combined nodes": {
+			live: components.Objects{liveKafka("id"), livePool(combinedPool, 1, "5Gi")},
+			want: map[string]string{
+				"clusterId": "id", "controllerType": "Combined",
+				"brokers": "1", "brokerStorage": "5Gi", "controllers": "1",
+			},
+		},
+		"brokers that Strimzi did not take away": {
+			live: components.Objects{liveKafka("id"), livePool(brokerPool, 3, "50Gi", int64(0), int64(1), int64(2), int64(3)), livePool(controllerPool, 3, "10Gi")},
+			want: map[string]string{
+				"clusterId": "id", "controllerType": "Dedicated",
+				"brokers": "4", "brokerStorage": "50Gi", "controllers": "3", "controllerStorage": "10Gi",
+			},
+		},
+		"a new id that does not work yet does not replace that of kept volumes": {
+			record: map[string]string{"clusterId": "kept"},
+			live:   components.Objects{liveKafka("id"), livePool(combinedPool, 1, "5Gi")},
+		},
+		"the id of a cluster that works replaces a spoiled record": {
+			record: map[string]string{"clusterId": "spoiled"},
+			live:   components.Objects{readyKafka("id"), livePool(combinedPool, 1, "5Gi")},
+			want: map[string]string{
+				"clusterId": "id", "controllerType": "Combined",
+				"brokers": "1", "brokerStorage": "5Gi", "controllers": "1",
+			},
+		},
+		"nothing is forgotten while pools are gone": {
+			record: map[string]string{"clusterId": "id"},
+			live:   components.Objects{liveKafka("id")},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := component{}.Record(components.Observed{
+				Facts: components.Facts{Platform: components.Platform{Name: "odh"}, Record: test.record},
+				Live:  test.live,
+			})
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestARecordIsReadAsItWasWritten(t *testing.T) {
+	live := components.Objects{liveKafka("id"), livePool(brokerPool, 4, "1Ti"), livePool(controllerPool, 5, "30Gi")}
+	facts := components.Facts{Platform: components.Platform{Name: "odh"}}
+	facts.Record = component{}.Record(components.Observed{Facts: facts, Live: live})
+	want := liveLayout(live)
+	want.kept = true
+	if diff := cmp.Diff(want, previousLayout(facts), cmp.AllowUnexported(layout{}), cmp.Comparer(resource.Quantity.Equal)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestASpoiledRecordRefusesNothing(t *testing.T) {
+	facts := components.Facts{
+		Platform: components.Platform{Name: "odh", Namespace: "data"},
+		Spec:     v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}}},
+		Record:   map[string]string{"clusterId": "id", "controllerType": "Dedicated", "controllers": "three", "brokerStorage": "much"},
+	}
+	if _, err := newInputs(facts); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestNamesOfTopicsFitObjectsAndStayApart(t *testing.T) {
+	platform := components.Platform{Name: "odh"}
+	seen := map[string]string{}
+	for _, topic := range []string{"events", "a.b", "a-b", "a_b", "A-b", "a..b", "a.-b", "a-b-", "Ab", "AB", "0"} {
+		name := topicObjectName(platform, topic)
+		if other, ok := seen[name]; ok {
+			t.Errorf("topics %s and %s are both called %s", other, topic, name)
+		}
+		seen[name] = topic
+		if !subdomain.MatchString(name) {
+			t.Errorf("topic %s: %s is no name for an object", topic, name)
+		}
+	}
+	if got := topicObjectName(platform, "events"); got != "odh-kafka-events" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// The longest names that Strimzi makes of ours are label values too.
+func TestPodNamesFitLabels(t *testing.T) {
+	for _, pool := range []string{brokerPool, controllerPool, combinedPool} {
+		if name := clusterName(components.Platform{Name: "a23456789012345678901234567890"}) + "-" + pool + "-199"; len(name) > 63 {
+			t.Errorf("%s has %d characters", name, len(name))
+		}
+	}
+}

@@ -1,0 +1,201 @@
+package kafka
+
+import (
+	_ "embed"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+)
+
+const (
+	passwordKey   = "password"
+	passwordBytes = 32
+	jmxKey        = "jmx.yaml"
+)
+
+//go:embed jmx.yaml
+var jmxRulesFile string
+
+// passwordSecret holds the administrator's password. Strimzi would make one, but delete it with the KafkaUser, and
+// clients would have to be told a new one when the component comes back.
+func passwordSecret(in inputs) components.Object {
+	object := components.Data(coreapply.Secret(in.passwordSecret, in.namespace).
+		WithLabels(appLabels("admin")).
+		WithType(corev1.SecretTypeOpaque))
+	object.Generate = []components.Random{{Key: passwordKey, Bytes: passwordBytes}}
+	return object
+}
+
+func jmxRules(in inputs) components.Object {
+	return components.Owned(coreapply.ConfigMap(in.jmxConfigMap, in.namespace).
+		WithLabels(appLabels("metrics")).
+		WithData(map[string]string{jmxKey: jmxRulesFile}))
+}
+
+func nodePool(in inputs, pool poolInputs) components.Object {
+	object := kinds.New(in.poolKind, in.namespace, pool.name, nodePoolSpec{
+		Replicas:  pool.replicas,
+		Roles:     pool.roles,
+		Resources: pool.resources,
+		Storage: storage{
+			Type: "jbod",
+			Volumes: []volume{{
+				Type:          "persistent-claim",
+				Size:          pool.size.String(),
+				Class:         pool.storageClass,
+				KRaftMetadata: "shared",
+				DeleteClaim:   !in.retain,
+			}},
+		},
+		Template: &nodePoolTemplate{
+			Pod:                   nodeTemplate(in, pool),
+			PersistentVolumeClaim: &objectTemplate{Metadata: metadataTemplate{Labels: in.dataLabels}},
+			KafkaContainer:        container(),
+			InitContainer:         container(),
+		},
+	})
+	object.WithLabels(clusterLabels(in, strings.TrimPrefix(pool.name, name+"-")))
+	// Ranges of its own keep the ids of a pool, and so the names of its volumes, the same when it is made again.
+	object.WithAnnotations(map[string]string{annotationNextIDs: pool.nodeIDs})
+	return components.Owned(object)
+}
+
+func nodeTemplate(in inputs, pool poolInputs) *podTemplate {
+	siblings := map[string]string{labelCluster: in.cluster, labelPool: pool.name}
+	template := pod(in)
+	template.SecurityContext.FSGroup = in.fsGroup
+	for _, spread := range in.spread {
+		template.TopologySpreadConstraints = append(template.TopologySpreadConstraints,
+			coreapply.TopologySpreadConstraint().
+				WithMaxSkew(1).
+				WithTopologyKey(spread.topologyKey).
+				WithWhenUnsatisfiable(spread.whenUnsatisfiable).
+				WithLabelSelector(selector(siblings)))
+	}
+	if in.oneNodePerHost {
+		template.affinity().WithPodAntiAffinity(coreapply.PodAntiAffinity().
+			WithRequiredDuringSchedulingIgnoredDuringExecution(coreapply.PodAffinityTerm().
+				WithTopologyKey(corev1.LabelHostname).
+				WithLabelSelector(selector(siblings))))
+	}
+	return template
+}
+
+// cluster is the Kafka resource: everything but the nodes.
+func cluster(in inputs) components.Object {
+	object := kinds.New(in.kafkaKind, in.namespace, in.cluster, kafkaSpec{
+		Kafka: kafkaCluster{
+			Version:       in.version,
+			Listeners:     in.listeners,
+			Authorization: &typed{Type: "simple"},
+			Config: brokerConfig{
+				DefaultReplicationFactor:     in.replication,
+				MinInSyncReplicas:            in.minInSync,
+				OffsetsReplicationFactor:     in.replication,
+				TransactionReplicationFactor: in.replication,
+				TransactionMinInSyncReplicas: in.minInSync,
+			},
+			Rack:          in.rack,
+			MetricsConfig: in.metricsConfig,
+		},
+		EntityOperator: &entityOperator{
+			TopicOperator: &process{Resources: in.entityOperator},
+			UserOperator:  &process{Resources: in.entityOperator},
+			Template: &entityOperatorTemplate{
+				Pod:                    pod(in),
+				TopicOperatorContainer: container(),
+				UserOperatorContainer:  container(),
+			},
+		},
+		KafkaExporter:          exporter(in),
+		ClusterCA:              &certificateAuthority{GenerateSecretOwnerReference: !in.retain},
+		ClientsCA:              &certificateAuthority{GenerateSecretOwnerReference: !in.retain},
+		MaintenanceTimeWindows: in.maintenanceWindows,
+	})
+	object.WithLabels(appLabels("cluster"))
+	if len(in.annotations) > 0 {
+		object.WithAnnotations(in.annotations)
+	}
+	return components.Owned(object)
+}
+
+// clusterID gives a cluster the id that its volumes were written with, before Strimzi acts on it: brokers do not start
+// on volumes of another id.
+func clusterID(in inputs) components.Object {
+	object := components.Owned(kinds.NewStatus[kafkaSpec](in.kafkaKind, in.namespace, in.cluster,
+		kafkaStatus{ClusterID: in.restoredID}))
+	object.Subresource = "status"
+	return object
+}
+
+func exporter(in inputs) *kafkaExporter {
+	if in.metricsConfig == nil {
+		return nil
+	}
+	return &kafkaExporter{
+		TopicRegex: ".*",
+		GroupRegex: ".*",
+		Resources:  in.exporter,
+		Template:   &exporterTemplate{Pod: pod(in), Container: container()},
+	}
+}
+
+// administrator may do everything that the authorization of Kafka knows of.
+func administrator(in inputs) components.Object {
+	all := []string{"All"}
+	object := kinds.New(in.userKind, in.namespace, in.admin, userSpec{
+		Authentication: in.userAuthentication,
+		Authorization: userAuthorization{Type: "simple", ACLs: []acl{
+			{Resource: aclResource{Type: "cluster"}, Operations: all},
+			{Resource: aclResource{Type: "topic", Name: "*", PatternType: "literal"}, Operations: all},
+			{Resource: aclResource{Type: "group", Name: "*", PatternType: "literal"}, Operations: all},
+			{Resource: aclResource{Type: "transactionalId", Name: "*", PatternType: "literal"}, Operations: all},
+		}},
+	})
+	object.WithLabels(clusterLabels(in, "admin"))
+	return components.Owned(object)
+}
+
+// topic holds data: Strimzi deletes the messages with the resource.
+func topic(in inputs, topic topicInputs) components.Object {
+	object := kinds.New(in.topicKind, in.namespace, topic.objectName, topic.spec)
+	object.WithLabels(clusterLabels(in, "topic"))
+	return components.Data(object)
+}
+
+// pod is what all Pods have in common.
+func pod(in inputs) *podTemplate {
+	template := &podTemplate{
+		Tolerations: in.tolerations,
+		Metadata:    &metadataTemplate{Labels: in.podLabels},
+		SecurityContext: coreapply.PodSecurityContext().
+			WithRunAsNonRoot(true).
+			WithSeccompProfile(coreapply.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)),
+	}
+	if len(in.nodeLabels) > 0 {
+		template.affinity().WithNodeAffinity(coreapply.NodeAffinity().
+			WithRequiredDuringSchedulingIgnoredDuringExecution(coreapply.NodeSelector().WithNodeSelectorTerms(coreapply.NodeSelectorTerm().WithMatchExpressions(in.nodeLabels...))))
+	}
+	return template
+}
+
+func container() *containerTemplate {
+	return &containerTemplate{SecurityContext: coreapply.SecurityContext().
+		WithAllowPrivilegeEscalation(false).
+		WithRunAsNonRoot(true).
+		WithSeccompProfile(coreapply.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)).
+		WithCapabilities(coreapply.Capabilities().WithDrop("ALL"))}
+}
+
+func appLabels(part string) map[string]string {
+	return map[string]string{"app.kubernetes.io/name": name, "app.kubernetes.io/component": part}
+}
+
+// clusterLabels are the labels of a resource that belongs to the Kafka resource: Strimzi finds it by them.
+func clusterLabels(in inputs, part string) map[string]string {
+	return components.Merge(appLabels(part), map[string]string{labelCluster: in.cluster})
+}
