@@ -1,0 +1,280 @@
+package jupyterhub
+
+import (
+	"cmp"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"opendatahub.io/operator/api/v1alpha1"
+)
+
+// configPy is the same for every platform; it reads config.json and profiles.json.
+//
+//go:embed jupyterhub_config.py
+var configPy string
+
+const (
+	homeFolder = "/home/jovyan"
+	// labelHub tells notebooks from everything else. It is not the component's label: the operator watches what carries
+	// that, and must not watch every notebook.
+	labelHub = "opendatahub.io/hub"
+)
+
+// hubConfig is config.json. A change restarts the hub.
+type hubConfig struct {
+	Login     v1alpha1.AuthenticationType `json:"login"`
+	ClusterCA bool                        `json:"clusterCA"`
+	Culling   *culling                    `json:"culling"`
+	// Options are JupyterHub's own, by class.
+	Options map[string]options `json:"options"`
+}
+
+type options map[string]any
+
+type culling struct {
+	IdleTimeoutSeconds int32 `json:"idleTimeoutSeconds"`
+	MaxAgeSeconds      int32 `json:"maxAgeSeconds"`
+}
+
+func notebookLabels(platform string) map[string]string { return map[string]string{labelHub: platform} }
+
+func config(in inputs) hubConfig {
+	config := hubConfig{
+		Login:     in.login.kind,
+		ClusterCA: in.openShift,
+		Culling:   in.culling,
+		Options: map[string]options{
+			"JupyterHub": {
+				"spawner_class":               "kubespawner.KubeSpawner",
+				"hub_connect_url":             "http://" + in.object(hubPart) + ":8081",
+				"concurrent_spawn_limit":      in.limits.concurrentSpawns,
+				"active_server_limit":         in.limits.activeServers,
+				"allow_named_servers":         in.limits.namedServers > 0,
+				"named_server_limit_per_user": in.limits.namedServers,
+				// Routes that a restarted proxy lost are put back at this interval.
+				"last_activity_interval":  60,
+				"authenticate_prometheus": true,
+				// People are asked to log in once a day: membership of groups is looked at only then.
+				"cookie_max_age_days": 1,
+				"tornado_settings":    map[string]any{"slow_spawn_timeout": 0},
+			},
+			"ConfigurableHTTPProxy": {"api_url": "http://" + in.object(proxyPart) + ":8001"},
+			"KubeSpawner":           spawner(in),
+		},
+	}
+	if in.expose.host != "" {
+		config.Options["JupyterHub"]["public_url"] = in.url()
+	}
+	authentication(in, config.Options)
+	return config
+}
+
+// spawner are KubeSpawner's options. Braces would be templates there: no value comes from a free text of the spec.
+// https://jupyterhub-kubespawner.readthedocs.io/en/latest/spawner.html
+func spawner(in inputs) options {
+	spawner := options{
+		"namespace":         in.namespace,
+		"pod_name_template": in.platform + "-nb-{user_server}",
+		// KubeSpawner finds its Pods by this label alone.
+		"component_label": in.platform + "-notebook",
+		"common_labels": map[string]string{
+			"app":                          "jupyterhub",
+			"app.kubernetes.io/name":       "jupyterhub",
+			"app.kubernetes.io/managed-by": "kubespawner",
+			labelHub:                       in.platform,
+		},
+		"service_account":                 in.object(notebookPart),
+		"automount_service_account_token": false,
+		"allow_privilege_escalation":      false,
+		"pod_security_context": map[string]any{
+			"runAsNonRoot":   true,
+			"seccompProfile": map[string]any{"type": "RuntimeDefault"},
+		},
+		"container_security_context": map[string]any{
+			"capabilities": map[string]any{"drop": []string{"ALL"}},
+		},
+		"extra_pod_config": map[string]any{"enableServiceLinks": false},
+		"cmd":              []string{"jupyterhub-singleuser"},
+		"default_url":      "/lab",
+		"working_dir":      homeFolder,
+		// Large images take their time on a node that does not have them.
+		"start_timeout":       600,
+		"http_timeout":        120,
+		"delete_grace_period": 30,
+
+		"storage_pvc_ensure":   true,
+		"pvc_name_template":    in.platform + "-home-{user_server}",
+		"storage_capacity":     in.home.Size.String(),
+		"storage_access_modes": []string{"ReadWriteOnce"},
+		// Otherwise deleting a user in the hub deletes the user's files.
+		"delete_pvc": false,
+		"volumes": map[string]any{
+			"home": map[string]any{"name": "home", "persistentVolumeClaim": map[string]any{"claimName": "{pvc_name}"}},
+			"shm":  map[string]any{"name": "shm", "emptyDir": map[string]any{"medium": "Memory"}},
+		},
+		"volume_mounts": map[string]any{
+			"home": map[string]any{"name": "home", "mountPath": homeFolder},
+			"shm":  map[string]any{"name": "shm", "mountPath": "/dev/shm"},
+		},
+	}
+	if in.home.StorageClassName != "" {
+		spawner["storage_class"] = in.home.StorageClassName
+	}
+	if !in.openShift { // where the security context constraints choose them
+		spawner["uid"] = 1000
+		spawner["gid"] = 100
+		spawner["fs_gid"] = 100
+	}
+	return spawner
+}
+
+func authentication(in inputs, all map[string]options) {
+	authenticator := options{"admin_users": notNil(in.login.adminUsers)}
+	all["Authenticator"] = authenticator
+	if in.login.kind == v1alpha1.AuthenticationLocal {
+		authenticator["admin_users"] = append([]string{administrator}, in.login.adminUsers...)
+		authenticator["allow_all"] = true // whom an administrator let in
+		authenticator["username_pattern"] = `[a-z0-9][a-z0-9._@+-]{0,62}\Z`
+		all["NativeAuthenticator"] = options{
+			"enable_signup":           true,
+			"open_signup":             false,
+			"check_common_password":   true,
+			"minimum_password_length": 12,
+			"allowed_failed_logins":   10,
+			"seconds_before_next_try": 300,
+		}
+		return
+	}
+	authenticator["auto_login"] = true
+	oauth := options{
+		"oauth_callback_url": in.url() + "hub/oauth_callback",
+		"manage_groups":      true,
+		"allow_all":          len(in.login.allowedGroups) == 0,
+		"allowed_groups":     notNil(in.login.allowedGroups),
+		"admin_groups":       notNil(in.login.adminGroups),
+	}
+	if in.login.kind == v1alpha1.AuthenticationOpenShift {
+		all["JupyterHub"]["authenticator_class"] = "openshift"
+		all["OpenShiftOAuthenticator"] = oauth
+		oauth["client_id"] = fmt.Sprintf("system:serviceaccount:%s:%s", in.namespace, in.object(hubPart))
+		return
+	}
+	oidc := in.login.oidc
+	all["JupyterHub"]["authenticator_class"] = "generic-oauth"
+	all["GenericOAuthenticator"] = oauth
+	oauth["login_service"] = "OpenID Connect"
+	oauth["client_id"] = oidc.ClientID
+	oauth["authorize_url"] = oidc.AuthorizationEndpoint
+	oauth["token_url"] = oidc.TokenEndpoint
+	oauth["userdata_url"] = oidc.UserInfoEndpoint
+	oauth["username_claim"] = oidc.UsernameClaim
+	oauth["auth_state_groups_key"] = "oauth_user." + oidc.GroupsClaim
+	oauth["scope"] = orList(oidc.Scopes, []string{"openid", "profile", "email"})
+}
+
+func notNil(list []string) []string { return append([]string{}, list...) }
+
+// profiles is profiles.json: what users choose from. A change needs no restart.
+type profiles struct {
+	Images []profileImage `json:"images"`
+	Sizes  []profileSize  `json:"sizes"`
+}
+
+type profileImage struct {
+	Name        string `json:"name"`
+	DisplayName string `json:"displayName"`
+	Description string `json:"description"`
+	Image       string `json:"image"`
+	Default     bool   `json:"default"`
+}
+
+type profileSize struct {
+	Name        string `json:"name"`
+	DisplayName string `json:"displayName"`
+	Default     bool   `json:"default"`
+	// Override are options of KubeSpawner.
+	Override options `json:"override"`
+}
+
+func choices(in inputs) profiles {
+	var choices profiles
+	for _, image := range in.images {
+		choices.Images = append(choices.Images, profileImage{
+			Name:        image.Name,
+			DisplayName: cmp.Or(image.DisplayName, image.Name),
+			Description: image.Description,
+			Image:       image.Image,
+			Default:     image.Name == in.defaultImage,
+		})
+	}
+	for _, size := range in.sizes {
+		choices.Sizes = append(choices.Sizes, profileSize{
+			Name:        size.Name,
+			DisplayName: fmt.Sprintf("%s (%s)", cmp.Or(size.DisplayName, size.Name), amounts(size)),
+			Default:     size.Name == in.defaultSize,
+			Override:    override(size),
+		})
+	}
+	return choices
+}
+
+// override gives a size to KubeSpawner, which knows cores as decimal fractions and memory in bytes.
+func override(size v1alpha1.NotebookSize) options {
+	override := options{
+		"mem_limit": size.Resources.Limits.Memory.Value(),
+	}
+	if memory := size.Resources.Requests.Memory; !memory.IsZero() {
+		override["mem_guarantee"] = memory.Value()
+	}
+	if cpu := size.Resources.Limits.CPU; !cpu.IsZero() {
+		override["cpu_limit"] = cores(cpu)
+	}
+	if cpu := size.Resources.Requests.CPU; !cpu.IsZero() {
+		override["cpu_guarantee"] = cores(cpu)
+	}
+	if size.GPUs > 0 {
+		override["extra_resource_limits"] = map[string]string{"nvidia.com/gpu": strconv.Itoa(int(size.GPUs))}
+		override["tolerations"] = map[string]any{
+			"gpu": map[string]any{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+		}
+	}
+	return override
+}
+
+func cores(cpu resource.Quantity) float64 { return float64(cpu.MilliValue()) / 1000 }
+
+// amounts as people read them: "2 CPU, 8Gi, 1 GPU".
+func amounts(size v1alpha1.NotebookSize) string {
+	text := size.Resources.Limits.Memory.String()
+	if cpu := size.Resources.Limits.CPU; !cpu.IsZero() {
+		text = strconv.FormatFloat(cores(cpu), 'f', -1, 64) + " CPU, " + text
+	}
+	if size.GPUs > 0 {
+		text += fmt.Sprintf(", %d GPU", size.GPUs)
+	}
+	return text
+}
+
+// encode never fails: the values are strings, numbers and lists of them.
+func encode(value any) string {
+	content, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		panic(err)
+	}
+	return string(content) + "\n"
+}
+
+// digest is short: it tells contents apart, it does not protect them.
+func digest(texts ...string) string {
+	hash := sha256.New()
+	for _, text := range texts {
+		fmt.Fprintf(hash, "%d:%s", len(text), text)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:16]
+}

@@ -1,0 +1,211 @@
+"""JupyterHub in an Open Data Hub platform.
+
+This file is the same on every platform: values come from config.json beside it, from profiles.json, and secrets from
+the environment. Nothing is templated into it, so nothing that a person writes into a resource can become code here.
+
+The folders can be moved by environment variables, to run the file outside a Pod.
+"""
+
+import hmac
+import html
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import urlparse
+
+import certifi
+import nativeauthenticator
+from jupyterhub.handlers import BaseHandler
+from nativeauthenticator.handlers import (
+    ChangePasswordHandler,
+    DiscardHandler,
+    LoginHandler,
+    ToggleAuthorizationHandler,
+)
+from nativeauthenticator.orm import UserInfo
+from tornado import web
+
+CONFIG_DIR = Path(os.environ.get("ODH_CONFIG_DIR", "/etc/jupyterhub"))
+PROFILES_DIR = Path(os.environ.get("ODH_PROFILES_DIR", "/etc/jupyterhub-profiles"))
+DATA_DIR = Path(os.environ.get("ODH_DATA_DIR", "/srv/jupyterhub"))
+HUB_PORT = int(os.environ.get("ODH_HUB_PORT", "8081"))
+
+# Certificate authorities of an OpenShift cluster: that of the API server and those its administrators trust.
+CLUSTER_CA = (
+    Path("/run/secrets/kubernetes.io/serviceaccount/ca.crt"),
+    Path("/etc/jupyterhub-ca/ca-bundle.crt"),
+)
+
+ADMIN = "admin"
+# bcrypt refuses longer passwords with an exception.
+MAX_PASSWORD_BYTES = 72
+
+c = get_config()  # noqa: F821 (JupyterHub puts it here)
+config = json.loads((CONFIG_DIR / "config.json").read_text())
+
+# config.json has names and values of JupyterHub's own options, by class.
+for class_name, options in config["options"].items():
+    c[class_name].update(options)
+
+c.JupyterHub.db_url = f"sqlite:///{DATA_DIR}/jupyterhub.sqlite"
+c.JupyterHub.hub_bind_url = f"http://:{HUB_PORT}"
+c.JupyterHub.cleanup_servers = False  # notebooks outlive a restart of the hub
+c.ConfigurableHTTPProxy.should_start = False  # it has a Pod of its own
+
+
+# Notebooks -----------------------------------------------------------------------------------------------------------
+
+
+def profile_list(_spawner):
+    """The images and sizes to choose from, read anew each time: changing them takes no restart of the hub.
+
+    JupyterHub calls this when it shows the form and again when a notebook starts, so it also binds those who use the
+    API. KubeSpawner puts the texts into the page as they are.
+    """
+    choice = json.loads((PROFILES_DIR / "profiles.json").read_text())
+    sizes = {
+        size["name"]: {
+            "display_name": html.escape(size["displayName"]),
+            "default": size["default"],
+            "kubespawner_override": size["override"],
+        }
+        for size in choice["sizes"]
+    }
+    return [
+        {
+            "slug": image["name"],
+            "display_name": html.escape(image["displayName"]),
+            "description": html.escape(image["description"]),
+            "default": image["default"],
+            "kubespawner_override": {"image": image["image"]},
+            "profile_options": {"size": {"display_name": "Size", "choices": sizes}},
+        }
+        for image in choice["images"]
+    ]
+
+
+c.KubeSpawner.profile_list = profile_list
+
+
+# Login ---------------------------------------------------------------------------------------------------------------
+
+
+def only_declared_administrators(_authenticator, _handler, user):
+    """Takes the rights of an administrator from whoever is none any more, where JupyterHub only ever grants them."""
+    user["admin"] = bool(user.get("admin"))
+    return user
+
+
+c.Authenticator.post_auth_hook = only_declared_administrators
+
+
+def from_own_page(handler_class):
+    """These pages act on a GET, so a link on someone else's page could make an administrator let a user in."""
+
+    class FromOwnPage(handler_class):
+        async def prepare(self):
+            await super().prepare()
+            site = self.request.headers.get("Sec-Fetch-Site")
+            if site is None:  # browsers send it to https addresses only
+                referrer = urlparse(self.request.headers.get("Referer", ""))
+                site = "same-origin" if referrer.netloc == self.request.host else "cross-site"
+            if site != "same-origin":
+                raise web.HTTPError(403, "Open the page Authorize Users and follow the link there.")
+
+    return FromOwnPage
+
+
+class LoginPageHandler(LoginHandler):
+    """Shows errors on the page for errors: NativeAuthenticator's login page cannot, and fails while it tries."""
+
+    def render_template(self, name, **values):
+        if name == "error.html":
+            return BaseHandler.render_template(self, name, **values)
+        return super().render_template(name, **values)
+
+
+class OwnPasswordHandler(ChangePasswordHandler):
+    """Everybody but the generated administrator changes the password here."""
+
+    async def prepare(self):
+        await super().prepare()
+        if self.current_user and self.current_user.name == ADMIN:
+            raise web.HTTPError(403, "The password of admin is in a Secret of the platform; change it there.")
+
+
+class LocalAuthenticator(nativeauthenticator.NativeAuthenticator):
+    """People sign up and an administrator lets them in. The first administrator needs neither: the operator generated
+    the password, which is compared here and stored nowhere else, so nobody can be quicker to take the name."""
+
+    handlers = {
+        ChangePasswordHandler: OwnPasswordHandler,
+        DiscardHandler: from_own_page(DiscardHandler),
+        LoginHandler: LoginPageHandler,
+        ToggleAuthorizationHandler: from_own_page(ToggleAuthorizationHandler),
+    }
+
+    def get_handlers(self, app):
+        return [(path, self.handlers.get(handler, handler)) for path, handler in super().get_handlers(app)]
+
+    async def authenticate(self, handler, data):
+        password = data.get("password", "").encode()
+        if self.normalize_username(data.get("username", "")) == ADMIN:
+            return ADMIN if hmac.compare_digest(password, ADMIN_PASSWORD) else None
+        if len(password) > MAX_PASSWORD_BYTES:
+            data["password"] = ""  # the login page looks at it once more
+            return None
+        return await super().authenticate(handler, data)
+
+    def user_exists(self, username):
+        return self.normalize_username(username) == ADMIN or super().user_exists(username)
+
+    def is_password_strong(self, password):
+        return len(password.encode()) <= MAX_PASSWORD_BYTES and super().is_password_strong(password)
+
+    def get_authed_users(self):
+        """Without this, whoever signs up first with the name of an administrator is let in at once."""
+        return {user.username for user in UserInfo.all_users(self.db) if user.is_authorized}
+
+
+if config["login"] == "Local":
+    ADMIN_PASSWORD = os.environ["ODH_ADMIN_PASSWORD"].encode()
+    if len(ADMIN_PASSWORD) < 16:
+        sys.exit("the password of admin is too short: use 16 characters or more")
+    c.JupyterHub.authenticator_class = LocalAuthenticator
+    c.JupyterHub.template_paths = [str(Path(nativeauthenticator.__file__).parent / "templates")]
+
+if config["clusterCA"]:
+    bundle = Path(tempfile.mkdtemp()) / "ca-bundle.crt"
+    bundle.write_text("\n".join(path.read_text() for path in (Path(certifi.where()), *CLUSTER_CA) if path.exists()))
+    c.OAuthenticator.http_request_kwargs = {"ca_certs": str(bundle)}
+
+
+# Services ------------------------------------------------------------------------------------------------------------
+
+c.JupyterHub.services = [{"name": "prometheus", "api_token": os.environ["ODH_TOKEN_PROMETHEUS"]}]
+c.JupyterHub.load_roles = [{"name": "prometheus", "services": ["prometheus"], "scopes": ["read:metrics"]}]
+
+if culling := config.get("culling"):
+    c.JupyterHub.services.append(
+        {
+            "name": "idle-culler",
+            "command": [
+                sys.executable,
+                "-m",
+                "jupyterhub_idle_culler",
+                f"--url=http://localhost:{HUB_PORT}/hub/api",
+                f"--timeout={culling['idleTimeoutSeconds']}",
+                f"--max-age={culling['maxAgeSeconds']}",
+                f"--cull-every={min(600, culling['idleTimeoutSeconds'] // 2)}",
+            ],
+        }
+    )
+    c.JupyterHub.load_roles.append(
+        {
+            "name": "idle-culler",
+            "services": ["idle-culler"],
+            "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
+        }
+    )

@@ -1,0 +1,299 @@
+package jupyterhub_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// proxy is the API of configurable-http-proxy: it keeps routes, for those who know the token.
+type proxy struct {
+	url    string
+	mu     sync.Mutex
+	routes map[string]json.RawMessage
+}
+
+func newProxy(t *testing.T, token string) *proxy {
+	t.Helper()
+	p := &proxy{routes: map[string]json.RawMessage{}}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		route, ok := strings.CutPrefix(r.URL.Path, "/api/routes")
+		switch {
+		case r.Header.Get("Authorization") != "token "+token:
+			w.WriteHeader(http.StatusForbidden)
+		case !ok:
+			w.WriteHeader(http.StatusNotFound)
+		case r.Method == http.MethodPost:
+			p.routes[route], _ = io.ReadAll(r.Body)
+			w.WriteHeader(http.StatusCreated)
+		case r.Method == http.MethodDelete:
+			delete(p.routes, route)
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			reply(w, p.routes)
+		}
+	}))
+	t.Cleanup(server.Close)
+	p.url = server.URL
+	return p
+}
+
+func (p *proxy) has(route string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_, found := p.routes[route]
+	return found
+}
+
+// cluster is an API server that knows Pods, claims and Events in one namespace, and a kubelet that says that every Pod runs.
+// The notebook in each is the same small server.
+type cluster struct {
+	url          string
+	notebookPort int
+	stop         chan struct{}
+
+	mu       sync.Mutex
+	changed  chan struct{}
+	events   []podEvent
+	pods     map[string]corev1.Pod
+	created  []corev1.Pod
+	claims   map[string]corev1.PersistentVolumeClaim
+	requests map[access]bool
+}
+
+type podEvent struct {
+	Type   string     `json:"type"`
+	Object corev1.Pod `json:"object"`
+}
+
+// access is something that the hub did at the API server.
+type access struct{ verb, resource string }
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{
+		stop:     make(chan struct{}),
+		changed:  make(chan struct{}),
+		pods:     map[string]corev1.Pod{},
+		claims:   map[string]corev1.PersistentVolumeClaim{},
+		requests: map[access]bool{},
+	}
+	api := httptest.NewServer(http.HandlerFunc(c.serve))
+	notebook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-JupyterHub-Version", "5.5.0")
+	}))
+	t.Cleanup(func() {
+		close(c.stop)
+		notebook.Close()
+		api.Close()
+	})
+	c.url = api.URL
+	address, err := url.Parse(notebook.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.notebookPort, err = strconv.Atoi(address.Port())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func (c *cluster) kubeconfig(t *testing.T, folder string) string {
+	t.Helper()
+	path := filepath.Join(folder, "kubeconfig")
+	write(t, path, fmt.Sprintf(`{"apiVersion": "v1", "kind": "Config", "current-context": "test",
+"contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+"clusters": [{"name": "test", "cluster": {"server": %q}}],
+"users": [{"name": "test", "user": {}}]}`, c.url))
+	return path
+}
+
+func (c *cluster) serve(w http.ResponseWriter, r *http.Request) {
+	path, ok := strings.CutPrefix(r.URL.Path, "/api/v1/namespaces/data/")
+	if !ok {
+		http.NotFound(w, r)
+		return
+	}
+	resource, name, _ := strings.Cut(path, "/")
+	verb := map[string]string{http.MethodGet: "get", http.MethodPost: "create", http.MethodDelete: "delete"}[r.Method]
+	switch {
+	case verb == "get" && r.URL.Query().Has("watch"):
+		verb = "watch"
+	case verb == "get" && name == "":
+		verb = "list"
+	}
+	c.mu.Lock()
+	c.requests[access{verb, resource}] = true
+	c.mu.Unlock()
+	switch verb + " " + resource {
+	case "list pods":
+		c.list(w)
+	case "list events":
+		reply(w, corev1.EventList{TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"},
+			ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: []corev1.Event{}})
+	case "watch pods":
+		c.watch(w, r)
+	case "watch events":
+		c.idle(r)
+	case "create pods":
+		c.createPod(w, r)
+	case "delete pods":
+		c.deletePod(w, name)
+	case "create persistentvolumeclaims":
+		c.createClaim(w, r)
+	default:
+		w.WriteHeader(http.StatusForbidden)
+	}
+}
+
+func (c *cluster) list(w http.ResponseWriter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{}}
+	list.ResourceVersion = strconv.Itoa(len(c.events))
+	for _, pod := range c.pods {
+		list.Items = append(list.Items, pod)
+	}
+	reply(w, list)
+}
+
+// watch sends what happened since the resourceVersion, which counts events, and what happens until the client leaves or
+// its time is up.
+func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
+	sent, err := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	seconds, err := strconv.Atoi(r.URL.Query().Get("timeoutSeconds"))
+	if err != nil {
+		seconds = 60
+	}
+	timeout := time.After(time.Duration(seconds) * time.Second)
+	flusher := w.(http.Flusher)
+	w.Header().Set("Content-Type", "application/json")
+	flusher.Flush()
+	for {
+		c.mu.Lock()
+		news, changed := slices.Clone(c.events[sent:]), c.changed
+		sent = len(c.events)
+		c.mu.Unlock()
+		for _, event := range news {
+			_ = json.NewEncoder(w).Encode(event)
+		}
+		flusher.Flush()
+		select {
+		case <-changed:
+		case <-timeout:
+			return
+		case <-r.Context().Done():
+			return
+		case <-c.stop:
+			return
+		}
+	}
+}
+
+func (c *cluster) idle(r *http.Request) {
+	select {
+	case <-r.Context().Done():
+	case <-c.stop:
+	}
+}
+
+func (c *cluster) happened(kind string, pod corev1.Pod) {
+	pod.ResourceVersion = strconv.Itoa(len(c.events) + 1)
+	c.events = append(c.events, podEvent{kind, pod})
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+func (c *cluster) createPod(w http.ResponseWriter, r *http.Request) {
+	var pod corev1.Pod
+	if err := json.NewDecoder(r.Body).Decode(&pod); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.created = append(c.created, *pod.DeepCopy())
+	pod.TypeMeta = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
+	pod.Namespace = "data"
+	pod.UID = "00000000-0000-0000-0000-000000000000"
+	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", ContainerStatuses: []corev1.ContainerStatus{
+		{Name: "notebook", Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}},
+	}}
+	c.pods[pod.Name] = pod
+	c.happened("ADDED", pod)
+	w.WriteHeader(http.StatusCreated)
+	reply(w, pod)
+}
+
+func (c *cluster) deletePod(w http.ResponseWriter, name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if pod, found := c.pods[name]; found {
+		delete(c.pods, name)
+		c.happened("DELETED", pod)
+	}
+	reply(w, metav1.Status{Status: metav1.StatusSuccess})
+}
+
+func (c *cluster) createClaim(w http.ResponseWriter, r *http.Request) {
+	var claim corev1.PersistentVolumeClaim
+	if err := json.NewDecoder(r.Body).Decode(&claim); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.claims[claim.Name] = claim
+	w.WriteHeader(http.StatusCreated)
+	reply(w, claim)
+}
+
+// did returns what the hub did so far.
+func (c *cluster) did() []access {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var all []access
+	for one := range c.requests {
+		all = append(all, one)
+	}
+	return all
+}
+
+// pod is the last Pod that was created, as it was sent.
+func (c *cluster) pod(t *testing.T) corev1.Pod {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.created) == 0 {
+		t.Fatal("no Pod was created")
+	}
+	return c.created[len(c.created)-1]
+}
+
+func (c *cluster) running() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.pods)
+}
+
+func reply(w io.Writer, value any) { _ = json.NewEncoder(w).Encode(value) }
