@@ -88,8 +88,9 @@ type Recorder interface {
 }
 
 // Leaver is a component whose software creates objects of its own, which nothing owns, such as the notebook Pods that
-// JupyterHub starts. They are deleted with the component, before its own objects.
+// JupyterHub starts. They are deleted with the component: those that hold no data before its own objects, data after.
 type Leaver interface {
+	// Leftovers selects them. Their kinds do not depend on the facts, which are empty when only the kinds are asked for.
 	Leftovers(Facts) []Leftover
 }
 

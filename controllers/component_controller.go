@@ -155,16 +155,8 @@ func (r *componentReconciler) render(ctx context.Context, hub *v1alpha1.OpenData
 	if err != nil {
 		return facts, nil, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
 	}
-	objects, err := r.component.Render(facts)
-	if err != nil {
-		return facts, nil, components.AsFailure(err, v1alpha1.ReasonInvalidSpec)
-	}
-	objects = append(objects, r.record(facts)...)
-	prepared, err := apply.Prepare(r.component.Name(), r.component.Kinds(), facts, ownerOf(hub), objects)
-	if err != nil {
-		return facts, nil, err
-	}
-	return facts, prepared, nil
+	prepared, err := Render(r.component, facts, ownerOf(hub))
+	return facts, prepared, err
 }
 
 // split parts the objects whose kind is served from the kinds that are missing.

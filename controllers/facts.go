@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,6 +18,9 @@ import (
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/watch"
 )
+
+// openShiftConfig is served by every OpenShift cluster, and by no other.
+var openShiftConfig = schema.GroupVersion{Group: "config.openshift.io", Version: "v1"}
 
 // DetectCluster asks the API server what kind of cluster this is. The answer does not change while a manager runs.
 func DetectCluster(ctx context.Context, discovery discovery.DiscoveryInterface, reader client.Reader) (components.Cluster, error) {
@@ -29,8 +31,7 @@ func DetectCluster(ctx context.Context, discovery discovery.DiscoveryInterface, 
 	}
 	cluster.KubeVersion = version.GitVersion
 
-	config := schema.GroupVersion{Group: "config.openshift.io", Version: "v1"}
-	_, err = discovery.ServerResourcesForGroupVersion(config.String())
+	_, err = discovery.ServerResourcesForGroupVersion(openShiftConfig.String())
 	switch {
 	case apierrors.IsNotFound(err):
 		return cluster, nil
@@ -40,7 +41,7 @@ func DetectCluster(ctx context.Context, discovery discovery.DiscoveryInterface, 
 	cluster.OpenShift = true
 
 	ingress := &unstructured.Unstructured{}
-	ingress.SetGroupVersionKind(config.WithKind("Ingress"))
+	ingress.SetGroupVersionKind(openShiftConfig.WithKind("Ingress"))
 	err = reader.Get(ctx, types.NamespacedName{Name: "cluster"}, ingress)
 	if client.IgnoreNotFound(err) != nil {
 		return cluster, fmt.Errorf("reading the domain of OpenShift's ingress: %w", err)
@@ -121,26 +122,4 @@ func (r *componentReconciler) references(ctx context.Context, platform types.Nam
 		return &components.Failure{Reason: v1alpha1.ReasonReferenceNotFound, Err: fmt.Errorf("%s", strings.Join(missing, "; "))}
 	}
 	return nil
-}
-
-// record is the object that keeps what the component must remember beyond its own objects, or none.
-func (r *componentReconciler) record(facts components.Facts) []components.Object {
-	recorder, ok := r.component.(components.Recorder)
-	if !ok {
-		return nil
-	}
-	record := recorder.Record(components.Observed{Facts: facts, Live: facts.Live})
-	if len(record) == 0 {
-		record = facts.Record
-	}
-	if len(record) == 0 {
-		return nil
-	}
-	return []components.Object{components.Data(
-		corev1ac.ConfigMap(recordName(facts.Platform.Name, r.component.Name()), facts.Platform.Namespace).WithData(record),
-	)}
-}
-
-func recordName(platform, component string) string {
-	return platform + "-" + strings.ToLower(component) + "-record"
 }

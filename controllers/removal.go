@@ -66,32 +66,41 @@ func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenData
 	return ctrl.Result{}, r.forget(ctx, client.ObjectKeyFromObject(hub))
 }
 
-// dismantle deletes what can be deleted now. It says what it waits for, and when to look again if no watch will tell.
+// dismantle deletes what can be deleted now: what the component's software runs, then the component's own objects, then
+// the data of its software, which those used. It says what it waits for, and when to look again if no watch will tell.
 func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenDataHub) (waiting string, again time.Duration, err error) {
 	served, err := r.watch(ctx)
 	if err != nil {
 		return "", 0, err
 	}
 	scope := r.scope(hub, served)
+	var leftovers []components.Leftover
 	if leaver, ok := r.component.(components.Leaver); ok {
-		facts := components.Facts{
+		leftovers = leaver.Leftovers(components.Facts{
 			Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
 			Spec:     *hub.Spec.DeepCopy(), Cluster: r.cluster,
-		}
-		left, err := r.applier.Leftovers(ctx, scope, leaver.Leftovers(facts))
-		if err != nil {
-			return "", 0, err
-		}
-		if left != nil {
-			return left.String(), leftoverInterval, nil
-		}
+		})
+	}
+	left, err := r.applier.Leftovers(ctx, scope, leftovers, false)
+	if err != nil {
+		return "", 0, err
+	}
+	if left != nil {
+		return left.String(), leftoverInterval, nil
 	}
 	left, changes, err := r.applier.Remove(ctx, scope)
 	r.announce(ctx, hub, changes)
+	if err != nil {
+		return "", 0, err
+	}
+	if left != nil {
+		return left.String(), 0, nil
+	}
+	left, err = r.applier.Leftovers(ctx, scope, leftovers, true)
 	if err != nil || left == nil {
 		return "", 0, err
 	}
-	return left.String(), 0, nil
+	return left.String(), leftoverInterval, nil
 }
 
 // kept names the objects that stay because they hold data.

@@ -80,38 +80,36 @@ func CacheOptions(namespaces []string) (cache.Options, error) {
 // Mapper maps the kinds that the operator uses to their resources. They are known, so the API server is not asked.
 func Mapper(all []components.Component) meta.RESTMapper {
 	mapper := meta.NewDefaultRESTMapper(nil)
-	add := func(kind kinds.Kind) {
+	add := func(gvk schema.GroupVersionKind, plural string, scope meta.RESTScope) {
+		resource := gvk.GroupVersion().WithResource(plural)
+		mapper.AddSpecific(gvk, resource, resource, scope)
+		// A cache that is limited to namespaces asks for the kind of lists as well.
+		mapper.AddSpecific(gvk.GroupVersion().WithKind(gvk.Kind+"List"), resource, resource, scope)
+	}
+	addKind := func(kind kinds.Kind) {
 		scope := meta.RESTScopeNamespace
 		if kind.ClusterScoped {
 			scope = meta.RESTScopeRoot
 		}
 		for _, version := range kind.Versions {
-			gvk := kind.WithVersion(version)
-			mapper.AddSpecific(gvk, gvk.GroupVersion().WithResource(kind.Plural), gvk.GroupVersion().WithResource(kind.Plural), scope)
+			add(kind.WithVersion(version), kind.Plural, scope)
 		}
 	}
 	for _, component := range all {
 		for _, kind := range component.Kinds() {
-			add(kind)
+			addKind(kind)
 		}
 		if leaver, ok := component.(components.Leaver); ok {
 			for _, leftover := range leaver.Leftovers(components.Facts{}) {
-				add(leftover.Kind)
+				addKind(leftover.Kind)
 			}
 		}
 	}
-	add(kinds.Pod)
-	hub := v1alpha1.GroupVersion.WithKind("OpenDataHub")
-	for gvk, plural := range map[schema.GroupVersionKind]string{hub: "opendatahubs"} {
-		mapper.AddSpecific(gvk, gvk.GroupVersion().WithResource(plural), gvk.GroupVersion().WithResource(plural), meta.RESTScopeNamespace)
-	}
-	for gvk, plural := range map[schema.GroupVersionKind]string{
-		customResourceDefinition:                                       "customresourcedefinitions",
-		corev1.SchemeGroupVersion.WithKind("Namespace"):                "namespaces",
-		{Group: "config.openshift.io", Version: "v1", Kind: "Ingress"}: "ingresses",
-	} {
-		mapper.AddSpecific(gvk, gvk.GroupVersion().WithResource(plural), gvk.GroupVersion().WithResource(plural), meta.RESTScopeRoot)
-	}
+	addKind(kinds.Pod)
+	add(v1alpha1.GroupVersion.WithKind("OpenDataHub"), "opendatahubs", meta.RESTScopeNamespace)
+	add(customResourceDefinition, "customresourcedefinitions", meta.RESTScopeRoot)
+	add(corev1.SchemeGroupVersion.WithKind("Namespace"), "namespaces", meta.RESTScopeRoot)
+	add(openShiftConfig.WithKind("Ingress"), "ingresses", meta.RESTScopeRoot)
 	return mapper
 }
 

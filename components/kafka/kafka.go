@@ -11,10 +11,13 @@ const name = "kafka"
 
 type component struct{}
 
-// New is the kafka component. It also implements components.Recorder.
+// New is the kafka component. It also implements components.Recorder and components.Leaver.
 func New() components.Component { return component{} }
 
-var _ components.Recorder = component{}
+var (
+	_ components.Recorder = component{}
+	_ components.Leaver   = component{}
+)
 
 // Name implements components.Component.
 func (component) Name() string { return name }
@@ -24,6 +27,16 @@ func (component) Name() string { return name }
 func (component) Kinds() []kinds.Kind {
 	return []kinds.Kind{
 		kinds.Secret, kinds.ConfigMap, kinds.KafkaNodePool, kinds.Kafka, kinds.KafkaUser, kinds.KafkaTopic,
+	}
+}
+
+// Leftovers implements components.Leaver: what an earlier removal kept is no longer Strimzi's to delete. Strimzi puts
+// the labels of the Kafka on everything that it makes of it.
+func (component) Leftovers(facts components.Facts) []components.Leftover {
+	labels := components.Merge(facts.Labels(name), map[string]string{labelCluster: clusterName(facts.Platform)})
+	return []components.Leftover{
+		{Kind: kinds.PersistentVolumeClaim, Labels: labels, Data: true},
+		{Kind: kinds.Secret, Labels: labels, Data: true},
 	}
 }
 

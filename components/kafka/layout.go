@@ -121,12 +121,16 @@ func immutable(field, format string, args ...any) error {
 	}
 }
 
-// previousLayout is that of the live cluster or, if there is none, of the volumes that were kept.
+// previousLayout is the recorded one, which stood in a spec that was accepted; what is live may have been changed by
+// somebody else. A cluster that is too young for a record is taken as it is. Without live pools only the volumes are left.
 func previousLayout(facts components.Facts) *layout {
-	if live := liveLayout(facts.Live); live != nil {
+	live := liveLayout(facts.Live)
+	recorded := recordedLayout(facts.Record)
+	if recorded == nil {
 		return live
 	}
-	return recordedLayout(facts.Record)
+	recorded.kept = live == nil
+	return recorded
 }
 
 func liveLayout(live components.Objects) *layout {
@@ -152,8 +156,12 @@ func liveLayout(live components.Objects) *layout {
 // nodesOf is how many nodes a pool has or is about to have: Strimzi keeps brokers that hold partitions.
 func nodesOf(pool *unstructured.Unstructured) int32 {
 	wanted, _, _ := unstructured.NestedInt64(pool.Object, "spec", "replicas")
+	return max(int32(wanted), actualNodes(pool)) //nolint:gosec // G115: bounded by the schema
+}
+
+func actualNodes(pool *unstructured.Unstructured) int32 {
 	ids, _, _ := unstructured.NestedSlice(pool.Object, "status", "nodeIds")
-	return int32(max(wanted, int64(len(ids)))) //nolint:gosec // G115: bounded by the schema
+	return int32(len(ids)) //nolint:gosec // G115: bounded by the schema
 }
 
 func storageOf(pool *unstructured.Unstructured) resource.Quantity {
@@ -185,11 +193,19 @@ const (
 func (component) Record(observed components.Observed) map[string]string {
 	id := clusterIDOf(observed.Live, observed.Facts.Platform)
 	recorded := observed.Facts.Record[recordClusterID]
-	l := liveLayout(observed.Live)
+	spec := observed.Facts.Spec.Components.Kafka
 	// A new id replaces the recorded one only once the cluster works with it: otherwise it may be one that does not fit
 	// the volumes, and the record is the last place that knows theirs.
-	if id == "" || l == nil || recorded != "" && recorded != id && !works(observed.Live, observed.Facts.Platform) {
+	if id == "" || spec == nil || liveLayout(observed.Live) == nil || recorded != "" && recorded != id && !works(observed.Live, observed.Facts.Platform) {
 		return nil
+	}
+	l, err := newLayout(*spec, sizesOf(observed.Facts.Spec.Profile))
+	if err != nil {
+		return nil
+	}
+	if pool := observed.Live.Find(kinds.KafkaNodePool.GroupKind, brokerPool); pool != nil {
+		// Strimzi keeps brokers that hold partitions, whatever the spec says.
+		l.brokers = max(l.brokers, actualNodes(pool))
 	}
 	record := map[string]string{
 		recordClusterID:      id,
@@ -208,7 +224,7 @@ func recordedLayout(record map[string]string) *layout {
 	if record[recordControllerType] == "" {
 		return nil
 	}
-	l := &layout{controllerType: v1alpha1.KafkaControllerType(record[recordControllerType]), kept: true}
+	l := &layout{controllerType: v1alpha1.KafkaControllerType(record[recordControllerType])}
 	// A number that somebody spoiled is 0, which refuses nothing.
 	brokers, _ := strconv.ParseInt(record[recordBrokers], 10, 32)
 	controllers, _ := strconv.ParseInt(record[recordControllers], 10, 32)

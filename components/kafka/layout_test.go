@@ -41,15 +41,24 @@ func livePool(name string, replicas int64, size string, ids ...any) *unstructure
 }
 
 func TestWhatIsRememberedOfACluster(t *testing.T) {
+	development := v1alpha1.OpenDataHubSpec{
+		Profile:    v1alpha1.ProfileDevelopment,
+		Components: v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}},
+	}
+	standard := *development.DeepCopy()
+	standard.Profile = v1alpha1.ProfileStandard
 	tests := map[string]struct {
+		spec   v1alpha1.OpenDataHubSpec
 		record map[string]string
 		live   components.Objects
 		want   map[string]string
 	}{
 		"a cluster without an id yet": {
+			spec: development,
 			live: components.Objects{liveKafka(""), livePool(combinedPool, 1, "5Gi")},
 		},
 		"dedicated controllers": {
+			spec: standard,
 			live: components.Objects{liveKafka("id"), livePool(brokerPool, 3, "50Gi"), livePool(controllerPool, 3, "10Gi")},
 			want: map[string]string{
 				"clusterId": "id", "controllerType": "Dedicated",
@@ -57,13 +66,23 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 			},
 		},
 		"combined nodes": {
+			spec: development,
 			live: components.Objects{liveKafka("id"), livePool(combinedPool, 1, "5Gi")},
 			want: map[string]string{
 				"clusterId": "id", "controllerType": "Combined",
 				"brokers": "1", "brokerStorage": "5Gi", "controllers": "1",
 			},
 		},
+		"what somebody else made of the pools is not remembered": {
+			spec: standard,
+			live: components.Objects{liveKafka("id"), livePool(brokerPool, 7, "90Gi"), livePool(controllerPool, 5, "90Gi")},
+			want: map[string]string{
+				"clusterId": "id", "controllerType": "Dedicated",
+				"brokers": "3", "brokerStorage": "50Gi", "controllers": "3", "controllerStorage": "10Gi",
+			},
+		},
 		"brokers that Strimzi did not take away": {
+			spec: standard,
 			live: components.Objects{liveKafka("id"), livePool(brokerPool, 3, "50Gi", int64(0), int64(1), int64(2), int64(3)), livePool(controllerPool, 3, "10Gi")},
 			want: map[string]string{
 				"clusterId": "id", "controllerType": "Dedicated",
@@ -71,10 +90,12 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 			},
 		},
 		"a new id that does not work yet does not replace that of kept volumes": {
+			spec:   development,
 			record: map[string]string{"clusterId": "kept"},
 			live:   components.Objects{liveKafka("id"), livePool(combinedPool, 1, "5Gi")},
 		},
 		"the id of a cluster that works replaces a spoiled record": {
+			spec:   development,
 			record: map[string]string{"clusterId": "spoiled"},
 			live:   components.Objects{readyKafka("id"), livePool(combinedPool, 1, "5Gi")},
 			want: map[string]string{
@@ -83,6 +104,7 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 			},
 		},
 		"nothing is forgotten while pools are gone": {
+			spec:   development,
 			record: map[string]string{"clusterId": "id"},
 			live:   components.Objects{liveKafka("id")},
 		},
@@ -90,7 +112,7 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := component{}.Record(components.Observed{
-				Facts: components.Facts{Platform: components.Platform{Name: "odh"}, Record: test.record},
+				Facts: components.Facts{Platform: components.Platform{Name: "odh"}, Spec: test.spec, Record: test.record},
 				Live:  test.live,
 			})
 			if diff := cmp.Diff(test.want, got); diff != "" {
@@ -101,8 +123,13 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 }
 
 func TestARecordIsReadAsItWasWritten(t *testing.T) {
-	live := components.Objects{liveKafka("id"), livePool(brokerPool, 4, "1Ti"), livePool(controllerPool, 5, "30Gi")}
-	facts := components.Facts{Platform: components.Platform{Name: "odh"}}
+	facts := components.Facts{
+		Platform: components.Platform{Name: "odh"},
+		Spec: v1alpha1.OpenDataHubSpec{Profile: v1alpha1.ProfileStandard, Components: v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{
+			Replicas: 4, Controllers: v1alpha1.KafkaControllers{Replicas: 5},
+		}}},
+	}
+	live := components.Objects{liveKafka("id"), livePool(brokerPool, 4, "50Gi"), livePool(controllerPool, 5, "10Gi")}
 	facts.Record = component{}.Record(components.Observed{Facts: facts, Live: live})
 	want := liveLayout(live)
 	want.kept = true

@@ -164,7 +164,7 @@ func administrator(in inputs) components.Object {
 func topic(in inputs, topic topicInputs) components.Object {
 	object := kinds.New(in.topicKind, in.namespace, topic.objectName, topic.spec)
 	object.WithLabels(clusterLabels(in, "topic"))
-	return components.Data(object)
+	return components.Owned(object)
 }
 
 // pod is what all Pods have in common.

@@ -17,6 +17,9 @@ type Kind struct {
 	// Operator names the third-party operator that brings the kind and acts on it, as in "Strimzi". Empty for kinds of
 	// Kubernetes and OpenShift themselves.
 	Operator string
+	// Release annotations are put on an object before it is deleted while data is kept, so that its operator lets go of
+	// what the object stands for instead of deleting that too.
+	Release map[string]string
 	// RestoresStatus is whether a component applies the status of this kind, see components.Object.Subresource.
 	RestoresStatus bool
 }
@@ -83,5 +86,7 @@ var (
 	KafkaTopic = Kind{
 		GroupKind: schema.GroupKind{Group: "kafka.strimzi.io", Kind: "KafkaTopic"},
 		Versions:  []string{"v1", "v1beta2"}, Plural: "kafkatopics", Operator: strimzi,
+		// Deleting a topic that Strimzi manages deletes its messages.
+		Release: map[string]string{"strimzi.io/managed": "false"},
 	}
 )

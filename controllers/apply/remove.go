@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,7 +55,7 @@ func (a *Applier) Prune(ctx context.Context, scope Scope, prepared []Prepared) (
 			if wanted[identity{served.Kind.GroupKind, client.ObjectKeyFromObject(object)}] {
 				continue
 			}
-			deleted, err := a.delete(ctx, object)
+			deleted, err := a.delete(ctx, scope, served, object)
 			if err != nil {
 				failed = append(failed, err)
 			}
@@ -110,7 +111,7 @@ func (a *Applier) Remove(ctx context.Context, scope Scope) (*Waiting, []Change, 
 		}
 		var failed []error
 		for _, object := range objects {
-			deleted, err := a.delete(ctx, object)
+			deleted, err := a.delete(ctx, scope, served, object)
 			if err != nil {
 				failed = append(failed, err)
 			}
@@ -138,11 +139,11 @@ func (a *Applier) removable(ctx context.Context, scope Scope, served Served) ([]
 	}), nil
 }
 
-// Leftovers deletes what the component's software created, and returns what it waits for. These objects are not
-// watched, so the caller must ask again.
-func (a *Applier) Leftovers(ctx context.Context, scope Scope, leftovers []components.Leftover) (*Waiting, error) {
+// Leftovers deletes what the component's software created, either what holds data or what does not, and returns what it
+// waits for. These objects are not watched, so the caller must ask again. Data is deleted only if it is not to be kept.
+func (a *Applier) Leftovers(ctx context.Context, scope Scope, leftovers []components.Leftover, data bool) (*Waiting, error) {
 	for _, leftover := range leftovers {
-		if leftover.Data && scope.KeepData {
+		if leftover.Data != data || leftover.Data && scope.KeepData {
 			continue
 		}
 		list := &unstructured.UnstructuredList{}
@@ -168,11 +169,15 @@ func (a *Applier) Leftovers(ctx context.Context, scope Scope, leftovers []compon
 }
 
 // delete asks for a deletion once. It reports whether it did.
-func (a *Applier) delete(ctx context.Context, object *unstructured.Unstructured) (bool, error) {
+func (a *Applier) delete(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) (bool, error) {
 	if object.GetDeletionTimestamp() != nil || a.Children.Deleting(object) {
 		return false, nil
 	}
-	if err := a.deleteNow(ctx, object); err != nil {
+	err := a.letGo(ctx, scope, served, object)
+	if err == nil {
+		err = a.deleteNow(ctx, object)
+	}
+	if err != nil {
 		a.Children.NotDeleting(object)
 		return false, err
 	}
@@ -181,6 +186,24 @@ func (a *Applier) delete(ctx context.Context, object *unstructured.Unstructured)
 		gvk:     object.GroupVersionKind(), name: client.ObjectKeyFromObject(object),
 	})
 	return true, nil
+}
+
+// letGo tells the operator of an object that what the object stands for is kept.
+func (a *Applier) letGo(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) error {
+	if !scope.KeepData || len(served.Kind.Release) == 0 {
+		return nil
+	}
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": object.GetUID(), "annotations": served.Kind.Release,
+	}})
+	if err != nil {
+		return fmt.Errorf("releasing %s %s: %w", object.GetKind(), object.GetName(), err)
+	}
+	err = a.Client.Patch(ctx, object.DeepCopy(), client.RawPatch(types.MergePatchType, body), client.FieldOwner(Manager(scope.Component)))
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return fmt.Errorf("releasing %s %s/%s: %w", object.GetKind(), object.GetNamespace(), object.GetName(), err)
+	}
+	return nil
 }
 
 // deleteNow deletes exactly the object that was looked at: an object made anew under the same name is another one.

@@ -82,6 +82,8 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 	grants.add(v1alpha1.GroupVersion.Group, "opendatahubs/status", "patch")
 	grants.add("events.k8s.io", "events", "create", "patch")
 	grants.add(kinds.Pod.Group, kinds.Pod.Plural, "list", "watch")
+	// Whether the namespace is being deleted: then nothing may wait for the manager.
+	grants.add("", "namespaces", "get")
 	for _, kind := range rendered(all) {
 		if !kind.ClusterScoped {
 			grants.addKind(kind)
@@ -95,7 +97,7 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 			grants.addKind(kinds.ConfigMap)
 		}
 		if leaver, ok := component.(components.Leaver); ok {
-			for _, leftover := range leaver.Leftovers(everything()) {
+			for _, leftover := range leaver.Leftovers(components.Facts{}) {
 				grants.add(leftover.Kind.Group, leftover.Kind.Plural, "list", "delete")
 			}
 		}
@@ -108,18 +110,6 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 		})
 	}
 	return rules
-}
-
-// everything is a platform with all components at their defaults.
-func everything() components.Facts {
-	return components.Facts{
-		Platform: components.Platform{Name: "platform", Namespace: "namespace"},
-		Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{
-			Ceph: &v1alpha1.CephSpec{}, Kafka: &v1alpha1.KafkaSpec{}, Spark: &v1alpha1.SparkSpec{}, JupyterHub: &v1alpha1.JupyterHubSpec{},
-			Seldon: &v1alpha1.SeldonSpec{}, ArgoWorkflows: &v1alpha1.ArgoWorkflowsSpec{}, Monitoring: &v1alpha1.MonitoringSpec{},
-			GPU: &v1alpha1.GPUSpec{},
-		}},
-	}
 }
 
 func rendered(all []components.Component) []kinds.Kind {

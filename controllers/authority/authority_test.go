@@ -24,9 +24,7 @@ func (plain) Assess(components.Observed) components.Health         { return comp
 
 type leaver struct{ plain }
 
-func (leaver) Leftovers(f components.Facts) []components.Leftover {
-	// A component may rely on its own block of the spec.
-	_ = f.Spec.Components.JupyterHub.Culling
+func (leaver) Leftovers(components.Facts) []components.Leftover {
 	return []components.Leftover{{Kind: kinds.Pod}, {Kind: kinds.PersistentVolumeClaim, Data: true}}
 }
 
@@ -47,6 +45,7 @@ var all = []string{"get", "list", "watch", "create", "patch", "delete"}
 
 func TestPlatform(t *testing.T) {
 	always := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get"}},
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch"}},
 		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs"}, Verbs: []string{"get", "list", "watch", "patch"}},

@@ -1,0 +1,139 @@
+# Everything that people and CI run. `make` lists it. Tools are built when they are first needed.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= 0.1.0
+# The image that is built, deployed and named in the bundle.
+IMG ?= quay.io/opendatahub/operator:v$(VERSION)
+# What `make run` does once the platform is ready: stay or exit.
+WAIT ?= stay
+# How long `make run` waits for that.
+TIMEOUT ?= 5m
+# The local cluster: several of different names can run at once. Without PORT a default or a free one is taken.
+NAME ?= opendatahub
+PORT ?=
+# What `make deploy` applies: config/default or config/namespaced.
+CONFIG ?= config/default
+# More flags for go test, as in TESTFLAGS='-run TestX -v'.
+TESTFLAGS ?=
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/opendatahub/bin
+CONTROLLER_GEN := $(CACHE)/controller-gen-v0.23.0/controller-gen
+GOLANGCI_LINT_VERSION := v2.15.0
+GOLANGCI_LINT := $(CACHE)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
+
+# The modules of the repository that hold Go code of ours, besides the one at the root.
+MODULES := hack/bundle
+
+##@ Run
+
+.PHONY: run
+run: build ## Start a local cluster and the operator, and apply the sample (WAIT=stay|exit, TIMEOUT, NAME, PORT).
+	go run ./hack/run -wait $(WAIT) -timeout $(TIMEOUT) -name $(NAME) $(if $(PORT),-port $(PORT))
+
+.PHONY: cluster-up
+cluster-up: ## Start a local cluster (NAME, PORT).
+	go run ./hack/cluster up --name $(NAME) $(if $(PORT),--port $(PORT))
+
+.PHONY: cluster-down
+cluster-down: ## Stop a local cluster (NAME).
+	go run ./hack/cluster down --name $(NAME)
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/opendatahub.
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=v$(VERSION)" -o bin/opendatahub .
+
+.PHONY: image
+image: ## Build the image IMG.
+	docker build --build-arg VERSION=$(VERSION) -t $(IMG) .
+
+.PHONY: clean
+clean: ## Delete what was built. Cached tools and running clusters stay.
+	rm -rf bin
+
+##@ Test
+
+.PHONY: test
+test: ## Run every test: unit, golden, schema, and the suites on a local cluster.
+	go test -timeout 60m $(TESTFLAGS) ./...
+	@for module in $(MODULES); do (cd $$module && go test $(TESTFLAGS) ./...); done
+
+.PHONY: unit
+unit: ## Run the tests that need no cluster.
+	go test $(TESTFLAGS) $$(go list ./... | grep -v '^opendatahub.io/operator/test')
+
+.PHONY: golden
+golden: ## Rewrite the golden files. The diff is the review.
+	go test ./components/... -update
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Check the code.
+	$(GOLANGCI_LINT) run
+	@for module in $(MODULES); do (cd $$module && $(GOLANGCI_LINT) run); done
+
+.PHONY: check
+check: ## Do exactly what CI does.
+	.ci/run
+
+##@ Generate
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Generate code, the CRD, RBAC, docs/api.md and the bundle.
+	rm -rf api/v1alpha1/applyconfiguration
+	$(CONTROLLER_GEN) object paths=./api/v1alpha1
+	$(CONTROLLER_GEN) applyconfiguration paths=./api/v1alpha1
+	$(CONTROLLER_GEN) crd paths=./api/v1alpha1 output:crd:dir=config/crd
+	go run ./hack/apidocs config/crd/opendatahub.io_opendatahubs.yaml > docs/api.md.new
+	mv docs/api.md.new docs/api.md
+	go run . rbac config/rbac/components > config/rbac/role.yaml.new
+	mv config/rbac/role.yaml.new config/rbac/role.yaml
+	@$(MAKE) bundle
+
+.PHONY: bundle
+bundle: ## Generate the OLM bundle from config/ and validate it.
+	go run -C hack/bundle . -version $(VERSION) -image $(IMG) ../..
+
+GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/v1alpha1/applyconfiguration \
+	config/crd/opendatahub.io_opendatahubs.yaml config/rbac/role.yaml docs/api.md bundle
+
+# Compares files, not commits, so that it can be run before a commit as well.
+.PHONY: check-generated
+check-generated: ## Fail if the generated files are not what make generate makes.
+	@before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	tar -c $(GENERATED) | tar -x -C "$$before"; \
+	$(MAKE) generate; \
+	for path in $(GENERATED); do diff -ru "$$before/$$path" "$$path" || differs=1; done; \
+	[ -z "$${differs:-}" ] || { echo "Generated files were out of date. They are rewritten now: commit them." >&2; exit 1; }
+
+##@ Deploy
+
+.PHONY: deploy
+deploy: ## Deploy the operator to the cluster of the current kubectl context (IMG, CONFIG).
+	kubectl kustomize $(CONFIG) | sed 's|image: quay.io/opendatahub/operator:.*|image: $(IMG)|' | kubectl apply --server-side --force-conflicts -f -
+
+.PHONY: undeploy
+undeploy: ## Remove the operator. The CRD stays, and with it every platform: delete them first.
+	kubectl delete --ignore-not-found -k config/manager
+	kubectl delete --ignore-not-found -k config/rbac
+	kubectl delete --ignore-not-found -f config/namespaced/role_binding.yaml
+
+##@ Help
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN { FS = ":.*## "; print "Usage: make <target> [VARIABLE=value]" } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(CONTROLLER_GEN): hack/tools/go.mod
+	@mkdir -p $(@D)
+	go build -C hack/tools -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
+	@touch $@
+
+$(GOLANGCI_LINT):
+	@echo "Building golangci-lint $(GOLANGCI_LINT_VERSION), once: this takes a few minutes."
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)

@@ -1,0 +1,214 @@
+package cmd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	utilversion "k8s.io/apimachinery/pkg/util/version"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/api/validation"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers"
+	"opendatahub.io/operator/controllers/apply"
+)
+
+// defaultKubeVersion is the version that offline rendering assumes; it changes goldens, so it changes on purpose only.
+const defaultKubeVersion = "v1.37.2"
+
+// offlineDigest stands for the digest of a Secret whose values are not known.
+const offlineDigest = "offline"
+
+// renderOptions are the flags of the render command.
+type renderOptions struct {
+	files     []string
+	namespace string
+	cluster   components.Cluster
+}
+
+func renderCommand(all []components.Component) *cobra.Command {
+	var options renderOptions
+	command := &cobra.Command{
+		Use:   "render -f hub.yaml",
+		Short: "Print the objects that the operator would apply for OpenDataHub resources, without any cluster",
+		Long: `Print the objects that the operator would apply for OpenDataHub resources, in the order in which it would, as YAML.
+
+No cluster is needed: what rendering depends on is said with flags. Unknown fields and invalid specs are refused as an API server
+or the operator would, with the same words, and exit code 1; then nothing is printed to standard output.
+
+Three things are known to a cluster only. Random values of generated Secrets are left out, with a comment that names the keys.
+Where Pods are replaced when a Secret changes, its digest reads "` + offlineDigest + `". Owner references are left out.`,
+		Example: `  opendatahub render -f hub.yaml
+  opendatahub render -f hub.yaml --openshift --ingress-domain apps.example.com
+  kubectl get odh -A -o yaml | opendatahub render -f - | kubectl diff -f -`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := options.complete(); err != nil {
+				return err
+			}
+			var out bytes.Buffer
+			if err := render(options, all, command.InOrStdin(), &out, command.ErrOrStderr()); err != nil {
+				return err
+			}
+			_, err := out.WriteTo(command.OutOrStdout())
+			return err
+		},
+	}
+	flags := command.Flags()
+	flags.StringSliceVarP(&options.files, "filename", "f", nil, "file with OpenDataHub resources, - for standard input; may be given several times")
+	flags.StringVarP(&options.namespace, "namespace", "n", "default", "namespace of resources that do not say theirs")
+	flags.BoolVar(&options.cluster.OpenShift, "openshift", false, "render for OpenShift")
+	flags.StringVar(&options.cluster.KubeVersion, "kube-version", defaultKubeVersion, "version of Kubernetes to render for")
+	flags.StringVar(&options.cluster.IngressDomain, "ingress-domain", "", "domain of OpenShift's own ingress, such as apps.example.com")
+	if err := command.MarkFlagRequired("filename"); err != nil {
+		panic(err) // the flag is defined above
+	}
+	return command
+}
+
+func (o *renderOptions) complete() error {
+	if _, err := utilversion.ParseGeneric(o.cluster.KubeVersion); err != nil {
+		return fmt.Errorf("--kube-version %q: use a version such as %s", o.cluster.KubeVersion, defaultKubeVersion)
+	}
+	o.cluster.KubeVersion = "v" + strings.TrimPrefix(o.cluster.KubeVersion, "v")
+	if o.cluster.IngressDomain != "" && !o.cluster.OpenShift {
+		return errors.New("--ingress-domain is OpenShift's: add --openshift, or set spec.ingress.domain in the resource")
+	}
+	return nil
+}
+
+// render writes to out only when all resources are valid, so that what is piped to kubectl is whole. Warnings go to warn.
+func render(options renderOptions, all []components.Component, stdin io.Reader, out *bytes.Buffer, warn io.Writer) error {
+	platforms := map[string]string{} // namespace → resource
+	var failed []error
+	for _, file := range options.files {
+		hubs, err := readHubs(file, options.namespace, stdin)
+		if err != nil {
+			failed = append(failed, eachLine(file, err)...)
+			continue
+		}
+		for _, hub := range hubs {
+			where := fmt.Sprintf("%s: OpenDataHub %s/%s", file, hub.Namespace, hub.Name)
+			if other, ok := platforms[hub.Namespace]; ok {
+				failed = append(failed, fmt.Errorf("%s: one namespace holds one platform, and %s is in this one already", where, other))
+				continue
+			}
+			platforms[hub.Namespace] = where
+			for _, wanted := range components.Wanted(hub.Spec.Components) {
+				if err := renderComponent(options.cluster, all, hub, wanted, out, warn); err != nil {
+					failed = append(failed, fmt.Errorf("%s: %s: %w", where, wanted.Name, err))
+				}
+			}
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func readHubs(file, namespace string, stdin io.Reader) ([]*v1alpha1.OpenDataHub, error) {
+	if file == "-" {
+		return validation.Decode(stdin, namespace)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return nil, errors.Unwrap(err) // the file's name is put in front by the caller
+	}
+	return validation.Decode(bytes.NewReader(content), namespace)
+}
+
+func eachLine(file string, err error) []error {
+	var all []error
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		all = append(all, fmt.Errorf("%s: %s", file, line))
+	}
+	return all
+}
+
+func renderComponent(cluster components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub,
+	wanted components.WantedComponent, out *bytes.Buffer, warn io.Writer,
+) error {
+	title := fmt.Sprintf("%s of OpenDataHub %s/%s", wanted.Name, hub.Namespace, hub.Name)
+	i := slices.IndexFunc(all, func(component components.Component) bool { return component.Name() == wanted.Name })
+	switch {
+	case i < 0:
+		text := title + ": " + components.NotSupported(wanted.Name)
+		_, _ = fmt.Fprintf(out, "---\n# %s\n", text)
+		_, err := fmt.Fprintf(warn, "warning: %s\n", text)
+		return err
+	case wanted.State == v1alpha1.Unmanaged:
+		_, _ = fmt.Fprintf(out, "---\n# %s: managementState is Unmanaged, so nothing is applied\n", title)
+		return nil
+	}
+	facts := components.Facts{
+		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
+		Spec:     hub.Spec,
+		Cluster:  cluster,
+	}
+	prepared, err := renderOffline(all[i], facts)
+	if err != nil {
+		return err
+	}
+	for number, p := range prepared {
+		_, _ = fmt.Fprintf(out, "---\n# %s, object %d of %d\n", title, number+1, len(prepared))
+		if err := writeObject(out, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renderOffline assumes that what the spec refers to exists, and renders as the controllers do once they have generated
+// the component's Secrets.
+func renderOffline(component components.Component, facts components.Facts) ([]apply.Prepared, error) {
+	facts.Secrets = map[string]components.Secret{}
+	if referrer, ok := component.(components.Referrer); ok {
+		for _, reference := range referrer.References(facts) {
+			known := facts.Secrets[reference.Name]
+			facts.Secrets[reference.Name] = components.Secret{Keys: append(known.Keys, reference.Keys...), Digest: offlineDigest}
+		}
+	}
+	prepared, err := controllers.Render(component, facts, nil)
+	if err != nil {
+		return nil, err
+	}
+	generates := false
+	for _, p := range prepared {
+		if len(p.Generate) == 0 {
+			continue
+		}
+		generates = true
+		var keys []string
+		for _, random := range p.Generate {
+			keys = append(keys, random.Key)
+		}
+		facts.Secrets[p.Object.GetName()] = components.Secret{Keys: keys, Digest: offlineDigest}
+	}
+	if !generates {
+		return prepared, nil
+	}
+	return controllers.Render(component, facts, nil)
+}
+
+func writeObject(out *bytes.Buffer, p apply.Prepared) error {
+	content, err := yaml.Marshal(p.Object.Object)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", p, err)
+	}
+	if p.Data {
+		out.WriteString("# Holds data: it stays under deletionPolicy Retain.\n")
+	}
+	if p.Subresource != "" {
+		_, _ = fmt.Fprintf(out, "# Applied to the subresource %s, after the object itself.\n", p.Subresource)
+	}
+	for _, random := range p.Generate {
+		_, _ = fmt.Fprintf(out, "# data.%s is generated in the cluster, once: %d random bytes in hexadecimal.\n", random.Key, random.Bytes)
+	}
+	out.Write(content)
+	return nil
+}

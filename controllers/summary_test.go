@@ -1,0 +1,147 @@
+package controllers
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"opendatahub.io/operator/api/v1alpha1"
+)
+
+func TestSummarize(t *testing.T) {
+	const generation = 3
+	condition := func(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: generation}
+	}
+	both := v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}, JupyterHub: &v1alpha1.JupyterHubSpec{}}
+	kafkaReady := condition("KafkaReady", "True", v1alpha1.ReasonAvailable, "")
+	hubReady := condition("JupyterHubReady", "True", v1alpha1.ReasonAvailable, "")
+	old := kafkaReady
+	old.ObservedGeneration--
+
+	cases := map[string]struct {
+		components v1alpha1.ComponentsSpec
+		conditions []metav1.Condition
+		deleted    bool
+		want       []string // type=status/reason: message
+		wantCount  string
+	}{
+		"no component is named": {
+			want:      []string{"Ready=True/NoComponents: spec.components names no component, so nothing is deployed"},
+			wantCount: "0/0",
+		},
+		"nobody has reported": {
+			components: both,
+			want: []string{
+				"Ready=False/Progressing: kafka: has not reported yet; jupyterHub: has not reported yet",
+				"Reconciling=True/Progressing: kafka: has not reported yet; jupyterHub: has not reported yet",
+			},
+			wantCount: "0/2",
+		},
+		"a report about an older generation counts for nothing": {
+			components: both, conditions: []metav1.Condition{old, hubReady},
+			want: []string{
+				"Ready=False/Progressing: kafka: has not reported yet",
+				"Reconciling=True/Progressing: kafka: has not reported yet",
+			},
+			wantCount: "1/2",
+		},
+		"all are ready": {
+			components: both, conditions: []metav1.Condition{kafkaReady, hubReady},
+			want: []string{"Ready=True/Available: 2 of 2 components ready"}, wantCount: "2/2",
+		},
+		"issues come before what has not reported": {
+			components: both, conditions: []metav1.Condition{condition("JupyterHubReady", "False", v1alpha1.ReasonDegraded, "broken")},
+			want: []string{
+				"Ready=False/Degraded: jupyterHub: broken; kafka: has not reported yet",
+				"Reconciling=True/Progressing: kafka: has not reported yet",
+			},
+			wantCount: "0/2",
+		},
+		"what is broken and not moving is not reconciling": {
+			components: both, conditions: []metav1.Condition{kafkaReady, condition("JupyterHubReady", "False", v1alpha1.ReasonDegraded, "broken")},
+			want: []string{"Ready=False/Degraded: jupyterHub: broken"}, wantCount: "1/2",
+		},
+		"a spec that cannot be stalls": {
+			components: both, conditions: []metav1.Condition{condition("KafkaReady", "False", v1alpha1.ReasonInvalidSpec, "edit it"), hubReady},
+			want: []string{
+				"Ready=False/InvalidSpec: kafka: edit it",
+				"Stalled=True/InvalidSpec: kafka: edit it",
+			},
+			wantCount: "1/2",
+		},
+		"a missing API is awaited, not stalled": {
+			components: both, conditions: []metav1.Condition{condition("KafkaReady", "False", v1alpha1.ReasonAPINotInstalled, "no CRD"), hubReady},
+			want: []string{
+				"Ready=False/APINotInstalled: kafka: no CRD",
+				"Reconciling=True/Progressing: kafka: no CRD",
+			},
+			wantCount: "1/2",
+		},
+		"a component that this binary cannot deploy says so": {
+			components: v1alpha1.ComponentsSpec{Seldon: &v1alpha1.SeldonSpec{}},
+			want: []string{
+				"SeldonReady=False/NotSupported: this version of the operator cannot deploy seldon yet; remove spec.components.seldon or upgrade the operator",
+				"Ready=False/NotSupported: seldon: this version of the operator cannot deploy seldon yet; remove spec.components.seldon or upgrade the operator",
+				"Stalled=True/NotSupported: seldon: this version of the operator cannot deploy seldon yet; remove spec.components.seldon or upgrade the operator",
+			},
+			wantCount: "0/1",
+		},
+		"a component on its way out keeps the platform from being ready": {
+			components: v1alpha1.ComponentsSpec{JupyterHub: &v1alpha1.JupyterHubSpec{}},
+			conditions: []metav1.Condition{hubReady, condition("KafkaReady", "False", v1alpha1.ReasonRemoving, "waiting")},
+			want: []string{
+				"Ready=False/Removing: kafka: waiting",
+				"Reconciling=True/Progressing: kafka: waiting",
+			},
+			wantCount: "1/1",
+		},
+		"the removal of the platform says what it waits for": {
+			components: both, deleted: true,
+			conditions: []metav1.Condition{hubReady, condition("KafkaReady", "False", v1alpha1.ReasonRemoving, "waiting")},
+			want: []string{
+				"Ready=False/Removing: kafka: waiting",
+				"Reconciling=True/Removing: kafka: waiting",
+			},
+			wantCount: "0/0",
+		},
+	}
+	for name, test := range cases {
+		t.Run(name, func(t *testing.T) {
+			hub := &v1alpha1.OpenDataHub{}
+			hub.Generation = generation
+			hub.Spec.Components = test.components
+			hub.Status.Conditions = test.conditions
+			if test.deleted {
+				now := metav1.Now()
+				hub.DeletionTimestamp = &now
+			}
+			report := summarize(hub, []string{"kafka", "jupyterHub"})
+			var got []string
+			for _, c := range report.Conditions {
+				got = append(got, c.Type+"="+string(c.Status)+"/"+c.Reason+": "+c.Message)
+				if c.ObservedGeneration != generation {
+					t.Errorf("%s speaks of generation %d", c.Type, c.ObservedGeneration)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("conditions (-want +got):\n%s", diff)
+			}
+			if report.Summary.ComponentsReady != test.wantCount {
+				t.Errorf("count = %s, want %s", report.Summary.ComponentsReady, test.wantCount)
+			}
+		})
+	}
+}
+
+func TestRefusedNamesTheOlderPlatform(t *testing.T) {
+	hub, platform := &v1alpha1.OpenDataHub{}, &v1alpha1.OpenDataHub{}
+	hub.Namespace, platform.Name = "ns", "first"
+	for _, condition := range refused(hub, platform).Conditions {
+		if !strings.Contains(condition.Message, "namespace ns already has the OpenDataHub first") {
+			t.Errorf("%s: %s", condition.Type, condition.Message)
+		}
+	}
+}

@@ -1,0 +1,335 @@
+// Bundle makes the OLM bundle of the operator from what make deploy would apply, so that the two cannot drift, and
+// holds it against the rules of the catalogues it is meant for.
+package main
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	semver "github.com/blang/semver/v4"
+	"github.com/operator-framework/api/pkg/lib/version"
+	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	packageName    = "opendatahub-operator"
+	channel        = "fast"
+	serviceAccount = "opendatahub-operator"
+	// The first OpenShift whose Kubernetes is the minKubeVersion of the base.
+	openShiftVersions = "v4.21"
+)
+
+func main() {
+	release := flag.String("version", "", "version of the operator, as in 0.1.0")
+	image := flag.String("image", "", "image of the operator")
+	flag.Parse()
+	if flag.NArg() != 1 || *release == "" || *image == "" {
+		fmt.Fprintln(os.Stderr, "usage: bundle -version 0.1.0 -image IMAGE REPOSITORY")
+		os.Exit(2)
+	}
+	folder := filepath.Join(flag.Arg(0), "bundle")
+	if err := errors.Join(generate(flag.Arg(0), folder, *release, *image), validate(folder)); err != nil {
+		fmt.Fprintln(os.Stderr, "bundle:", err)
+		os.Exit(1)
+	}
+}
+
+// generate writes the bundle of the repository to the folder, which it empties first.
+func generate(repository, folder, release, image string) error {
+	config, err := read(filepath.Join(repository, "config"))
+	if err != nil {
+		return err
+	}
+	csv, err := config.clusterServiceVersion(release, image)
+	if err != nil {
+		return err
+	}
+	files := map[string]any{
+		"manifests/opendatahub.io_opendatahubs.yaml":               config.crd,
+		"manifests/" + packageName + ".clusterserviceversion.yaml": csv,
+		"manifests/opendatahub-operator-metrics_v1_service.yaml":   config.service,
+		"metadata/annotations.yaml":                                annotations(),
+		"tests/scorecard/config.yaml":                              scorecard(),
+	}
+	for _, role := range config.roles {
+		// What the manager itself is allowed stands in the ClusterServiceVersion.
+		if !config.bound[role.Name] {
+			files["manifests/"+role.Name+"_rbac.authorization.k8s.io_v1_clusterrole.yaml"] = role
+		}
+	}
+	if err := os.RemoveAll(folder); err != nil {
+		return err
+	}
+	for name, content := range files {
+		if err := write(filepath.Join(folder, name), content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// configuration is what lies below config/.
+type configuration struct {
+	base        operatorsv1alpha1.ClusterServiceVersion
+	description string
+	icon        []byte
+	crd         apiextensionsv1.CustomResourceDefinition
+	sample      unstructured.Unstructured
+	deployment  appsv1.Deployment
+	service     corev1.Service
+	roles       []rbacv1.ClusterRole
+	role        rbacv1.Role
+	bound       map[string]bool // names of the ClusterRoles that the manager has everywhere
+}
+
+func read(folder string) (*configuration, error) {
+	c := &configuration{bound: map[string]bool{}}
+	description, err := os.ReadFile(filepath.Join(folder, "manifests", "description.md"))
+	if err != nil {
+		return nil, err
+	}
+	c.description = string(description)
+	if c.icon, err = os.ReadFile(filepath.Join(folder, "manifests", "icon.svg")); err != nil {
+		return nil, err
+	}
+	files := []string{"crd/opendatahub.io_opendatahubs.yaml", "manifests/base.yaml", "samples/opendatahub.yaml"}
+	for _, pattern := range []string{"manager/*.yaml", "rbac/*.yaml", "rbac/components/*.yaml"} {
+		found, err := filepath.Glob(filepath.Join(folder, pattern))
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range found {
+			relative, err := filepath.Rel(folder, file)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, relative)
+		}
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(folder, file))
+		if err != nil {
+			return nil, err
+		}
+		for document := range bytes.SplitSeq(append([]byte("\n"), content...), []byte("\n---")) {
+			if err := c.add(document); err != nil {
+				return nil, fmt.Errorf("reading %s: %w", file, err)
+			}
+		}
+	}
+	return c, nil
+}
+
+func (c *configuration) add(document []byte) error {
+	var object unstructured.Unstructured
+	if err := yaml.Unmarshal(document, &object.Object); err != nil {
+		return err
+	}
+	switch object.GetKind() {
+	case "ClusterServiceVersion":
+		return yaml.UnmarshalStrict(document, &c.base)
+	case "CustomResourceDefinition":
+		return yaml.UnmarshalStrict(document, &c.crd)
+	case "OpenDataHub":
+		c.sample = object
+	case "Deployment":
+		return yaml.UnmarshalStrict(document, &c.deployment)
+	case "Service":
+		return yaml.UnmarshalStrict(document, &c.service)
+	case "Role":
+		return yaml.UnmarshalStrict(document, &c.role)
+	case "ClusterRole":
+		var role rbacv1.ClusterRole
+		if err := yaml.UnmarshalStrict(document, &role); err != nil {
+			return err
+		}
+		c.roles = append(c.roles, role)
+	case "ClusterRoleBinding":
+		var binding rbacv1.ClusterRoleBinding
+		if err := yaml.UnmarshalStrict(document, &binding); err != nil {
+			return err
+		}
+		c.bound[binding.RoleRef.Name] = true
+	}
+	// OLM makes the others itself, or has its own.
+	return nil
+}
+
+func (c *configuration) clusterServiceVersion(release, image string) (*operatorsv1alpha1.ClusterServiceVersion, error) {
+	number, err := semver.Parse(release)
+	if err != nil {
+		return nil, fmt.Errorf("-version %s: %w", release, err)
+	}
+	examples, err := json.MarshalIndent([]any{c.sample.Object}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	initial, err := json.Marshal(c.sample.Object)
+	if err != nil {
+		return nil, err
+	}
+
+	csv := c.base.DeepCopy()
+	csv.Name = packageName + ".v" + release
+	csv.Annotations["alm-examples"] = string(examples)
+	csv.Annotations["operatorframework.io/initialization-resource"] = string(initial)
+	csv.Annotations["containerImage"] = image
+	csv.Spec.Version = version.OperatorVersion{Version: number}
+	csv.Spec.Description = c.description
+	csv.Spec.Icon = []operatorsv1alpha1.Icon{{Data: base64.StdEncoding.EncodeToString(c.icon), MediaType: "image/svg+xml"}}
+	csv.Spec.RelatedImages = []operatorsv1alpha1.RelatedImage{{Name: "manager", Image: image}}
+
+	deployment := c.deployment.DeepCopy()
+	// OLM names the ServiceAccount and keeps its own labels on the rest.
+	deployment.Spec.Template.Spec.Containers[0].Image = image
+	strategy := &csv.Spec.InstallStrategy
+	strategy.StrategyName = operatorsv1alpha1.InstallStrategyNameDeployment
+	strategy.StrategySpec.DeploymentSpecs = []operatorsv1alpha1.StrategyDeploymentSpec{{
+		Name: deployment.Name, Label: deployment.Labels, Spec: deployment.Spec,
+	}}
+	strategy.StrategySpec.Permissions = []operatorsv1alpha1.StrategyDeploymentPermissions{{
+		ServiceAccountName: serviceAccount, Rules: c.role.Rules,
+	}}
+	var rules []rbacv1.PolicyRule
+	for _, role := range c.roles {
+		if c.bound[role.Name] {
+			rules = append(rules, role.Rules...)
+		}
+	}
+	strategy.StrategySpec.ClusterPermissions = []operatorsv1alpha1.StrategyDeploymentPermissions{{
+		ServiceAccountName: serviceAccount, Rules: rules,
+	}}
+
+	schema := c.crd.Spec.Versions[0].Schema.OpenAPIV3Schema
+	owned := &csv.Spec.CustomResourceDefinitions.Owned[0]
+	owned.Name = c.crd.Name
+	owned.Kind = c.crd.Spec.Names.Kind
+	owned.Version = c.crd.Spec.Versions[0].Name
+	owned.Description = line(schema.Description)
+	for _, field := range fields(schema.Properties["spec"]) {
+		owned.SpecDescriptors = append(owned.SpecDescriptors, operatorsv1alpha1.SpecDescriptor{
+			Path: field.name, DisplayName: title(field.name), Description: field.description,
+		})
+	}
+	for _, field := range fields(schema.Properties["status"]) {
+		owned.StatusDescriptors = append(owned.StatusDescriptors, operatorsv1alpha1.StatusDescriptor{
+			Path: field.name, DisplayName: title(field.name), Description: field.description,
+		})
+	}
+	return csv, nil
+}
+
+type schemaField struct{ name, description string }
+
+func fields(schema apiextensionsv1.JSONSchemaProps) []schemaField {
+	var found []schemaField
+	for name, property := range schema.Properties {
+		found = append(found, schemaField{name: name, description: line(property.Description)})
+	}
+	slices.SortFunc(found, func(a, b schemaField) int { return strings.Compare(a.name, b.name) })
+	return found
+}
+
+func line(text string) string { return strings.ReplaceAll(text, "\n", " ") }
+
+// title makes "Object Storage" of objectStorage.
+func title(name string) string {
+	var words strings.Builder
+	for i, r := range name {
+		switch {
+		case i == 0:
+			words.WriteString(strings.ToUpper(string(r)))
+		case r >= 'A' && r <= 'Z':
+			words.WriteString(" " + string(r))
+		default:
+			words.WriteRune(r)
+		}
+	}
+	return words.String()
+}
+
+func annotations() any {
+	return map[string]any{"annotations": map[string]string{
+		"operators.operatorframework.io.bundle.mediatype.v1":       "registry+v1",
+		"operators.operatorframework.io.bundle.manifests.v1":       "manifests/",
+		"operators.operatorframework.io.bundle.metadata.v1":        "metadata/",
+		"operators.operatorframework.io.bundle.package.v1":         packageName,
+		"operators.operatorframework.io.bundle.channels.v1":        channel,
+		"operators.operatorframework.io.bundle.channel.default.v1": channel,
+		"operators.operatorframework.io.test.mediatype.v1":         "scorecard+v1",
+		"operators.operatorframework.io.test.config.v1":            "tests/scorecard/",
+		"com.redhat.openshift.versions":                            openShiftVersions,
+	}}
+}
+
+// scorecard is the configuration of the tests that Operator SDK brings.
+func scorecard() any {
+	const image = "quay.io/operator-framework/scorecard-test:v1.42.0"
+	var tests []any
+	for _, name := range []string{
+		"basic-check-spec", "olm-bundle-validation", "olm-crds-have-validation", "olm-crds-have-resources",
+		"olm-spec-descriptors", "olm-status-descriptors",
+	} {
+		suite, _, _ := strings.Cut(name, "-")
+		tests = append(tests, map[string]any{
+			"entrypoint": []string{"scorecard-test", name}, "image": image, "labels": map[string]string{"suite": suite, "test": name + "-test"},
+		})
+	}
+	return map[string]any{
+		"apiVersion": "scorecard.operatorframework.io/v1alpha3", "kind": "Configuration", "metadata": map[string]string{"name": "config"},
+		"stages": []any{map[string]any{"parallel": true, "tests": tests}},
+	}
+}
+
+// write leaves out what a type prints although nobody set it.
+func write(path string, content any) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	asJSON, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	var object map[string]any
+	if err := json.Unmarshal(asJSON, &object); err != nil {
+		return err
+	}
+	delete(object, "status")
+	text, err := yaml.Marshal(clean(object))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, text, 0o644)
+}
+
+func clean(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, element := range value {
+			if element == nil {
+				delete(value, key)
+				continue
+			}
+			value[key] = clean(element)
+		}
+	case []any:
+		for i, element := range value {
+			value[i] = clean(element)
+		}
+	}
+	return value
+}

@@ -1,0 +1,265 @@
+// Package harness runs the operator on a local cluster the way that users run it: under its own ServiceAccount, with the
+// RBAC that is shipped.
+package harness
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/cmd"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/controllers"
+	"opendatahub.io/operator/test/cluster"
+	"opendatahub.io/operator/test/cluster/standin"
+)
+
+// The operator's own place.
+const (
+	OperatorNamespace = "opendatahub-operator"
+	ServiceAccount    = "opendatahub-operator"
+)
+
+// Env is a cluster with the operator's CRD, RBAC and the third-party kinds.
+type Env struct {
+	*cluster.Cluster
+	// Admin may do everything, and reads from the API server.
+	Admin client.Client
+	// Root is the checkout.
+	Root string
+	All  []components.Component
+	// Kinds that components render.
+	Kinds []kinds.Kind
+}
+
+// Start starts a cluster for a suite and installs everything but the operator itself.
+func Start(ctx context.Context, all []components.Component, options cluster.Options) (*Env, error) {
+	root, err := repositoryRoot()
+	if err != nil {
+		return nil, err
+	}
+	c, err := cluster.Start(ctx, options)
+	if err != nil {
+		return nil, err
+	}
+	env := &Env{Cluster: c, Root: root, All: all}
+	for _, component := range all {
+		env.Kinds = append(env.Kinds, component.Kinds()...)
+	}
+	if err := env.install(ctx); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return env, nil
+}
+
+// Attach installs everything but the operator itself in a cluster that runs. rendered are the kinds that components render.
+func Attach(ctx context.Context, c *cluster.Cluster, rendered []kinds.Kind) (*Env, error) {
+	root, err := repositoryRoot()
+	if err != nil {
+		return nil, err
+	}
+	env := &Env{Cluster: c, Root: root, Kinds: rendered}
+	return env, env.install(ctx)
+}
+
+func (e *Env) install(ctx context.Context) error {
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		return err
+	}
+	config := e.Config()
+	config.QPS = -1
+	if e.Admin, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	if err := e.InstallCRDs(ctx, filepath.Join(e.Root, "config", "crd")); err != nil {
+		return err
+	}
+	if err := e.InstallThirdParty(ctx); err != nil {
+		return err
+	}
+	if err := e.EnsureNamespace(ctx, OperatorNamespace); err != nil {
+		return err
+	}
+	return e.ApplyFolder(ctx, filepath.Join(e.Root, "config", "rbac"))
+}
+
+// InstallThirdParty installs the CRDs of the kinds that components render: the real ones where they are at hand,
+// stand-ins otherwise. Kinds of OpenShift and the Gateway API stay away: this is plain Kubernetes.
+func (e *Env) InstallThirdParty(ctx context.Context) error {
+	var missing []standin.Kind
+	operators := map[string]bool{}
+	for _, kind := range e.Kinds {
+		if kind.ThirdParty() && kind.Operator != kinds.Route.Operator && kind.Operator != kinds.HTTPRoute.Operator {
+			operators[strings.ToLower(kind.Operator)] = true
+			missing = append(missing, standin.Kind{
+				Group: kind.Group, Versions: kind.Versions[:1], Kind: kind.Kind, Plural: kind.Plural, ClusterScoped: kind.ClusterScoped,
+			})
+		}
+	}
+	upstream, err := UpstreamCRDs(e.Root)
+	if err != nil {
+		return err
+	}
+	if upstream == "" {
+		return e.InstallCRDObjects(ctx, standin.CRDs(missing...)...)
+	}
+	for operator := range operators {
+		if err := e.InstallCRDs(ctx, filepath.Join(upstream, operator)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// UpstreamCRDs is the folder of real third-party CRDs, or empty when there is none. UPSTREAM_CRDS must name one that
+// exists.
+func UpstreamCRDs(root string) (string, error) {
+	if folder := os.Getenv("UPSTREAM_CRDS"); folder != "" {
+		if _, err := os.Stat(folder); err != nil {
+			return "", fmt.Errorf("UPSTREAM_CRDS: %w", err)
+		}
+		return folder, nil
+	}
+	folder := filepath.Join(root, "..", "shared", "crds")
+	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return folder, nil
+}
+
+// EnsureNamespace creates a namespace that enforces the restricted Pod Security Standard.
+func (e *Env) EnsureNamespace(ctx context.Context, name string) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
+		Name: name, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+	}}
+	if err := e.Admin.Create(ctx, namespace); client.IgnoreAlreadyExists(err) != nil {
+		return fmt.Errorf("creating namespace %s: %w", name, err)
+	}
+	return nil
+}
+
+// ApplyFolder applies every manifest below a folder, as `kubectl apply --server-side` would.
+func (e *Env) ApplyFolder(ctx context.Context, folder string) error {
+	return filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" || entry.Name() == "kustomization.yaml" {
+			return err
+		}
+		return e.ApplyFile(ctx, path)
+	})
+}
+
+// ApplyFile applies the manifests of a file.
+func (e *Env) ApplyFile(ctx context.Context, path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("applying: %w", err)
+	}
+	defer file.Close() //nolint:errcheck // only read
+	decoder := yaml.NewYAMLOrJSONDecoder(file, 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("reading %s: %w", path, err)
+		}
+		if len(object.Object) == 0 {
+			continue
+		}
+		err := e.Admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("installer"), client.ForceOwnership)
+		if err != nil {
+			return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
+}
+
+// Manager is a running operator in this process.
+type Manager struct {
+	*Recorder
+	stop func() error
+}
+
+// StartManager runs the operator with a token of its own ServiceAccount. namespaces limits it, as WATCH_NAMESPACE does.
+func (e *Env) StartManager(ctx context.Context, namespaces ...string) (*Manager, error) {
+	config, err := e.ServiceAccountConfig(ctx, OperatorNamespace, ServiceAccount)
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{Recorder: &Recorder{}}
+	config.QPS = -1
+	config.UserAgent = "opendatahub/test"
+	config.Wrap(m.Wrap)
+
+	ctx, cancel := context.WithCancel(ctx)
+	mgr, err := newManager(ctx, config, e.All, namespaces)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	m.stop = sync.OnceValue(func() error {
+		cancel()
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(time.Minute):
+			return errors.New("the manager does not stop")
+		}
+	})
+	return m, nil
+}
+
+type starter interface{ Start(context.Context) error }
+
+func newManager(ctx context.Context, config *rest.Config, all []components.Component, namespaces []string) (starter, error) {
+	options := cmd.ManagerOptions{MetricsAddress: "0", ProbeAddress: "0", WatchNamespaces: namespaces, Version: "test"}
+	mgr, err := cmd.NewManager(config, options, all)
+	if err != nil {
+		return nil, err
+	}
+	return mgr, controllers.Setup(ctx, mgr, all, namespaces)
+}
+
+// Stop stops the operator and waits for it.
+func (m *Manager) Stop() error { return m.stop() }
+
+func repositoryRoot() (string, error) {
+	folder, err := os.Getwd()
+	if err != nil {
+		return "", fmt.Errorf("finding the checkout: %w", err)
+	}
+	for {
+		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
+			return folder, nil
+		}
+		if filepath.Dir(folder) == folder {
+			return "", errors.New("finding the checkout: no go.mod above the working directory")
+		}
+		folder = filepath.Dir(folder)
+	}
+}
+
+// LogTo sends the operator's log, at its most talkative, to a writer. It must be called before the first manager.
+func LogTo(out io.Writer) {
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})))
+}

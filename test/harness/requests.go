@@ -1,0 +1,163 @@
+package harness
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Request is one request that a manager sent.
+type Request struct {
+	// Verb of the API: get, list, watch, create, apply, patch, delete.
+	Verb string
+	// Resource with its group and subresource: "deployments.apps", "opendatahubs.opendatahub.io/status".
+	Resource  string
+	Namespace string
+	Name      string
+	// Manager is the field manager of a write.
+	Manager string
+	// Preconditioned is whether a delete carried a UID.
+	Preconditioned bool
+	Status         int
+}
+
+// String shows the request in failures.
+func (r Request) String() string {
+	return fmt.Sprintf("%s %s %s/%s (%s) %d", r.Verb, r.Resource, r.Namespace, r.Name, r.Manager, r.Status)
+}
+
+// Writes is whether the request changes something.
+func (r Request) Writes() bool { return !slices.Contains([]string{"get", "list", "watch"}, r.Verb) }
+
+// Recorder is a transport that counts what passes.
+type Recorder struct {
+	next http.RoundTripper
+
+	mu       sync.Mutex
+	requests []Request
+	last     time.Time
+}
+
+// Wrap records the requests of a transport.
+func (r *Recorder) Wrap(next http.RoundTripper) http.RoundTripper {
+	r.next = next
+	return r
+}
+
+// RoundTrip implements http.RoundTripper.
+func (r *Recorder) RoundTrip(request *http.Request) (*http.Response, error) {
+	recorded := parse(request.Method, request.URL)
+	if request.Body != nil && (request.Method == http.MethodDelete || request.Method == http.MethodPost) {
+		body, err := io.ReadAll(request.Body)
+		if err != nil {
+			return nil, err
+		}
+		request.Body = io.NopCloser(bytes.NewReader(body))
+		var sent struct {
+			Metadata      struct{ Name string } `json:"metadata"`
+			Preconditions struct{ UID string }  `json:"preconditions"`
+		}
+		if json.Unmarshal(body, &sent) == nil { // events are protobuf
+			recorded.Preconditioned = sent.Preconditions.UID != ""
+			recorded.Name = cmp.Or(recorded.Name, sent.Metadata.Name)
+		}
+	}
+	if request.Method == http.MethodPatch && strings.HasPrefix(request.Header.Get("Content-Type"), "application/apply-patch") {
+		recorded.Verb = "apply"
+	}
+	response, err := r.next.RoundTrip(request)
+	if response != nil {
+		recorded.Status = response.StatusCode
+	}
+	r.mu.Lock()
+	r.requests = append(r.requests, recorded)
+	if recorded.Verb != "watch" {
+		r.last = time.Now()
+	}
+	r.mu.Unlock()
+	return response, err
+}
+
+// Requests returns what was sent since the last Reset.
+func (r *Recorder) Requests() []Request {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.requests)
+}
+
+// Quiet is how long ago the last request other than a watch was answered; zero before the first.
+func (r *Recorder) Quiet() time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.last.IsZero() {
+		return 0
+	}
+	return time.Since(r.last)
+}
+
+// Reset forgets the requests so far.
+func (r *Recorder) Reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests = nil
+}
+
+// Select returns the requests that satisfy a condition, sorted.
+func (r *Recorder) Select(want func(Request) bool) []Request {
+	var selected []Request
+	for _, request := range r.Requests() {
+		if want(request) {
+			selected = append(selected, request)
+		}
+	}
+	sort.SliceStable(selected, func(i, j int) bool { return selected[i].String() < selected[j].String() })
+	return selected
+}
+
+func parse(method string, u *url.URL) Request {
+	request := Request{Manager: u.Query().Get("fieldManager")}
+	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
+	group := ""
+	switch {
+	case len(parts) > 2 && parts[0] == "apis":
+		group, parts = "."+parts[1], parts[3:]
+	case len(parts) > 1 && parts[0] == "api":
+		parts = parts[2:]
+	}
+	if len(parts) > 2 && parts[0] == "namespaces" {
+		request.Namespace, parts = parts[1], parts[2:]
+	}
+	if len(parts) > 0 {
+		request.Resource = parts[0] + group
+	}
+	if len(parts) > 1 {
+		request.Name = parts[1]
+	}
+	if len(parts) > 2 {
+		request.Resource += "/" + parts[2]
+	}
+	switch method {
+	case http.MethodGet:
+		request.Verb = "get"
+		switch {
+		case u.Query().Get("watch") != "":
+			request.Verb = "watch"
+		case request.Name == "":
+			request.Verb = "list"
+		}
+	default:
+		request.Verb = map[string]string{
+			http.MethodPost: "create", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodDelete: "delete",
+		}[method]
+	}
+	return request
+}
