@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -39,12 +41,20 @@ type componentReconciler struct {
 	status   *status.Writer
 	events   events.EventRecorder
 	cluster  components.Cluster
+	// unsettled is since when, by UID, a platform's component is not ready that its status calls ready.
+	unsettled sync.Map
+	// now is the clock for that.
+	now func() time.Time
 	// watchesCRDs is false when the manager may only look at some namespaces; then missing kinds are asked for.
 	watchesCRDs bool
 }
 
 // leftoverInterval is how often objects that nobody watches are asked for while a removal waits for them.
 const leftoverInterval = 2 * time.Second
+
+// settle is how long a component that was ready may be on its way again before its status says so. Somebody's note on a
+// Deployment makes its controller look at it once more, which is over before anybody could read of it.
+const settle = time.Second
 
 // apiInterval is how often a missing kind is asked for when CustomResourceDefinitions cannot be watched.
 const apiInterval = 30 * time.Second
@@ -195,10 +205,14 @@ func (r *componentReconciler) notInstalled(missing []kinds.Kind) error {
 
 func (r *componentReconciler) assess(ctx context.Context, facts components.Facts, prepared []apply.Prepared) (outcome, error) {
 	observed := components.Observed{Facts: facts}
+	objects := int32(0)
 	platform := types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name}
 	for _, p := range prepared {
 		if p.Subresource != "" {
 			continue
+		}
+		if p.Object.GetName() != recordName(facts.Platform.Name, r.component.Name()) {
+			objects++ // the record comes when there is something to remember, which is no news
 		}
 		rendered := components.Rendered{
 			Kind: p.Object.GroupVersionKind(), Namespace: p.Object.GetNamespace(), Name: p.Object.GetName(),
@@ -219,7 +233,7 @@ func (r *componentReconciler) assess(ctx context.Context, facts components.Facts
 	if observed.Pods, err = r.children.Pods(ctx, platform, r.component.Name()); err != nil {
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
 	}
-	return outcome{Health: r.component.Assess(observed), objects: int32(len(observed.Rendered))}, nil
+	return outcome{Health: r.component.Assess(observed), objects: objects}, nil
 }
 
 func kindFor(component components.Component, rendered components.Rendered) kinds.Kind {
@@ -266,6 +280,9 @@ func (r *componentReconciler) report(ctx context.Context, hub *v1alpha1.OpenData
 			retry = err
 		}
 	} else {
+		if wait := r.settling(hub, observed.State); wait > 0 {
+			return ctrl.Result{RequeueAfter: wait}, nil
+		}
 		switch observed.State {
 		case components.Ready:
 			condition.Status, condition.Reason = metav1.ConditionTrue, v1alpha1.ReasonAvailable
@@ -295,10 +312,23 @@ func (r *componentReconciler) report(ctx context.Context, hub *v1alpha1.OpenData
 	if wait > 0 && (result.RequeueAfter == 0 || wait < result.RequeueAfter) {
 		result.RequeueAfter = wait
 	}
-	if retry = errors.Join(retry, writeErr); retry != nil {
-		return ctrl.Result{}, retry
+	if err := errors.Join(retry, writeErr); err != nil {
+		return ctrl.Result{}, err
 	}
 	return result, nil
+}
+
+// settling is how long to wait before a component that is on its way is no longer called ready.
+func (r *componentReconciler) settling(hub *v1alpha1.OpenDataHub, state components.State) time.Duration {
+	current := meta.FindStatusCondition(hub.Status.Conditions, r.condition)
+	if state != components.Progressing || current == nil || current.Status != metav1.ConditionTrue ||
+		current.ObservedGeneration != hub.Generation {
+		r.unsettled.Delete(hub.UID)
+		return 0
+	}
+	now := r.now()
+	since, _ := r.unsettled.LoadOrStore(hub.UID, now)
+	return max(0, settle-now.Sub(since.(time.Time)))
 }
 
 func (r *componentReconciler) write(ctx context.Context, hub *v1alpha1.OpenDataHub, report status.Report) (bool, time.Duration, error) {

@@ -161,6 +161,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			status:    writer,
 			events:    mgr.GetEventRecorder(apply.Manager(component.Name())),
 			cluster:   cluster,
+			now:       time.Now,
 
 			watchesCRDs: len(namespaces) == 0,
 		}

@@ -156,12 +156,12 @@ func liveLayout(live components.Objects) *layout {
 // nodesOf is how many nodes a pool has or is about to have: Strimzi keeps brokers that hold partitions.
 func nodesOf(pool *unstructured.Unstructured) int32 {
 	wanted, _, _ := unstructured.NestedInt64(pool.Object, "spec", "replicas")
-	return max(int32(wanted), actualNodes(pool)) //nolint:gosec // G115: bounded by the schema
+	return max(int32(wanted), actualNodes(pool))
 }
 
 func actualNodes(pool *unstructured.Unstructured) int32 {
 	ids, _, _ := unstructured.NestedSlice(pool.Object, "status", "nodeIds")
-	return int32(len(ids)) //nolint:gosec // G115: bounded by the schema
+	return int32(len(ids))
 }
 
 func storageOf(pool *unstructured.Unstructured) resource.Quantity {
@@ -221,11 +221,11 @@ func (component) Record(observed components.Observed) map[string]string {
 }
 
 func recordedLayout(record map[string]string) *layout {
-	if record[recordControllerType] == "" {
+	// What somebody spoiled is as good as nothing: a type that does not exist, or a number that is 0 then.
+	if !slices.Contains([]string{string(v1alpha1.KafkaControllersCombined), string(v1alpha1.KafkaControllersDedicated)}, record[recordControllerType]) {
 		return nil
 	}
 	l := &layout{controllerType: v1alpha1.KafkaControllerType(record[recordControllerType])}
-	// A number that somebody spoiled is 0, which refuses nothing.
 	brokers, _ := strconv.ParseInt(record[recordBrokers], 10, 32)
 	controllers, _ := strconv.ParseInt(record[recordControllers], 10, 32)
 	l.brokers, l.controllers = int32(brokers), int32(controllers)

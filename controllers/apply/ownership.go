@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"bytes"
 	"encoding/json"
 	"strings"
 
@@ -20,10 +21,10 @@ func fieldsOf(object *unstructured.Unstructured, manager string) (owned, string,
 			continue
 		}
 		var fields owned
-		if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 			return nil, "", false
 		}
-		return fields, string(entry.FieldsV1.Raw), true
+		return fields, entry.FieldsV1.GetRawString(), true
 	}
 	return nil, "", false
 }
@@ -135,7 +136,7 @@ func matches(item, keys map[string]any) bool {
 		}
 		a, errA := json.Marshal(value)
 		b, errB := json.Marshal(key)
-		if errA != nil || errB != nil || string(a) != string(b) {
+		if errA != nil || errB != nil || !bytes.Equal(a, b) {
 			return false
 		}
 	}

@@ -64,9 +64,9 @@ func TestCovers(t *testing.T) {
 			live := &unstructured.Unstructured{}
 			live.SetManagedFields([]metav1.ManagedFieldsEntry{
 				{Manager: "opendatahub-test", Operation: metav1.ManagedFieldsOperationApply, Subresource: "status",
-					FieldsV1: &metav1.FieldsV1{Raw: []byte(complete)}},
+					FieldsV1: metav1.NewFieldsV1(complete)},
 				{Manager: "opendatahub-test", Operation: metav1.ManagedFieldsOperationApply,
-					FieldsV1: &metav1.FieldsV1{Raw: []byte(test.fields)}},
+					FieldsV1: metav1.NewFieldsV1(test.fields)},
 			})
 			fields, _, ok := fieldsOf(live, "opendatahub-test")
 			if !ok {

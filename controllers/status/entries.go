@@ -24,7 +24,7 @@ func ownedEntries(hub *v1alpha1.OpenDataHub, manager string) map[string]bool {
 			Components map[string]json.RawMessage `json:"f:components"`
 		} `json:"f:status"`
 	}
-	if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+	if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 		return owned
 	}
 	collect := func(prefix, key string, entries map[string]json.RawMessage) {

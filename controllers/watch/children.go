@@ -134,13 +134,13 @@ func (c *Children) Drop(ctx context.Context, gvk schema.GroupVersionKind) error 
 
 // Get returns the object as last seen or written, or nil.
 func (c *Children) Get(ctx context.Context, gvk schema.GroupVersionKind, key types.NamespacedName) (*unstructured.Unstructured, error) {
-	watched, err := c.informer(gvk)
-	if err != nil {
-		return nil, err
+	watched := c.informer(gvk)
+	if watched == nil {
+		return nil, fmt.Errorf("%s is not watched", gvk.Kind)
 	}
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(gvk)
-	err = c.cache.Get(ctx, key, object)
+	err := c.cache.Get(ctx, key, object)
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("reading %s %s: %w", gvk.Kind, key, err)
 	}
@@ -154,13 +154,13 @@ func (c *Children) Get(ctx context.Context, gvk schema.GroupVersionKind, key typ
 // List returns the objects of a kind that belong to a component of a platform, as last seen or written, by name. A
 // kind that is not watched has none.
 func (c *Children) List(ctx context.Context, gvk schema.GroupVersionKind, platform types.NamespacedName, component string) ([]*unstructured.Unstructured, error) {
-	watched, err := c.informer(gvk)
-	if err != nil {
+	watched := c.informer(gvk)
+	if watched == nil {
 		return nil, nil
 	}
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-	err = c.cache.List(ctx, list, client.MatchingLabels{
+	err := c.cache.List(ctx, list, client.MatchingLabels{
 		components.LabelComponent: component,
 		components.LabelPlatform:  platform.Name,
 	})
@@ -213,7 +213,7 @@ func (c *Children) Pods(ctx context.Context, platform types.NamespacedName, comp
 
 // Wrote records the answer to a create, apply or patch.
 func (c *Children) Wrote(object *unstructured.Unstructured) {
-	if watched, err := c.informer(object.GroupVersionKind()); err == nil {
+	if watched := c.informer(object.GroupVersionKind()); watched != nil {
 		if stripped, err := StripChild(object); err == nil {
 			watched.overlay.Wrote(stripped.(*unstructured.Unstructured))
 		}
@@ -223,8 +223,8 @@ func (c *Children) Wrote(object *unstructured.Unstructured) {
 // Deleting records that the deletion of an object was asked for, and returns whether it had been before. It is not
 // asked for twice while the event is on its way.
 func (c *Children) Deleting(object *unstructured.Unstructured) bool {
-	watched, err := c.informer(object.GroupVersionKind())
-	if err != nil {
+	watched := c.informer(object.GroupVersionKind())
+	if watched == nil {
 		return false
 	}
 	_, before := watched.deleting.LoadOrStore(object.GetUID(), struct{}{})
@@ -233,7 +233,7 @@ func (c *Children) Deleting(object *unstructured.Unstructured) bool {
 
 // NotDeleting takes Deleting back, because the request failed.
 func (c *Children) NotDeleting(object *unstructured.Unstructured) {
-	if watched, err := c.informer(object.GroupVersionKind()); err == nil {
+	if watched := c.informer(object.GroupVersionKind()); watched != nil {
 		watched.deleting.Delete(object.GetUID())
 	}
 }
@@ -252,13 +252,11 @@ func (c *Children) Pending(platform types.NamespacedName, component string) bool
 	return false
 }
 
-func (c *Children) informer(gvk schema.GroupVersionKind) (*informer, error) {
+// informer is the kind's, or nil when the kind is not watched.
+func (c *Children) informer(gvk schema.GroupVersionKind) *informer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if watched, ok := c.informers[gvk]; ok {
-		return watched, nil
-	}
-	return nil, fmt.Errorf("%s is not watched", gvk.Kind)
+	return c.informers[gvk]
 }
 
 func (c *Children) saw(watched *informer, object any) {

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
+	informers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	toolscache "k8s.io/client-go/tools/cache"
 
@@ -95,8 +96,9 @@ func (r *References) Use(ctx context.Context, component string, platform types.N
 func (r *References) start(key types.NamespacedName) *reference {
 	ctx, cancel := context.WithCancel(context.Background())
 	ref := &reference{stop: cancel, users: map[user]bool{}}
-	ref.informer = toolscache.NewSharedInformer(toolscache.NewListWatchFromClient(r.client.CoreV1().RESTClient(), "secrets", key.Namespace,
-		fields.OneTermEqualSelector(metav1.ObjectNameField, key.Name)), &corev1.Secret{}, 0)
+	ref.informer = informers.NewFilteredSecretInformer(r.client, key.Namespace, 0, nil, func(options *metav1.ListOptions) {
+		options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, key.Name).String()
+	})
 	// Neither call fails before the informer runs.
 	_ = ref.informer.SetTransform(func(object any) (any, error) {
 		if secret, ok := object.(*corev1.Secret); ok {

@@ -1,0 +1,248 @@
+package status_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/controllers/clustertest"
+	"opendatahub.io/operator/controllers/status"
+)
+
+const (
+	kafka = "opendatahub-kafka"
+	other = "opendatahub-jupyterHub"
+)
+
+// desk is a writer, its cluster, and a clock that moves only when told.
+type desk struct {
+	*testing.T
+	cluster *clustertest.Cluster
+	now     time.Time
+	wrote   int
+	writer  *status.Writer
+}
+
+func newDesk(t *testing.T) *desk {
+	t.Helper()
+	hub := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "odh", Generation: 1}}
+	d := &desk{T: t, cluster: clustertest.New(t, hub), now: time.Now()}
+	d.writer = &status.Writer{
+		Client: d.cluster,
+		Now:    func() time.Time { return d.now },
+		Wrote:  func(*v1alpha1.OpenDataHub) { d.wrote++ },
+	}
+	return d
+}
+
+func (d *desk) hub() *v1alpha1.OpenDataHub {
+	d.Helper()
+	hub := &v1alpha1.OpenDataHub{}
+	if err := d.cluster.Get(d.Context(), client.ObjectKey{Namespace: "lab", Name: "odh"}, hub); err != nil {
+		d.Fatal(err)
+	}
+	return hub
+}
+
+// write reports what the cluster says now, and checks that it is written or not, and how long it is to wait.
+func (d *desk) write(manager string, report status.Report, wantWrite bool) time.Duration {
+	d.Helper()
+	wrote, wait, err := d.writer.Write(d.Context(), d.hub(), manager, report)
+	if err != nil {
+		d.Fatal(err)
+	}
+	if requests := d.cluster.Writes(); wrote != wantWrite || (len(requests) == 1) != wantWrite || len(requests) > 1 {
+		d.Fatalf("wrote = %v with the requests %q, want %v", wrote, requests, wantWrite)
+	}
+	return wait
+}
+
+func (d *desk) condition(kind string) metav1.Condition {
+	d.Helper()
+	condition := meta.FindStatusCondition(d.hub().Status.Conditions, kind)
+	if condition == nil {
+		d.Fatalf("there is no condition %s", kind)
+	}
+	return *condition
+}
+
+func says(kind string, value metav1.ConditionStatus, reason, message string) status.Report {
+	return status.Report{
+		Conditions: []metav1.Condition{{Type: kind, Status: value, Reason: reason, Message: message, ObservedGeneration: 1}},
+		Component:  &v1alpha1.ComponentStatus{Name: strings.ToLower(kind[:1]) + strings.TrimSuffix(kind[1:], "Ready"), Objects: 3},
+	}
+}
+
+func TestNothingIsWrittenWhenNothingChanged(t *testing.T) {
+	d := newDesk(t)
+	report := func() status.Report {
+		return says("KafkaReady", metav1.ConditionFalse, "Progressing", "1 of 3 brokers ready")
+	}
+	d.write(kafka, report(), true)
+	d.now = d.now.Add(time.Hour)
+	if wait := d.write(kafka, report(), false); wait != 0 {
+		t.Errorf("nothing changed, and still it waits %s", wait)
+	}
+	if d.wrote != 1 {
+		t.Errorf("the answers of %d writes were passed on, want 1", d.wrote)
+	}
+}
+
+func TestTransitionTimesMoveOnTransitionsOnly(t *testing.T) {
+	d := newDesk(t)
+	start := d.now.Truncate(time.Second)
+	steps := []struct {
+		name   string
+		report status.Report
+		want   time.Duration // after the start
+	}{
+		{"the first report", says("KafkaReady", metav1.ConditionFalse, "Progressing", "a"), 0},
+		{"another reason", says("KafkaReady", metav1.ConditionFalse, "Degraded", "b"), 0},
+		{"ready", says("KafkaReady", metav1.ConditionTrue, "Available", "c"), 2 * time.Minute},
+		{"still ready, for the next generation", func() status.Report {
+			report := says("KafkaReady", metav1.ConditionTrue, "Available", "c")
+			report.Conditions[0].ObservedGeneration = 2
+			return report
+		}(), 2 * time.Minute},
+		{"no longer ready", says("KafkaReady", metav1.ConditionFalse, "Degraded", "d"), 4 * time.Minute},
+	}
+	for _, step := range steps {
+		d.write(kafka, step.report, true)
+		if got := d.condition("KafkaReady").LastTransitionTime.Sub(start); got != step.want {
+			t.Errorf("%s: the last transition was %s after the start, want %s", step.name, got, step.want)
+		}
+		d.now = d.now.Add(time.Minute)
+	}
+}
+
+// TestNewsWaits tells news of progress from transitions: a rolling update must not become a stream of writes.
+func TestNewsWaits(t *testing.T) {
+	d := newDesk(t)
+	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Progressing", "0 of 3 brokers ready"), true)
+	var written time.Time
+	for _, entry := range d.hub().ManagedFields {
+		if entry.Manager == kafka {
+			written = entry.Time.Time
+		}
+	}
+	news := says("KafkaReady", metav1.ConditionFalse, "Progressing", "1 of 3 brokers ready")
+
+	d.now = written.Add(3 * time.Second)
+	if wait := d.write(kafka, news, false); wait != status.Interval-3*time.Second {
+		t.Errorf("it waits %s, want the rest of the interval", wait)
+	}
+	d.now = written.Add(-time.Hour) // the API server's clock is ahead
+	if wait := d.write(kafka, news, false); wait != status.Interval {
+		t.Errorf("it waits %s, want no more than the interval", wait)
+	}
+	d.now = written.Add(4 * time.Second)
+	objects := says("KafkaReady", metav1.ConditionFalse, "Progressing", "0 of 3 brokers ready")
+	objects.Component.Objects++
+	if wait := d.write(kafka, objects, false); wait == 0 {
+		t.Error("a changed object count is lost: nothing was written and nothing waits")
+	}
+
+	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Degraded", "a transition does not wait"), true)
+	d.now = time.Now().Add(2 * status.Interval)
+	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Degraded", "old news do not wait"), true)
+	if got := d.condition("KafkaReady").Message; got != "old news do not wait" {
+		t.Errorf("message = %q", got)
+	}
+}
+
+func TestEveryWriterOwnsItsEntriesOnly(t *testing.T) {
+	d := newDesk(t)
+	d.write(kafka, says("KafkaReady", metav1.ConditionTrue, "Available", ""), true)
+	d.write(other, says("JupyterHubReady", metav1.ConditionTrue, "Available", ""), true)
+	summary := status.Report{
+		Conditions: []metav1.Condition{
+			{Type: "Ready", Status: metav1.ConditionFalse, Reason: "Progressing", ObservedGeneration: 1},
+			{Type: "Reconciling", Status: metav1.ConditionTrue, Reason: "Progressing", ObservedGeneration: 1},
+		},
+		Summary: &status.Summary{ObservedGeneration: 1, ComponentsReady: "2/2"},
+	}
+	d.write("opendatahub", summary, true)
+	ready := summary
+	ready.Conditions = []metav1.Condition{{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Available", ObservedGeneration: 1}}
+	d.write("opendatahub", ready, true)
+	if diff := cmp.Diff([]string{"JupyterHubReady", "KafkaReady", "Ready"}, conditions(d.hub())); diff != "" {
+		t.Errorf("Reconciling was left out of the last report (-want +got):\n%s", diff)
+	}
+
+	d.write(kafka, status.Report{}, true)
+	hub := d.hub()
+	if diff := cmp.Diff([]string{"JupyterHubReady", "Ready"}, conditions(hub)); diff != "" {
+		t.Errorf("after Kafka took its entries back (-want +got):\n%s", diff)
+	}
+	if len(hub.Status.Components) != 1 || hub.Status.Components[0].Name != "jupyterHub" {
+		t.Errorf("components = %v, want JupyterHub's only", hub.Status.Components)
+	}
+	if hub.Status.ComponentsReady != "2/2" || hub.Status.ObservedGeneration != 1 {
+		t.Errorf("the summary is gone: %q, %d", hub.Status.ComponentsReady, hub.Status.ObservedGeneration)
+	}
+	d.write(kafka, status.Report{}, false)
+}
+
+func conditions(hub *v1alpha1.OpenDataHub) []string {
+	var all []string
+	for _, condition := range hub.Status.Conditions {
+		all = append(all, condition.Type)
+	}
+	slices.Sort(all)
+	return all
+}
+
+func TestASummaryOfAnotherGenerationIsWrittenAtOnce(t *testing.T) {
+	d := newDesk(t)
+	report := func(generation int64) status.Report {
+		return status.Report{Summary: &status.Summary{ObservedGeneration: generation, ComponentsReady: "0/0"}}
+	}
+	d.write("opendatahub", report(1), true)
+	d.write("opendatahub", report(1), false)
+	d.write("opendatahub", report(2), true)
+}
+
+// TestADeletedResourceStaysDeleted writes for a resource that was deleted meanwhile, and for one that was made anew.
+func TestADeletedResourceStaysDeleted(t *testing.T) {
+	report := says("KafkaReady", metav1.ConditionTrue, "Available", "")
+	d := newDesk(t)
+	old := d.hub()
+	d.cluster.Do(old, func(c client.Client) error { return c.Delete(t.Context(), old.DeepCopy()) })
+	if _, _, err := d.writer.Write(t.Context(), old, kafka, report); !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		t.Errorf("err = %v, want a conflict or not found", err)
+	}
+	if d.cluster.Object(v1alpha1.GroupVersion.WithKind("OpenDataHub"), "lab", "odh") != nil {
+		t.Fatal("the status write brought the resource back")
+	}
+
+	successor := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "odh", UID: "another"}}
+	d.cluster.Do(successor, func(c client.Client) error { return c.Create(t.Context(), successor) })
+	if _, _, err := d.writer.Write(t.Context(), old, kafka, report); !apierrors.IsConflict(err) {
+		t.Errorf("err = %v, want a conflict", err)
+	}
+	if got := conditions(d.hub()); len(got) != 0 {
+		t.Errorf("the successor has its predecessor's conditions %v", got)
+	}
+	if d.wrote != 0 {
+		t.Error("a failed write was passed on as an answer")
+	}
+}
+
+func TestLongMessagesAreCut(t *testing.T) {
+	d := newDesk(t)
+	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Degraded", strings.Repeat("ü", 2000)), true)
+	message := []rune(d.condition("KafkaReady").Message)
+	if len(message) != 1024 || message[1023] != '…' || message[1022] != 'ü' {
+		t.Errorf("the message has %d characters and ends in %q", len(message), string(message[len(message)-2:]))
+	}
+	d.now = d.now.Add(time.Hour)
+	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Degraded", strings.Repeat("ü", 2000)), false)
+}
