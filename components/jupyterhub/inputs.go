@@ -255,6 +255,9 @@ func newLogin(facts components.Facts, expose exposure) (login, error) {
 	const field = "spec.authentication."
 	spec := facts.Spec.Authentication
 	kind := authenticationType(facts)
+	if spec.Type == "" && expose.host == "" {
+		kind = v1alpha1.AuthenticationLocal // nobody asked for a login that cannot work without an address
+	}
 	result := login{kind: kind, adminUsers: spec.AdminUsers, adminGroups: spec.AdminGroups, allowedGroups: spec.AllowedGroups}
 	switch {
 	case kind == v1alpha1.AuthenticationLocal && len(spec.AdminGroups) > 0:
@@ -266,13 +269,9 @@ func newLogin(facts components.Facts, expose exposure) (login, error) {
 		return result, nil
 	case kind == v1alpha1.AuthenticationOpenShift && !facts.Cluster.OpenShift:
 		return login{}, components.Invalid(field+"type", "OpenShift is allowed on OpenShift only; use OIDC or Local")
-	case expose.host == "" && kind == facts.Spec.Authentication.Type:
+	case expose.host == "":
 		return login{}, components.Invalid(field+"type", "%s sends browsers away to log in, and spec.ingress.type None gives them no address "+
 			"to come back to; use Local, or expose the platform with Route, Ingress or Gateway", kind)
-	case expose.host == "":
-		// Nobody asked for OpenShift's login, so a platform without an address gets the one that needs none.
-		result.kind = v1alpha1.AuthenticationLocal
-		return result, nil
 	case kind == v1alpha1.AuthenticationOIDC && spec.OIDC == nil:
 		return login{}, components.Invalid(field+"oidc", "it is required when type is OIDC")
 	case kind == v1alpha1.AuthenticationOIDC:

@@ -1,8 +1,16 @@
 package jupyterhub
 
 import (
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/componenttest"
 	"opendatahub.io/operator/components/kinds"
 )
@@ -13,3 +21,87 @@ func TestGolden(t *testing.T) { componenttest.Golden(t, New()) }
 func TestUpstream(t *testing.T) { componenttest.Upstream(t, New(), kinds.HTTPRoute) }
 
 func TestHealth(t *testing.T) { componenttest.Health(t, New()) }
+
+func TestFill(t *testing.T) {
+	defaults := resources("50m", "256Mi", "", "1Gi")
+	tests := map[string]struct {
+		spec, want v1alpha1.Resources
+	}{
+		"nothing set is the profile's":                      {v1alpha1.Resources{}, defaults},
+		"what is set wins":                                  {resources("2", "512Mi", "4", "2Gi"), resources("2", "512Mi", "4", "2Gi")},
+		"a limit below the profile's request lowers it":     {resources("", "0", "", "128Mi"), resources("50m", "128Mi", "", "128Mi")},
+		"a request above the profile's limit raises it":     {resources("", "3Gi", "", "0"), resources("50m", "3Gi", "", "3Gi")},
+		"a CPU limit where the profile has none is a limit": {resources("", "0", "20m", "0"), resources("20m", "256Mi", "20m", "1Gi")},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			amount := cmp.Comparer(func(a, b resource.Quantity) bool { return a.Cmp(b) == 0 })
+			if diff := cmp.Diff(test.want, fill(test.spec, defaults), amount); diff != "" {
+				t.Errorf("resources differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReferences(t *testing.T) {
+	oidc := v1alpha1.AuthenticationSpec{
+		Type: v1alpha1.AuthenticationOIDC,
+		OIDC: &v1alpha1.OIDCSpec{ClientSecretRef: v1alpha1.LocalReference{Name: "sso"}},
+	}
+	wildcard := v1alpha1.LocalReference{Name: "wildcard"}
+	clientSecret := components.Reference{Field: "spec.authentication.oidc.clientSecretRef", Name: "sso", Keys: []string{"clientSecret"}}
+	certificate := components.Reference{Field: "spec.ingress.tlsSecretRef", Name: "wildcard", Keys: []string{"tls.crt", "tls.key"}}
+	tests := map[string]struct {
+		spec v1alpha1.OpenDataHubSpec
+		want []components.Reference
+	}{
+		"nothing by default": {v1alpha1.OpenDataHubSpec{}, nil},
+		"the client secret with OIDC": {
+			v1alpha1.OpenDataHubSpec{Authentication: oidc},
+			[]components.Reference{clientSecret},
+		},
+		"the certificate with an Ingress": {
+			v1alpha1.OpenDataHubSpec{Ingress: v1alpha1.IngressSpec{Domain: "example.com", TLSSecretRef: wildcard}},
+			[]components.Reference{certificate},
+		},
+		"no certificate with a Gateway, which has its own": {
+			v1alpha1.OpenDataHubSpec{Ingress: v1alpha1.IngressSpec{Type: v1alpha1.IngressGateway, TLSSecretRef: wildcard}},
+			nil,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := New().(components.Referrer).References(components.Facts{Spec: test.spec})
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("references differ (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// Pods must go before the policies that hold them, and the address before the Pods.
+func TestOrderOfRemoval(t *testing.T) {
+	var order []string
+	for _, kind := range New().Kinds() {
+		order = append(order, kind.Kind)
+	}
+	slices.Reverse(order)
+	for _, pair := range [][2]string{{"Route", "Deployment"}, {"Deployment", "NetworkPolicy"}, {"Deployment", "Secret"}, {"Deployment", "PersistentVolumeClaim"}} {
+		if slices.Index(order, pair[0]) > slices.Index(order, pair[1]) {
+			t.Errorf("%s must go before %s: %v", pair[0], pair[1], order)
+		}
+	}
+}
+
+// The tests start the JupyterHub that the image holds.
+func TestTestedVersionIsDeployed(t *testing.T) {
+	content, err := os.ReadFile("../../hack/python/jupyterhub.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range []string{"# What " + hubImage + " holds", "\njupyterhub==" + version + "\n"} {
+		if !strings.Contains(string(content), line) {
+			t.Errorf("hack/python/jupyterhub.txt does not have %q", line)
+		}
+	}
+}

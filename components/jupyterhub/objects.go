@@ -2,12 +2,11 @@ package jupyterhub
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	apps "k8s.io/client-go/applyconfigurations/apps/v1"
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 	meta "k8s.io/client-go/applyconfigurations/meta/v1"
 	rbac "k8s.io/client-go/applyconfigurations/rbac/v1"
-
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"

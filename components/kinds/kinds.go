@@ -20,8 +20,8 @@ type Kind struct {
 	// Release annotations are put on an object before it is deleted while data is kept, so that its operator lets go of
 	// what the object stands for instead of deleting that too.
 	Release map[string]string
-	// RestoresStatus is whether a component applies the status of this kind, see components.Object.Subresource.
-	RestoresStatus bool
+	// Subresources are the verbs that deploying the kind takes on its subresources, by their names.
+	Subresources map[string][]string
 }
 
 // GVK is the kind in its preferred version.
@@ -33,24 +33,24 @@ func (k Kind) CRD() string { return k.Plural + "." + k.Group }
 // ThirdParty is whether the kind may be absent from a cluster: an operator, or OpenShift, brings it.
 func (k Kind) ThirdParty() bool { return k.Operator != "" }
 
-func native(group, version, kind, plural string) Kind {
-	return Kind{GroupKind: schema.GroupKind{Group: group, Kind: kind}, Versions: []string{version}, Plural: plural}
+func native(group, kind, plural string) Kind {
+	return Kind{GroupKind: schema.GroupKind{Group: group, Kind: kind}, Versions: []string{"v1"}, Plural: plural}
 }
 
-// The native kinds.
+// The native kinds. All of them are v1 of their group.
 var (
-	ConfigMap             = native("", "v1", "ConfigMap", "configmaps")
-	PersistentVolumeClaim = native("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
-	Pod                   = native("", "v1", "Pod", "pods")
-	Secret                = native("", "v1", "Secret", "secrets")
-	Service               = native("", "v1", "Service", "services")
-	ServiceAccount        = native("", "v1", "ServiceAccount", "serviceaccounts")
-	Deployment            = native("apps", "v1", "Deployment", "deployments")
-	StatefulSet           = native("apps", "v1", "StatefulSet", "statefulsets")
-	Ingress               = native("networking.k8s.io", "v1", "Ingress", "ingresses")
-	NetworkPolicy         = native("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
-	PodDisruptionBudget   = native("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
-	RoleBinding           = native("rbac.authorization.k8s.io", "v1", "RoleBinding", "rolebindings")
+	ConfigMap             = native("", "ConfigMap", "configmaps")
+	PersistentVolumeClaim = native("", "PersistentVolumeClaim", "persistentvolumeclaims")
+	Pod                   = native("", "Pod", "pods")
+	Secret                = native("", "Secret", "secrets")
+	Service               = native("", "Service", "services")
+	ServiceAccount        = native("", "ServiceAccount", "serviceaccounts")
+	Deployment            = native("apps", "Deployment", "deployments")
+	StatefulSet           = native("apps", "StatefulSet", "statefulsets")
+	Ingress               = native("networking.k8s.io", "Ingress", "ingresses")
+	NetworkPolicy         = native("networking.k8s.io", "NetworkPolicy", "networkpolicies")
+	PodDisruptionBudget   = native("policy", "PodDisruptionBudget", "poddisruptionbudgets")
+	RoleBinding           = native("rbac.authorization.k8s.io", "RoleBinding", "rolebindings")
 )
 
 // Kinds that a platform, not an operator, brings.
@@ -59,6 +59,8 @@ var (
 	Route = Kind{
 		GroupKind: schema.GroupKind{Group: "route.openshift.io", Kind: "Route"},
 		Versions:  []string{"v1"}, Plural: "routes", Operator: "OpenShift",
+		// OpenShift asks for these when a Route names its host.
+		Subresources: map[string][]string{"custom-host": {"create", "update"}},
 	}
 	// HTTPRoute is the Gateway API's.
 	HTTPRoute = Kind{
@@ -73,7 +75,9 @@ const strimzi = "Strimzi"
 var (
 	Kafka = Kind{
 		GroupKind: schema.GroupKind{Group: "kafka.strimzi.io", Kind: "Kafka"},
-		Versions:  []string{"v1", "v1beta2"}, Plural: "kafkas", Operator: strimzi, RestoresStatus: true,
+		Versions:  []string{"v1", "v1beta2"}, Plural: "kafkas", Operator: strimzi,
+		// The cluster id of kept volumes is restored, see components.Object.Subresource.
+		Subresources: map[string][]string{"status": {"patch"}},
 	}
 	KafkaNodePool = Kind{
 		GroupKind: schema.GroupKind{Group: "kafka.strimzi.io", Kind: "KafkaNodePool"},

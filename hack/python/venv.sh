@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # venv.sh REQUIREMENTS prints the folder of a Python virtual environment that has exactly these packages, and makes it if
-# need be: below ${XDG_CACHE_HOME:-~/.cache}/opendatahub-operator/python, one per content of REQUIREMENTS and Python.
+# need be: below ${XDG_CACHE_HOME:-~/.cache}/opendatahub/python, one per content of REQUIREMENTS and Python.
 # PYTHON names the interpreter to use; otherwise the first of the usual ones that is 3.9 or later and can make
 # environments. Packages come from the index that pip is set up for.
 set -euo pipefail
@@ -21,7 +21,7 @@ if [[ -z $python ]]; then
 fi
 
 key=$( (cat "$requirements"; "$python" -c 'import sys; print(sys.version, sys.base_prefix)') | cksum | tr ' ' -)
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/opendatahub-operator/python
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/opendatahub/python
 folder=$cache/$(basename "$requirements" .txt)-$key
 
 if [[ ! -x $folder/bin/python ]]; then

@@ -144,6 +144,19 @@ func TestSigningUp(t *testing.T) {
 		bob.want("/hub/change-password", http.StatusOK)
 	})
 
+	t.Run("rights that the spec does not give end with the next login", func(t *testing.T) {
+		answer := admin.do(http.MethodPatch, "/hub/api/users/bob", strings.NewReader(`{"admin": true}`),
+			"Sec-Fetch-Mode", "cors", "X-Xsrftoken", admin.xsrf("/hub/home"))
+		if answer.status != http.StatusOK {
+			t.Fatalf("making bob an administrator: status %d: %s", answer.status, answer.body)
+		}
+		bob := hub.browser(t)
+		if !bob.login("bob", password) {
+			t.Fatal("bob did not get in")
+		}
+		bob.want("/hub/admin", http.StatusForbidden)
+	})
+
 	t.Run("the name of a declared administrator cannot be grabbed", func(t *testing.T) {
 		signUp("alice", password)
 		if hub.browser(t).login("alice", password) {

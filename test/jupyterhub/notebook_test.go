@@ -7,14 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/yaml"
-
-	"github.com/google/go-cmp/cmp"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -49,7 +48,12 @@ func TestNotebook(t *testing.T) {
 		}
 	})
 
-	pod := spawn(t, hub, admin, "profile", "datascience", "profile-option-datascience--size", "gpu")
+	// A user whom the administrator made, and whose notebook the administrator starts and throws away.
+	headers := []string{"Sec-Fetch-Mode", "cors", "X-Xsrftoken", admin.xsrf("/hub/home")}
+	if answer := admin.do(http.MethodPost, "/hub/api/users/bob", nil, headers...); answer.status != http.StatusCreated {
+		t.Fatalf("creating bob: status %d: %s", answer.status, answer.body)
+	}
+	pod := spawn(t, hub, admin, "bob", "profile", "datascience", "profile-option-datascience--size", "gpu")
 
 	t.Run("the Pod is as the choice says", func(t *testing.T) {
 		container := pod.Spec.Containers[0]
@@ -93,14 +97,14 @@ func TestNotebook(t *testing.T) {
 	})
 
 	t.Run("Pod and volume are found again, and not watched", func(t *testing.T) {
-		claim, found := hub.cluster.claims["odh-home-admin"]
+		claim, found := hub.cluster.claims["odh-home-bob"]
 		if !found {
-			t.Fatalf("no claim odh-home-admin, but %v", hub.cluster.claims)
+			t.Fatalf("no claim odh-home-bob, but %v", hub.cluster.claims)
 		}
 		if got := claim.Spec.Resources.Requests.Storage().String(); got != "3Gi" || *claim.Spec.StorageClassName != "fast" {
 			t.Errorf("the claim asks for %s of %s", got, *claim.Spec.StorageClassName)
 		}
-		if pod.Name != "odh-nb-admin" {
+		if pod.Name != "odh-nb-bob" {
 			t.Errorf("the Pod is called %s", pod.Name)
 		}
 		made := map[string]map[string]string{kinds.Pod.Kind: pod.Labels, kinds.PersistentVolumeClaim.Kind: claim.Labels}
@@ -118,9 +122,8 @@ func TestNotebook(t *testing.T) {
 	})
 
 	t.Run("a stopped notebook and a deleted user leave the files", func(t *testing.T) {
-		token := admin.xsrf("/hub/home")
-		for _, path := range []string{"/hub/api/users/admin/server", "/hub/api/users/admin"} {
-			answer := admin.do(http.MethodDelete, path, nil, "X-Xsrftoken", token, "Sec-Fetch-Mode", "cors")
+		for _, path := range []string{"/hub/api/users/bob/server", "/hub/api/users/bob"} {
+			answer := admin.do(http.MethodDelete, path, nil, headers...)
 			if answer.status >= 300 {
 				t.Errorf("DELETE %s: status %d: %s", path, answer.status, answer.body)
 			}
@@ -154,7 +157,7 @@ func TestNotebookOnOpenShift(t *testing.T) {
 	if !admin.login("admin", hub.secrets["odh-jupyterhub-login"]["password"]) {
 		t.Fatal("admin did not get in")
 	}
-	pod := spawn(t, hub, admin, "profile", "minimal")
+	pod := spawn(t, hub, admin, "admin", "profile", "minimal")
 	restricted(t, pod)
 	security, container := pod.Spec.SecurityContext, pod.Spec.Containers[0].SecurityContext
 	if security.RunAsUser != nil || security.FSGroup != nil || container.RunAsUser != nil || container.RunAsGroup != nil {
@@ -162,14 +165,18 @@ func TestNotebookOnOpenShift(t *testing.T) {
 	}
 }
 
-// spawn fills in the form and waits until the hub says that the notebook runs.
-func spawn(t *testing.T, hub *hub, user *browser, fields ...string) corev1.Pod {
+// spawn fills in the form for the user and waits until the hub says that the notebook runs.
+func spawn(t *testing.T, hub *hub, admin *browser, user string, fields ...string) corev1.Pod {
 	t.Helper()
-	if answer := user.post("/hub/spawn", fields...); answer.status >= 400 {
+	if answer := admin.post("/hub/spawn/"+user, fields...); answer.status >= 400 {
 		t.Fatalf("starting a notebook: status %d:\n%s", answer.status, answer.body)
 	}
-	hub.log.wait(t, "Server is ready")
-	if !hub.proxy.has("/user/admin") {
+	// The page that users look at meanwhile follows this; it ends when the notebook answers.
+	progress := admin.get("/hub/api/users/"+user+"/server/progress", "Sec-Fetch-Mode", "cors", "X-Xsrftoken", admin.xsrf("/hub/home"))
+	if !strings.Contains(progress.body, `"ready": true`) {
+		t.Fatalf("the notebook did not start: status %d:\n%s", progress.status, progress.body)
+	}
+	if !hub.proxy.has("/user/" + user) {
 		t.Error("the proxy was not told")
 	}
 	return hub.cluster.pod(t)

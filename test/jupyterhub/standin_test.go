@@ -150,7 +150,7 @@ func (c *cluster) serve(w http.ResponseWriter, r *http.Request) {
 	case "watch pods":
 		c.watch(w, r)
 	case "watch events":
-		c.idle(r)
+		c.idle(w, r)
 	case "create pods":
 		c.createPod(w, r)
 	case "delete pods":
@@ -210,7 +210,8 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *cluster) idle(r *http.Request) {
+func (c *cluster) idle(w http.ResponseWriter, r *http.Request) {
+	w.(http.Flusher).Flush()
 	select {
 	case <-r.Context().Done():
 	case <-c.stop:
