@@ -7,13 +7,17 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -21,62 +25,79 @@ import (
 	"opendatahub.io/operator/controllers/watch"
 )
 
-// establishing is how long a new CustomResourceDefinition may take to be served; it is asked for that often meanwhile.
+// establishing is how often a group is asked again while what it serves does not agree with its
+// CustomResourceDefinitions: a new one takes a moment to be served, and a deleted one to go.
 const establishing = time.Second
 
-// apiReconciler notices when the kinds that components render appear and go, and wakes the components concerned.
+// maxLeaving bounds how often a group is asked again that serves a kind without a CustomResourceDefinition: OpenShift
+// serves Routes so for good.
+const maxLeaving = 10
+
+// apiReconciler notices when the kinds that components render appear and go, and wakes the components concerned. Its
+// requests are named after API groups.
 type apiReconciler struct {
 	cache    cache.Cache
 	apis     *watch.APIs
 	children *watch.Children
 	all      []components.Component
+	// leaving counts, by group, how often it was asked again for the sake of a kind that should go.
+	leaving map[string]int
 }
 
 func setupAPIs(mgr manager.Manager, apis *watch.APIs, children *watch.Children, all []components.Component) error {
-	crd := &metav1.PartialObjectMetadata{}
-	crd.SetGroupVersionKind(customResourceDefinition)
-	concerns := predicate.NewPredicateFuncs(func(object client.Object) bool {
-		_, ok := apis.ByCRD(object.GetName())
-		return ok
+	toGroup := func(_ context.Context, object client.Object) []reconcile.Request {
+		group, concerns := apis.GroupOfCRD(object.GetName())
+		if !concerns {
+			return nil
+		}
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: group}}}
+	}
+	// What was asked at the start may have changed before the watch began.
+	everyGroup := source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		for _, group := range apis.Groups() {
+			q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: group}})
+		}
+		return nil
 	})
+	options := options()
+	options.MaxConcurrentReconciles = 1 // for the counts
 	err := builder.ControllerManagedBy(mgr).
 		Named("apis").
-		WatchesMetadata(crd, &handler.EnqueueRequestForObject{}, builder.WithPredicates(concerns)).
-		WithOptions(options()).
-		Complete(&apiReconciler{cache: mgr.GetCache(), apis: apis, children: children, all: all})
+		WatchesMetadata(newCRD(), handler.EnqueueRequestsFromMapFunc(toGroup)).
+		WatchesRawSource(everyGroup).
+		WithOptions(options).
+		Complete(&apiReconciler{cache: mgr.GetCache(), apis: apis, children: children, all: all, leaving: map[string]int{}})
 	if err != nil {
 		return fmt.Errorf("setting up the look-out for CustomResourceDefinitions: %w", err)
 	}
 	return nil
 }
 
-// Reconcile implements reconcile.Reconciler.
-func (r *apiReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	kind, ok := r.apis.ByCRD(request.Name)
-	if !ok {
-		return ctrl.Result{}, nil
-	}
+func newCRD() *metav1.PartialObjectMetadata {
 	crd := &metav1.PartialObjectMetadata{}
 	crd.SetGroupVersionKind(customResourceDefinition)
-	err := r.cache.Get(ctx, request.NamespacedName, crd)
-	if client.IgnoreNotFound(err) != nil {
-		return ctrl.Result{}, fmt.Errorf("reading CustomResourceDefinition %s: %w", request.Name, err)
-	}
-	exists := err == nil
+	return crd
+}
 
-	before, wasServed := r.apis.Version(kind)
-	if wasServed && exists && crd.DeletionTimestamp == nil {
-		// It may have changed which versions it serves; one request tells.
-		ctrl.LoggerFrom(ctx).V(1).Info("Looking again which versions are served", "CustomResourceDefinition", request.Name)
+// Reconcile implements reconcile.Reconciler.
+func (r *apiReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	group := request.Name
+	before := map[schema.GroupKind]string{}
+	for _, kind := range r.apis.OfGroup(group) {
+		if version, served := r.apis.Version(kind); served {
+			before[kind.GroupKind] = version
+		}
 	}
-	changed, err := r.apis.Refresh(ctx, kind.Group)
+	changed, err := r.apis.Refresh(ctx, group)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if slices.ContainsFunc(changed, func(k kinds.Kind) bool { return k.GroupKind == kind.GroupKind }) && wasServed {
-		// Its informer would ask for a version that is gone, for ever.
-		if err := r.children.Drop(ctx, kind.WithVersion(before)); err != nil {
-			return ctrl.Result{}, err
+	for _, kind := range changed {
+		if version, served := before[kind.GroupKind]; served {
+			// Its informer would ask for a version that is gone, for ever.
+			if err := r.children.Drop(ctx, kind.WithVersion(version)); err != nil {
+				return ctrl.Result{}, err
+			}
 		}
 	}
 	if len(changed) > 0 {
@@ -84,7 +105,28 @@ func (r *apiReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 			return ctrl.Result{}, err
 		}
 	}
-	if _, served := r.apis.Version(kind); exists != served {
+	return r.again(ctx, group)
+}
+
+// again is whether what the group serves still has to catch up with its CustomResourceDefinitions.
+func (r *apiReconciler) again(ctx context.Context, group string) (ctrl.Result, error) {
+	coming, leaving := false, false
+	for _, kind := range r.apis.OfGroup(group) {
+		err := r.cache.Get(ctx, types.NamespacedName{Name: kind.CRD()}, newCRD())
+		if client.IgnoreNotFound(err) != nil {
+			return ctrl.Result{}, fmt.Errorf("reading CustomResourceDefinition %s: %w", kind.CRD(), err)
+		}
+		exists := err == nil
+		_, served := r.apis.Version(kind)
+		coming = coming || exists && !served
+		leaving = leaving || !exists && served
+	}
+	if leaving {
+		r.leaving[group]++
+	} else {
+		delete(r.leaving, group)
+	}
+	if coming || leaving && r.leaving[group] < maxLeaving {
 		return ctrl.Result{RequeueAfter: establishing}, nil
 	}
 	return ctrl.Result{}, nil

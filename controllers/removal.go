@@ -96,11 +96,24 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 	if left != nil {
 		return left.String(), 0, nil
 	}
-	left, err = r.applier.Leftovers(ctx, scope, leftovers, true)
-	if err != nil || left == nil {
+	pods, err := r.children.Pods(ctx, scope.Platform, r.component.Name())
+	if err != nil {
 		return "", 0, err
 	}
-	return left.String(), leftoverInterval, nil
+	if len(pods) > 0 {
+		return "waiting for its Pods to end", 0, nil
+	}
+	// The software may have run something more until its last Pod ended.
+	for _, data := range []bool{false, true} {
+		left, err = r.applier.Leftovers(ctx, scope, leftovers, data)
+		if err != nil {
+			return "", 0, err
+		}
+		if left != nil {
+			return left.String(), leftoverInterval, nil
+		}
+	}
+	return "", 0, nil
 }
 
 // kept names the objects that stay because they hold data.

@@ -134,18 +134,15 @@ func (a *Applier) apply(ctx context.Context, manager string, p Prepared) (*Chang
 		return nil, nil
 	}
 
-	options := []client.ApplyOption{client.FieldOwner(manager)}
-	switch {
-	case live != nil:
-		options = append(options, client.ForceOwnership)
-	default:
-		exists, err := a.claim(ctx, manager, p)
-		if err != nil {
+	exists := live != nil
+	if !exists {
+		if exists, err = a.claim(ctx, manager, p); err != nil {
 			return nil, err
 		}
-		if exists {
-			options = append(options, client.ForceOwnership)
-		}
+	}
+	options := []client.ApplyOption{client.FieldOwner(manager)}
+	if exists {
+		options = append(options, client.ForceOwnership)
 	}
 	answer := p.Object.DeepCopy()
 	if err := a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer), options...); err != nil {
@@ -160,7 +157,7 @@ func (a *Applier) apply(ctx context.Context, manager string, p Prepared) (*Chang
 
 	change := p.change(Configured)
 	switch {
-	case live == nil && !known:
+	case !exists && !known:
 		change.Action = Created
 	case live == nil || live.GetAnnotations()[HashAnnotation] == p.Hash:
 		change.Action = Restored

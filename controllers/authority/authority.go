@@ -137,8 +137,8 @@ func (g grants) add(group, name string, verbs ...string) {
 
 func (g grants) addKind(kind kinds.Kind) {
 	g.add(kind.Group, kind.Plural, verbs...)
-	if kind.RestoresStatus {
-		g.add(kind.Group, kind.Plural+"/status", "patch")
+	for subresource, verbs := range kind.Subresources {
+		g.add(kind.Group, kind.Plural+"/"+subresource, verbs...)
 	}
 }
 
@@ -148,7 +148,7 @@ func (g grants) rules() []rbacv1.PolicyRule {
 	byVerbs := map[key][]string{}
 	for resource, granted := range g {
 		var ordered []string
-		for _, verb := range verbs {
+		for _, verb := range slices.Concat(verbs, []string{"update"}) {
 			if granted[verb] {
 				ordered = append(ordered, verb)
 			}

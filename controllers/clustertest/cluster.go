@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -99,9 +100,18 @@ func New(t *testing.T, objects ...client.Object) *Cluster {
 			return c.write(ctx, "delete", object, func() error { return inner.Delete(ctx, object, opts...) })
 		},
 		SubResourceApply: func(ctx context.Context, inner client.Client, subresource string, config runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
+			var options client.SubResourceApplyOptions
+			options.ApplyOpts(opts)
+			// The fake does not tell the fields that a manager owns through a subresource from the others.
+			opts = append(opts, client.FieldOwner(options.FieldManager+statusSuffix))
 			return c.write(ctx, "apply "+subresource+" of", config.(client.Object), func() error {
 				return inner.SubResource(subresource).Apply(ctx, config, opts...)
 			})
+		},
+		Get: func(ctx context.Context, inner client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
+			err := inner.Get(ctx, key, object, opts...)
+			present(object)
+			return err
 		},
 	})
 	return c
@@ -162,14 +172,31 @@ func (c *Cluster) write(ctx context.Context, verb string, object client.Object, 
 	after := c.current(ctx, object)
 	if after != nil && after.GetUID() == "" {
 		after.SetUID(c.uid())
-		if err := c.direct.Update(ctx, after, client.FieldOwner("apiserver")); err != nil {
+		raw := after.DeepCopy()
+		raw.SetManagedFields(nil) // leaves them alone
+		if err := c.direct.Update(ctx, raw, client.FieldOwner("apiserver")); err != nil {
 			return err
 		}
+		after = c.current(ctx, object)
 		object.SetUID(after.GetUID())
 		object.SetResourceVersion(after.GetResourceVersion())
 	}
+	present(object)
 	c.deliver(before, after)
 	return nil
+}
+
+const statusSuffix = "/status"
+
+// present gives managed fields the form that a real API server gives them.
+func present(object client.Object) {
+	entries := object.GetManagedFields()
+	for i := range entries {
+		if manager, ok := strings.CutSuffix(entries[i].Manager, statusSuffix); ok {
+			entries[i].Manager, entries[i].Subresource = manager, "status"
+		}
+	}
+	object.SetManagedFields(entries)
 }
 
 func (c *Cluster) current(ctx context.Context, object client.Object) *unstructured.Unstructured {
@@ -186,6 +213,7 @@ func (c *Cluster) current(ctx context.Context, object client.Object) *unstructur
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	present(current)
 	return current
 }
 
@@ -282,6 +310,7 @@ func (v view) Get(ctx context.Context, key client.ObjectKey, object client.Objec
 	if err := v.cluster.direct.Get(ctx, key, object, opts...); err != nil {
 		return err
 	}
+	present(object)
 	u, ok := object.(*unstructured.Unstructured)
 	switch {
 	case !ok:
@@ -315,9 +344,7 @@ func (v view) watched(object runtime.Object) error {
 	if err != nil {
 		return err
 	}
-	if list, ok := object.(client.ObjectList); ok && list != nil {
-		gvk.Kind = gvk.Kind[:len(gvk.Kind)-len("List")]
-	}
+	gvk.Kind = strings.TrimSuffix(gvk.Kind, "List")
 	if _, ok := v.cluster.informers[gvk]; !ok {
 		return &cache.ErrResourceNotCached{GVK: gvk}
 	}

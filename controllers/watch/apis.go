@@ -37,13 +37,8 @@ func NewAPIs(discovery discovery.DiscoveryInterface, all []kinds.Kind) *APIs {
 // Discover asks the API server for every version of every third-party group: a handful of requests, made once at
 // the start and then for one group at a time when its CustomResourceDefinitions change.
 func (a *APIs) Discover(ctx context.Context) error {
-	groups := map[string]bool{}
-	for _, kind := range a.kinds {
-		if groups[kind.Group] {
-			continue
-		}
-		groups[kind.Group] = true
-		if _, err := a.Refresh(ctx, kind.Group); err != nil {
+	for _, group := range a.Groups() {
+		if _, err := a.Refresh(ctx, group); err != nil {
 			return err
 		}
 	}
@@ -120,12 +115,34 @@ func (a *APIs) Version(kind kinds.Kind) (version string, served bool) {
 	return version, served
 }
 
-// ByCRD finds a third-party kind by the name of its CustomResourceDefinition.
-func (a *APIs) ByCRD(name string) (kinds.Kind, bool) {
+// Groups are the API groups that the third-party kinds are of.
+func (a *APIs) Groups() []string {
+	var groups []string
 	for _, kind := range a.kinds {
-		if kind.CRD() == name {
-			return kind, true
+		if !slices.Contains(groups, kind.Group) {
+			groups = append(groups, kind.Group)
 		}
 	}
-	return kinds.Kind{}, false
+	return groups
+}
+
+// OfGroup are the third-party kinds of a group.
+func (a *APIs) OfGroup(group string) []kinds.Kind {
+	var found []kinds.Kind
+	for _, kind := range a.kinds {
+		if kind.Group == group && !slices.ContainsFunc(found, func(k kinds.Kind) bool { return k.GroupKind == kind.GroupKind }) {
+			found = append(found, kind)
+		}
+	}
+	return found
+}
+
+// GroupOfCRD is the group of the CustomResourceDefinition of that name, if a component renders its kind.
+func (a *APIs) GroupOfCRD(name string) (group string, concerns bool) {
+	for _, kind := range a.kinds {
+		if kind.CRD() == name {
+			return kind.Group, true
+		}
+	}
+	return "", false
 }

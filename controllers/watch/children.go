@@ -4,6 +4,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sort"
 	"sync"
@@ -25,8 +26,8 @@ import (
 )
 
 // syncTimeout bounds the wait for the first list of a kind. A list that takes longer is reported as a failure and
-// tried again; the informer goes on meanwhile.
-const syncTimeout = 30 * time.Second
+// tried again.
+const syncTimeout = 10 * time.Second
 
 // Children is what is known of the objects that platforms consist of: one label-filtered informer per kind, started
 // when a component first needs the kind, overlaid with the answers to our own writes.
@@ -90,7 +91,8 @@ func (c *Children) Ensure(ctx context.Context, gvk schema.GroupVersionKind) erro
 	object := newObject(gvk)
 	shared, err := c.cache.GetInformer(ctx, object)
 	if err != nil {
-		return fmt.Errorf("watching %s: %w", gvk.Kind, err)
+		// The kind may be gone; its informer would ask for it for ever.
+		return errors.Join(fmt.Errorf("watching %s: %w", gvk.Kind, err), c.cache.RemoveInformer(context.WithoutCancel(ctx), object))
 	}
 
 	c.mu.Lock()

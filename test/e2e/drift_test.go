@@ -47,19 +47,17 @@ var _ = Describe("Drift", func() {
 
 			By("changing a field of " + name)
 			manager.Reset()
-			changed := read(ctx)
-			intrude(changed)
-			Expect(env.Admin.Update(ctx, changed, client.FieldOwner("intruder"))).To(Succeed(), name)
+			update(ctx, read, intrude)
 			Eventually(ctx, writes).Should(HaveLen(1), name)
 			Eventually(ctx, func() any { return fieldsOf(read(ctx)) }).Should(Equal(fieldsOf(object)), name)
 
 			By("taking the operator's labels off " + name)
 			manager.Reset()
-			changed = read(ctx)
-			labels := changed.GetLabels()
-			delete(labels, components.LabelComponent)
-			changed.SetLabels(labels)
-			Expect(env.Admin.Update(ctx, changed, client.FieldOwner("intruder"))).To(Succeed(), name)
+			update(ctx, read, func(changed *unstructured.Unstructured) {
+				labels := changed.GetLabels()
+				delete(labels, components.LabelComponent)
+				changed.SetLabels(labels)
+			})
 			Eventually(ctx, func() map[string]string { return read(ctx).GetLabels() }).Should(Equal(object.GetLabels()), name)
 
 			if object.GetLabels()[components.LabelData] == "true" {
@@ -120,6 +118,16 @@ var _ = Describe("Drift", func() {
 		ready(ctx, hub)
 	})
 })
+
+// update changes an object as `kubectl edit` does, again and again while its controllers write to it as well.
+func update(ctx context.Context, read func(context.Context) *unstructured.Unstructured, change func(*unstructured.Unstructured)) {
+	GinkgoHelper()
+	Eventually(ctx, func() error {
+		object := read(ctx)
+		change(object)
+		return env.Admin.Update(ctx, object, client.FieldOwner("intruder"))
+	}).Should(Succeed())
+}
 
 // intrude changes one field that the operator owns, of the kind that matters most where that can be said.
 func intrude(object *unstructured.Unstructured) {
