@@ -9,8 +9,10 @@ import (
 
 	"opendatahub.io/operator/cmd"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/ceph"
 	"opendatahub.io/operator/components/jupyterhub"
 	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/objectstorage"
 )
 
 // version is set by the build.
@@ -19,8 +21,10 @@ var version = "dev"
 // all is what a platform can consist of.
 func all() []components.Component {
 	return []components.Component{
+		ceph.New(),
 		kafka.New(),
 		jupyterhub.New(),
+		objectstorage.New(),
 	}
 }
 

@@ -101,7 +101,7 @@ func render(options renderOptions, all []components.Component, stdin io.Reader, 
 				continue
 			}
 			platforms[hub.Namespace] = where
-			for _, wanted := range components.Wanted(hub.Spec.Components) {
+			for _, wanted := range append(components.Wanted(hub.Spec.Components), wantedParts(options.cluster, all, hub)...) {
 				if err := renderComponent(options.cluster, all, hub, wanted, out, warn); err != nil {
 					failed = append(failed, fmt.Errorf("%s: %s: %w", where, wanted.Name, err))
 				}
@@ -130,6 +130,25 @@ func eachLine(file string, err error) []error {
 	return all
 }
 
+// wantedParts are what the platform has besides the components that its resource names.
+func wantedParts(cluster components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub) []components.WantedComponent {
+	var parts []components.WantedComponent
+	for _, component := range all {
+		if part, ok := component.(components.Part); ok && part.Wanted(factsOf(cluster, hub)) {
+			parts = append(parts, components.WantedComponent{Name: part.Name(), Condition: part.Condition(), State: v1alpha1.Managed})
+		}
+	}
+	return parts
+}
+
+func factsOf(cluster components.Cluster, hub *v1alpha1.OpenDataHub) components.Facts {
+	return components.Facts{
+		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
+		Spec:     hub.Spec,
+		Cluster:  cluster,
+	}
+}
+
 func renderComponent(cluster components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub,
 	wanted components.WantedComponent, out *bytes.Buffer, warn io.Writer,
 ) error {
@@ -145,12 +164,7 @@ func renderComponent(cluster components.Cluster, all []components.Component, hub
 		_, _ = fmt.Fprintf(out, "---\n# %s: managementState is Unmanaged, so nothing is applied\n", title)
 		return nil
 	}
-	facts := components.Facts{
-		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
-		Spec:     hub.Spec,
-		Cluster:  cluster,
-	}
-	prepared, err := renderOffline(all[i], facts)
+	prepared, err := renderOffline(all[i], factsOf(cluster, hub))
 	if err != nil {
 		return err
 	}
@@ -179,14 +193,11 @@ func renderOffline(component components.Component, facts components.Facts) ([]ap
 	}
 	generates := false
 	for _, p := range prepared {
-		if len(p.Generate) == 0 {
+		keys := p.GeneratedKeys()
+		if len(keys) == 0 {
 			continue
 		}
 		generates = true
-		var keys []string
-		for _, random := range p.Generate {
-			keys = append(keys, random.Key)
-		}
 		facts.Secrets[p.Object.GetName()] = components.Secret{Keys: keys, Digest: offlineDigest}
 	}
 	if !generates {
@@ -208,6 +219,10 @@ func writeObject(out *bytes.Buffer, p apply.Prepared) error {
 	}
 	for _, random := range p.Generate {
 		_, _ = fmt.Fprintf(out, "# data.%s is generated in the cluster, once: %d random bytes in hexadecimal.\n", random.Key, random.Bytes)
+	}
+	if p.Certificate != nil {
+		_, _ = fmt.Fprintf(out, "# data is generated in the cluster, once: a certificate for %s, its key and its authority.\n",
+			strings.Join(p.Certificate.DNSNames, ", "))
 	}
 	out.Write(content)
 	return nil

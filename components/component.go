@@ -28,6 +28,18 @@ type Component interface {
 	Assess(Observed) Health
 }
 
+// Part is a component that belongs to the platform itself: it has no block in spec.components, is always Managed, and is
+// not counted. Its condition exists only while something is wrong.
+type Part interface {
+	Component
+
+	// Condition is the type of its condition: "ObjectStorageReady".
+	Condition() string
+
+	// Wanted is whether the platform has this part. Only what follows from the spec is known in these facts.
+	Wanted(Facts) bool
+}
+
 // Object is one object to apply: a client-go apply configuration or a kinds.Resource, and how it is looked after.
 // The controller adds the platform's labels, the namespace if there is none, and, unless it holds data, an owner reference.
 type Object struct {
@@ -41,6 +53,10 @@ type Object struct {
 	// exist, and are never rendered again. People may change them.
 	Generate []Random
 
+	// Certificate makes the Secret, of type kubernetes.io/tls, hold a server certificate that is made once, when the Secret,
+	// or a key of it, does not exist. People may replace it.
+	Certificate *Certificate
+
 	// Subresource is "status" when the configuration restores the status of a custom resource before its operator acts
 	// on it. Status is applied after the object itself.
 	Subresource string
@@ -52,6 +68,13 @@ type Random struct {
 	Key string
 	// Bytes of randomness, at least 16. The value is their hexadecimal form, twice as long.
 	Bytes int
+}
+
+// Certificate is a server certificate in the keys tls.crt and tls.key of a Secret, with the authority that signed it in
+// ca.crt. The key of the authority is not kept.
+type Certificate struct {
+	// DNSNames that it is valid for.
+	DNSNames []string
 }
 
 // Owned is an object that goes when the platform goes.
@@ -77,6 +100,9 @@ type Reference struct {
 	Name string
 	// Keys that it must have.
 	Keys []string
+	// Awaited is for a Secret that another component makes, which says so itself while the Secret is missing: it is
+	// watched as the others are, and nothing is reported.
+	Awaited bool
 }
 
 // Recorder is a component that must remember something about data which outlives its objects, such as the cluster id
@@ -85,6 +111,14 @@ type Reference struct {
 type Recorder interface {
 	// Record returns what to remember. An empty result leaves the earlier record alone.
 	Record(Observed) map[string]string
+}
+
+// Keeper is a component whose data needs a word of its own, besides deletionPolicy Delete, before it is deleted, and whose
+// software goes on running as long as the data is kept: nobody waits for its Pods to end.
+type Keeper interface {
+	// KeepsData is whether data stays whatever the deletion policy says. It is asked with the spec as it is at the removal,
+	// in which the component's block may be missing, and with the objects of Facts.Live.
+	KeepsData(Facts) bool
 }
 
 // Leaver is a component whose software creates objects of its own, which nothing owns, such as the notebook Pods that

@@ -65,6 +65,15 @@ func NotSupported(name string) string {
 	return fmt.Sprintf("this version of the operator cannot deploy %s yet; remove spec.components.%s or upgrade the operator", name, name)
 }
 
+// StateOf is how the spec wants a component looked after, and whether it wants it at all.
+func StateOf(component Component, facts Facts) (state v1alpha1.ManagementState, wanted bool) {
+	if part, ok := component.(Part); ok {
+		return v1alpha1.Managed, part.Wanted(facts)
+	}
+	found, wanted := FindWanted(facts.Spec.Components, component.Name())
+	return found.State, wanted
+}
+
 // All lists every component that the API knows, in the order of the spec, wanted or not. State is empty.
 func All() []WantedComponent {
 	blocks := reflect.TypeFor[v1alpha1.ComponentsSpec]()

@@ -79,12 +79,12 @@ func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Reques
 	if platform == nil || platform.UID != hub.UID {
 		return ctrl.Result{}, nil // the summary says so
 	}
-	wanted, ok := components.FindWanted(hub.Spec.Components, r.component.Name())
-	if hub.DeletionTimestamp != nil || !ok {
+	state, wanted := components.StateOf(r.component, factsOf(hub, r.cluster))
+	if hub.DeletionTimestamp != nil || !wanted {
 		return r.remove(ctx, hub)
 	}
-	observed, err := r.deploy(ctx, hub, wanted.State == v1alpha1.Unmanaged)
-	return r.report(ctx, hub, wanted.State, observed, err)
+	observed, err := r.deploy(ctx, hub, state == v1alpha1.Unmanaged)
+	return r.report(ctx, hub, state, observed, err)
 }
 
 // outcome is what came of a deployment that did not fail.
@@ -128,7 +128,7 @@ func (r *componentReconciler) deploy(ctx context.Context, hub *v1alpha1.OpenData
 	if err != nil {
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
 	}
-	scope := r.scope(hub, served)
+	scope := r.scope(facts, served)
 	pruned, err := r.applier.Prune(ctx, scope, prepared)
 	r.announce(ctx, hub, pruned)
 	if err != nil {
@@ -245,12 +245,14 @@ func kindFor(component components.Component, rendered components.Rendered) kinds
 	return kinds.Kind{}
 }
 
-func (r *componentReconciler) scope(hub *v1alpha1.OpenDataHub, served []apply.Served) apply.Scope {
+// scope is what may be deleted. The facts must hold the live objects, see components.Keeper.
+func (r *componentReconciler) scope(facts components.Facts, served []apply.Served) apply.Scope {
+	keeper, ok := r.component.(components.Keeper)
 	return apply.Scope{
-		Platform:  client.ObjectKeyFromObject(hub),
+		Platform:  types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name},
 		Component: r.component.Name(),
 		Kinds:     served,
-		KeepData:  hub.Spec.DeletionPolicy != v1alpha1.DeletionPolicyDelete,
+		KeepData:  facts.Retains() || ok && keeper.KeepsData(facts),
 	}
 }
 
@@ -304,6 +306,13 @@ func (r *componentReconciler) report(ctx context.Context, hub *v1alpha1.OpenData
 		condition.Message = "managementState is Unmanaged, so nothing is changed: " + condition.Message
 	}
 	report.Conditions = []metav1.Condition{condition}
+	if _, ok := r.component.(components.Part); ok {
+		report.Component = nil // the summary speaks of it
+		if condition.Status == metav1.ConditionTrue {
+			report.Conditions = nil
+			componentReady.set(hub, r.component.Name(), true)
+		}
+	}
 
 	wrote, wait, writeErr := r.write(ctx, hub, report)
 	if wrote {

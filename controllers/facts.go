@@ -50,42 +50,58 @@ func DetectCluster(ctx context.Context, discovery discovery.DiscoveryInterface, 
 	return cluster, nil
 }
 
+// factsOf is what follows from the spec alone.
+func factsOf(hub *v1alpha1.OpenDataHub, cluster components.Cluster) components.Facts {
+	return components.Facts{
+		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
+		Spec:     *hub.Spec.DeepCopy(),
+		Cluster:  cluster,
+	}
+}
+
 // facts reads everything that rendering may depend on.
 func (r *componentReconciler) facts(ctx context.Context, hub *v1alpha1.OpenDataHub, kinds []apply.Served) (components.Facts, error) {
 	platform := client.ObjectKeyFromObject(hub)
-	facts := components.Facts{
-		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
-		Spec:     *hub.Spec.DeepCopy(),
-		Cluster:  r.cluster,
-		Secrets:  map[string]components.Secret{},
-	}
+	facts := factsOf(hub, r.cluster)
+	facts.Secrets = map[string]components.Secret{}
 	facts.Cluster.Served = r.apis.Served()
 
-	for _, served := range kinds {
-		objects, err := r.children.List(ctx, served.GVK, platform, r.component.Name())
-		if err != nil {
-			return facts, err
-		}
-		for _, object := range objects {
-			if !apply.IsOurs(object, r.manager()) {
-				continue
+	var err error
+	if facts.Live, err = r.live(ctx, platform, kinds); err != nil {
+		return facts, err
+	}
+	for _, object := range facts.Live {
+		switch object.GetKind() {
+		case "Secret":
+			digests, _, err := unstructured.NestedStringMap(object.Object, "data")
+			if err != nil {
+				return facts, fmt.Errorf("reading Secret %s: %w", object.GetName(), err)
 			}
-			facts.Live = append(facts.Live, object)
-			switch object.GetKind() {
-			case "Secret":
-				digests, _, err := unstructured.NestedStringMap(object.Object, "data")
-				if err != nil {
-					return facts, fmt.Errorf("reading Secret %s: %w", object.GetName(), err)
-				}
-				facts.Secrets[object.GetName()] = watch.SecretOf(digests)
-			case "ConfigMap":
-				if object.GetName() == recordName(hub.Name, r.component.Name()) {
-					facts.Record, _, _ = unstructured.NestedStringMap(object.Object, "data")
-				}
+			facts.Secrets[object.GetName()] = watch.SecretOf(digests)
+		case "ConfigMap":
+			if object.GetName() == recordName(hub.Name, r.component.Name()) {
+				facts.Record, _, _ = unstructured.NestedStringMap(object.Object, "data")
 			}
 		}
 	}
 	return facts, r.references(ctx, platform, &facts)
+}
+
+// live lists the component's objects as last seen.
+func (r *componentReconciler) live(ctx context.Context, platform types.NamespacedName, kinds []apply.Served) (components.Objects, error) {
+	var live components.Objects
+	for _, served := range kinds {
+		objects, err := r.children.List(ctx, served.GVK, platform, r.component.Name())
+		if err != nil {
+			return nil, err
+		}
+		for _, object := range objects {
+			if apply.IsOurs(object, r.manager()) {
+				live = append(live, object)
+			}
+		}
+	}
+	return live, nil
 }
 
 // references watches what the spec refers to, and says what is missing.
@@ -106,13 +122,16 @@ func (r *componentReconciler) references(ctx context.Context, platform types.Nam
 	var missing []string
 	for _, reference := range wanted {
 		secret, ok := secrets[reference.Name]
+		if !ok && reference.Awaited {
+			continue
+		}
 		if !ok {
 			missing = append(missing, fmt.Sprintf("Secret %s, which %s names, does not exist in namespace %s; create it with the keys %s",
 				reference.Name, reference.Field, platform.Namespace, strings.Join(reference.Keys, ", ")))
 			continue
 		}
 		for _, key := range reference.Keys {
-			if !slices.Contains(secret.Keys, key) {
+			if !reference.Awaited && !slices.Contains(secret.Keys, key) {
 				missing = append(missing, fmt.Sprintf("Secret %s, which %s names, lacks the key %s", reference.Name, reference.Field, key))
 			}
 		}

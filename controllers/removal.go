@@ -19,6 +19,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/status"
 )
 
@@ -35,6 +36,7 @@ func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenData
 		}
 		if terminating {
 			// Kubernetes deletes all that is in the namespace, in its own order: nothing may wait for us.
+			r.sweep(ctx, hub)
 			return ctrl.Result{}, r.release(ctx, hub)
 		}
 	}
@@ -66,6 +68,22 @@ func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenData
 	return ctrl.Result{}, r.forget(ctx, client.ObjectKeyFromObject(hub))
 }
 
+// sweep deletes what is outside the namespace and holds no data. Nothing waits for it, and a failure is only logged.
+func (r *componentReconciler) sweep(ctx context.Context, hub *v1alpha1.OpenDataHub) {
+	served, err := r.watch(ctx)
+	if err == nil {
+		outside := slices.DeleteFunc(served, func(served apply.Served) bool { return !served.Kind.ClusterScoped })
+		var changes []apply.Change
+		_, changes, err = r.applier.Remove(ctx, apply.Scope{
+			Platform: client.ObjectKeyFromObject(hub), Component: r.component.Name(), Kinds: outside, KeepData: true,
+		})
+		r.announce(ctx, hub, changes)
+	}
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "objects outside the namespace may be left")
+	}
+}
+
 // dismantle deletes what can be deleted now: what the component's software runs, then the component's own objects, then
 // the data of its software, which those used. It says what it waits for, and when to look again if no watch will tell.
 func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenDataHub) (waiting string, again time.Duration, err error) {
@@ -73,13 +91,14 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 	if err != nil {
 		return "", 0, err
 	}
-	scope := r.scope(hub, served)
+	facts := factsOf(hub, r.cluster)
+	if facts.Live, err = r.live(ctx, client.ObjectKeyFromObject(hub), served); err != nil {
+		return "", 0, err
+	}
+	scope := r.scope(facts, served)
 	var leftovers []components.Leftover
 	if leaver, ok := r.component.(components.Leaver); ok {
-		leftovers = leaver.Leftovers(components.Facts{
-			Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
-			Spec:     *hub.Spec.DeepCopy(), Cluster: r.cluster,
-		})
+		leftovers = leaver.Leftovers(facts)
 	}
 	left, err := r.applier.Leftovers(ctx, scope, leftovers, false)
 	if err != nil {
@@ -95,6 +114,9 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 	}
 	if left != nil {
 		return left.String(), 0, nil
+	}
+	if _, ok := r.component.(components.Keeper); ok && scope.KeepData {
+		return "", 0, nil // what serves the data goes on
 	}
 	pods, err := r.children.Pods(ctx, scope.Platform, r.component.Name())
 	if err != nil {

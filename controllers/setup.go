@@ -141,10 +141,8 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: hubs.overlay.Wrote}
 	secrets := watch.NewReferences(clients, children.Wake)
 
-	var supported []string
 	for _, component := range all {
-		supported = append(supported, component.Name())
-		condition, ok := components.Condition(component.Name())
+		condition, ok := conditionOf(component)
 		if !ok {
 			return fmt.Errorf("component %s has no field in spec.components", component.Name())
 		}
@@ -177,7 +175,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 
 	summary := &summaryReconciler{
-		hubs: hubs, status: writer, events: mgr.GetEventRecorder(SummaryManager), supported: supported,
+		hubs: hubs, status: writer, events: mgr.GetEventRecorder(SummaryManager), all: all, cluster: cluster,
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("summary").
@@ -191,6 +189,13 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		return nil // CustomResourceDefinitions are not ours to watch then
 	}
 	return setupAPIs(mgr, apis, children, all)
+}
+
+func conditionOf(component components.Component) (conditionType string, known bool) {
+	if part, ok := component.(components.Part); ok {
+		return part.Condition(), true
+	}
+	return components.Condition(component.Name())
 }
 
 func options() controller.Options {

@@ -20,10 +20,12 @@ import (
 // summaryReconciler sums up the component conditions of every OpenDataHub. It also speaks for components that this binary
 // does not have, and for resources that are refused.
 type summaryReconciler struct {
-	hubs      *hubs
-	status    *status.Writer
-	events    events.EventRecorder
-	supported []string
+	hubs   *hubs
+	status *status.Writer
+	events events.EventRecorder
+	// all is what this binary can deploy.
+	all     []components.Component
+	cluster components.Cluster
 }
 
 // SummaryManager is the field manager of Ready, Reconciling, Stalled and the counts.
@@ -47,7 +49,7 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 	if platform != nil && platform.UID != hub.UID {
 		report = refused(hub, platform)
 	} else {
-		report = summarize(hub, r.supported)
+		report = summarize(hub, r.cluster, r.all)
 	}
 	wrote, wait, err := r.status.Write(ctx, hub, SummaryManager, report)
 	if err != nil {
@@ -112,9 +114,10 @@ var movingReasons = []string{
 
 // summarize judges the platform by its component conditions. Issues come first, then what has not reported, both in the
 // order of the spec.
-func summarize(hub *v1alpha1.OpenDataHub, supported []string) status.Report {
+func summarize(hub *v1alpha1.OpenDataHub, cluster components.Cluster, all []components.Component) status.Report {
 	var report status.Report
-	var verdicts []verdict
+	facts := factsOf(hub, cluster)
+	verdicts, supported := parts(hub, facts, all)
 	ready, wanted := 0, 0
 	for _, component := range components.All() {
 		condition := meta.FindStatusCondition(hub.Status.Conditions, component.Condition)
@@ -144,9 +147,27 @@ func summarize(hub *v1alpha1.OpenDataHub, supported []string) status.Report {
 	report.Summary = &status.Summary{
 		ObservedGeneration: hub.Generation,
 		ComponentsReady:    fmt.Sprintf("%d/%d", ready, wanted),
+		ObjectStorage:      facts.ObjectStorage().Status(),
 	}
 	report.Conditions = append(report.Conditions, overall(hub, verdicts, ready, wanted)...)
 	return report
+}
+
+// parts judges what belongs to the platform itself, which speaks up only when something is wrong, and names the rest.
+func parts(hub *v1alpha1.OpenDataHub, facts components.Facts, all []components.Component) (verdicts []verdict, others []string) {
+	for _, component := range all {
+		part, ok := component.(components.Part)
+		if !ok {
+			others = append(others, component.Name())
+			continue
+		}
+		condition := meta.FindStatusCondition(hub.Status.Conditions, part.Condition())
+		deploying := hub.DeletionTimestamp == nil && part.Wanted(facts)
+		if condition != nil && (deploying || condition.Reason == v1alpha1.ReasonRemoving) {
+			verdicts = append(verdicts, judge(part.Name(), condition, hub.Generation))
+		}
+	}
+	return verdicts, others
 }
 
 func judge(name string, condition *metav1.Condition, generation int64) verdict {

@@ -8,6 +8,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/jupyterhub"
+	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/objectstorage"
 )
 
 func TestSummarize(t *testing.T) {
@@ -118,7 +122,7 @@ func TestSummarize(t *testing.T) {
 				now := metav1.Now()
 				hub.DeletionTimestamp = &now
 			}
-			report := summarize(hub, []string{"kafka", "jupyterHub"})
+			report := summarize(hub, components.Cluster{}, []components.Component{kafka.New(), jupyterhub.New(), objectstorage.New()})
 			var got []string
 			for _, c := range report.Conditions {
 				got = append(got, c.Type+"="+string(c.Status)+"/"+c.Reason+": "+c.Message)
@@ -131,6 +135,67 @@ func TestSummarize(t *testing.T) {
 			}
 			if report.Summary.ComponentsReady != test.wantCount {
 				t.Errorf("count = %s, want %s", report.Summary.ComponentsReady, test.wantCount)
+			}
+		})
+	}
+}
+
+// The object storage has no block in spec.components: it counts for nothing while it is well, and is heard when it is not.
+func TestSummarizeHearsTheObjectStorage(t *testing.T) {
+	all := []components.Component{jupyterhub.New(), objectstorage.New()}
+	external := v1alpha1.ObjectStorageSpec{
+		Type: v1alpha1.ObjectStorageExternal,
+		External: &v1alpha1.ExternalObjectStorage{
+			Endpoint: "https://s3.example.com", CredentialsSecretRef: v1alpha1.LocalReference{Name: "s3"},
+		},
+	}
+	condition := func(kind string, status metav1.ConditionStatus, reason, message string) metav1.Condition {
+		return metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message, ObservedGeneration: 1}
+	}
+	ready := condition("JupyterHubReady", "True", v1alpha1.ReasonAvailable, "")
+	missing := condition("ObjectStorageReady", "False", v1alpha1.ReasonReferenceNotFound, "Secret s3 does not exist")
+	tests := map[string]struct {
+		storage    v1alpha1.ObjectStorageSpec
+		conditions []metav1.Condition
+		want       string // type=status/reason: message
+		wantStatus *v1alpha1.ObjectStorageStatus
+	}{
+		"there is none": {
+			conditions: []metav1.Condition{ready},
+			want:       "Ready=True/Available: 1 of 1 components ready",
+		},
+		"it is well": {
+			storage: external, conditions: []metav1.Condition{ready},
+			want:       "Ready=True/Available: 1 of 1 components ready",
+			wantStatus: components.Facts{Spec: v1alpha1.OpenDataHubSpec{ObjectStorage: external}}.ObjectStorage().Status(),
+		},
+		"it is not": {
+			storage: external, conditions: []metav1.Condition{ready, missing},
+			want:       "Ready=False/ReferenceNotFound: objectStorage: Secret s3 does not exist",
+			wantStatus: components.Facts{Spec: v1alpha1.OpenDataHubSpec{ObjectStorage: external}}.ObjectStorage().Status(),
+		},
+		"nobody wants it any more, and it has not noticed yet": {
+			conditions: []metav1.Condition{ready, missing},
+			want:       "Ready=True/Available: 1 of 1 components ready",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			hub := &v1alpha1.OpenDataHub{}
+			hub.Generation = 1
+			hub.Spec.ObjectStorage = test.storage
+			hub.Spec.Components.JupyterHub = &v1alpha1.JupyterHubSpec{}
+			hub.Status.Conditions = test.conditions
+			report := summarize(hub, components.Cluster{}, all)
+			first := report.Conditions[0]
+			if got := first.Type + "=" + string(first.Status) + "/" + first.Reason + ": " + first.Message; got != test.want {
+				t.Errorf("got %s\nwant %s", got, test.want)
+			}
+			if report.Summary.ComponentsReady != "1/1" {
+				t.Errorf("count = %s", report.Summary.ComponentsReady)
+			}
+			if diff := cmp.Diff(test.wantStatus, report.Summary.ObjectStorage); diff != "" {
+				t.Errorf("status.objectStorage (-want +got):\n%s", diff)
 			}
 		})
 	}

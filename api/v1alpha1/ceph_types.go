@@ -361,8 +361,8 @@ type VaultSpec struct {
 	// +required
 	TokenSecretRef LocalReference `json:"tokenSecretRef"`
 
-	// caSecretRef names a Secret in the platform's namespace whose key ca.crt holds the certificate authority of the
-	// service. Without it the public authorities are trusted.
+	// caSecretRef names a Secret in the platform's namespace whose key cert, as Rook wants it, holds the certificate
+	// authority of the service in PEM. Without it the public authorities are trusted.
 	//
 	// +optional
 	CASecretRef LocalReference `json:"caSecretRef,omitempty,omitzero"`

@@ -8,6 +8,8 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled exists, and is True, while no retry can help and a person must act.
 	ConditionStalled = "Stalled"
+	// ConditionObjectStorageReady exists, and is False, while spec.objectStorage cannot be used as it is.
+	ConditionObjectStorageReady = "ObjectStorageReady"
 )
 
 // Reasons of conditions and Events. They are API: scripts match on them.

@@ -157,8 +157,8 @@ type OpenDataHubStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// conditions: Ready sums up; Reconciling and Stalled exist only while True; and one per component that the spec
-	// names, such as KafkaReady.
+	// conditions: Ready sums up; Reconciling and Stalled exist only while True, ObjectStorageReady only while False; and
+	// one per component that the spec names, such as KafkaReady.
 	//
 	// +listType=map
 	// +listMapKey=type
@@ -179,6 +179,82 @@ type OpenDataHubStatus struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +optional
 	Components []ComponentStatus `json:"components,omitempty"`
+
+	// objectStorage is the S3 service that the components use, as spec.objectStorage resolves to. Absent when the
+	// platform has none. The ConfigMap <platform>-object-storage says the same to workloads.
+	//
+	// +optional
+	ObjectStorage *ObjectStorageStatus `json:"objectStorage,omitempty"`
+}
+
+// ObjectStorageStatus is where S3 is and where its credentials are kept. It says what was resolved, not that the service
+// answers.
+type ObjectStorageStatus struct {
+	// type is where it comes from: Ceph or External.
+	//
+	// +optional
+	Type ObjectStorageType `json:"type,omitempty"`
+
+	// endpoint is the URL of the service, without a bucket.
+	//
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// region sent in signatures.
+	//
+	// +kubebuilder:validation:MaxLength=64
+	// +optional
+	Region string `json:"region,omitempty"`
+
+	// addressing is Path (https://host/bucket) or VirtualHost (https://bucket.host).
+	//
+	// +kubebuilder:validation:MaxLength=16
+	// +optional
+	Addressing string `json:"addressing,omitempty"`
+
+	// caSecret names the Secret, in the platform's namespace, whose key ca.crt holds the certificate authority of the
+	// endpoint. Neither it nor caConfigMap is set where the public authorities do.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	CASecret string `json:"caSecret,omitempty"`
+
+	// caConfigMap names the ConfigMap, in the platform's namespace, whose key service-ca.crt holds it. On OpenShift.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	CAConfigMap string `json:"caConfigMap,omitempty"`
+
+	// buckets of the platform.
+	//
+	// +listType=map
+	// +listMapKey=purpose
+	// +kubebuilder:validation:MaxItems=128
+	// +optional
+	Buckets []BucketStatus `json:"buckets,omitempty"`
+}
+
+// BucketStatus is a bucket and the Secret that opens it.
+type BucketStatus struct {
+	// purpose of the bucket: data-lake, models, pipelines, or a name in spec.components.ceph.objectStore.buckets.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +required
+	Purpose string `json:"purpose"`
+
+	// name of the bucket in the service. Absent when nobody said which bucket of an external service it is.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// credentialsSecret names the Secret, in the platform's namespace, with the keys AWS_ACCESS_KEY_ID and
+	// AWS_SECRET_ACCESS_KEY.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	CredentialsSecret string `json:"credentialsSecret,omitempty"`
 }
 
 // ComponentStatus is where and how a component is used.

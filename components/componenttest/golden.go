@@ -134,6 +134,9 @@ func marks(object components.Object) string {
 	for _, random := range object.Generate {
 		marks = append(marks, fmt.Sprintf("generates %s (%d bytes)", random.Key, random.Bytes))
 	}
+	if object.Certificate != nil {
+		marks = append(marks, "generates a certificate for "+strings.Join(object.Certificate.DNSNames, ", "))
+	}
 	if object.Subresource != "" {
 		marks = append(marks, "subresource "+object.Subresource)
 	}

@@ -3,6 +3,7 @@ package componenttest
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
 )
 
 // healthYAML is a file of testdata/health.
@@ -94,9 +96,13 @@ func observe(component components.Component, file healthYAML) (components.Observ
 		if object.Subresource != "" {
 			continue
 		}
-		observed.Rendered = append(observed.Rendered, components.Rendered{
-			Kind: object.GroupVersionKind(), Namespace: facts.Platform.Namespace, Name: object.GetName(),
-		})
+		wanted := components.Rendered{Kind: object.GroupVersionKind(), Namespace: facts.Platform.Namespace, Name: object.GetName()}
+		if slices.ContainsFunc(component.Kinds(), func(kind kinds.Kind) bool {
+			return kind.ClusterScoped && kind.GroupKind == wanted.Kind.GroupKind()
+		}) {
+			wanted.Namespace = ""
+		}
+		observed.Rendered = append(observed.Rendered, wanted)
 	}
 	for i := range file.Pods {
 		observed.Pods = append(observed.Pods, &file.Pods[i])

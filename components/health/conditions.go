@@ -76,6 +76,21 @@ func Explain(condition metav1.Condition) string {
 	return text
 }
 
+// Blocked is what the operator of an object says about why it cannot let the object go, or empty. Rook says so in conditions
+// such as DeletionIsBlocked and PoolDeletionIsBlocked.
+func Blocked(object *unstructured.Unstructured) string {
+	entries, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, entry := range entries {
+		fields, _ := entry.(map[string]any)
+		conditionType, _ := fields["type"].(string)
+		message, _ := fields["message"].(string)
+		if strings.HasSuffix(conditionType, "DeletionIsBlocked") && fields["status"] == string(metav1.ConditionTrue) && message != "" {
+			return Shorten(message, maxProblem)
+		}
+	}
+	return ""
+}
+
 // convert reads an unstructured object into its Go type.
 func convert[T any](object *unstructured.Unstructured, then func(*T) Verdict) Verdict {
 	typed := new(T)

@@ -106,6 +106,8 @@ func judge(object *unstructured.Unstructured, rule Rule, pods []*corev1.Pod) Ver
 	switch {
 	case object == nil:
 		return Progress("not there yet")
+	case object.GetDeletionTimestamp() != nil && Blocked(object) != "":
+		return Progress("being deleted, which is blocked: %s; it is made again after that", Blocked(object))
 	case object.GetDeletionTimestamp() != nil && len(object.GetFinalizers()) > 0:
 		return Progress("being deleted, which waits for %s; it is made again after that",
 			strings.Join(object.GetFinalizers(), ", "))

@@ -184,6 +184,8 @@ func notNil(list []string) []string { return append([]string{}, list...) }
 type profiles struct {
 	Images []profileImage `json:"images"`
 	Sizes  []profileSize  `json:"sizes"`
+	// Override are options of KubeSpawner, for every notebook.
+	Override options `json:"override,omitempty"`
 }
 
 type profileImage struct {
@@ -203,7 +205,7 @@ type profileSize struct {
 }
 
 func choices(in inputs) profiles {
-	var choices profiles
+	choices := profiles{Override: storageOverride(in.storage)}
 	for _, image := range in.images {
 		choices.Images = append(choices.Images, profileImage{
 			Name:        image.Name,

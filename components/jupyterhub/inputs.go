@@ -48,6 +48,8 @@ type inputs struct {
 	apiPorts []int32
 	// services of the platform that notebooks may use.
 	services []service
+	// storage is the S3 service that notebooks use; nil if there is none.
+	storage *components.ObjectStorage
 
 	images       []v1alpha1.NotebookImage
 	defaultImage string
@@ -147,6 +149,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 	}
 	in.apiPorts = apiPorts(in.login)
 	in.services = services(facts)
+	in.storage = facts.ObjectStorage()
 	in.hubSecrets = digestOf(facts, in.object(keysPart), in.object(proxyPart), in.object(loginPart), in.login.oidc.ClientSecretRef.Name)
 	in.proxySecrets = digestOf(facts, in.object(proxyPart))
 	return in, nil

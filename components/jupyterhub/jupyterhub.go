@@ -79,7 +79,7 @@ func (component) References(facts components.Facts) []components.Reference {
 			Field: "spec.ingress.tlsSecretRef", Name: tls, Keys: []string{"tls.crt", "tls.key"},
 		})
 	}
-	return references
+	return append(references, facts.ObjectStorageReferences(components.BucketDataLake)...)
 }
 
 // Leftovers implements components.Leaver: KubeSpawner's Pods and volumes have no owner. The hub's own Pod does not

@@ -79,7 +79,7 @@ def profile_list(_spawner):
             "display_name": html.escape(image["displayName"]),
             "description": html.escape(image["description"]),
             "default": image["default"],
-            "kubespawner_override": {"image": image["image"]},
+            "kubespawner_override": {"image": image["image"], **choice.get("override", {})},
             "profile_options": {"size": {"display_name": "Size", "choices": sizes}},
         }
         for image in choice["images"]

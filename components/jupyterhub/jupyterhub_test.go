@@ -64,6 +64,18 @@ func TestReferences(t *testing.T) {
 			v1alpha1.OpenDataHubSpec{Ingress: v1alpha1.IngressSpec{Domain: "example.com", TLSSecretRef: wildcard}},
 			[]components.Reference{certificate},
 		},
+		"the credentials of the object storage that notebooks use": {
+			v1alpha1.OpenDataHubSpec{ObjectStorage: v1alpha1.ObjectStorageSpec{
+				Type: v1alpha1.ObjectStorageExternal,
+				External: &v1alpha1.ExternalObjectStorage{
+					Endpoint: "https://s3.example.com", CredentialsSecretRef: v1alpha1.LocalReference{Name: "s3"},
+				},
+			}},
+			[]components.Reference{{
+				Field: "spec.objectStorage.external.credentialsSecretRef", Name: "s3",
+				Keys: []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+			}},
+		},
 		"no certificate with a Gateway, which has its own": {
 			v1alpha1.OpenDataHubSpec{Ingress: v1alpha1.IngressSpec{Type: v1alpha1.IngressGateway, TLSSecretRef: wildcard}},
 			nil,

@@ -56,6 +56,9 @@ func notebookPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 	for _, service := range in.services {
 		egress = append(egress, to(tcp(service.ports...), pods(service.labels)))
 	}
+	if in.storage != nil {
+		egress = append(egress, in.storage.Egress()...)
+	}
 	return policy(in, notebookPart, notebookLabels(in.platform),
 		[]ingressRule{from(tcp(8888), pods(selector(in, proxyPart)), pods(selector(in, hubPart)))},
 		egress)

@@ -20,6 +20,9 @@ type Kind struct {
 	// Release annotations are put on an object before it is deleted while data is kept, so that its operator lets go of
 	// what the object stands for instead of deleting that too.
 	Release map[string]string
+	// Destroy is a merge patch that is put on an object before it is deleted together with its data, so that its operator
+	// wipes what the object stands for.
+	Destroy string
 	// Subresources are the verbs that deploying the kind takes on its subresources, by their names.
 	Subresources map[string][]string
 }
@@ -37,6 +40,11 @@ func native(group, kind, plural string) Kind {
 	return Kind{GroupKind: schema.GroupKind{Group: group, Kind: kind}, Versions: []string{"v1"}, Plural: plural}
 }
 
+func clusterScoped(kind Kind) Kind {
+	kind.ClusterScoped = true
+	return kind
+}
+
 // The native kinds. All of them are v1 of their group.
 var (
 	ConfigMap             = native("", "ConfigMap", "configmaps")
@@ -51,6 +59,7 @@ var (
 	NetworkPolicy         = native("networking.k8s.io", "NetworkPolicy", "networkpolicies")
 	PodDisruptionBudget   = native("policy", "PodDisruptionBudget", "poddisruptionbudgets")
 	RoleBinding           = native("rbac.authorization.k8s.io", "RoleBinding", "rolebindings")
+	StorageClass          = clusterScoped(native("storage.k8s.io", "StorageClass", "storageclasses"))
 )
 
 // Kinds that a platform, not an operator, brings.
@@ -92,5 +101,33 @@ var (
 		Versions:  []string{"v1", "v1beta2"}, Plural: "kafkatopics", Operator: strimzi,
 		// Deleting a topic that Strimzi manages deletes its messages.
 		Release: map[string]string{"strimzi.io/managed": "false"},
+	}
+)
+
+const rook = "Rook"
+
+func rookKind(kind, plural string) Kind {
+	return Kind{
+		GroupKind: schema.GroupKind{Group: "ceph.rook.io", Kind: kind}, Versions: []string{"v1"}, Plural: plural, Operator: rook,
+	}
+}
+
+// Kinds of Rook, https://rook.io/docs/rook/latest/CRDs/specification/. v1 is the only version there has been since 1.0.
+var (
+	CephCluster = Kind{
+		GroupKind: schema.GroupKind{Group: "ceph.rook.io", Kind: "CephCluster"},
+		Versions:  []string{"v1"}, Plural: "cephclusters", Operator: rook,
+		// Rook stops looking after a cluster that has this, so it is set at the last moment,
+		// https://rook.io/docs/rook/latest/CRDs/Cluster/ceph-cluster-crd/#cleanup-policy.
+		Destroy: `{"spec":{"cleanupPolicy":{"confirmation":"yes-really-destroy-data"}}}`,
+	}
+	CephBlockPool       = rookKind("CephBlockPool", "cephblockpools")
+	CephFilesystem      = rookKind("CephFilesystem", "cephfilesystems")
+	CephObjectStore     = rookKind("CephObjectStore", "cephobjectstores")
+	CephObjectStoreUser = rookKind("CephObjectStoreUser", "cephobjectstoreusers")
+	// ObjectBucketClaim is of lib-bucket-provisioner, which is part of Rook.
+	ObjectBucketClaim = Kind{
+		GroupKind: schema.GroupKind{Group: "objectbucket.io", Kind: "ObjectBucketClaim"},
+		Versions:  []string{"v1alpha1"}, Plural: "objectbucketclaims", Operator: rook,
 	}
 )

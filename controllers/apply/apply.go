@@ -2,9 +2,6 @@ package apply
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -81,7 +78,7 @@ func Manager(component string) string { return watch.ManagerPrefix + "-" + compo
 func (a *Applier) Generate(ctx context.Context, manager string, prepared []Prepared) ([]Change, error) {
 	var changes []Change
 	for _, p := range prepared {
-		if len(p.Generate) == 0 {
+		if len(p.GeneratedKeys()) == 0 {
 			continue
 		}
 		live, err := a.live(ctx, p)
@@ -94,8 +91,8 @@ func (a *Applier) Generate(ctx context.Context, manager string, prepared []Prepa
 				return changes, err
 			}
 			changes = append(changes, p.change(Created))
-		case len(missingKeys(live, p.Generate)) > 0 && live.GetDeletionTimestamp() == nil:
-			if err := a.fillGenerated(ctx, manager, live, missingKeys(live, p.Generate)); err != nil {
+		case lacks(live, p.GeneratedKeys()) && live.GetDeletionTimestamp() == nil:
+			if err := a.fillGenerated(ctx, manager, live, p); err != nil {
 				return changes, err
 			}
 			changes = append(changes, p.change(Configured))
@@ -185,7 +182,7 @@ func (a *Applier) upToDate(manager string, live *unstructured.Unstructured, p Pr
 	if live.GetAnnotations()[HashAnnotation] != p.Hash {
 		return false
 	}
-	if len(p.Generate) > 0 {
+	if len(p.GeneratedKeys()) > 0 {
 		// Created by a plain create: applying would make its random values ours to render.
 		return hasMetadata(live, p.Object)
 	}
@@ -251,16 +248,14 @@ func (a *Applier) live(ctx context.Context, p Prepared) (*unstructured.Unstructu
 
 func (a *Applier) createGenerated(ctx context.Context, manager string, p Prepared) error {
 	secret := p.Object.DeepCopy()
-	for _, random := range p.Generate {
-		value, err := randomValue(random)
-		if err != nil {
-			return err
-		}
-		if err := unstructured.SetNestedField(secret.Object, value, "data", random.Key); err != nil {
-			return fmt.Errorf("generating %s: %w", p, err)
-		}
+	values, err := p.values(nil)
+	if err != nil {
+		return err
 	}
-	err := a.Client.Create(ctx, secret, client.FieldOwner(manager))
+	if err := unstructured.SetNestedMap(secret.Object, values, "data"); err != nil {
+		return fmt.Errorf("generating %s: %w", p, err)
+	}
+	err = a.Client.Create(ctx, secret, client.FieldOwner(manager))
 	if apierrors.IsAlreadyExists(err) {
 		// Ours, but its labels were taken off: put them back, the values stay.
 		if _, err := a.claim(ctx, manager, p); err != nil {
@@ -276,14 +271,10 @@ func (a *Applier) createGenerated(ctx context.Context, manager string, p Prepare
 	return nil
 }
 
-func (a *Applier) fillGenerated(ctx context.Context, manager string, live *unstructured.Unstructured, missing []components.Random) error {
-	data := map[string]any{}
-	for _, random := range missing {
-		value, err := randomValue(random)
-		if err != nil {
-			return err
-		}
-		data[random.Key] = value
+func (a *Applier) fillGenerated(ctx context.Context, manager string, live *unstructured.Unstructured, p Prepared) error {
+	data, err := p.values(live)
+	if err != nil {
+		return err
 	}
 	// The resource version keeps two writers from filling the same key.
 	body, err := json.Marshal(map[string]any{
@@ -299,26 +290,6 @@ func (a *Applier) fillGenerated(ctx context.Context, manager string, live *unstr
 	}
 	a.Children.Wrote(answer)
 	return nil
-}
-
-func missingKeys(live *unstructured.Unstructured, wanted []components.Random) []components.Random {
-	data, _, _ := unstructured.NestedMap(live.Object, "data")
-	var missing []components.Random
-	for _, random := range wanted {
-		if _, ok := data[random.Key]; !ok {
-			missing = append(missing, random)
-		}
-	}
-	return missing
-}
-
-func randomValue(random components.Random) (string, error) {
-	const least = 16 // bytes: 128 bits
-	value := make([]byte, max(random.Bytes, least))
-	if _, err := rand.Read(value); err != nil {
-		return "", fmt.Errorf("generating %s: %w", random.Key, err)
-	}
-	return base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(value))), nil
 }
 
 // String names the object for people: "Deployment opendatahub/odh-kafka".

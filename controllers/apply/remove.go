@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -88,6 +89,9 @@ func (w *Waiting) String() string {
 		return text
 	}
 	text += ": it has the finalizer " + strings.Join(finalizers, ", ")
+	if reason := health.Blocked(object); reason != "" {
+		return text + ", and is blocked: " + reason
+	}
 	resource := strings.ToLower(kind) + "." + object.GroupVersionKind().Group
 	if w.Operator == "" {
 		return text
@@ -188,14 +192,23 @@ func (a *Applier) delete(ctx context.Context, scope Scope, served Served, object
 	return true, nil
 }
 
-// letGo tells the operator of an object that what the object stands for is kept.
+// letGo tells the operator of an object that what the object stands for is kept, or else that it is to be wiped.
 func (a *Applier) letGo(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) error {
-	if !scope.KeepData || len(served.Kind.Release) == 0 {
+	var change map[string]any
+	switch {
+	case scope.KeepData && len(served.Kind.Release) > 0:
+		change = map[string]any{"metadata": map[string]any{"annotations": served.Kind.Release}}
+	case !scope.KeepData && served.Kind.Destroy != "":
+		if err := json.Unmarshal([]byte(served.Kind.Destroy), &change); err != nil {
+			return fmt.Errorf("releasing %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	default:
 		return nil
 	}
-	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"uid": object.GetUID(), "annotations": served.Kind.Release,
-	}})
+	if err := unstructured.SetNestedField(change, string(object.GetUID()), "metadata", "uid"); err != nil {
+		return fmt.Errorf("releasing %s %s: %w", object.GetKind(), object.GetName(), err)
+	}
+	body, err := json.Marshal(change)
 	if err != nil {
 		return fmt.Errorf("releasing %s %s: %w", object.GetKind(), object.GetName(), err)
 	}

@@ -15,6 +15,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
+	"opendatahub.io/operator/controllers/clustertest"
 )
 
 func scope(keepData bool) apply.Scope {
@@ -304,4 +305,58 @@ func TestLeftovers(t *testing.T) {
 	}
 	s.expect("requests under Delete", []string{"delete PersistentVolumeClaim lab/home-ada"}, s.cluster.Writes())
 	s.get(kinds.Pod, "bystander")
+}
+
+// TestRemoveDestroysLast: an operator that wipes what an object stands for is told so right before the deletion, and only
+// when data goes.
+func TestRemoveDestroysLast(t *testing.T) {
+	cluster := kinds.New(kinds.CephCluster.GVK(), "lab", "odh", map[string]any{"cephVersion": map[string]any{"image": "ceph:1"}})
+	ceph := func(keepData bool) apply.Scope {
+		scope := scope(keepData)
+		scope.Kinds = []apply.Served{{Kind: kinds.CephCluster, GVK: kinds.CephCluster.GVK()}}
+		return scope
+	}
+	s := &site{T: t, cluster: clustertest.New(t)}
+	s.applier = &apply.Applier{Client: s.cluster, Reader: s.cluster, Children: s.cluster.Children(kinds.CephCluster.GVK())}
+	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}}
+	prepared, err := apply.Prepare("kafka", []kinds.Kind{kinds.CephCluster}, facts, &odh, []components.Object{components.Data(cluster)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.applier.Apply(t.Context(), manager, prepared); err != nil {
+		t.Fatal(err)
+	}
+	confirmation := func() string {
+		text, _, _ := unstructured.NestedString(s.get(kinds.CephCluster, "odh").Object, "spec", "cleanupPolicy", "confirmation")
+		return text
+	}
+	if _, _, err := s.applier.Remove(t.Context(), ceph(true)); err != nil || confirmation() != "" {
+		t.Errorf("data is kept, and still: %q, %v", confirmation(), err)
+	}
+	s.edit(kinds.CephCluster, "odh", func(object *unstructured.Unstructured) { object.SetFinalizers([]string{"example.com/hold"}) })
+	if _, _, err := s.applier.Remove(t.Context(), ceph(false)); err != nil {
+		t.Fatal(err)
+	}
+	if got := confirmation(); got != "yes-really-destroy-data" {
+		t.Errorf("cleanupPolicy.confirmation = %q", got)
+	}
+	if s.get(kinds.CephCluster, "odh").GetDeletionTimestamp() == nil {
+		t.Error("it is not deleted")
+	}
+}
+
+func TestWaitingPassesOnWhatBlocks(t *testing.T) {
+	store := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "ceph.rook.io/v1", "kind": "CephObjectStore",
+		"metadata": map[string]any{"namespace": "lab", "name": "odh", "finalizers": []any{"cephobjectstore.ceph.rook.io"}},
+		"status": map[string]any{"conditions": []any{
+			map[string]any{"type": "Ready", "status": "False", "message": "not this"},
+			map[string]any{"type": "DeletionIsBlocked", "status": "True", "message": "buckets in the object store: [mine]"},
+		}},
+	}}
+	want := "waiting for CephObjectStore lab/odh to be gone: it has the finalizer cephobjectstore.ceph.rook.io, and is blocked: " +
+		"buckets in the object store: [mine]"
+	if got := (&apply.Waiting{Object: store, Operator: "Rook"}).String(); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
 }

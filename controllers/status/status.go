@@ -36,6 +36,7 @@ type Report struct {
 type Summary struct {
 	ObservedGeneration int64
 	ComponentsReady    string
+	ObjectStorage      *v1alpha1.ObjectStorageStatus
 }
 
 // Writer writes reports.
@@ -119,6 +120,13 @@ func (r Report) object(hub *v1alpha1.OpenDataHub) (*unstructured.Unstructured, e
 	if r.Summary != nil {
 		status["observedGeneration"] = r.Summary.ObservedGeneration
 		status["componentsReady"] = r.Summary.ComponentsReady
+		if r.Summary.ObjectStorage != nil {
+			storage, err := runtime.DefaultUnstructuredConverter.ToUnstructured(r.Summary.ObjectStorage)
+			if err != nil {
+				return nil, fmt.Errorf("encoding the status of the object storage: %w", err)
+			}
+			status["objectStorage"] = storage
+		}
 	}
 	if len(r.Conditions) > 0 {
 		conditions := make([]any, 0, len(r.Conditions))
@@ -157,7 +165,8 @@ func sameComponent(hub *v1alpha1.OpenDataHub, component *v1alpha1.ComponentStatu
 
 func sameSummary(hub *v1alpha1.OpenDataHub, summary *Summary) bool {
 	return summary == nil ||
-		hub.Status.ObservedGeneration == summary.ObservedGeneration && hub.Status.ComponentsReady == summary.ComponentsReady
+		hub.Status.ObservedGeneration == summary.ObservedGeneration && hub.Status.ComponentsReady == summary.ComponentsReady &&
+			equality.Semantic.DeepEqual(hub.Status.ObjectStorage, summary.ObjectStorage)
 }
 
 func shorten(message string) string {

@@ -191,6 +191,27 @@ func TestEveryWriterOwnsItsEntriesOnly(t *testing.T) {
 	d.write(kafka, status.Report{}, false)
 }
 
+func TestTheObjectStorageComesAndGoesWithTheSummary(t *testing.T) {
+	d := newDesk(t)
+	report := func(storage *v1alpha1.ObjectStorageStatus) status.Report {
+		return status.Report{Summary: &status.Summary{ObservedGeneration: 1, ComponentsReady: "0/0", ObjectStorage: storage}}
+	}
+	storage := &v1alpha1.ObjectStorageStatus{
+		Type: v1alpha1.ObjectStorageExternal, Endpoint: "https://s3.example.com",
+		Buckets: []v1alpha1.BucketStatus{{Purpose: "models", CredentialsSecret: "s3"}},
+	}
+	d.write("opendatahub", report(storage), true)
+	if diff := cmp.Diff(storage, d.hub().Status.ObjectStorage); diff != "" {
+		t.Errorf("status.objectStorage (-want +got):\n%s", diff)
+	}
+	d.write("opendatahub", report(storage), false)
+	d.now = d.now.Add(status.Interval)
+	d.write("opendatahub", report(nil), true)
+	if got := d.hub().Status.ObjectStorage; got != nil {
+		t.Errorf("it is still there: %v", got)
+	}
+}
+
 func conditions(hub *v1alpha1.OpenDataHub) []string {
 	var all []string
 	for _, condition := range hub.Status.Conditions {

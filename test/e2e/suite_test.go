@@ -22,8 +22,10 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/ceph"
 	"opendatahub.io/operator/components/jupyterhub"
 	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/objectstorage"
 	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/test/cluster"
@@ -32,7 +34,7 @@ import (
 
 var (
 	env *harness.Env
-	all = []components.Component{kafka.New(), jupyterhub.New()}
+	all = []components.Component{ceph.New(), kafka.New(), jupyterhub.New(), objectstorage.New(), reader{}}
 )
 
 func TestE2E(t *testing.T) {
@@ -144,6 +146,9 @@ func children(ctx context.Context, namespace string) map[string]*unstructured.Un
 			Expect(err).NotTo(HaveOccurred())
 			for i := range list.Items {
 				object := &list.Items[i]
+				if kind.ClusterScoped && object.GetLabels()[components.LabelPlatformNamespace] != namespace {
+					continue
+				}
 				if apply.IsOurs(object, apply.Manager(component.Name())) {
 					found[object.GetKind()+"/"+object.GetName()] = object
 				}

@@ -48,11 +48,13 @@ var virtualenv = sync.OnceValues(func() (string, error) {
 
 // hub is a running JupyterHub.
 type hub struct {
-	url     string
-	secrets map[string]map[string]string
-	cluster *cluster
-	proxy   *proxy
-	log     *log
+	url string
+	// profiles is the folder with profiles.json.
+	profiles string
+	secrets  map[string]map[string]string
+	cluster  *cluster
+	proxy    *proxy
+	log      *log
 }
 
 // start renders a platform and starts its hub with the command, the files and the environment of its Deployment. Only
@@ -93,7 +95,8 @@ func start(t *testing.T, facts components.Facts, options ...string) *hub {
 	env["PATH"] = os.Getenv("PATH")
 	env["KUBECONFIG"] = h.cluster.kubeconfig(t, folder)
 	env["ODH_CONFIG_DIR"] = filepath.Join(folder, "config")
-	env["ODH_PROFILES_DIR"] = filepath.Join(folder, "profiles")
+	h.profiles = filepath.Join(folder, "profiles")
+	env["ODH_PROFILES_DIR"] = h.profiles
 	env["ODH_DATA_DIR"] = filepath.Join(folder, "data")
 	env["ODH_HUB_PORT"] = fmt.Sprint(port)
 

@@ -32,6 +32,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ArgoWorkflowsSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AuthenticationSpec"):
 		return &apiv1alpha1.AuthenticationSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("BucketStatus"):
+		return &apiv1alpha1.BucketStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CephBlockStorage"):
 		return &apiv1alpha1.CephBlockStorageApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CephBucket"):
@@ -114,6 +116,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.NotebookSizeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ObjectStorageSpec"):
 		return &apiv1alpha1.ObjectStorageSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ObjectStorageStatus"):
+		return &apiv1alpha1.ObjectStorageStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("OIDCSpec"):
 		return &apiv1alpha1.OIDCSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("OpenDataHub"):

@@ -325,6 +325,18 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: io.opendatahub.operator.api.v1alpha1.AuthenticationType
 - name: io.opendatahub.operator.api.v1alpha1.AuthenticationType
   scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.BucketStatus
+  map:
+    fields:
+    - name: credentialsSecret
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: purpose
+      type:
+        scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.CephBlockStorage
   map:
     fields:
@@ -1055,6 +1067,35 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: type
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ObjectStorageType
+- name: io.opendatahub.operator.api.v1alpha1.ObjectStorageStatus
+  map:
+    fields:
+    - name: addressing
+      type:
+        scalar: string
+    - name: buckets
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.BucketStatus
+          elementRelationship: associative
+          keys:
+          - purpose
+    - name: caConfigMap
+      type:
+        scalar: string
+    - name: caSecret
+      type:
+        scalar: string
+    - name: endpoint
+      type:
+        scalar: string
+    - name: region
+      type:
+        scalar: string
+    - name: type
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.ObjectStorageType
 - name: io.opendatahub.operator.api.v1alpha1.ObjectStorageType
   scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.OpenDataHub
@@ -1125,6 +1166,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: objectStorage
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.ObjectStorageStatus
     - name: observedGeneration
       type:
         scalar: numeric

@@ -15,13 +15,16 @@ type OpenDataHubStatusApplyConfiguration struct {
 	// observedGeneration is the generation of the spec that the conditions speak of; -1 before the first look. It
 	// says processed, not succeeded.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// conditions: Ready sums up; Reconciling and Stalled exist only while True; and one per component that the spec
-	// names, such as KafkaReady.
+	// conditions: Ready sums up; Reconciling and Stalled exist only while True, ObjectStorageReady only while False; and
+	// one per component that the spec names, such as KafkaReady.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// componentsReady is how many of the wanted components are ready, as in 7/8.
 	ComponentsReady *string `json:"componentsReady,omitempty"`
 	// components says, for each deployed component, where it is reached and with which login.
 	Components []ComponentStatusApplyConfiguration `json:"components,omitempty"`
+	// objectStorage is the S3 service that the components use, as spec.objectStorage resolves to. Absent when the
+	// platform has none. The ConfigMap <platform>-object-storage says the same to workloads.
+	ObjectStorage *ObjectStorageStatusApplyConfiguration `json:"objectStorage,omitempty"`
 }
 
 // OpenDataHubStatusApplyConfiguration constructs a declarative configuration of the OpenDataHubStatus type for use with
@@ -69,5 +72,13 @@ func (b *OpenDataHubStatusApplyConfiguration) WithComponents(values ...*Componen
 		}
 		b.Components = append(b.Components, *values[i])
 	}
+	return b
+}
+
+// WithObjectStorage sets the ObjectStorage field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ObjectStorage field is set to the value of the last call.
+func (b *OpenDataHubStatusApplyConfiguration) WithObjectStorage(value *ObjectStorageStatusApplyConfiguration) *OpenDataHubStatusApplyConfiguration {
+	b.ObjectStorage = value
 	return b
 }

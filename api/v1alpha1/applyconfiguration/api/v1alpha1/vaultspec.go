@@ -15,8 +15,8 @@ type VaultSpecApplyConfiguration struct {
 	Path *string `json:"path,omitempty"`
 	// tokenSecretRef names a Secret in the platform's namespace whose key token holds the token.
 	TokenSecretRef *LocalReferenceApplyConfiguration `json:"tokenSecretRef,omitempty"`
-	// caSecretRef names a Secret in the platform's namespace whose key ca.crt holds the certificate authority of the
-	// service. Without it the public authorities are trusted.
+	// caSecretRef names a Secret in the platform's namespace whose key cert, as Rook wants it, holds the certificate
+	// authority of the service in PEM. Without it the public authorities are trusted.
 	CASecretRef *LocalReferenceApplyConfiguration `json:"caSecretRef,omitempty"`
 }
 

@@ -1,0 +1,116 @@
+// Package ceph deploys a Ceph cluster through the Rook operator: block and file storage with StorageClasses, an S3 service
+// and the platform's buckets.
+package ceph
+
+import (
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+)
+
+const name = "ceph"
+
+type component struct{}
+
+// New is the ceph component. It also implements components.Keeper and components.Referrer.
+func New() components.Component { return component{} }
+
+var (
+	_ components.Keeper   = component{}
+	_ components.Referrer = component{}
+)
+
+// Name implements components.Component.
+func (component) Name() string { return name }
+
+// Kinds implements components.Component. Removal goes backwards: claims and users while the gateways run that serve their
+// finalizers, and while the StorageClass of the claims exists; then what the cluster is asked to hold; the cluster last of
+// all, because it may be what says that its data goes, see KeepsData.
+func (component) Kinds() []kinds.Kind {
+	return []kinds.Kind{
+		kinds.CephCluster, kinds.Secret, kinds.StorageClass, kinds.CephBlockPool, kinds.CephFilesystem,
+		kinds.CephObjectStore, kinds.CephObjectStoreUser, kinds.ObjectBucketClaim,
+	}
+}
+
+// KeepsData implements components.Keeper: nothing that Ceph stores is deleted unless the spec confirms it. When the block
+// of the component is gone, what it said last counts.
+func (component) KeepsData(facts components.Facts) bool {
+	if spec := facts.Spec.Components.Ceph; spec != nil {
+		return spec.DestroyData == ""
+	}
+	cluster := facts.Live.Find(kinds.CephCluster.GroupKind, clusterName(facts.Platform))
+	return cluster == nil || cluster.GetAnnotations()[annotationDestroy] == ""
+}
+
+// References implements components.Referrer.
+func (component) References(facts components.Facts) []components.Reference {
+	spec := specOf(facts)
+	var all []components.Reference
+	if secret := spec.ObjectStore.TLSSecretRef.Name; secret != "" {
+		all = append(all, components.Reference{
+			Field: field + ".objectStore.tlsSecretRef", Name: secret, Keys: []string{"tls.crt", "tls.key"},
+		})
+	}
+	vault := spec.ObjectStore.Encryption.Vault
+	if vault == nil {
+		return all
+	}
+	all = append(all, components.Reference{
+		Field: field + ".objectStore.encryption.vault.tokenSecretRef", Name: vault.TokenSecretRef.Name, Keys: []string{"token"},
+	})
+	if secret := vault.CASecretRef.Name; secret != "" {
+		all = append(all, components.Reference{
+			Field: field + ".objectStore.encryption.vault.caSecretRef", Name: secret, Keys: []string{"cert"},
+		})
+	}
+	return all
+}
+
+// Render implements components.Component.
+func (component) Render(facts components.Facts) ([]components.Object, error) {
+	in, err := newInputs(facts)
+	if err != nil {
+		return nil, err
+	}
+	var objects []components.Object
+	if in.certificate != nil {
+		objects = append(objects, certificate(in))
+	}
+	objects = append(objects, cluster(in))
+	if in.block {
+		objects = append(objects, blockPool(in))
+	}
+	if in.files {
+		objects = append(objects, fileSystem(in))
+	}
+	if in.objects {
+		objects = append(objects, objectStore(in), administrator(in))
+	}
+	for _, class := range in.classes {
+		objects = append(objects, storageClass(in, class))
+	}
+	for _, bucket := range in.buckets {
+		objects = append(objects, bucketClaim(in, bucket))
+	}
+	return objects, nil
+}
+
+// annotationDestroy remembers on the CephCluster that the spec confirmed the loss of its data.
+const annotationDestroy = "opendatahub.io/destroy-data"
+
+// Names that Rook gives, https://rook.io/docs/rook/latest/Storage-Configuration/Monitoring/ceph-dashboard/.
+const (
+	dashboardService = "rook-ceph-mgr-dashboard"
+	dashboardSecret  = "rook-ceph-dashboard-password"
+	dashboardPort    = "8443"
+)
+
+// There is one CephCluster to a namespace, as there is one platform.
+func clusterName(platform components.Platform) string { return platform.Name }
+
+func adminName(platform components.Platform) string { return platform.Name + "-ceph-admin" }
+
+// adminSecret is the Secret that Rook makes for the administrator.
+func adminSecret(platform components.Platform) string {
+	return "rook-ceph-object-user-" + components.ObjectStoreName(platform) + "-" + adminName(platform)
+}

@@ -1,0 +1,63 @@
+// Package objectstorage publishes where the platform's S3 storage is, to the workloads of its users. Components need no
+// such thing: they have components.Facts.ObjectStorage.
+package objectstorage
+
+import (
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/health"
+	"opendatahub.io/operator/components/kinds"
+)
+
+const name = "objectStorage"
+
+type part struct{}
+
+// New is the object storage of a platform: a components.Part.
+func New() components.Component { return part{} }
+
+var (
+	_ components.Part     = part{}
+	_ components.Referrer = part{}
+)
+
+// Name implements components.Component.
+func (part) Name() string { return name }
+
+// Condition implements components.Part.
+func (part) Condition() string { return v1alpha1.ConditionObjectStorageReady }
+
+// Wanted implements components.Part. A storage that was asked for and cannot be is wanted: Render says why.
+func (part) Wanted(facts components.Facts) bool {
+	return facts.Spec.ObjectStorage.Type != "" || facts.ObjectStorage() != nil
+}
+
+// Kinds implements components.Component.
+func (part) Kinds() []kinds.Kind { return []kinds.Kind{kinds.ConfigMap} }
+
+// References implements components.Referrer: without this, nobody would miss the Secret of an external service that no
+// component uses yet.
+func (part) References(facts components.Facts) []components.Reference {
+	return facts.ObjectStorageReferences(components.Buckets()...)
+}
+
+// Render implements components.Component.
+func (part) Render(facts components.Facts) ([]components.Object, error) {
+	storage := facts.ObjectStorage()
+	if storage == nil {
+		return nil, components.Invalid("spec.objectStorage.type", "the ceph component offers no object storage: it is removed, "+
+			"its objectStore is Disabled, or it is external without objectStore.externalGateways; enable it, or use type External")
+	}
+	return []components.Object{components.Owned(
+		core.ConfigMap(facts.Platform.Name+"-object-storage", facts.Platform.Namespace).
+			WithLabels(map[string]string{"app.kubernetes.io/name": "object-storage", "app.kubernetes.io/component": "discovery"}).
+			WithData(storage.Discovery()),
+	)}, nil
+}
+
+// Assess implements components.Component.
+func (part) Assess(observed components.Observed) components.Health {
+	return health.Assess(observed, nil)
+}

@@ -1,0 +1,322 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/test/harness"
+)
+
+const (
+	cephReady = "CephReady"
+	confirm   = "destroyData: yes-really-destroy-data"
+)
+
+var _ = Describe("Ceph", func() {
+	It("becomes ready, with a certificate, buckets and the way to use them", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {ceph: {}}")
+		ready(ctx, hub)
+
+		current := &v1alpha1.OpenDataHub{}
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current)).To(Succeed())
+		var found *v1alpha1.ComponentStatus
+		for i := range current.Status.Components {
+			if current.Status.Components[i].Name == "ceph" {
+				found = &current.Status.Components[i]
+			}
+		}
+		Expect(found).NotTo(BeNil())
+		Expect(found.Version).To(Equal("20.2.4"))
+		Expect(found.CredentialsSecret).To(Equal("rook-ceph-dashboard-password"))
+		Expect(found.Endpoints).To(ConsistOf(
+			v1alpha1.Endpoint{Name: "s3", URL: "https://rook-ceph-rgw-odh." + ns + ".svc:8443"},
+			v1alpha1.Endpoint{Name: "dashboard", URL: "https://rook-ceph-mgr-dashboard." + ns + ".svc:8443"},
+		))
+		certificate := &corev1.Secret{}
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: "odh-ceph-s3-tls"}, certificate)).To(Succeed())
+		Expect(certificate.Type).To(Equal(corev1.SecretTypeTLS))
+		Expect(certificate.Data).To(And(HaveKey("tls.crt"), HaveKey("tls.key"), HaveKey("ca.crt")))
+		for _, purpose := range components.Buckets() {
+			name := components.BucketClaimName(components.Platform{Name: "odh", Namespace: ns}, purpose)
+			Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: name}, &corev1.Secret{})).To(Succeed())
+			Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: name}, &corev1.ConfigMap{})).To(Succeed())
+		}
+	})
+
+	It("shows what Ceph warns of, and is not ready when Ceph is in error", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {ceph: {}}")
+		ready(ctx, hub)
+		report := func(health, check string) {
+			GinkgoHelper()
+			patch := fmt.Sprintf(`{"status":{"ceph":{"health":%q,"details":{%q:{"severity":%q,"message":"1 osds down"}}}}}`, health, check, health)
+			Expect(env.Admin.Status().Patch(ctx, children(ctx, ns)["CephCluster/odh"], client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+		}
+		report("HEALTH_WARN", "OSD_DOWN")
+		Eventually(ctx, status(hub, cephReady)).Should(And(HavePrefix("True"), ContainSubstring("Ceph warns: OSD_DOWN: 1 osds down")))
+		report("HEALTH_ERR", "OSD_DOWN")
+		Eventually(ctx, status(hub, cephReady)).Should(Equal("False Degraded: CephCluster odh: Ceph is in HEALTH_ERR: OSD_DOWN: 1 osds down"))
+	})
+
+	It("refuses versions that would lose data, and names what runs", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {ceph: {}}")
+		ready(ctx, hub)
+		edit(ctx, hub, `{"spec":{"components":{"ceph":{"version":"19.2.3"}}}}`)
+		Eventually(ctx, status(hub, cephReady)).Should(And(HavePrefix("False InvalidSpec"), ContainSubstring("cannot go back from 20.2.4 to 19.2.3")))
+		edit(ctx, hub, `{"spec":{"components":{"ceph":{"version":"22.2.1"}}}}`)
+		Eventually(ctx, status(hub, cephReady)).Should(And(HavePrefix("False InvalidSpec"), ContainSubstring("no major version may be left out")))
+		image, _, _ := unstructured.NestedString(children(ctx, ns)["CephCluster/odh"].Object, "spec", "cephVersion", "image")
+		Expect(image).To(HaveSuffix(":v20.2.4"))
+	})
+
+	It("is deployed by an operator that may look at its namespace only", func(ctx context.Context) {
+		ns := namespace(ctx, "ceph")
+		restrict(ctx, ns)
+		manager := start(ctx, ns)
+		hub := platform(ctx, ns, "odh", "profile: Development\ndeletionPolicy: Delete\ncomponents: {ceph: {"+confirm+"}}")
+		ready(ctx, hub)
+		Expect(env.Admin.Delete(ctx, hub)).To(Succeed())
+		gone(ctx, hub)
+		Expect(children(ctx, ns)).To(BeEmpty())
+		Expect(manager.Select(func(r harness.Request) bool { return r.Status == 403 })).To(BeEmpty())
+	})
+
+	It("renders what an API server takes, whatever the profile and the devices", func(ctx context.Context) {
+		ns := namespace(ctx, "ceph")
+		files, err := filepath.Glob(filepath.Join(env.Root, "components", "ceph", "testdata", "*", "objects.yaml"))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(len(files)).To(BeNumerically(">", 20))
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			Expect(err).NotTo(HaveOccurred())
+			for document := range strings.SplitSeq(string(content), "---\n") {
+				object := &unstructured.Unstructured{}
+				Expect(yaml.Unmarshal([]byte(document), &object.Object)).To(Succeed())
+				if object.GetKind() == "Secret" {
+					continue // it has its values when it is created
+				}
+				if object.GetNamespace() != "" {
+					object.SetNamespace(ns)
+				}
+				err := env.Admin.Create(ctx, object, client.DryRunAll, client.FieldValidation("Strict"))
+				Expect(err).NotTo(HaveOccurred(), "%s: %s %s", file, object.GetKind(), object.GetName())
+			}
+		}
+	})
+
+	DescribeTable("when it is removed", func(ctx context.Context, c removal) {
+		manager := start(ctx)
+		ns := namespace(ctx, "ceph")
+		block := "{}"
+		if c.confirmed {
+			block = "{" + confirm + "}"
+		}
+		hub := platform(ctx, ns, "odh", fmt.Sprintf("profile: Development\ndeletionPolicy: %s\ncomponents: {ceph: %s}", c.policy, block))
+		ready(ctx, hub)
+		before := children(ctx, ns)
+		if c.rookGone {
+			Expect(env.StopOperator(ctx, "rook")).To(Succeed())
+			DeferCleanup(func(ctx context.Context) { Expect(env.StartOperator(ctx, "rook")).To(Succeed()) })
+		}
+
+		c.remove(ctx, hub)
+		if c.policy != "Delete" || !c.confirmed {
+			c.removed(ctx, hub)
+			kept := children(ctx, ns)
+			for name, object := range before {
+				if object.GetLabels()[components.LabelData] != "true" {
+					if object.GetLabels()[components.LabelComponent] == "ceph" { // others go in their own time
+						Expect(kept).NotTo(HaveKey(name))
+					}
+					continue
+				}
+				Expect(kept).To(HaveKey(name))
+				Expect(kept[name].GetUID()).To(Equal(object.GetUID()), name)
+				Expect(kept[name].GetDeletionTimestamp()).To(BeNil(), name)
+			}
+			Expect(kept).To(And(HaveKey("CephCluster/odh"), HaveKey("CephBlockPool/odh-ceph-block"), HaveKey("CephFilesystem/odh-ceph-files"),
+				HaveKey("CephObjectStore/odh"), HaveKey("ObjectBucketClaim/odh-ceph-data-lake"), HaveKey("StorageClass/"+ns+".odh.bucket")))
+			Expect(confirmation(kept["CephCluster/odh"])).To(BeEmpty())
+			return
+		}
+		if c.rookGone {
+			Eventually(ctx, status(hub, cephReady)).Should(And(
+				HavePrefix("False Removing: waiting for ObjectBucketClaim "+ns+"/odh-ceph-"),
+				ContainSubstring("it has the finalizer objectbucket.io/finalizer, which the Rook operator removes"),
+			))
+			Expect(children(ctx, ns)).To(HaveKey("CephObjectStore/odh"), "claims go first")
+			Expect(confirmation(children(ctx, ns)["CephCluster/odh"])).To(BeEmpty(), "the cluster goes last")
+			Expect(env.StartOperator(ctx, "rook")).To(Succeed())
+		}
+		c.removed(ctx, hub)
+		Eventually(ctx, func() map[string]*unstructured.Unstructured { return children(ctx, ns) }).Should(BeEmpty())
+		Expect(deleted(manager)).To(Equal([]string{
+			"objectbucketclaims.objectbucket.io", "cephobjectstoreusers.ceph.rook.io", "cephobjectstores.ceph.rook.io",
+			"cephfilesystems.ceph.rook.io", "cephblockpools.ceph.rook.io", "storageclasses.storage.k8s.io", "secrets", "cephclusters.ceph.rook.io",
+		}))
+		Expect(verbs(manager, "cephclusters.ceph.rook.io")).To(HaveExactElements("apply", "patch", "delete"), "the confirmation, then the deletion")
+	}, removals())
+
+	It("keeps what a switch turns off and what leaves a list", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", `
+profile: Development
+deletionPolicy: Delete
+components: {ceph: {objectStore: {buckets: [{name: raw}]}}}
+`)
+		ready(ctx, hub)
+		before := children(ctx, ns)
+		edit(ctx, hub, `{"spec":{"components":{"ceph":{"blockStorage":{"state":"Disabled"},"objectStore":{"buckets":[]}}}}}`)
+		Eventually(ctx, func() map[string]*unstructured.Unstructured { return children(ctx, ns) }).ShouldNot(HaveKey("StorageClass/" + ns + ".odh.block"))
+		ready(ctx, hub)
+		after := children(ctx, ns)
+		for _, name := range []string{"CephBlockPool/odh-ceph-block", "ObjectBucketClaim/odh-ceph-raw"} {
+			Expect(after).To(HaveKey(name))
+			Expect(after[name].GetUID()).To(Equal(before[name].GetUID()))
+			Expect(after[name].GetDeletionTimestamp()).To(BeNil())
+		}
+	})
+
+	It("says why Rook cannot let go", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "profile: Development\ndeletionPolicy: Delete\ncomponents: {ceph: {"+confirm+"}}")
+		ready(ctx, hub)
+		store := children(ctx, ns)["CephObjectStore/odh"]
+		hold := `{"metadata":{"finalizers":["cephobjectstore.ceph.rook.io","example.com/hold"]}}`
+		Expect(env.Admin.Patch(ctx, store, client.RawPatch(types.MergePatchType, []byte(hold)))).To(Succeed())
+		blocked := `{"status":{"conditions":[{"type":"DeletionIsBlocked","status":"True","reason":"ObjectHasDependents","message":"buckets in the object store: [mine]"}]}}`
+		Expect(env.Admin.Status().Patch(ctx, store, client.RawPatch(types.MergePatchType, []byte(blocked)))).To(Succeed())
+		Expect(env.Admin.Delete(ctx, hub)).To(Succeed())
+		Eventually(ctx, status(hub, cephReady)).Should(And(
+			HavePrefix("False Removing: waiting for CephObjectStore "+ns+"/odh to be gone: it has the finalizer "),
+			HaveSuffix("and is blocked: buckets in the object store: [mine]"),
+		))
+		Expect(children(ctx, ns)).To(And(HaveKey("CephBlockPool/odh-ceph-block"), HaveKey("CephCluster/odh")))
+		Expect(env.Admin.Patch(ctx, store, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
+		gone(ctx, hub)
+		Expect(children(ctx, ns)).To(BeEmpty())
+	})
+
+	DescribeTable("when its namespace is deleted, nothing waits for the operator", func(ctx context.Context, rookGone bool) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {ceph: {}}")
+		ready(ctx, hub)
+		if rookGone {
+			Expect(env.StopOperator(ctx, "rook")).To(Succeed())
+			DeferCleanup(func(ctx context.Context) { Expect(env.StartOperator(ctx, "rook")).To(Succeed()) })
+		}
+		Expect(env.Admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})).To(Succeed())
+		gone(ctx, hub)
+		outside := children(ctx, ns)
+		Expect(outside).NotTo(Or(HaveKey("StorageClass/"+ns+".odh.block"), HaveKey("StorageClass/"+ns+".odh.files")))
+		Expect(outside).To(HaveKey("StorageClass/"+ns+".odh.bucket"), "claims that Rook finishes need it")
+		if rookGone {
+			Expect(env.StartOperator(ctx, "rook")).To(Succeed())
+		}
+		Eventually(ctx, func() error {
+			return env.Admin.Get(ctx, types.NamespacedName{Name: ns}, &corev1.Namespace{})
+		}).Should(Satisfy(apierrors.IsNotFound))
+	},
+		Entry("Rook is there", false),
+		Entry("Rook is gone, whose finalizers hold the namespace", true),
+	)
+})
+
+// removal is one cell of the matrix.
+type removal struct {
+	how, policy         string
+	confirmed, rookGone bool
+}
+
+func removals() []TableEntry {
+	var all []TableEntry
+	for _, how := range []string{"block", "state", "resource"} {
+		for _, policy := range []string{"Retain", "Delete"} {
+			for _, confirmed := range []bool{false, true} {
+				for _, rookGone := range []bool{false, true} {
+					c := removal{how, policy, confirmed, rookGone}
+					all = append(all, Entry(fmt.Sprintf("by %s, %s, confirmed: %v, Rook gone: %v", how, policy, confirmed, rookGone), c))
+				}
+			}
+		}
+	}
+	return all
+}
+
+func (c removal) remove(ctx context.Context, hub *v1alpha1.OpenDataHub) {
+	GinkgoHelper()
+	switch c.how {
+	case "block":
+		edit(ctx, hub, `{"spec":{"components":{"ceph":null}}}`)
+	case "state":
+		edit(ctx, hub, `{"spec":{"components":{"ceph":{"managementState":"Removed"}}}}`)
+	default:
+		Expect(env.Admin.Delete(ctx, hub)).To(Succeed())
+	}
+}
+
+// removed waits until the operator is done.
+func (c removal) removed(ctx context.Context, hub *v1alpha1.OpenDataHub) {
+	GinkgoHelper()
+	if c.how == "resource" {
+		gone(ctx, hub)
+		return
+	}
+	Eventually(ctx, func() (bool, error) {
+		current := &v1alpha1.OpenDataHub{}
+		err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current)
+		return meta.FindStatusCondition(current.Status.Conditions, cephReady) == nil && !slices.Contains(current.Finalizers, finalizer("ceph")), err
+	}).Should(BeTrue())
+}
+
+// deleted are the resources that the operator deleted, in order, each once. The discovery ConfigMap is not of this component.
+func deleted(manager *harness.Manager) []string {
+	var resources []string
+	for _, request := range manager.Requests() {
+		if request.Verb == "delete" && request.Resource != "configmaps" {
+			resources = append(resources, request.Resource)
+		}
+	}
+	return slices.Compact(resources)
+}
+
+// verbs are those of the operator's writes to a resource, in order.
+func verbs(manager *harness.Manager, resource string) []string {
+	var all []string
+	for _, request := range manager.Requests() {
+		if request.Writes() && request.Resource == resource {
+			all = append(all, request.Verb)
+		}
+	}
+	return all
+}
+
+func confirmation(cluster *unstructured.Unstructured) string {
+	text, _, _ := unstructured.NestedString(cluster.Object, "spec", "cleanupPolicy", "confirmation")
+	return text
+}
