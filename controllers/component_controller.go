@@ -99,15 +99,18 @@ func (r *componentReconciler) deploy(ctx context.Context, hub *v1alpha1.OpenData
 	if err != nil {
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
 	}
+	if !unmanaged {
+		// Before anything can fail: data that was kept may be given up by somebody whose spec does not render.
+		if err := r.hold(ctx, hub); err != nil {
+			return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
+		}
+	}
 	facts, prepared, err := r.render(ctx, hub, served)
 	if err != nil {
 		return outcome{}, err
 	}
 	if unmanaged {
 		return r.assess(ctx, facts, prepared)
-	}
-	if err := r.hold(ctx, hub); err != nil {
-		return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
 	}
 
 	generated, err := r.applier.Generate(ctx, r.manager(), prepared)
@@ -303,11 +306,13 @@ func (r *componentReconciler) report(ctx context.Context, hub *v1alpha1.OpenData
 		condition.Reason = v1alpha1.ReasonUnmanaged
 		condition.Message = "managementState is Unmanaged, so nothing is changed: " + condition.Message
 	}
+	// The API server explains some refusals with a comparison over several lines.
+	condition.Message = strings.Join(strings.Fields(condition.Message), " ")
 	report.Conditions = []metav1.Condition{condition}
 
 	wrote, wait, writeErr := r.write(ctx, hub, report)
 	if wrote {
-		r.transition(hub, condition)
+		r.transition(ctx, hub, condition)
 	}
 	if wait > 0 && (result.RequeueAfter == 0 || wait < result.RequeueAfter) {
 		result.RequeueAfter = wait
