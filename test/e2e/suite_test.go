@@ -24,7 +24,6 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/jupyterhub"
 	"opendatahub.io/operator/components/kafka"
-	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
@@ -152,5 +151,3 @@ func children(ctx context.Context, namespace string) map[string]*unstructured.Un
 	}
 	return found
 }
-
-func finalizer(component string) string { return controllers.FinalizerPrefix + component }
