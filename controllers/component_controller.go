@@ -77,7 +77,11 @@ func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Reques
 		return ctrl.Result{}, err
 	}
 	if platform == nil || platform.UID != hub.UID {
-		return ctrl.Result{}, nil // the summary says so
+		// The summary says so. It has nothing deployed, even if, restored from a backup, it has our finalizers.
+		if hub.DeletionTimestamp != nil && slices.Contains(hub.Finalizers, r.finalizer()) {
+			return ctrl.Result{}, r.release(ctx, hub)
+		}
+		return ctrl.Result{}, nil
 	}
 	wanted, ok := components.FindWanted(hub.Spec.Components, r.component.Name())
 	if hub.DeletionTimestamp != nil || !ok {
