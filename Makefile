@@ -40,6 +40,7 @@ cluster-up: ## Start a local cluster (NAME, PORT).
 .PHONY: cluster-down
 cluster-down: ## Stop a local cluster (NAME).
 	go run ./hack/cluster down --name $(NAME)
+	rm -rf .local/clusters/$(NAME).run
 
 ##@ Build
 

@@ -85,10 +85,10 @@ func Data(config runtime.ApplyConfiguration) Object {
 	return Object{ApplyConfiguration: config, Data: true}
 }
 
-// Referrer is a component that uses Secrets or ConfigMaps which people provide. The controller watches each by name,
-// puts it into Facts.Secrets or Facts.ConfigMaps, and reports a missing one before Render is called.
+// Referrer is a component that uses Secrets which people provide. The controller watches each by name, puts it into
+// Facts.Secrets, and reports a missing one before Render is called.
 type Referrer interface {
-	// References returns what the spec refers to. Facts.Secrets and Facts.ConfigMaps are still empty.
+	// References returns what the spec refers to. Facts.Secrets does not hold them yet.
 	References(Facts) []Reference
 }
 

@@ -77,7 +77,11 @@ func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Reques
 		return ctrl.Result{}, err
 	}
 	if platform == nil || platform.UID != hub.UID {
-		return ctrl.Result{}, nil // the summary says so
+		// The summary says so. It has nothing deployed, even if, restored from a backup, it has our finalizers.
+		if hub.DeletionTimestamp != nil && slices.Contains(hub.Finalizers, r.finalizer()) {
+			return ctrl.Result{}, r.release(ctx, hub)
+		}
+		return ctrl.Result{}, nil
 	}
 	state, wanted := components.StateOf(r.component, factsOf(hub, r.cluster))
 	if hub.DeletionTimestamp != nil || !wanted {
@@ -99,15 +103,18 @@ func (r *componentReconciler) deploy(ctx context.Context, hub *v1alpha1.OpenData
 	if err != nil {
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
 	}
+	if !unmanaged {
+		// Before anything can fail: data that was kept may be given up by somebody whose spec does not render.
+		if err := r.hold(ctx, hub); err != nil {
+			return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
+		}
+	}
 	facts, prepared, err := r.render(ctx, hub, served)
 	if err != nil {
 		return outcome{}, err
 	}
 	if unmanaged {
 		return r.assess(ctx, facts, prepared)
-	}
-	if err := r.hold(ctx, hub); err != nil {
-		return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
 	}
 
 	generated, err := r.applier.Generate(ctx, r.manager(), prepared)
@@ -305,6 +312,8 @@ func (r *componentReconciler) report(ctx context.Context, hub *v1alpha1.OpenData
 		condition.Reason = v1alpha1.ReasonUnmanaged
 		condition.Message = "managementState is Unmanaged, so nothing is changed: " + condition.Message
 	}
+	// The API server explains some refusals with a comparison over several lines.
+	condition.Message = strings.Join(strings.Fields(condition.Message), " ")
 	report.Conditions = []metav1.Condition{condition}
 	if _, ok := r.component.(components.Part); ok {
 		report.Component = nil // the summary speaks of it
@@ -316,7 +325,7 @@ func (r *componentReconciler) report(ctx context.Context, hub *v1alpha1.OpenData
 
 	wrote, wait, writeErr := r.write(ctx, hub, report)
 	if wrote {
-		r.transition(hub, condition)
+		r.transition(ctx, hub, condition)
 	}
 	if wait > 0 && (result.RequeueAfter == 0 || wait < result.RequeueAfter) {
 		result.RequeueAfter = wait

@@ -1,11 +1,13 @@
 package controllers
 
 import (
+	"context"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/api/v1alpha1"
 )
@@ -14,7 +16,7 @@ import (
 const maxNote = 1024
 
 // transition tells people that a component's condition changed. hub is the resource as it was before the write.
-func (r *componentReconciler) transition(hub *v1alpha1.OpenDataHub, condition metav1.Condition) {
+func (r *componentReconciler) transition(ctx context.Context, hub *v1alpha1.OpenDataHub, condition metav1.Condition) {
 	before := meta.FindStatusCondition(hub.Status.Conditions, condition.Type)
 	if before != nil && before.Status == condition.Status && before.Reason == condition.Reason {
 		return
@@ -24,6 +26,7 @@ func (r *componentReconciler) transition(hub *v1alpha1.OpenDataHub, condition me
 		condition.Reason != v1alpha1.ReasonRemoving {
 		kind = corev1.EventTypeWarning
 	}
+	ctrl.LoggerFrom(ctx).Info("Changed "+condition.Type, "status", condition.Status, "reason", condition.Reason, "message", condition.Message)
 	note := r.component.Name() + ": " + condition.Message
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."

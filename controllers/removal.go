@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -27,7 +28,7 @@ import (
 // each kind when the one before is gone. Data stays unless the deletion policy says otherwise.
 func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenDataHub) (ctrl.Result, error) {
 	if !slices.Contains(hub.Finalizers, r.finalizer()) {
-		return ctrl.Result{}, r.released(ctx, hub)
+		return ctrl.Result{}, errors.Join(r.released(ctx, hub), r.forget(ctx, client.ObjectKeyFromObject(hub)))
 	}
 	if hub.DeletionTimestamp != nil {
 		terminating, err := r.namespaceTerminates(ctx, hub.Namespace)
@@ -49,7 +50,7 @@ func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenData
 	if waiting != "" {
 		wrote, wait, err := r.write(ctx, hub, r.removing(hub, waiting))
 		if wrote {
-			r.transition(hub, r.removing(hub, waiting).Conditions[0])
+			r.transition(ctx, hub, r.removing(hub, waiting).Conditions[0])
 		}
 		if again == 0 {
 			again = wait

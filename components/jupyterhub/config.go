@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 )
 
 // configPy is the same for every platform; it reads config.json and profiles.json.
@@ -88,6 +89,8 @@ func spawner(in inputs) options {
 			"app.kubernetes.io/name":       "jupyterhub",
 			"app.kubernetes.io/managed-by": "kubespawner",
 			labelHub:                       in.platform,
+			// Finds the homes with the rest of what a platform keeps.
+			components.LabelPlatform: in.platform,
 		},
 		"service_account":                 in.object(notebookPart),
 		"automount_service_account_token": false,

@@ -173,12 +173,16 @@ func chosen[T any](field, want string, from []T, nameOf func(T) string) (string,
 	return want, nil
 }
 
-// databaseStorage keeps a volume that exists as large as it is when the profile wants less: volumes never shrink.
+// databaseStorage keeps a volume that exists where it is, and as large as it is when the profile wants less: volumes never
+// move or shrink.
 func databaseStorage(facts components.Facts, spec v1alpha1.Storage, size resource.Quantity) (v1alpha1.Storage, error) {
 	storage := v1alpha1.Storage{Size: orDefault(spec.Size, size), StorageClassName: spec.StorageClassName}
 	claim := facts.Live.Find(kinds.PersistentVolumeClaim.GroupKind, facts.Platform.Name+"-jupyterhub-"+databasePart)
 	if claim == nil {
 		return storage, nil
+	}
+	if class, _, _ := unstructured.NestedString(claim.Object, "spec", "storageClassName"); spec.StorageClassName != "" && class != "" {
+		storage.StorageClassName = class // without a wish, the cluster's default is not ours to set
 	}
 	if live, ok := requested(claim); ok && storage.Size.Cmp(live) < 0 {
 		if !spec.Size.IsZero() {
@@ -222,6 +226,10 @@ func newExposure(facts components.Facts) (exposure, error) {
 	kind := ingressType(facts)
 	if kind == v1alpha1.IngressNone {
 		return exposure{kind: kind}, nil
+	}
+	if kind == v1alpha1.IngressRoute && !facts.Cluster.OpenShift {
+		return exposure{}, components.Invalid("spec.ingress.type",
+			"Route needs OpenShift, which this cluster is not; use Ingress, Gateway or None")
 	}
 	domain := cmp.Or(spec.Domain, facts.Cluster.IngressDomain)
 	if domain == "" {

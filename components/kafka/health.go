@@ -72,7 +72,7 @@ func clusterVerdict(object *unstructured.Unstructured) health.Verdict {
 	notReady, _ := health.Condition(object, "NotReady")
 	switch {
 	case object.GetAnnotations()[annotationPause] == "true":
-		return health.Progress("Strimzi does not act on it while it has the annotation %s; remove the annotation", annotationPause)
+		return health.Progress("Strimzi does not act on it while it has the annotation %s; if you set it, remove it", annotationPause)
 	case notReady.Status == metav1.ConditionTrue && notReady.Reason != "Creating":
 		return health.Failing("Strimzi reports %s", explain(notReady))
 	case !health.Current(object):

@@ -69,6 +69,9 @@ func (w *Writer) Write(ctx context.Context, hub *v1alpha1.OpenDataHub, manager s
 			current.ObservedGeneration != condition.ObservedGeneration {
 			urgent = true
 		}
+		if condition.Reason == v1alpha1.ReasonRemoving && current.Message != condition.Message {
+			urgent = true // somebody may be waiting for what the message asks of them
+		}
 		news = news || *current != *condition
 	}
 	if w.leavesOut(hub, manager, report) {

@@ -91,11 +91,14 @@ func TestAPIs(t *testing.T) {
 	if _, ok := apis.Version(kinds.Kafka); ok {
 		t.Error("Kafka is gone and still served")
 	}
-	if _, ok := apis.ByCRD("configmaps."); ok {
+	if _, ok := apis.GroupOfCRD("configmaps."); ok {
 		t.Error("a native kind has no CustomResourceDefinition")
 	}
-	if kind, ok := apis.ByCRD("kafkatopics.kafka.strimzi.io"); !ok || kind.Kind != "KafkaTopic" {
-		t.Errorf("kafkatopics.kafka.strimzi.io is %v, %v", kind.Kind, ok)
+	if group, ok := apis.GroupOfCRD("kafkatopics.kafka.strimzi.io"); !ok || group != "kafka.strimzi.io" {
+		t.Errorf("kafkatopics.kafka.strimzi.io is of group %q, %v", group, ok)
+	}
+	if diff := cmp.Diff([]string{"kafka.strimzi.io", "route.openshift.io"}, apis.Groups()); diff != "" {
+		t.Errorf("groups (-want +got):\n%s", diff)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
@@ -25,21 +27,42 @@ type library struct {
 	clients    *fake.Clientset
 	references *watch.References
 	woken      chan string
-	stopped    chan string // field selectors of watches that ended
+	// Field selectors of watches that began, and of those that ended.
+	started, stopped chan string
 }
 
 func newLibrary(t *testing.T, secrets ...*corev1.Secret) *library {
 	t.Helper()
-	l := &library{T: t, clients: fake.NewClientset(), woken: make(chan string, 100), stopped: make(chan string, 100)}
+	l := &library{T: t, clients: fake.NewClientset(), woken: make(chan string, 100)}
+	l.started, l.stopped = make(chan string, 100), make(chan string, 100)
 	for _, secret := range secrets {
 		if err := l.clients.Tracker().Add(secret); err != nil {
 			t.Fatal(err)
 		}
 	}
+	// The fake does not know field selectors.
+	l.clients.PrependReactor("list", "secrets", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		selector := action.(clienttesting.ListAction).GetListRestrictions().Fields
+		all, err := l.clients.Tracker().List(action.GetResource(), corev1.SchemeGroupVersion.WithKind("Secret"), action.GetNamespace())
+		if err != nil {
+			return true, nil, err
+		}
+		list := all.(*corev1.SecretList)
+		list.Items = slices.DeleteFunc(list.Items, func(s corev1.Secret) bool { return !selector.Matches(fields.Set{"metadata.name": s.Name}) })
+		return true, list, nil
+	})
 	l.clients.PrependWatchReactor("secrets", func(action clienttesting.Action) (bool, apiwatch.Interface, error) {
-		restrictions := action.(clienttesting.WatchAction).GetWatchRestrictions()
+		selector := action.(clienttesting.WatchAction).GetWatchRestrictions().Fields
 		inner, err := l.clients.Tracker().Watch(action.GetResource(), action.GetNamespace())
-		return true, tellingWatch{inner, restrictions.Fields.String(), l.stopped}, err
+		if err != nil {
+			return true, nil, err
+		}
+		filtered := apiwatch.Filter(inner, func(event apiwatch.Event) (apiwatch.Event, bool) {
+			s, ok := event.Object.(*corev1.Secret)
+			return event, !ok || selector.Matches(fields.Set{"metadata.name": s.Name})
+		})
+		l.started <- selector.String()
+		return true, tellingWatch{filtered, selector.String(), l.stopped}, nil
 	})
 	l.references = watch.NewReferences(l.clients, func(component string, platform types.NamespacedName) {
 		l.woken <- component + " of " + platform.String()
@@ -97,6 +120,19 @@ func (l *library) wait(what string, from <-chan string, want ...string) {
 	}
 }
 
+// until waits for wakes until something is so.
+func (l *library) until(what string, so func() bool) {
+	l.Helper()
+	timeout := time.After(patience)
+	for !so() {
+		select {
+		case <-l.woken:
+		case <-timeout:
+			l.Fatalf("%s: nobody was woken for it", what)
+		}
+	}
+}
+
 func secret(name string, values ...string) *corev1.Secret {
 	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: name}, Data: map[string][]byte{}}
 	for i := 0; i < len(values); i += 2 {
@@ -112,38 +148,38 @@ func TestReferences(t *testing.T) {
 	if diff := cmp.Diff(map[string][]string{"login": {"password", "user"}}, keys); diff != "" {
 		t.Errorf("found (-want +got):\n%s", diff)
 	}
+	l.wait("watches", l.started, "metadata.name=login", "metadata.name=missing")
 	for _, action := range l.clients.Actions() {
 		if list, ok := action.(clienttesting.ListAction); ok {
-			if fields := list.GetListRestrictions().Fields.String(); fields != "metadata.name=login" && fields != "metadata.name=missing" {
-				t.Errorf("Secrets are listed with the field selector %q, want one name", fields)
+			if selector := list.GetListRestrictions().Fields.String(); selector != "metadata.name=login" && selector != "metadata.name=missing" {
+				t.Errorf("Secrets are listed with the field selector %q, want one name", selector)
 			}
 		}
 	}
-	l.wait("first sight of a Secret", l.woken, "kafka of lab/odh")
 
 	if _, err := l.clients.CoreV1().Secrets("lab").Update(t.Context(), secret("login", "user", "ada", "password", "2"), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	l.wait("a rotated Secret", l.woken, "kafka of lab/odh")
-	if _, after := l.use("kafka", "odh", "login", "missing"); after["login"] == before["login"] {
-		t.Error("the password was rotated, and the digest is the same")
-	}
+	l.until("a rotated password changes the digest", func() bool {
+		_, after := l.use("kafka", "odh", "login", "missing")
+		return after["login"] != before["login"]
+	})
 
 	if _, err := l.clients.CoreV1().Secrets("lab").Create(t.Context(), secret("missing", "key", "1"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	l.wait("a Secret that was missing", l.woken, "kafka of lab/odh")
-	if keys, _ := l.use("kafka", "odh", "login", "missing"); len(keys) != 2 {
-		t.Errorf("found %v", keys)
-	}
+	l.until("a Secret that was missing is found", func() bool {
+		keys, _ := l.use("kafka", "odh", "login", "missing")
+		return len(keys) == 2
+	})
 
 	if err := l.clients.CoreV1().Secrets("lab").Delete(t.Context(), "login", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	l.wait("a deleted Secret", l.woken, "kafka of lab/odh")
-	if keys, _ := l.use("kafka", "odh", "login", "missing"); len(keys["login"]) > 0 {
-		t.Errorf("found the deleted %v", keys)
-	}
+	l.until("a deleted Secret is gone", func() bool {
+		keys, _ := l.use("kafka", "odh", "login", "missing")
+		return len(keys["login"]) == 0
+	})
 }
 
 // TestReferencesAreShared: one watch serves all users of a Secret, and ends with the last.
@@ -152,6 +188,10 @@ func TestReferencesAreShared(t *testing.T) {
 	l.use("kafka", "odh", "login")
 	l.use("jupyterHub", "odh", "login")
 	l.use("kafka", "second", "login")
+	l.wait("the watch", l.started, "metadata.name=login")
+	for len(l.woken) > 0 {
+		<-l.woken // the first sight of the Secret
+	}
 	if _, err := l.clients.CoreV1().Secrets("lab").Update(t.Context(), secret("login", "password", "2"), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}

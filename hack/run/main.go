@@ -13,8 +13,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
 	"golang.org/x/term"
 	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -51,6 +53,7 @@ func main() {
 	flag.BoolVar(&o.keep, "keep", os.Getenv("KEEP") == "1", "with -wait exit, leave the cluster running; KEEP=1 does the same")
 	flag.Parse()
 
+	ctrl.SetLogger(logr.Discard()) // what people must know is printed
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
 	stop()

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,6 +83,14 @@ var _ = Describe("A platform", func() {
 			Expect(after[name].GetResourceVersion()).NotTo(BeEmpty(), name)
 			Expect(after[name].GetGeneration()).To(Equal(object.GetGeneration()), name)
 		}
+		ready(ctx, a)
+
+		By("removing one that a backup restored with finalizers")
+		restored := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Namespace: first, Name: "restored", Finalizers: []string{"opendatahub.io/kafka"}}}
+		Expect(env.Admin.Create(ctx, restored)).To(Succeed())
+		Eventually(ctx, status(restored, v1alpha1.ConditionReady)).Should(HavePrefix("False PlatformExists"))
+		Expect(env.Admin.Delete(ctx, restored)).To(Succeed())
+		gone(ctx, restored)
 		ready(ctx, a)
 
 		By("removing the older one: the namespace is the other's now")
@@ -250,19 +259,24 @@ var _ = Describe("A crash", func() {
 		By("installing undisturbed")
 		undisturbed := run()
 		reference := namespace(ctx, "undisturbed")
+		started := time.Now()
 		hub := platform(ctx, reference, "odh", both)
 		ready(ctx, hub)
+		duration := time.Since(started)
 		kill(undisturbed)
 		want := shapes(ctx, reference)
 
-		// Each round kills the manager once it has made so many objects; the first ones before it has made any.
-		for round := range 10 {
-			By(fmt.Sprintf("killing it after %d objects", round*len(want)/9))
-			ns := namespace(ctx, "crash")
+		random := rand.New(rand.NewPCG(uint64(GinkgoRandomSeed()), 0))
+		for range 10 {
 			command := run()
+			ns := namespace(ctx, "crash")
 			hub := platform(ctx, ns, "odh", both)
-			Eventually(ctx, func() int { return len(children(ctx, ns)) }).WithPolling(time.Millisecond).
-				Should(BeNumerically(">=", round*len(want)/10))
+			moment := time.Duration(random.Float64() * float64(duration))
+			By("killing it " + moment.String() + " after the resource was created")
+			select {
+			case <-time.After(moment):
+			case <-ctx.Done():
+			}
 			kill(command)
 
 			command = run()
@@ -273,6 +287,50 @@ var _ = Describe("A crash", func() {
 			Expect(client.IgnoreNotFound(env.Admin.Patch(ctx, hub, client.RawPatch(types.MergePatchType,
 				[]byte(`{"metadata":{"finalizers":null}}`))))).To(Succeed())
 		}
+	}, SpecTimeout(5*time.Minute))
+
+	It("after every single write, whose answer is lost, still leads there, and nothing is written in vain", func(ctx context.Context) {
+		undisturbed, err := env.StartManager(context.WithoutCancel(ctx))
+		Expect(err).NotTo(HaveOccurred())
+		reference := namespace(ctx, "undisturbed")
+		ready(ctx, platform(ctx, reference, "odh", both))
+		quiet(ctx, undisturbed)
+		Expect(undisturbed.Stop()).To(Succeed())
+		want := shapes(ctx, reference)
+		ns := namespace(ctx, "lives")
+		hub := platform(ctx, ns, "odh", both)
+		object := func(r harness.Request) bool {
+			return r.Writes() && r.Namespace == ns && r.Resource != "events.events.k8s.io" && r.Resource != "opendatahubs.opendatahub.io/status"
+		}
+		writes := map[string]int{}
+		lives := 0
+		for done := false; !done; lives++ {
+			Expect(lives).To(BeNumerically("<=", 2*len(want)), "it must get further in each life")
+			manager, err := env.StartManager(context.WithoutCancel(ctx))
+			Expect(err).NotTo(HaveOccurred())
+			dead := manager.DieAfter(object)
+			Eventually(ctx, func() bool {
+				select {
+				case <-dead:
+					return true
+				default:
+				}
+				text, err := status(hub, v1alpha1.ConditionReady)(ctx)
+				done = err == nil && strings.HasPrefix(text, "True") && manager.Quiet() > time.Second
+				return done
+			}).Should(BeTrue())
+			_ = manager.Stop() // a crashed one complains
+			for _, request := range manager.Select(object) {
+				writes[request.Resource+"/"+request.Name]++
+			}
+		}
+		Expect(shapes(ctx, ns)).To(Equal(want))
+		for what, count := range writes {
+			if !strings.HasPrefix(what, "opendatahubs.") { // each component sets its own finalizer
+				Expect(count).To(Equal(1), what)
+			}
+		}
+		GinkgoWriter.Printf("%d objects took %d lives\n", len(want), lives)
 	}, SpecTimeout(5*time.Minute))
 })
 

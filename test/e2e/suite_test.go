@@ -158,4 +158,5 @@ func children(ctx context.Context, namespace string) map[string]*unstructured.Un
 	return found
 }
 
+// finalizer is what a component holds the resource with.
 func finalizer(component string) string { return controllers.FinalizerPrefix + component }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -45,6 +46,40 @@ type Recorder struct {
 	mu       sync.Mutex
 	requests []Request
 	last     time.Time
+	lives    func(Request) bool
+	dead     chan struct{}
+}
+
+// errCrashed is what a process would have seen that did not exist any more.
+var errCrashed = errors.New("the process has crashed")
+
+// DieAfter makes the manager crash with the first request, once it was answered, that the condition holds for: the answer
+// is lost, and nothing is sent any more. The channel is closed then.
+func (r *Recorder) DieAfter(condition func(Request) bool) <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lives = func(request Request) bool { return !condition(request) }
+	r.dead = make(chan struct{})
+	return r.dead
+}
+
+// crashed is whether the manager has crashed, or does with this request.
+func (r *Recorder) crashed(request *Request) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dead == nil {
+		return false
+	}
+	select {
+	case <-r.dead:
+		return true
+	default:
+	}
+	if request != nil && !r.lives(*request) {
+		close(r.dead)
+		return true
+	}
+	return false
 }
 
 // Wrap records the requests of a transport.
@@ -74,6 +109,9 @@ func (r *Recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 	if request.Method == http.MethodPatch && strings.HasPrefix(request.Header.Get("Content-Type"), "application/apply-patch") {
 		recorded.Verb = "apply"
 	}
+	if r.crashed(nil) {
+		return nil, errCrashed
+	}
 	response, err := r.next.RoundTrip(request)
 	if response != nil {
 		recorded.Status = response.StatusCode
@@ -84,6 +122,10 @@ func (r *Recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 		r.last = time.Now()
 	}
 	r.mu.Unlock()
+	if err == nil && r.crashed(&recorded) {
+		_ = response.Body.Close()
+		return nil, errCrashed
+	}
 	return response, err
 }
 

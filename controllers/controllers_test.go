@@ -1,0 +1,526 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/version"
+	fakediscovery "k8s.io/client-go/discovery/fake"
+	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/controllers/apply"
+	"opendatahub.io/operator/controllers/clustertest"
+	"opendatahub.io/operator/controllers/status"
+	"opendatahub.io/operator/controllers/watch"
+)
+
+// fakeKafka renders nothing by itself and refers to what it is told.
+type fakeKafka struct{ references []components.Reference }
+
+func (fakeKafka) Name() string { return "kafka" }
+
+func (fakeKafka) Kinds() []kinds.Kind {
+	return []kinds.Kind{kinds.ConfigMap, kinds.Route, kinds.Kafka, kinds.KafkaTopic}
+}
+
+func (fakeKafka) Render(components.Facts) ([]components.Object, error) { return nil, nil }
+
+func (fakeKafka) Assess(components.Observed) components.Health { return components.Health{} }
+
+func (k fakeKafka) References(components.Facts) []components.Reference { return k.references }
+
+// bench is a component's reconciler with its cluster.
+type bench struct {
+	*componentReconciler
+	cluster *clustertest.Cluster
+	clients *fake.Clientset
+	events  *events.FakeRecorder
+	clock   time.Time
+}
+
+func newBench(t *testing.T, objects ...client.Object) *bench {
+	t.Helper()
+	b := &bench{cluster: clustertest.New(t, objects...), clients: fake.NewClientset(), events: events.NewFakeRecorder(100), clock: time.Now()}
+	now := func() time.Time { return b.clock }
+	children := b.cluster.Children(kinds.ConfigMap.GVK(), kinds.Pod.GVK())
+	hubs := &hubs{cache: b.cluster.Cache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](now)}
+	if err := hubs.observe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.componentReconciler = &componentReconciler{
+		component: fakeKafka{}, condition: "KafkaReady",
+		client: b.cluster, reader: b.cluster, hubs: hubs, children: children,
+		apis:        watch.NewAPIs(b.clients.Discovery(), fakeKafka{}.Kinds()),
+		secrets:     watch.NewReferences(b.clients, children.Wake),
+		applier:     &apply.Applier{Client: b.cluster, Reader: b.cluster, Children: children},
+		status:      &status.Writer{Client: b.cluster, Now: now, Wrote: hubs.overlay.Wrote},
+		events:      b.events,
+		now:         now,
+		watchesCRDs: true,
+	}
+	t.Cleanup(func() { componentReady.remove(types.NamespacedName{Namespace: "lab", Name: "odh"}, "kafka") })
+	return b
+}
+
+func hubNamed(name string, change func(*v1alpha1.OpenDataHub)) *v1alpha1.OpenDataHub {
+	hub := &v1alpha1.OpenDataHub{}
+	hub.Namespace, hub.Name, hub.Generation = "lab", name, 2
+	if change != nil {
+		change(hub)
+	}
+	return hub
+}
+
+func (b *bench) hub(t *testing.T) *v1alpha1.OpenDataHub {
+	t.Helper()
+	hub, err := b.hubs.get(t.Context(), types.NamespacedName{Namespace: "lab", Name: "odh"})
+	if err != nil || hub == nil {
+		t.Fatalf("reading the platform: %v, %v", hub, err)
+	}
+	return hub
+}
+
+func (b *bench) recorded() []string {
+	var all []string
+	for {
+		select {
+		case event := <-b.events.Events:
+			all = append(all, event)
+		default:
+			return all
+		}
+	}
+}
+
+// readyMetrics are the values of opendatahub_component_ready.
+func readyMetrics(t *testing.T) []float64 {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []float64
+	for _, family := range families {
+		if family.GetName() == "opendatahub_component_ready" {
+			for _, metric := range family.GetMetric() {
+				values = append(values, metric.GetGauge().GetValue())
+			}
+		}
+	}
+	return values
+}
+
+func TestReport(t *testing.T) {
+	failure := func(reason string, terminal bool) error {
+		return &components.Failure{Reason: reason, Terminal: terminal, Err: errors.New("what is wrong")}
+	}
+	tests := map[string]struct {
+		state     v1alpha1.ManagementState
+		observed  outcome
+		err       error
+		oneByOne  bool // the manager may look at some namespaces only
+		want      string
+		wantAgain time.Duration
+		wantRetry bool
+		wantEvent string
+	}{
+		"ready": {
+			observed: outcome{Health: components.Health{State: components.Ready, Message: "3 of 3 brokers ready"}},
+			want:     "True/Available: 3 of 3 brokers ready", wantEvent: "Normal Available kafka: 3 of 3 brokers ready",
+		},
+		"on its way": {
+			observed: outcome{Health: components.Health{State: components.Progressing, Message: "1 of 3 brokers ready"}},
+			want:     "False/Progressing: 1 of 3 brokers ready", wantEvent: "Normal Progressing kafka: 1 of 3 brokers ready",
+		},
+		"a state that says nothing is not healthy": {
+			observed: outcome{}, want: "False/Progressing: ", wantEvent: "Normal Progressing kafka: ",
+		},
+		"broken": {
+			observed: outcome{Health: components.Health{State: components.Degraded, Message: "no disk"}},
+			want:     "False/Degraded: no disk", wantEvent: "Warning Degraded kafka: no disk",
+		},
+		"a spec that cannot be is not retried": {
+			err:  failure(v1alpha1.ReasonInvalidSpec, true),
+			want: "False/InvalidSpec: what is wrong", wantEvent: "Warning InvalidSpec kafka: what is wrong",
+		},
+		"a missing API is watched": {
+			err:  failure(v1alpha1.ReasonAPINotInstalled, false),
+			want: "False/APINotInstalled: what is wrong", wantEvent: "Warning APINotInstalled kafka: what is wrong",
+		},
+		"a missing API that cannot be watched is asked for": {
+			err: failure(v1alpha1.ReasonAPINotInstalled, false), oneByOne: true, wantAgain: apiInterval,
+			want: "False/APINotInstalled: what is wrong", wantEvent: "Warning APINotInstalled kafka: what is wrong",
+		},
+		"a missing Secret is watched": {
+			err:  failure(v1alpha1.ReasonReferenceNotFound, false),
+			want: "False/ReferenceNotFound: what is wrong", wantEvent: "Warning ReferenceNotFound kafka: what is wrong",
+		},
+		"a failed apply is retried": {
+			err: failure(v1alpha1.ReasonApplyFailed, false), wantRetry: true,
+			want: "False/ApplyFailed: what is wrong", wantEvent: "Warning ApplyFailed kafka: what is wrong",
+		},
+		"a conflict is retried": {
+			err: failure(v1alpha1.ReasonConflict, false), wantRetry: true,
+			want: "False/Conflict: what is wrong", wantEvent: "Warning Conflict kafka: what is wrong",
+		},
+		"left alone, and still judged": {
+			state: v1alpha1.Unmanaged, observed: outcome{Health: components.Health{State: components.Ready, Message: "3 of 3 brokers ready"}},
+			want:      "True/Unmanaged: managementState is Unmanaged, so nothing is changed: 3 of 3 brokers ready",
+			wantEvent: "Normal Unmanaged kafka: managementState is Unmanaged, so nothing is changed: 3 of 3 brokers ready",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, hubNamed("odh", nil))
+			b.watchesCRDs = !test.oneByOne
+			result, err := b.report(t.Context(), b.hub(t), test.state, test.observed, test.err)
+			if (err != nil) != test.wantRetry {
+				t.Errorf("err = %v", err)
+			}
+			if result.RequeueAfter != test.wantAgain {
+				t.Errorf("looks again after %s, want %s", result.RequeueAfter, test.wantAgain)
+			}
+			condition := meta.FindStatusCondition(b.hub(t).Status.Conditions, "KafkaReady")
+			if condition == nil {
+				t.Fatal("there is no condition")
+			}
+			if got := string(condition.Status) + "/" + condition.Reason + ": " + condition.Message; got != test.want {
+				t.Errorf("condition = %s\nwant        %s", got, test.want)
+			}
+			if condition.ObservedGeneration != 2 {
+				t.Errorf("the condition speaks of generation %d", condition.ObservedGeneration)
+			}
+			if diff := cmp.Diff([]string{test.wantEvent}, b.recorded()); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			ready := 0.0
+			if strings.HasPrefix(test.want, "True") {
+				ready = 1
+			}
+			if diff := cmp.Diff([]float64{ready}, readyMetrics(t)); diff != "" {
+				t.Errorf("opendatahub_component_ready (-want +got):\n%s", diff)
+			}
+
+			// The same again: no write, no event.
+			b.cluster.Writes()
+			if _, err := b.report(t.Context(), b.hub(t), test.state, test.observed, test.err); (err != nil) != test.wantRetry {
+				t.Errorf("again: err = %v", err)
+			}
+			if again := append(b.cluster.Writes(), b.recorded()...); len(again) > 0 {
+				t.Errorf("the same outcome is told twice: %q", again)
+			}
+		})
+	}
+}
+
+func TestReportKeepsWhereTheComponentIsReached(t *testing.T) {
+	b := newBench(t, hubNamed("odh", nil))
+	ready := outcome{Health: components.Health{State: components.Ready, Version: "4.1.0", CredentialsSecret: "odh-kafka-admin",
+		Endpoints: []v1alpha1.Endpoint{{Name: "bootstrap", URL: "odh:9093"}}}, objects: 7}
+	if _, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, ready, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := b.hub(t).Status.Components
+	if len(want) != 1 || want[0].Objects != 7 || want[0].Version != "4.1.0" || len(want[0].Endpoints) != 1 {
+		t.Fatalf("components = %v", want)
+	}
+	failure := &components.Failure{Reason: v1alpha1.ReasonInvalidSpec, Terminal: true, Err: errors.New("edit it")}
+	if _, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, outcome{}, failure); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, b.hub(t).Status.Components); diff != "" {
+		t.Errorf("after a failure (-want +got):\n%s", diff)
+	}
+}
+
+func TestReportTellsOfAFailedStatusWrite(t *testing.T) {
+	b := newBench(t, hubNamed("odh", nil))
+	unreachable := errors.New("no route to host")
+	b.cluster.Fail = func(string, client.Object) error { return unreachable }
+	_, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, outcome{}, nil)
+	if !errors.Is(err, unreachable) {
+		t.Errorf("err = %v", err)
+	}
+	if events := b.recorded(); len(events) > 0 {
+		t.Errorf("told although it is not written: %q", events)
+	}
+}
+
+// TestReportSettles: a component that is ready again within a moment was never called anything else.
+func TestReportSettles(t *testing.T) {
+	b := newBench(t, hubNamed("odh", nil))
+	ready := outcome{Health: components.Health{State: components.Ready}}
+	moving := outcome{Health: components.Health{State: components.Progressing, Message: "2 of 3 brokers ready"}}
+	report := func(observed outcome, wantAgain time.Duration, wantStatus metav1.ConditionStatus) {
+		t.Helper()
+		result, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, observed, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.RequeueAfter != wantAgain {
+			t.Errorf("looks again after %s, want %s", result.RequeueAfter, wantAgain)
+		}
+		if got := meta.FindStatusCondition(b.hub(t).Status.Conditions, "KafkaReady").Status; got != wantStatus {
+			t.Errorf("status = %s, want %s", got, wantStatus)
+		}
+	}
+	report(ready, 0, metav1.ConditionTrue)
+	report(moving, settle, metav1.ConditionTrue)
+	b.clock = b.clock.Add(settle / 4)
+	report(moving, settle*3/4, metav1.ConditionTrue)
+	report(ready, 0, metav1.ConditionTrue)
+	b.clock = b.clock.Add(settle)
+	report(moving, settle, metav1.ConditionTrue)
+	b.clock = b.clock.Add(settle)
+	report(moving, 0, metav1.ConditionFalse)
+	report(outcome{Health: components.Health{State: components.Ready}}, 0, metav1.ConditionTrue)
+	report(outcome{Health: components.Health{State: components.Degraded}}, 0, metav1.ConditionFalse)
+}
+
+func TestReportLooksAgainWhileAWriteIsUnconfirmed(t *testing.T) {
+	b := newBench(t, hubNamed("odh", nil))
+	written := &unstructured.Unstructured{}
+	written.SetGroupVersionKind(kinds.ConfigMap.GVK())
+	written.SetNamespace("lab")
+	written.SetName("odh-a")
+	written.SetResourceVersion("1000")
+	written.SetLabels(components.Facts{Platform: components.Platform{Name: "odh"}}.Labels("kafka"))
+	b.children.Wrote(written)
+	result, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, outcome{Health: components.Health{State: components.Ready}}, nil)
+	if err != nil || result.RequeueAfter != watch.Confirmation {
+		t.Errorf("looks again after %s, %v", result.RequeueAfter, err)
+	}
+}
+
+func TestPlatformOf(t *testing.T) {
+	at := func(seconds int64, finalizers ...string) func(*v1alpha1.OpenDataHub) {
+		return func(hub *v1alpha1.OpenDataHub) {
+			hub.CreationTimestamp = metav1.Unix(seconds, 0)
+			hub.Finalizers = finalizers
+		}
+	}
+	elsewhere := hubNamed("a", at(1, "opendatahub.io/kafka"))
+	elsewhere.Namespace = "other"
+	tests := map[string]struct {
+		hubs []client.Object
+		want string
+	}{
+		"none":                         {nil, ""},
+		"only in another namespace":    {[]client.Object{elsewhere}, ""},
+		"the oldest":                   {[]client.Object{hubNamed("a", at(20)), hubNamed("b", at(10)), elsewhere}, "b"},
+		"the name within one second":   {[]client.Object{hubNamed("b", at(10)), hubNamed("a", at(10))}, "a"},
+		"who has something deployed":   {[]client.Object{hubNamed("a", at(10)), hubNamed("b", at(20, "opendatahub.io/kafka"))}, "b"},
+		"the oldest who has":           {[]client.Object{hubNamed("a", at(30, "opendatahub.io/kafka")), hubNamed("b", at(20, "opendatahub.io/jupyterHub"))}, "b"},
+		"somebody else's finalizer":    {[]client.Object{hubNamed("a", at(10)), hubNamed("b", at(20, "argocd.argoproj.io/hook"))}, "a"},
+		"a finalizer that looks alike": {[]client.Object{hubNamed("a", at(10)), hubNamed("b", at(20, "opendatahub.io.example.com/x"))}, "a"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, test.hubs...)
+			platform, err := b.hubs.platformOf(t.Context(), "lab")
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			if platform != nil {
+				got = platform.Name
+			}
+			if got != test.want {
+				t.Errorf("platform = %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestHubsAreNeverOlderThanOurOwnWrite(t *testing.T) {
+	b := newBench(t, hubNamed("odh", nil))
+	written := b.hub(t)
+	written.ResourceVersion = "1000"
+	written.Finalizers = []string{"opendatahub.io/kafka"}
+	b.hubs.overlay.Wrote(written)
+	if hub := b.hub(t); len(hub.Finalizers) != 1 {
+		t.Error("the finalizer that was just written is not seen")
+	}
+	if platform, err := b.hubs.platformOf(t.Context(), "lab"); err != nil || !holds(platform) {
+		t.Errorf("the platform's finalizer is not seen: %v", err)
+	}
+	b.hub(t).Labels = map[string]string{"changed": "by the caller"}
+	if len(b.hub(t).Labels) > 0 {
+		t.Error("callers share one object")
+	}
+	if hub, err := b.hubs.get(t.Context(), types.NamespacedName{Namespace: "lab", Name: "another"}); hub != nil || err != nil {
+		t.Errorf("got %v, %v for a resource that does not exist", hub, err)
+	}
+}
+
+func TestDetectCluster(t *testing.T) {
+	ingress := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "config.openshift.io/v1", "kind": "Ingress", "metadata": map[string]any{"name": "cluster"},
+		"spec": map[string]any{"domain": "apps.example.com"},
+	}}
+	openShift := []*metav1.APIResourceList{{GroupVersion: "config.openshift.io/v1"}}
+	broken := errors.New("no route to host")
+	tests := map[string]struct {
+		resources []*metav1.APIResourceList
+		objects   []client.Object
+		fail      string // the resource that cannot be asked for
+		want      components.Cluster
+	}{
+		"Kubernetes":                     {want: components.Cluster{KubeVersion: "v1.37.2"}},
+		"OpenShift":                      {openShift, []client.Object{ingress}, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true, IngressDomain: "apps.example.com"}},
+		"OpenShift without a domain":     {openShift, nil, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true}},
+		"nobody answers":                 {fail: "version"},
+		"nobody says if it is OpenShift": {fail: "resource"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			clients := fake.NewClientset()
+			clients.Resources = test.resources
+			discovery := clients.Discovery().(*fakediscovery.FakeDiscovery)
+			discovery.FakedServerVersion = &version.Info{GitVersion: "v1.37.2"}
+			if test.fail != "" {
+				clients.PrependReactor("get", test.fail, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, broken })
+			}
+			got, err := DetectCluster(t.Context(), discovery, clustertest.New(t, test.objects...))
+			switch {
+			case test.fail != "":
+				// Guessing Kubernetes would tear down the Routes of an OpenShift platform.
+				if !errors.Is(err, broken) {
+					t.Errorf("err = %v", err)
+				}
+				return
+			case err != nil:
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("cluster (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestMissingReferences(t *testing.T) {
+	b := newBench(t, hubNamed("odh", nil))
+	b.component = fakeKafka{references: []components.Reference{
+		{Field: "spec.a", Name: "complete", Keys: []string{"user", "password"}},
+		{Field: "spec.b", Name: "half", Keys: []string{"user", "password"}},
+		{Field: "spec.c", Name: "missing", Keys: []string{"key", "crt"}},
+	}}
+	for _, secret := range []*corev1.Secret{
+		{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "complete"}, Data: map[string][]byte{"user": nil, "password": nil}},
+		{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "half"}, Data: map[string][]byte{"user": nil}},
+		{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "missing"}, Data: map[string][]byte{"key": nil, "crt": nil}},
+	} {
+		if err := b.clients.Tracker().Add(secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() {
+		if err := b.forget(context.WithoutCancel(t.Context()), types.NamespacedName{Namespace: "lab", Name: "odh"}); err != nil {
+			t.Error(err)
+		}
+	}()
+	facts, err := b.facts(t.Context(), b.hub(t), nil)
+	failure := components.AsFailure(err, "none")
+	if failure.Reason != v1alpha1.ReasonReferenceNotFound || failure.Terminal {
+		t.Fatalf("err = %v with reason %s", err, failure.Reason)
+	}
+	want := "Secret half, which spec.b names, lacks the key password; " +
+		"Secret missing, which spec.c names, does not exist in namespace lab; create it with the keys key, crt"
+	if err.Error() != want {
+		t.Errorf("err = %v\nwant  %s", err, want)
+	}
+	if diff := cmp.Diff([]string{"password", "user"}, facts.Secrets["complete"].Keys); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestMissingKinds(t *testing.T) {
+	b := newBench(t)
+	b.clients.Resources = []*metav1.APIResourceList{{
+		GroupVersion: "kafka.strimzi.io/v1", APIResources: []metav1.APIResource{{Name: "kafkas", Kind: "Kafka"}},
+	}}
+	if err := b.apis.Discover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var prepared []apply.Prepared
+	for _, kind := range []kinds.Kind{kinds.KafkaTopic, kinds.ConfigMap, kinds.Kafka, kinds.Route, kinds.KafkaTopic} {
+		object := &unstructured.Unstructured{}
+		object.SetGroupVersionKind(kind.GVK())
+		prepared = append(prepared, apply.Prepared{Object: object})
+	}
+	applicable, missing := b.split(prepared)
+	var got []string
+	for _, p := range applicable {
+		got = append(got, p.Object.GetKind())
+	}
+	if diff := cmp.Diff([]string{"ConfigMap", "Kafka"}, got); diff != "" {
+		t.Errorf("applicable (-want +got):\n%s", diff)
+	}
+	err := b.notInstalled(missing)
+	want := "CRDs kafkatopics.kafka.strimzi.io, routes.route.openshift.io are not installed; install Strimzi and OpenShift, " +
+		"or set spec.components.kafka.managementState to Removed"
+	if err.Error() != want {
+		t.Errorf("err = %v\nwant  %s", err, want)
+	}
+	if reason := components.AsFailure(err, "none").Reason; reason != v1alpha1.ReasonAPINotInstalled {
+		t.Errorf("reason = %s", reason)
+	}
+	want = "CRD kafkas.kafka.strimzi.io is not installed; install Strimzi, or set spec.components.kafka.managementState to Removed"
+	if err := b.notInstalled([]kinds.Kind{kinds.Kafka}); err.Error() != want {
+		t.Errorf("err = %v\nwant  %s", err, want)
+	}
+}
+
+// TestAComponentThatWasNeverOursIsForgotten: it was Unmanaged from the start, so it has no finalizer.
+func TestAComponentThatWasNeverOursIsForgotten(t *testing.T) {
+	b := newBench(t, hubNamed("odh", nil))
+	if _, err := b.report(t.Context(), b.hub(t), v1alpha1.Unmanaged, outcome{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	request := ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "lab", Name: "odh"}}
+	if _, err := b.Reconcile(t.Context(), request); err != nil { // the spec names no component
+		t.Fatal(err)
+	}
+	if conditions := b.hub(t).Status.Conditions; len(conditions) > 0 {
+		t.Errorf("conditions = %v", conditions)
+	}
+	if writes := b.cluster.Writes(); len(writes) != 2 {
+		t.Errorf("writes = %q, want one that reports and one that takes it back", writes)
+	}
+	if values := readyMetrics(t); len(values) > 0 {
+		t.Errorf("opendatahub_component_ready still has the values %v, and an alert that never ends", values)
+	}
+}
+
+func TestASecondPlatformIsLeftAlone(t *testing.T) {
+	second := hubNamed("second", func(hub *v1alpha1.OpenDataHub) {
+		hub.CreationTimestamp = metav1.Unix(20, 0)
+		hub.Spec.Components.Kafka = &v1alpha1.KafkaSpec{}
+	})
+	b := newBench(t, hubNamed("odh", func(hub *v1alpha1.OpenDataHub) { hub.CreationTimestamp = metav1.Unix(10, 0) }), second)
+	if _, err := b.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(second)}); err != nil {
+		t.Fatal(err)
+	}
+	if writes := b.cluster.Writes(); len(writes) > 0 {
+		t.Errorf("writes = %q", writes)
+	}
+}
