@@ -60,6 +60,7 @@ clean: ## Delete what was built. Cached tools and running clusters stay.
 
 .PHONY: test
 test: ## Run every test: unit, golden, schema, and the suites on a local cluster.
+	go run ./hack/cluster build # minutes the first time, which no suite has to wait for then
 	go test -timeout 60m $(TESTFLAGS) ./...
 	@for module in $(MODULES); do (cd $$module && go test $(TESTFLAGS) ./...); done
 
