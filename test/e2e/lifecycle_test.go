@@ -321,7 +321,10 @@ var _ = Describe("A crash", func() {
 			}).Should(BeTrue())
 			_ = manager.Stop() // a crashed one complains
 			for _, request := range manager.Select(object) {
-				writes[request.Resource+"/"+request.Name]++
+				// A request that was on its way in the moment of the crash may not have arrived: it has no status.
+				if request.Status != 0 {
+					writes[request.Resource+"/"+request.Name]++
+				}
 			}
 		}
 		Expect(shapes(ctx, ns)).To(Equal(want))
