@@ -73,7 +73,8 @@ var _ = Describe("Drift", func() {
 				}
 				return uid
 			}).ShouldNot(Equal(uid), name)
-			Expect(fieldsOf(read(ctx))).To(Equal(fieldsOf(object)), name)
+			// Kafka comes back paused, and goes on when it has its cluster id again.
+			Eventually(ctx, func() any { return fieldsOf(read(ctx)) }).Should(Equal(fieldsOf(object)), name)
 		}
 		ready(ctx, hub)
 		quiet(ctx, manager)
