@@ -1,17 +1,14 @@
 package componenttest
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/test/upstream"
 )
-
-// upstreamEnv names the folder of the real CustomResourceDefinitions.
-const upstreamEnv = "UPSTREAM_CRDS"
 
 // Upstream validates every object of a third-party kind, of every case that renders, against the real
 // CustomResourceDefinition: unknown fields, wrong types and broken CEL rules fail. The definitions are below the folder
@@ -65,13 +62,13 @@ func checkUpstream(t *testing.T, schemas crdSchemas, object renderedObject) {
 	if !ok {
 		t.Skipf("the CustomResourceDefinitions at hand do not serve %s", object.GroupVersionKind())
 	}
-	upstream, err := compile()
+	definition, err := compile()
 	if err != nil {
 		t.Fatal(err)
 	}
-	admit := upstream.Admit
+	admit := definition.Admit
 	if object.Subresource == "status" {
-		admit = upstream.AdmitStatus
+		admit = definition.AdmitStatus
 	}
 	for _, problem := range admit(object.Unstructured) {
 		t.Error(problem)
@@ -80,16 +77,16 @@ func checkUpstream(t *testing.T, schemas crdSchemas, object renderedObject) {
 
 func upstreamSchemas(t *testing.T, groups []string) crdSchemas {
 	t.Helper()
-	folder, demanded := os.LookupEnv(upstreamEnv)
-	if !demanded {
-		root, err := repository()
-		if err != nil {
-			t.Fatal(err)
-		}
-		folder = filepath.Join(filepath.Dir(root), "shared", "crds")
-		if !exists(folder) {
-			t.Skipf("no upstream CustomResourceDefinitions: set %s to a folder of them", upstreamEnv)
-		}
+	root, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder, err := upstream.Folder(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if folder == "" {
+		t.Skipf("no upstream CustomResourceDefinitions: set %s to a folder of them", upstream.Env)
 	}
 	schemas, err := readSchemas(folder, groups...)
 	if err != nil {

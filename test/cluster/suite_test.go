@@ -23,6 +23,7 @@ import (
 
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/cluster/standin"
+	"opendatahub.io/operator/test/upstream"
 )
 
 // helperDir makes the test binary run a cluster in a folder and wait to be killed, instead of running tests.
@@ -130,14 +131,16 @@ func conditionTrue(kind string) types.GomegaMatcher {
 
 // upstreamCRDs is the folder with real CRDs of other projects, which not every checkout has next to it.
 func upstreamCRDs(project string) string {
-	root := os.Getenv("UPSTREAM_CRDS")
-	if root == "" {
-		root = filepath.Join("..", "..", "..", "shared", "crds")
+	GinkgoHelper()
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	Expect(err).NotTo(HaveOccurred())
+	folder, err := upstream.Folder(root)
+	Expect(err).NotTo(HaveOccurred())
+	if folder == "" {
+		Skip("the real third-party CRDs are not at hand; set " + upstream.Env + " to a folder that holds them")
 	}
-	folder := filepath.Join(root, project)
-	if _, err := os.Stat(folder); err != nil {
-		Skip("no upstream CRDs in " + folder + "; set UPSTREAM_CRDS")
-	}
+	folder = filepath.Join(folder, project)
+	Expect(folder).To(BeADirectory())
 	return folder
 }
 

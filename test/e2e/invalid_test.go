@@ -21,6 +21,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/test/harness"
 	"opendatahub.io/operator/test/invalid"
+	"opendatahub.io/operator/test/upstream"
 )
 
 var _ = Describe("An invalid resource", func() {
@@ -84,10 +85,10 @@ var _ = Describe("An invalid resource", func() {
 
 var _ = Describe("Everything that is rendered", func() {
 	It("is accepted by an API server with the third-party CRDs", func(ctx context.Context) {
-		upstream, err := harness.UpstreamCRDs(env.Root)
+		folder, err := upstream.Folder(env.Root)
 		Expect(err).NotTo(HaveOccurred())
-		if upstream == "" {
-			Skip("the real third-party CRDs are not at hand; set UPSTREAM_CRDS to a folder that holds them")
+		if folder == "" {
+			Skip("the real third-party CRDs are not at hand; set " + upstream.Env + " to a folder that holds them")
 		}
 		ns := namespace(ctx, "golden")
 		files, err := filepath.Glob(filepath.Join(env.Root, "components", "*", "testdata", "*", "objects.yaml"))

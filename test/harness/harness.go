@@ -30,6 +30,7 @@ import (
 	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/cluster/standin"
+	"opendatahub.io/operator/test/upstream"
 )
 
 // The operator's own place.
@@ -115,35 +116,19 @@ func (e *Env) InstallThirdParty(ctx context.Context) error {
 			})
 		}
 	}
-	upstream, err := UpstreamCRDs(e.Root)
+	folder, err := upstream.Folder(e.Root)
 	if err != nil {
 		return err
 	}
-	if upstream == "" {
+	if folder == "" {
 		return e.InstallCRDObjects(ctx, standin.CRDs(missing...)...)
 	}
 	for operator := range operators {
-		if err := e.InstallCRDs(ctx, filepath.Join(upstream, operator)); err != nil {
+		if err := e.InstallCRDs(ctx, filepath.Join(folder, operator)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// UpstreamCRDs is the folder of real third-party CRDs, or empty when there is none. UPSTREAM_CRDS must name one that
-// exists.
-func UpstreamCRDs(root string) (string, error) {
-	if folder := os.Getenv("UPSTREAM_CRDS"); folder != "" {
-		if _, err := os.Stat(folder); err != nil {
-			return "", fmt.Errorf("UPSTREAM_CRDS: %w", err)
-		}
-		return folder, nil
-	}
-	folder := filepath.Join(root, "..", "shared", "crds")
-	if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
-		return "", nil
-	}
-	return folder, nil
 }
 
 // EnsureNamespace creates a namespace that enforces the restricted Pod Security Standard.
