@@ -10,6 +10,72 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionObjectStorageReady exists, and is False, while spec.objectStorage cannot be used as it is.
 	ConditionObjectStorageReady = "ObjectStorageReady"
+	// ConditionDependenciesReady is True when every third-party operator that the platform needs is there and serves what
+	// the platform asks of it. It does not count towards Ready: components that work stay ready while an operator does not.
+	ConditionDependenciesReady = "DependenciesReady"
+)
+
+// Reasons of DependenciesReady and of the entries of status.dependencies, besides Available and Progressing. They are API
+// as the others are.
+const (
+	// ReasonNotNeeded: no component of the platform needs a third-party operator.
+	ReasonNotNeeded = "NotNeeded"
+	// ReasonNotInstalled: the operator is not in the cluster, and nobody is going to bring it; the message says how to.
+	ReasonNotInstalled = "NotInstalled"
+	// ReasonVersionNotSupported: the operator is in the cluster, in a version that this one cannot work with.
+	ReasonVersionNotSupported = "VersionNotSupported"
+	// ReasonInstallerConfigInvalid: the ConfigMap of the installer cannot be used; nothing is installed until it can.
+	ReasonInstallerConfigInvalid = "InstallerConfigInvalid"
+	// ReasonInUse: no platform needs the operator any more, but objects of its kinds exist, so it stays.
+	ReasonInUse = "InUse"
+	// ReasonKept: no platform needs the operator any more, and the installer's policy is to leave it.
+	ReasonKept = "Kept"
+
+	// ReasonPackageNotFound: no catalogue of this cluster has the operator's package.
+	ReasonPackageNotFound = "PackageNotFound"
+	// ReasonChannelNotFound: the package lacks the channel.
+	ReasonChannelNotFound = "ChannelNotFound"
+	// ReasonAmbiguousCatalog: several catalogues of the same priority have the package.
+	ReasonAmbiguousCatalog = "AmbiguousCatalog"
+	// ReasonCatalogUnavailable: OLM cannot reach a catalogue.
+	ReasonCatalogUnavailable = "CatalogUnavailable"
+	// ReasonInstallModeNotSupported: the package cannot watch the namespaces that it should.
+	ReasonInstallModeNotSupported = "InstallModeNotSupported"
+	// ReasonTooManyOperatorGroups: the operator's namespace has more than one OperatorGroup, with which OLM installs nothing.
+	ReasonTooManyOperatorGroups = "TooManyOperatorGroups"
+	// ReasonOperatorGroupConflict: the OperatorGroup of the operator's namespace selects other namespaces than it must.
+	ReasonOperatorGroupConflict = "OperatorGroupConflict"
+	// ReasonDuplicateSubscription: several Subscriptions ask for the same package.
+	ReasonDuplicateSubscription = "DuplicateSubscription"
+	// ReasonApprovalRequired: an InstallPlan waits for a person.
+	ReasonApprovalRequired = "ApprovalRequired"
+	// ReasonResolutionFailed: OLM found no set of packages that satisfies all Subscriptions of the namespace.
+	ReasonResolutionFailed = "ResolutionFailed"
+	// ReasonBundleUnpackFailed: OLM could not fetch or unpack the package's bundle.
+	ReasonBundleUnpackFailed = "BundleUnpackFailed"
+	// ReasonInstallPlanFailed: OLM could not carry out an InstallPlan.
+	ReasonInstallPlanFailed = "InstallPlanFailed"
+	// ReasonCSVFailed: the ClusterServiceVersion of the operator failed.
+	ReasonCSVFailed = "CSVFailed"
+	// ReasonOrphanCSV: a ClusterServiceVersion of the package exists that no Subscription asks for.
+	ReasonOrphanCSV = "OrphanCSV"
+	// ReasonExtensionFailed: a ClusterExtension of OLM v1 reports a failure.
+	ReasonExtensionFailed = "ExtensionFailed"
+
+	// ReasonChartNotFound: the repository does not have the chart, or not in that version.
+	ReasonChartNotFound = "ChartNotFound"
+	// ReasonRegistryUnavailable: the repository of a chart cannot be reached.
+	ReasonRegistryUnavailable = "RegistryUnavailable"
+	// ReasonDigestMismatch: a chart is not the one that was asked for.
+	ReasonDigestMismatch = "DigestMismatch"
+	// ReasonChartInvalid: a chart cannot be read, or its templates fail with the values.
+	ReasonChartInvalid = "ChartInvalid"
+	// ReasonHookFailed: a hook of a chart failed.
+	ReasonHookFailed = "HookFailed"
+	// ReasonInstallFailed: the objects of a chart, or of a Subscription, could not be created or changed.
+	ReasonInstallFailed = "InstallFailed"
+	// ReasonRemoveFailed: the operator could not be removed.
+	ReasonRemoveFailed = "RemoveFailed"
 )
 
 // Reasons of conditions and Events. They are API: scripts match on them.

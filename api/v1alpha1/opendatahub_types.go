@@ -185,6 +185,88 @@ type OpenDataHubStatus struct {
 	//
 	// +optional
 	ObjectStorage *ObjectStorageStatus `json:"objectStorage,omitempty"`
+
+	// dependencies are the third-party operators that the components need, and where each stands.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Dependencies []DependencyStatus `json:"dependencies,omitempty"`
+}
+
+// DependencySource says how a third-party operator came into the cluster.
+//
+// +kubebuilder:validation:Enum=OLM;Helm;Existing
+type DependencySource string
+
+// The sources.
+const (
+	// DependencySourceOLM: the installer asked the Operator Lifecycle Manager for it.
+	DependencySourceOLM DependencySource = "OLM"
+	// DependencySourceHelm: the installer installed its Helm charts.
+	DependencySourceHelm DependencySource = "Helm"
+	// DependencySourceExisting: somebody else installed it; it is used and never changed.
+	DependencySourceExisting DependencySource = "Existing"
+)
+
+// DependencyState is where a third-party operator stands.
+//
+// +kubebuilder:validation:Enum=Ready;Installing;Missing;Blocked;Failed;Removing
+type DependencyState string
+
+// The states.
+const (
+	// DependencyReady: it is there, and serves the kinds that the components use.
+	DependencyReady DependencyState = "Ready"
+	// DependencyInstalling: it is on its way.
+	DependencyInstalling DependencyState = "Installing"
+	// DependencyMissing: it is not there, and nobody is going to bring it.
+	DependencyMissing DependencyState = "Missing"
+	// DependencyBlocked: a person must do something before it goes on.
+	DependencyBlocked DependencyState = "Blocked"
+	// DependencyFailed: something failed, and is tried again.
+	DependencyFailed DependencyState = "Failed"
+	// DependencyRemoving: no platform needs it any more, and it is being removed.
+	DependencyRemoving DependencyState = "Removing"
+)
+
+// DependencyStatus is where a third-party operator stands.
+type DependencyStatus struct {
+	// name of the operator, as in Strimzi.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +required
+	Name string `json:"name"`
+
+	// source is how it came into the cluster: OLM or Helm (the installer brought it), or Existing. Absent while it is
+	// missing.
+	//
+	// +optional
+	Source DependencySource `json:"source,omitempty"`
+
+	// version of the operator, where that is known.
+	//
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Version string `json:"version,omitempty"`
+
+	// state is where it stands: Ready, Installing, Missing, Blocked (a person must act), Failed (tried again) or Removing.
+	//
+	// +required
+	State DependencyState `json:"state"`
+
+	// reason is a word for programs, as in ApprovalRequired.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Reason string `json:"reason,omitempty"`
+
+	// message says what is the matter and what to do.
+	//
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Message string `json:"message,omitempty"`
 }
 
 // ObjectStorageStatus is where S3 is and where its credentials are kept. It says what was resolved, not that the service

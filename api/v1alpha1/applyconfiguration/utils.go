@@ -66,6 +66,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ComponentStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DependenciesSpec"):
 		return &apiv1alpha1.DependenciesSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("DependencyStatus"):
+		return &apiv1alpha1.DependencyStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EmailReceiver"):
 		return &apiv1alpha1.EmailReceiverApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Endpoint"):

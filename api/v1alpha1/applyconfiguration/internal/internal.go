@@ -601,6 +601,31 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.InstallationPolicy
       default: Auto
+- name: io.opendatahub.operator.api.v1alpha1.DependencySource
+  scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.DependencyState
+  scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.DependencyStatus
+  map:
+    fields:
+    - name: message
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
+    - name: source
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.DependencySource
+    - name: state
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.DependencyState
+    - name: version
+      type:
+        scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.EmailReceiver
   map:
     fields:
@@ -1166,6 +1191,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: dependencies
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.DependencyStatus
+          elementRelationship: associative
+          keys:
+          - name
     - name: objectStorage
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ObjectStorageStatus

@@ -25,6 +25,8 @@ type OpenDataHubStatusApplyConfiguration struct {
 	// objectStorage is the S3 service that the components use, as spec.objectStorage resolves to. Absent when the
 	// platform has none. The ConfigMap <platform>-object-storage says the same to workloads.
 	ObjectStorage *ObjectStorageStatusApplyConfiguration `json:"objectStorage,omitempty"`
+	// dependencies are the third-party operators that the components need, and where each stands.
+	Dependencies []DependencyStatusApplyConfiguration `json:"dependencies,omitempty"`
 }
 
 // OpenDataHubStatusApplyConfiguration constructs a declarative configuration of the OpenDataHubStatus type for use with
@@ -80,5 +82,18 @@ func (b *OpenDataHubStatusApplyConfiguration) WithComponents(values ...*Componen
 // If called multiple times, the ObjectStorage field is set to the value of the last call.
 func (b *OpenDataHubStatusApplyConfiguration) WithObjectStorage(value *ObjectStorageStatusApplyConfiguration) *OpenDataHubStatusApplyConfiguration {
 	b.ObjectStorage = value
+	return b
+}
+
+// WithDependencies adds the given value to the Dependencies field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Dependencies field.
+func (b *OpenDataHubStatusApplyConfiguration) WithDependencies(values ...*DependencyStatusApplyConfiguration) *OpenDataHubStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithDependencies")
+		}
+		b.Dependencies = append(b.Dependencies, *values[i])
+	}
 	return b
 }
