@@ -14,7 +14,7 @@ TIMEOUT ?= 5m
 # The local cluster: several of different names can run at once. Without PORT a default or a free one is taken.
 NAME ?= opendatahub
 PORT ?=
-# What `make deploy` applies: config/default or config/namespaced.
+# What `make deploy` applies: config/default, config/without-installer or config/namespaced.
 CONFIG ?= config/default
 # More flags for go test, as in TESTFLAGS='-run TestX -v'.
 TESTFLAGS ?=
@@ -71,6 +71,7 @@ unit: ## Run the tests that need no cluster.
 .PHONY: golden
 golden: ## Rewrite the golden files. The diff is the review.
 	go test ./components/... -update
+	go test ./dependencies -update
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check the code.
@@ -119,6 +120,7 @@ deploy: ## Deploy the operator to the cluster of the current kubectl context (IM
 
 .PHONY: undeploy
 undeploy: ## Remove the operator. The CRD stays, and with it every platform: delete them first.
+	kubectl delete --ignore-not-found -k config/installer
 	kubectl delete --ignore-not-found -k config/manager
 	kubectl delete --ignore-not-found -k config/rbac
 	kubectl delete --ignore-not-found -f config/namespaced/role_binding.yaml

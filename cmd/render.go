@@ -86,10 +86,23 @@ func (o *renderOptions) complete() error {
 
 // render writes to out only when all resources are valid, so that what is piped to kubectl is whole. Warnings go to warn.
 func render(options renderOptions, all []components.Component, stdin io.Reader, out *bytes.Buffer, warn io.Writer) error {
+	return errors.Join(visitHubs(options.files, options.namespace, stdin, func(where string, hub *v1alpha1.OpenDataHub) []error {
+		var failed []error
+		for _, wanted := range append(components.Wanted(hub.Spec.Components), wantedParts(options.cluster, all, hub)...) {
+			if err := renderComponent(options.cluster, all, hub, wanted, out, warn); err != nil {
+				failed = append(failed, fmt.Errorf("%s: %s: %w", where, wanted.Name, err))
+			}
+		}
+		return failed
+	})...)
+}
+
+// visitHubs reads the resources of files, and calls visit with each and with where it is. It returns all that is wrong.
+func visitHubs(files []string, namespace string, stdin io.Reader, visit func(where string, hub *v1alpha1.OpenDataHub) []error) []error {
 	platforms := map[string]string{} // namespace → resource
 	var failed []error
-	for _, file := range options.files {
-		hubs, err := readHubs(file, options.namespace, stdin)
+	for _, file := range files {
+		hubs, err := readHubs(file, namespace, stdin)
 		if err != nil {
 			failed = append(failed, eachLine(file, err)...)
 			continue
@@ -101,14 +114,10 @@ func render(options renderOptions, all []components.Component, stdin io.Reader, 
 				continue
 			}
 			platforms[hub.Namespace] = where
-			for _, wanted := range append(components.Wanted(hub.Spec.Components), wantedParts(options.cluster, all, hub)...) {
-				if err := renderComponent(options.cluster, all, hub, wanted, out, warn); err != nil {
-					failed = append(failed, fmt.Errorf("%s: %s: %w", where, wanted.Name, err))
-				}
-			}
+			failed = append(failed, visit(where, hub)...)
 		}
 	}
-	return errors.Join(failed...)
+	return failed
 }
 
 func readHubs(file, namespace string, stdin io.Reader) ([]*v1alpha1.OpenDataHub, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -29,9 +30,9 @@ import (
 // CustomResourceDefinitions: a new one takes a moment to be served, and a deleted one to go.
 const establishing = time.Second
 
-// maxLeaving bounds how often a group is asked again that serves a kind without a CustomResourceDefinition: OpenShift
-// serves Routes so for good.
-const maxLeaving = 10
+// maxUnsettled bounds how often a group is asked again. What it serves may disagree with its CustomResourceDefinitions for
+// good: OpenShift serves Routes without one, and an outdated operator serves other versions than components render.
+const maxUnsettled = 10
 
 // apiReconciler notices when the kinds that components render appear and go, and wakes the components concerned. Its
 // requests are named after API groups.
@@ -40,16 +41,20 @@ type apiReconciler struct {
 	apis     *watch.APIs
 	children *watch.Children
 	all      []components.Component
-	// leaving counts, by group, how often it was asked again for the sake of a kind that should go.
-	leaving map[string]int
+
+	mu sync.Mutex
+	// unsettled counts, by group, how often it was asked again since the last event of a CustomResourceDefinition.
+	unsettled map[string]int
 }
 
 func setupAPIs(mgr manager.Manager, apis *watch.APIs, children *watch.Children, all []components.Component) error {
+	r := &apiReconciler{cache: mgr.GetCache(), apis: apis, children: children, all: all, unsettled: map[string]int{}}
 	toGroup := func(_ context.Context, object client.Object) []reconcile.Request {
 		group, concerns := apis.GroupOfCRD(object.GetName())
 		if !concerns {
 			return nil
 		}
+		r.settle(group)
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: group}}}
 	}
 	// What was asked at the start may have changed before the watch began.
@@ -59,14 +64,12 @@ func setupAPIs(mgr manager.Manager, apis *watch.APIs, children *watch.Children, 
 		}
 		return nil
 	})
-	options := options()
-	options.MaxConcurrentReconciles = 1 // for the counts
 	err := builder.ControllerManagedBy(mgr).
 		Named("apis").
 		WatchesMetadata(newCRD(), handler.EnqueueRequestsFromMapFunc(toGroup)).
 		WatchesRawSource(everyGroup).
-		WithOptions(options).
-		Complete(&apiReconciler{cache: mgr.GetCache(), apis: apis, children: children, all: all, leaving: map[string]int{}})
+		WithOptions(controllerOptions()).
+		Complete(r)
 	if err != nil {
 		return fmt.Errorf("setting up the look-out for CustomResourceDefinitions: %w", err)
 	}
@@ -121,22 +124,33 @@ func (r *apiReconciler) again(ctx context.Context, group string) (ctrl.Result, e
 		coming = coming || exists && !served
 		leaving = leaving || !exists && served
 	}
-	if leaving {
-		r.leaving[group]++
-	} else {
-		delete(r.leaving, group)
+	if !coming && !leaving {
+		r.settle(group)
+		return ctrl.Result{}, nil
 	}
-	if coming || leaving && r.leaving[group] < maxLeaving {
-		return ctrl.Result{RequeueAfter: establishing}, nil
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unsettled[group]++; r.unsettled[group] >= maxUnsettled {
+		return ctrl.Result{}, nil
 	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{RequeueAfter: establishing}, nil
 }
 
-// wake queues every platform for the components that render one of the kinds.
+func (r *apiReconciler) settle(group string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.unsettled, group)
+}
+
+// wake queues every platform for the components that render one of the kinds, and for the summary, which says where the
+// operators stand that bring them.
 func (r *apiReconciler) wake(ctx context.Context, changed []kinds.Kind) error {
 	var list v1alpha1.OpenDataHubList
 	if err := r.cache.List(ctx, &list); err != nil {
 		return fmt.Errorf("listing OpenDataHubs: %w", err)
+	}
+	for i := range list.Items {
+		r.children.Wake(SummaryManager, client.ObjectKeyFromObject(&list.Items[i]))
 	}
 	for _, component := range r.all {
 		concerned := slices.ContainsFunc(component.Kinds(), func(own kinds.Kind) bool {

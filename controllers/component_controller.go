@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,8 @@ type componentReconciler struct {
 	status   *status.Writer
 	events   events.EventRecorder
 	cluster  components.Cluster
+	// operators that the component needs.
+	operators *operators
 	// unsettled is since when, by UID, a platform's component is not ready that its status calls ready.
 	unsettled sync.Map
 	// now is the clock for that.
@@ -129,7 +132,7 @@ func (r *componentReconciler) deploy(ctx context.Context, hub *v1alpha1.OpenData
 		}
 	}
 
-	applicable, missing := r.split(prepared)
+	applicable, missing := r.split(prepared, served)
 	applied, err := r.applier.Apply(ctx, r.manager(), applicable)
 	r.announce(ctx, hub, applied)
 	if err != nil {
@@ -142,9 +145,17 @@ func (r *componentReconciler) deploy(ctx context.Context, hub *v1alpha1.OpenData
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonPruneFailed)
 	}
 	if len(missing) > 0 {
-		return outcome{}, r.notInstalled(missing)
+		return outcome{}, r.notInstalled(ctx, hub, missing)
 	}
-	return r.assess(ctx, facts, prepared)
+	observed, err := r.assess(ctx, facts, prepared)
+	if err == nil && observed.State != components.Ready {
+		// Whoever should act on the objects may be what all wait for.
+		waiting := r.operators.notReady(ctx, hub, r.component)
+		for _, operator := range slices.Sorted(maps.Keys(waiting)) {
+			observed.Message += "; " + explain(waiting[operator])
+		}
+	}
+	return observed, err
 }
 
 // watch watches every kind of the component that is served, and returns those.
@@ -176,15 +187,15 @@ func (r *componentReconciler) render(ctx context.Context, hub *v1alpha1.OpenData
 	return facts, prepared, err
 }
 
-// split parts the objects whose kind is served from the kinds that are missing.
-func (r *componentReconciler) split(prepared []apply.Prepared) (applicable []apply.Prepared, missing []kinds.Kind) {
+// split parts the objects whose kind is served, and so watched, from the kinds that are missing.
+func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Served) (applicable []apply.Prepared, missing []kinds.Kind) {
 	byKind := map[string]kinds.Kind{}
 	for _, kind := range r.component.Kinds() {
 		byKind[kind.GroupKind.String()] = kind
 	}
 	for _, p := range prepared {
 		kind := byKind[p.Object.GroupVersionKind().GroupKind().String()]
-		if _, ok := r.apis.Version(kind); ok {
+		if slices.ContainsFunc(served, func(s apply.Served) bool { return s.Kind.GroupKind == kind.GroupKind }) {
 			applicable = append(applicable, p)
 		} else if !slices.ContainsFunc(missing, func(k kinds.Kind) bool { return k.GroupKind == kind.GroupKind }) {
 			missing = append(missing, kind)
@@ -193,21 +204,43 @@ func (r *componentReconciler) split(prepared []apply.Prepared) (applicable []app
 	return applicable, missing
 }
 
-func (r *componentReconciler) notInstalled(missing []kinds.Kind) error {
-	var crds, operators []string
+func (r *componentReconciler) notInstalled(ctx context.Context, hub *v1alpha1.OpenDataHub, missing []kinds.Kind) error {
+	var absent, facts, advice []string
+	outdated := map[string][]string{} // by the versions that are needed
+	waiting := r.operators.notReady(ctx, hub, r.component)
 	for _, kind := range missing {
-		crds = append(crds, kind.CRD())
-		if !slices.Contains(operators, kind.Operator) {
-			operators = append(operators, kind.Operator)
+		status, ok := waiting[kind.Operator]
+		// One that has just come is not served at once.
+		if status.State != v1alpha1.DependencyInstalling && r.operators.exists(ctx, kind) {
+			versions := strings.Join(kind.Versions, " or ")
+			outdated[versions] = append(outdated[versions], kind.CRD())
+		} else {
+			absent = append(absent, kind.CRD())
+		}
+		text := "install " + kind.Operator // nobody's to bring but people's
+		if ok {
+			text = explain(status)
+		}
+		if !slices.Contains(advice, text) {
+			advice = append(advice, text)
 		}
 	}
-	noun, verb := "CRD", "is"
-	if len(crds) > 1 {
-		noun, verb = "CRDs", "are"
+	if len(absent) > 0 {
+		facts = append(facts, crds(absent, "is", "are")+" not installed")
+	}
+	for _, versions := range slices.Sorted(maps.Keys(outdated)) {
+		facts = append(facts, crds(outdated[versions], "does", "do")+" not serve "+versions)
 	}
 	return &components.Failure{Reason: v1alpha1.ReasonAPINotInstalled, Err: fmt.Errorf(
-		"%s %s %s not installed; install %s, or set spec.components.%s.managementState to Removed",
-		noun, strings.Join(crds, ", "), verb, strings.Join(operators, " and "), r.component.Name())}
+		"%s; %s, or set spec.components.%s.managementState to Removed", strings.Join(facts, ", "), strings.Join(advice, "; "), r.component.Name())}
+}
+
+// crds names some, with a verb that agrees.
+func crds(names []string, one, many string) string {
+	if len(names) == 1 {
+		return fmt.Sprintf("CRD %s %s", names[0], one)
+	}
+	return fmt.Sprintf("CRDs %s %s", strings.Join(names, ", "), many)
 }
 
 func (r *componentReconciler) assess(ctx context.Context, facts components.Facts, prepared []apply.Prepared) (outcome, error) {

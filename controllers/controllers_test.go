@@ -30,6 +30,7 @@ import (
 	"opendatahub.io/operator/controllers/clustertest"
 	"opendatahub.io/operator/controllers/status"
 	"opendatahub.io/operator/controllers/watch"
+	"opendatahub.io/operator/dependencies"
 )
 
 // fakeKafka renders nothing by itself and refers to what it is told.
@@ -54,6 +55,8 @@ type bench struct {
 	clients *fake.Clientset
 	events  *events.FakeRecorder
 	clock   time.Time
+	// installer is what the installer reports; there is none without.
+	installer dependencies.Report
 }
 
 func newBench(t *testing.T, objects ...client.Object) *bench {
@@ -75,6 +78,10 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 		events:      b.events,
 		now:         now,
 		watchesCRDs: true,
+	}
+	b.operators = &operators{
+		table: dependencies.Default(), all: []components.Component{fakeKafka{}}, apis: b.apis,
+		report: func() dependencies.Report { return b.installer },
 	}
 	t.Cleanup(func() { componentReady.remove(types.NamespacedName{Namespace: "lab", Name: "odh"}, "kafka") })
 	return b
@@ -467,7 +474,8 @@ func TestMissingKinds(t *testing.T) {
 		object.SetGroupVersionKind(kind.GVK())
 		prepared = append(prepared, apply.Prepared{Object: object})
 	}
-	applicable, missing := b.split(prepared)
+	served := []apply.Served{{Kind: kinds.ConfigMap, GVK: kinds.ConfigMap.GVK()}, {Kind: kinds.Kafka, GVK: kinds.Kafka.GVK()}}
+	applicable, missing := b.split(prepared, served)
 	var got []string
 	for _, p := range applicable {
 		got = append(got, p.Object.GetKind())
@@ -475,8 +483,9 @@ func TestMissingKinds(t *testing.T) {
 	if diff := cmp.Diff([]string{"ConfigMap", "Kafka"}, got); diff != "" {
 		t.Errorf("applicable (-want +got):\n%s", diff)
 	}
-	err := b.notInstalled(missing)
-	want := "CRDs kafkatopics.kafka.strimzi.io, routes.route.openshift.io are not installed; install Strimzi and OpenShift, " +
+	hub := hubNamed("odh", func(hub *v1alpha1.OpenDataHub) { hub.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} })
+	err := b.notInstalled(t.Context(), hub, missing)
+	want := "CRDs kafkatopics.kafka.strimzi.io, routes.route.openshift.io are not installed; install Strimzi, condition DependenciesReady says how; install OpenShift, " +
 		"or set spec.components.kafka.managementState to Removed"
 	if err.Error() != want {
 		t.Errorf("err = %v\nwant  %s", err, want)
@@ -484,8 +493,9 @@ func TestMissingKinds(t *testing.T) {
 	if reason := components.AsFailure(err, "none").Reason; reason != v1alpha1.ReasonAPINotInstalled {
 		t.Errorf("reason = %s", reason)
 	}
-	want = "CRD kafkas.kafka.strimzi.io is not installed; install Strimzi, or set spec.components.kafka.managementState to Removed"
-	if err := b.notInstalled([]kinds.Kind{kinds.Kafka}); err.Error() != want {
+	b.installer = dependencies.Report{"Strimzi": {Name: "Strimzi", State: v1alpha1.DependencyFailed, Message: "quay.io does not answer"}}
+	want = "CRD kafkas.kafka.strimzi.io is not installed; Strimzi (failed): quay.io does not answer, or set spec.components.kafka.managementState to Removed"
+	if err := b.notInstalled(t.Context(), hub, []kinds.Kind{kinds.Kafka}); err.Error() != want {
 		t.Errorf("err = %v\nwant  %s", err, want)
 	}
 }

@@ -70,8 +70,7 @@ func (h *hubs) get(ctx context.Context, key types.NamespacedName) (*v1alpha1.Ope
 	return nil, nil
 }
 
-// platformOf returns the one OpenDataHub of the namespace that is deployed: the one that has our finalizers, otherwise
-// the oldest. Creation times have seconds only, so the name decides between resources of the same second.
+// platformOf returns the OpenDataHub of the namespace that is deployed.
 func (h *hubs) platformOf(ctx context.Context, namespace string) (*v1alpha1.OpenDataHub, error) {
 	var list v1alpha1.OpenDataHubList
 	if err := h.cache.List(ctx, &list, client.InNamespace(namespace)); err != nil {
@@ -82,8 +81,14 @@ func (h *hubs) platformOf(ctx context.Context, namespace string) (*v1alpha1.Open
 		hub, _ := h.overlay.Newest(client.ObjectKeyFromObject(&list.Items[i]), &list.Items[i], true)
 		all = append(all, hub)
 	}
+	return Platform(all), nil
+}
+
+// Platform is the one of a namespace's OpenDataHubs that is deployed: the one that has our finalizers, otherwise the oldest.
+// Creation times have seconds only, so the name decides between resources of the same second. It is nil when there are none.
+func Platform(all []*v1alpha1.OpenDataHub) *v1alpha1.OpenDataHub {
 	if len(all) == 0 {
-		return nil, nil
+		return nil
 	}
 	return slices.MinFunc(all, func(a, b *v1alpha1.OpenDataHub) int {
 		if holds(a) != holds(b) {
@@ -93,7 +98,7 @@ func (h *hubs) platformOf(ctx context.Context, namespace string) (*v1alpha1.Open
 			return 1
 		}
 		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	}), nil
+	})
 }
 
 // holds is whether the resource has something deployed, and so its namespace.

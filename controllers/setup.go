@@ -34,6 +34,7 @@ import (
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/status"
 	"opendatahub.io/operator/controllers/watch"
+	"opendatahub.io/operator/dependencies"
 )
 
 // Scheme knows the types that controllers read in typed form.
@@ -113,9 +114,16 @@ func Mapper(all []components.Component) meta.RESTMapper {
 	return mapper
 }
 
+// Options are what Setup must know besides the components.
+type Options struct {
+	// Namespaces is as in CacheOptions.
+	Namespaces []string
+	// OwnNamespace is the operator's own, in which the installer reports. Without it there is no installer.
+	OwnNamespace string
+}
+
 // Setup adds one controller per component, the summary, and the look-out for kinds that come later to the manager.
-// namespaces is as in CacheOptions.
-func Setup(ctx context.Context, mgr manager.Manager, all []components.Component, namespaces []string) error {
+func Setup(ctx context.Context, mgr manager.Manager, all []components.Component, options Options) error {
 	clients, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
@@ -140,6 +148,19 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: hubs.overlay.Wrote}
 	secrets := watch.NewReferences(clients, children.Wake)
+	watchesCRDs := len(options.Namespaces) == 0
+	table := dependencies.Default().For(cluster.OpenShift)
+	report, err := watch.NewReport(ctx, clients, options.OwnNamespace, reportChanged(mgr.GetCache(), children, all, table))
+	if err != nil {
+		return err
+	}
+	if err := mgr.Add(report); err != nil {
+		return fmt.Errorf("watching what the installer reports: %w", err)
+	}
+	operators := &operators{table: table, all: all, cluster: cluster, apis: apis, report: report.Current}
+	if watchesCRDs {
+		operators.crds = mgr.GetCache()
+	}
 
 	for _, component := range all {
 		condition, ok := conditionOf(component)
@@ -159,15 +180,16 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			status:    writer,
 			events:    mgr.GetEventRecorder(apply.Manager(component.Name())),
 			cluster:   cluster,
+			operators: operators,
 			now:       time.Now,
 
-			watchesCRDs: len(namespaces) == 0,
+			watchesCRDs: watchesCRDs,
 		}
 		err := builder.ControllerManagedBy(mgr).
 			Named(component.Name()).
 			Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache()), builder.WithPredicates(specChanged)).
 			WatchesRawSource(children.Source(component.Name())).
-			WithOptions(options()).
+			WithOptions(controllerOptions()).
 			Complete(r)
 		if err != nil {
 			return fmt.Errorf("setting up the controller of %s: %w", component.Name(), err)
@@ -175,18 +197,19 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 
 	summary := &summaryReconciler{
-		hubs: hubs, status: writer, events: mgr.GetEventRecorder(SummaryManager), all: all, cluster: cluster,
+		hubs: hubs, status: writer, events: mgr.GetEventRecorder(SummaryManager), all: all, cluster: cluster, operators: operators,
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("summary").
 		Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache())).
-		WithOptions(options()).
+		WatchesRawSource(children.Source(SummaryManager)).
+		WithOptions(controllerOptions()).
 		Complete(summary)
 	if err != nil {
 		return fmt.Errorf("setting up the summary controller: %w", err)
 	}
-	if len(namespaces) > 0 {
-		return nil // CustomResourceDefinitions are not ours to watch then
+	if !watchesCRDs {
+		return nil // they are not ours to watch then
 	}
 	return setupAPIs(mgr, apis, children, all)
 }
@@ -198,7 +221,7 @@ func conditionOf(component components.Component) (conditionType string, known bo
 	return components.Condition(component.Name())
 }
 
-func options() controller.Options {
+func controllerOptions() controller.Options {
 	return controller.Options{
 		MaxConcurrentReconciles: 4,
 		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](

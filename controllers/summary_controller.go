@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
@@ -15,6 +16,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers/status"
 	"opendatahub.io/operator/controllers/watch"
+	"opendatahub.io/operator/dependencies"
 )
 
 // summaryReconciler sums up the component conditions of every OpenDataHub. It also speaks for components that this binary
@@ -26,6 +28,8 @@ type summaryReconciler struct {
 	// all is what this binary can deploy.
 	all     []components.Component
 	cluster components.Cluster
+	// operators that platforms need.
+	operators *operators
 }
 
 // SummaryManager is the field manager of Ready, Reconciling, Stalled and the counts.
@@ -50,6 +54,7 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 		report = refused(hub, platform)
 	} else {
 		report = summarize(hub, r.cluster, r.all)
+		needs(&report, hub, r.operators.of(ctx, hub))
 	}
 	wrote, wait, err := r.status.Write(ctx, hub, SummaryManager, report)
 	if err != nil {
@@ -68,9 +73,25 @@ func (r *summaryReconciler) announce(hub *v1alpha1.OpenDataHub, conditions []met
 		switch {
 		case condition.Type == v1alpha1.ConditionReady && condition.Status == metav1.ConditionTrue && changed:
 			r.events.Eventf(hub, nil, "Normal", condition.Reason, "Reconcile", "The platform is ready: %s", condition.Message)
+		case condition.Type == v1alpha1.ConditionDependenciesReady && (changed || before.Reason != condition.Reason):
+			r.announceOperators(hub, before, condition)
 		case condition.Type == v1alpha1.ConditionStalled && changed:
 			r.events.Eventf(hub, nil, "Warning", condition.Reason, "Reconcile", "%.900s", condition.Message)
 		}
+	}
+}
+
+// announceOperators tells people what becomes of the operators that the platform needs. That they are there from the
+// beginning is no news.
+func (r *summaryReconciler) announceOperators(hub *v1alpha1.OpenDataHub, before *metav1.Condition, condition metav1.Condition) {
+	switch {
+	case condition.Status == metav1.ConditionTrue && before != nil && before.Status != metav1.ConditionTrue:
+		r.events.Eventf(hub, nil, corev1.EventTypeNormal, condition.Reason, "Reconcile", "Third-party operators are %.900s", condition.Message)
+	case condition.Status == metav1.ConditionTrue:
+	case condition.Reason == v1alpha1.ReasonProgressing || condition.Reason == v1alpha1.ReasonPending:
+		r.events.Eventf(hub, nil, corev1.EventTypeNormal, condition.Reason, "Reconcile", "%.900s", condition.Message)
+	default:
+		r.events.Eventf(hub, nil, corev1.EventTypeWarning, condition.Reason, "Reconcile", "%.900s", condition.Message)
 	}
 }
 
@@ -151,6 +172,14 @@ func summarize(hub *v1alpha1.OpenDataHub, cluster components.Cluster, all []comp
 	}
 	report.Conditions = append(report.Conditions, overall(hub, verdicts, ready, wanted)...)
 	return report
+}
+
+// needs adds where the third-party operators stand that the platform needs.
+func needs(report *status.Report, hub *v1alpha1.OpenDataHub, operators []v1alpha1.DependencyStatus) {
+	condition := dependencies.Condition(operators)
+	condition.ObservedGeneration = hub.Generation
+	report.Conditions = append(report.Conditions, condition)
+	report.Summary.Dependencies = operators
 }
 
 // parts judges what belongs to the platform itself, which speaks up only when something is wrong, and names the rest.

@@ -47,10 +47,27 @@ type Operator struct {
 	Namespace string `json:"namespace"`
 	// NamespaceLabels are put on the namespace when the installer creates it.
 	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
+	// Byproducts are CRDs whose objects the operator itself makes, by name. They do not count as somebody's use of it.
+	Byproducts []string `json:"byproducts,omitempty"`
 	// Packages of OLM, in the order of preference; the first that a catalogue of the cluster offers is taken.
 	Packages []Package `json:"packages,omitempty"`
-	// Charts of Helm, installed in this order and removed in the reverse.
+	// Charts of Helm, installed in this order and removed in the reverse. The first is the operator itself: the version of
+	// its application is the operator's.
 	Charts []Chart `json:"charts,omitempty"`
+	// OpenShift is what differs there. Whoever installs, or tells people how to, calls For first.
+	OpenShift *Override `json:"openShift,omitempty"`
+}
+
+// Override is what differs on one kind of cluster. What it leaves out stays as it is.
+type Override struct {
+	// CRDs in place of the operator's.
+	CRDs []CRD `json:"crds,omitempty"`
+	// Way in place of the operator's.
+	Way Way `json:"way,omitempty"`
+	// Namespace in place of the operator's.
+	Namespace string `json:"namespace,omitempty"`
+	// Values of charts, by release, merged into theirs.
+	Values map[string]map[string]any `json:"values,omitempty"`
 }
 
 // CRD is a CustomResourceDefinition that an operator serves.

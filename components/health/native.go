@@ -20,13 +20,18 @@ import (
 var workloads = map[schema.GroupKind]bool{
 	kinds.Deployment.GroupKind:  true,
 	kinds.StatefulSet.GroupKind: true,
+	daemonSetKind:               true,
 }
+
+// daemonSetKind is rendered by no component so far, but brought by charts.
+var daemonSetKind = schema.GroupKind{Group: "apps", Kind: "DaemonSet"}
 
 // native are the rules for kinds that say in their status whether they work. An Ingress is not among them: many
 // controllers never write its status.
 var native = map[schema.GroupKind]Rule{
 	kinds.Deployment.GroupKind:            deployment,
 	kinds.StatefulSet.GroupKind:           statefulSet,
+	daemonSetKind:                         daemonSet,
 	kinds.PersistentVolumeClaim.GroupKind: claim,
 	kinds.Route.GroupKind:                 route,
 	kinds.HTTPRoute.GroupKind:             httpRoute,
@@ -87,6 +92,20 @@ func statefulSet(object *unstructured.Unstructured, pods []*corev1.Pod) Verdict 
 			return Healthy()
 		}
 		return incomplete(status.AvailableReplicas, replicas, Select(s.Spec.Selector, pods))
+	})
+}
+
+// daemonSet is fine on no node at all: there may be none of the kind that it is for.
+func daemonSet(object *unstructured.Unstructured, pods []*corev1.Pod) Verdict {
+	return convert(object, func(d *appsv1.DaemonSet) Verdict {
+		status := d.Status
+		switch {
+		case status.ObservedGeneration < d.Generation:
+			return Progress("the latest change is not seen yet")
+		case min(status.NumberAvailable, status.UpdatedNumberScheduled) >= status.DesiredNumberScheduled:
+			return Healthy()
+		}
+		return incomplete(min(status.NumberAvailable, status.UpdatedNumberScheduled), status.DesiredNumberScheduled, Select(d.Spec.Selector, pods))
 	})
 }
 

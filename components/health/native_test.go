@@ -11,6 +11,8 @@ func TestNativeRules(t *testing.T) {
   spec: {replicas: 2, selector: {matchLabels: {app: hub}}}, status: `
 	const statefulSet = `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: odh-db, namespace: lab, generation: 2},
   spec: {selector: {matchLabels: {app: db}}}, status: `
+	const daemonSet = `{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: worker, namespace: nfd, generation: 2},
+  spec: {selector: {matchLabels: {app: worker}}}, status: `
 	const claim = `{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: odh-hub}, `
 	const route = `{apiVersion: route.openshift.io/v1, kind: Route, metadata: {name: odh-hub}, status: `
 	const httpRoute = `{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: odh-hub, generation: 4}, status: `
@@ -34,6 +36,26 @@ func TestNativeRules(t *testing.T) {
 		"a Deployment without spec.replicas wants one": {
 			object: `{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}, spec: {}, status: {replicas: 1, updatedReplicas: 1, availableReplicas: 1}}`,
 			want:   Healthy(),
+		},
+		"a DaemonSet whose status is of an older generation": {
+			object: daemonSet + `{observedGeneration: 1, desiredNumberScheduled: 2, updatedNumberScheduled: 2, numberAvailable: 2}}`,
+			want:   Progress("the latest change is not seen yet"),
+		},
+		"a DaemonSet for which there is no node": {
+			object: daemonSet + `{observedGeneration: 2, desiredNumberScheduled: 0}}`,
+			want:   Healthy(),
+		},
+		"a DaemonSet on all of its nodes": {
+			object: daemonSet + `{observedGeneration: 2, desiredNumberScheduled: 3, updatedNumberScheduled: 3, numberAvailable: 3}}`,
+			want:   Healthy(),
+		},
+		"a DaemonSet that lacks a node": {
+			object: daemonSet + `{observedGeneration: 2, desiredNumberScheduled: 3, updatedNumberScheduled: 3, numberAvailable: 2}}`,
+			want:   Progress("2 of 3 Pods ready"),
+		},
+		"a DaemonSet that is being updated": {
+			object: daemonSet + `{observedGeneration: 2, desiredNumberScheduled: 3, updatedNumberScheduled: 1, numberAvailable: 3}}`,
+			want:   Progress("1 of 3 Pods ready"),
 		},
 		"a Deployment scaled to zero": {
 			object: `{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}, spec: {replicas: 0}, status: {}}`,

@@ -21,8 +21,8 @@ import (
 // Interval is the least time between two writes that only bring news of progress. Transitions are written at once.
 const Interval = 10 * time.Second
 
-// maxMessage keeps a condition readable; the whole text is in the log.
-const maxMessage = 1024
+// maxMessage keeps a condition readable, with room for the commands that install several operators by hand.
+const maxMessage = 4096
 
 // Report is what one writer has to say. Entries that it reported before and leaves out are removed.
 type Report struct {
@@ -37,6 +37,7 @@ type Summary struct {
 	ObservedGeneration int64
 	ComponentsReady    string
 	ObjectStorage      *v1alpha1.ObjectStorageStatus
+	Dependencies       []v1alpha1.DependencyStatus
 }
 
 // Writer writes reports.
@@ -130,6 +131,17 @@ func (r Report) object(hub *v1alpha1.OpenDataHub) (*unstructured.Unstructured, e
 			}
 			status["objectStorage"] = storage
 		}
+		if len(r.Summary.Dependencies) > 0 {
+			dependencies := make([]any, 0, len(r.Summary.Dependencies))
+			for i := range r.Summary.Dependencies {
+				dependency, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&r.Summary.Dependencies[i])
+				if err != nil {
+					return nil, fmt.Errorf("encoding the status of %s: %w", r.Summary.Dependencies[i].Name, err)
+				}
+				dependencies = append(dependencies, dependency)
+			}
+			status["dependencies"] = dependencies
+		}
 	}
 	if len(r.Conditions) > 0 {
 		conditions := make([]any, 0, len(r.Conditions))
@@ -169,7 +181,8 @@ func sameComponent(hub *v1alpha1.OpenDataHub, component *v1alpha1.ComponentStatu
 func sameSummary(hub *v1alpha1.OpenDataHub, summary *Summary) bool {
 	return summary == nil ||
 		hub.Status.ObservedGeneration == summary.ObservedGeneration && hub.Status.ComponentsReady == summary.ComponentsReady &&
-			equality.Semantic.DeepEqual(hub.Status.ObjectStorage, summary.ObjectStorage)
+			equality.Semantic.DeepEqual(hub.Status.ObjectStorage, summary.ObjectStorage) &&
+			equality.Semantic.DeepEqual(hub.Status.Dependencies, summary.Dependencies)
 }
 
 func shorten(message string) string {

@@ -259,11 +259,11 @@ func TestADeletedResourceStaysDeleted(t *testing.T) {
 
 func TestLongMessagesAreCut(t *testing.T) {
 	d := newDesk(t)
-	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Degraded", strings.Repeat("ü", 2000)), true)
+	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Degraded", strings.Repeat("ü", 5000)), true)
 	message := []rune(d.condition("KafkaReady").Message)
-	if len(message) != 1024 || message[1023] != '…' || message[1022] != 'ü' {
+	if len(message) != 4096 || message[4095] != '…' || message[4094] != 'ü' {
 		t.Errorf("the message has %d characters and ends in %q", len(message), string(message[len(message)-2:]))
 	}
 	d.now = d.now.Add(time.Hour)
-	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Degraded", strings.Repeat("ü", 2000)), false)
+	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Degraded", strings.Repeat("ü", 5000)), false)
 }

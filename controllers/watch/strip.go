@@ -59,11 +59,11 @@ func StripPod(object any) (any, error) {
 	return pod, nil
 }
 
-// StripMetadata is the cache's transform for CustomResourceDefinitions, of which only the names matter.
+// StripMetadata is the cache's transform for objects of which only the names matter, such as CustomResourceDefinitions.
 func StripMetadata(object any) (any, error) {
 	if meta, ok := object.(*metav1.PartialObjectMetadata); ok {
 		meta.ObjectMeta = metav1.ObjectMeta{
-			Name: meta.Name, UID: meta.UID, ResourceVersion: meta.ResourceVersion,
+			Namespace: meta.Namespace, Name: meta.Name, UID: meta.UID, ResourceVersion: meta.ResourceVersion,
 			DeletionTimestamp: meta.DeletionTimestamp,
 		}
 	}

@@ -99,16 +99,24 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	defer unlock()
 
-	say("Installing the CustomResourceDefinitions and the operator's ServiceAccount and roles.")
+	say("Installing the CustomResourceDefinition, and the ServiceAccounts and roles of the operator and its installer.")
 	env, err := harness.Attach(ctx, c, kinds)
 	if err != nil {
 		return err
 	}
-	operator, err := startOperator(ctx, o.binary, env)
+	if err := prepareInstaller(ctx, env); err != nil {
+		return err
+	}
+	operator, err := startOperator(ctx, o.binary, "manager", harness.ServiceAccount, env)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, operator.stop()) }()
+	installer, err := startOperator(ctx, o.binary, "installer", harness.InstallerServiceAccount, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, installer.stop()) }()
 
 	say("Applying %s.", o.sample)
 	if err := env.EnsureNamespace(ctx, hub.Namespace); err != nil {
@@ -117,7 +125,7 @@ func run(ctx context.Context, o options) (err error) {
 	if err := env.ApplyFile(ctx, o.sample); err != nil {
 		return err
 	}
-	return follow(ctx, o, env, operator, hub, started, existed)
+	return follow(ctx, o, env, operator, installer, hub, started, existed)
 }
 
 // readSample finds out whom to watch, and refuses early what the API server would.
@@ -135,7 +143,7 @@ func readSample(path string) (*v1alpha1.OpenDataHub, error) {
 }
 
 // follow shows the platform until it is ready, and then until the person has seen enough.
-func follow(ctx context.Context, o options, env *harness.Env, operator *operator, hub *v1alpha1.OpenDataHub, started time.Time, existed bool) error {
+func follow(ctx context.Context, o options, env *harness.Env, operator, installer *operator, hub *v1alpha1.OpenDataHub, started time.Time, existed bool) error {
 	applied := time.Now()
 	if o.wait == waitExit {
 		var cancel context.CancelFunc
@@ -163,21 +171,24 @@ func follow(ctx context.Context, o options, env *harness.Env, operator *operator
 				return nil
 			default:
 				ready = true
-				view.finish("%s\n\n%s", readyAfter(started, applied), nextSteps(env.Cluster, operator.log, last))
+				view.finish("%s\n\n%s", readyAfter(started, applied), nextSteps(env.Cluster, operator.log, installer.log, last))
 			}
 		case err := <-operator.ended:
 			view.finish("")
 			return fmt.Errorf("the operator ended: %w\n%s", err, operator.lastLines())
+		case err := <-installer.ended:
+			view.finish("")
+			return fmt.Errorf("the installer ended: %w\n%s", err, installer.lastLines())
 		case <-ctx.Done():
 			view.finish("")
 			if errors.Is(context.Cause(ctx), errTimeout) {
-				return fmt.Errorf("not ready after %s:\n%sthe operator's log is %s", o.timeout, reasons(last), operator.log)
+				return fmt.Errorf("not ready after %s:\n%sthe logs are %s and %s", o.timeout, reasons(last), operator.log, installer.log)
 			}
 			if o.wait == waitExit {
 				return errors.New("interrupted")
 			}
-			if operator.stop() == nil { // run returns the error
-				view.finish("Stopped the operator. The cluster keeps running until: make cluster-down NAME=%s", o.name)
+			if errors.Join(operator.stop(), installer.stop()) == nil { // run returns the error
+				view.finish("Stopped the operator and its installer. The cluster keeps running until: make cluster-down NAME=%s", o.name)
 			}
 			return nil
 		}

@@ -15,7 +15,7 @@ import (
 	"opendatahub.io/operator/test/cluster"
 )
 
-// row is what is known of one component, or, as the last, of the platform.
+// row is what is known of the third-party operators, of one component, or, as the last, of the platform.
 type row struct {
 	name, ready, reason, message string
 }
@@ -30,6 +30,9 @@ func rowsOf(hub *v1alpha1.OpenDataHub) []row {
 			return
 		}
 		rows = append(rows, row{name, string(condition.Status), condition.Reason, condition.Message})
+	}
+	if len(hub.Status.Dependencies) > 0 {
+		add("operators", v1alpha1.ConditionDependenciesReady)
 	}
 	for _, wanted := range components.Wanted(hub.Spec.Components) {
 		add(wanted.Name, wanted.Condition)
@@ -135,7 +138,7 @@ func table(rows []row, width, height int) []string {
 }
 
 // nextSteps is what to type now.
-func nextSteps(c *cluster.Cluster, log string, hub *v1alpha1.OpenDataHub) string {
+func nextSteps(c *cluster.Cluster, log, installerLog string, hub *v1alpha1.OpenDataHub) string {
 	var text strings.Builder
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&text, format+"\n", args...) }
 	line("In another terminal:")
@@ -160,8 +163,9 @@ func nextSteps(c *cluster.Cluster, log string, hub *v1alpha1.OpenDataHub) string
 		}
 	}
 	line("")
-	line("Nodes, Pods and third-party operators are played: nothing answers at these addresses.")
-	line("The operator runs until Ctrl-C; its log is %s.", log)
+	line("The installer brought the third-party operators, from charts that do nothing; they, nodes and Pods are played: nothing")
+	line("answers at these addresses.")
+	line("The operator and its installer run until Ctrl-C; their logs are %s and %s.", log, installerLog)
 	line("The cluster stays until: make cluster-down NAME=%s", c.Name())
 	return text.String()
 }

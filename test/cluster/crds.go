@@ -159,15 +159,22 @@ func established(crd *apiextensionsv1.CustomResourceDefinition) error {
 
 // RemoveCRDs deletes CustomResourceDefinitions, and with them all their objects, and returns when they are gone.
 func (c *Cluster) RemoveCRDs(ctx context.Context, names ...string) error {
-	for _, name := range names {
+	crd := func(name string) *unstructured.Unstructured {
 		crd := &unstructured.Unstructured{}
 		crd.SetGroupVersionKind(crdKind)
 		crd.SetName(name)
-		if err := client.IgnoreNotFound(c.client.Delete(ctx, crd)); err != nil {
+		return crd
+	}
+	for _, name := range names {
+		if err := client.IgnoreNotFound(c.client.Delete(ctx, crd(name))); err != nil {
 			return fmt.Errorf("deleting CRD %s: %w", name, err)
 		}
+	}
+	// The API server takes seconds over each, but for all at the same time.
+	for _, name := range names {
 		err := c.wait(ctx, "CRD "+name+" to be gone", func(ctx context.Context) error {
-			err := c.client.Get(ctx, client.ObjectKeyFromObject(crd), crd)
+			object := crd(name)
+			err := c.client.Get(ctx, client.ObjectKeyFromObject(object), object)
 			if err == nil {
 				return errors.New("it is still there")
 			}

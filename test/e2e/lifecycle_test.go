@@ -44,7 +44,7 @@ var _ = Describe("Third-party kinds", Serial, func() {
 		hub := platform(ctx, ns, "odh", both)
 		Eventually(ctx, status(hub, "KafkaReady")).Should(SatisfyAll(
 			HavePrefix("False APINotInstalled: CRDs "), ContainSubstring("kafkas.kafka.strimzi.io"),
-			HaveSuffix("are not installed; install Strimzi, or set spec.components.kafka.managementState to Removed")))
+			HaveSuffix("are not installed; install Strimzi, condition DependenciesReady says how, or set spec.components.kafka.managementState to Removed")))
 		Eventually(ctx, status(hub, "JupyterHubReady")).Should(HavePrefix("True"), "a missing operator holds up nobody else")
 		Expect(status(hub, v1alpha1.ConditionStalled)(ctx)).To(Equal("absent"))
 		quiet(ctx, manager)

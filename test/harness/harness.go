@@ -11,8 +11,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 	"sync"
+	"testing/fstest"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -28,8 +29,9 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers"
+	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster"
-	"opendatahub.io/operator/test/cluster/standin"
 	"opendatahub.io/operator/test/upstream"
 )
 
@@ -37,6 +39,8 @@ import (
 const (
 	OperatorNamespace = "opendatahub-operator"
 	ServiceAccount    = "opendatahub-operator"
+	// InstallerServiceAccount is the installer's, in the same namespace.
+	InstallerServiceAccount = "opendatahub-installer"
 )
 
 // Env is a cluster with the operator's CRD, RBAC and the third-party kinds.
@@ -53,6 +57,18 @@ type Env struct {
 
 // Start starts a cluster for a suite and installs everything but the operator itself.
 func Start(ctx context.Context, all []components.Component, options cluster.Options) (*Env, error) {
+	env, err := StartBare(ctx, all, options)
+	if err != nil {
+		return nil, err
+	}
+	if err := env.InstallThirdParty(ctx); err != nil {
+		return nil, errors.Join(err, env.Stop())
+	}
+	return env, nil
+}
+
+// StartBare is [Start] without the third-party kinds, as on a cluster that has none of their operators.
+func StartBare(ctx context.Context, all []components.Component, options cluster.Options) (*Env, error) {
 	root, err := repositoryRoot()
 	if err != nil {
 		return nil, err
@@ -71,7 +87,8 @@ func Start(ctx context.Context, all []components.Component, options cluster.Opti
 	return env, nil
 }
 
-// Attach installs everything but the operator itself in a cluster that runs. rendered are the kinds that components render.
+// Attach installs everything but the operator itself, and the third-party kinds, in a cluster that runs. rendered are the kinds
+// that components render.
 func Attach(ctx context.Context, c *cluster.Cluster, rendered []kinds.Kind) (*Env, error) {
 	root, err := repositoryRoot()
 	if err != nil {
@@ -94,9 +111,6 @@ func (e *Env) install(ctx context.Context) error {
 	if err := e.InstallCRDs(ctx, filepath.Join(e.Root, "config", "crd")); err != nil {
 		return err
 	}
-	if err := e.InstallThirdParty(ctx); err != nil {
-		return err
-	}
 	if err := e.EnsureNamespace(ctx, OperatorNamespace); err != nil {
 		return err
 	}
@@ -106,29 +120,59 @@ func (e *Env) install(ctx context.Context) error {
 // InstallThirdParty installs the CRDs of the kinds that components render: the real ones where they are at hand,
 // stand-ins otherwise. Kinds of OpenShift and the Gateway API stay away: this is plain Kubernetes.
 func (e *Env) InstallThirdParty(ctx context.Context) error {
-	var missing []standin.Kind
-	operators := map[string]bool{}
-	for _, kind := range e.Kinds {
-		if kind.ThirdParty() && kind.Operator != kinds.Route.Operator && kind.Operator != kinds.HTTPRoute.Operator {
-			operators[strings.ToLower(kind.Operator)] = true
-			missing = append(missing, standin.Kind{
-				Group: kind.Group, Versions: kind.Versions[:1], Kind: kind.Kind, Plural: kind.Plural, ClusterScoped: kind.ClusterScoped,
-			})
+	for _, operator := range e.operators() {
+		definitions, err := e.definitions(operator)
+		if err != nil {
+			return err
+		}
+		files := fstest.MapFS{}
+		for name, content := range definitions {
+			files[name] = &fstest.MapFile{Data: content}
+		}
+		if err := e.InstallCRDFiles(ctx, files); err != nil {
+			return fmt.Errorf("installing the CRDs of %s: %w", operator, err)
 		}
 	}
-	folder, err := upstream.Folder(e.Root)
-	if err != nil {
-		return err
-	}
-	if folder == "" {
-		return e.InstallCRDObjects(ctx, standin.CRDs(missing...)...)
-	}
-	for operator := range operators {
-		if err := e.InstallCRDs(ctx, filepath.Join(folder, operator)); err != nil {
+	return nil
+}
+
+// WriteCharts writes a chart for each third-party operator that components need to a folder, from which the installer can
+// bring it. It brings the definitions that [Env.InstallThirdParty] would install.
+func (e *Env) WriteCharts(folder string) error {
+	for _, name := range e.operators() {
+		operator, ok := dependencies.Default().For(false).Find(name)
+		if !ok {
+			return fmt.Errorf("%s is not in the table of operators", name)
+		}
+		definitions, err := e.definitions(name)
+		if err != nil {
+			return err
+		}
+		if err := charts.Write(folder, operator, definitions); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (e *Env) definitions(operator string) (map[string][]byte, error) {
+	folder, err := upstream.Folder(e.Root)
+	if err != nil {
+		return nil, err
+	}
+	return charts.Definitions(folder, operator, e.Kinds)
+}
+
+// operators are the third-party ones that components need on plain Kubernetes.
+func (e *Env) operators() []string {
+	var names []string
+	for _, kind := range e.Kinds {
+		if kind.ThirdParty() && kind.Operator != kinds.Route.Operator && kind.Operator != kinds.HTTPRoute.Operator &&
+			!slices.Contains(names, kind.Operator) {
+			names = append(names, kind.Operator)
+		}
+	}
+	return names
 }
 
 // EnsureNamespace creates a namespace that enforces the restricted Pod Security Standard.
@@ -177,7 +221,7 @@ func (e *Env) ApplyFile(ctx context.Context, path string) error {
 	}
 }
 
-// Manager is a running operator in this process.
+// Manager is a running operator, or its installer, in this process.
 type Manager struct {
 	*Recorder
 	stop func() error
@@ -185,7 +229,32 @@ type Manager struct {
 
 // StartManager runs the operator with a token of its own ServiceAccount. namespaces limits it, as WATCH_NAMESPACE does.
 func (e *Env) StartManager(ctx context.Context, namespaces ...string) (*Manager, error) {
-	config, err := e.ServiceAccountConfig(ctx, OperatorNamespace, ServiceAccount)
+	return e.start(ctx, ServiceAccount, func(ctx context.Context, config *rest.Config) (ctrl.Manager, error) {
+		return cmd.NewManager(ctx, config, cmd.ManagerOptions{ProcessOptions: processOptions(namespaces)}, e.All)
+	})
+}
+
+// InstallInstaller installs what the installer needs, and by which the manager knows that there is one.
+func (e *Env) InstallInstaller(ctx context.Context) error {
+	for _, file := range []string{"service_account.yaml", "report.yaml", "admission_policy.yaml"} {
+		if err := e.ApplyFile(ctx, filepath.Join(e.Root, "config", "installer", file)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StartInstaller runs the installer with a token of its own ServiceAccount.
+func (e *Env) StartInstaller(ctx context.Context) (*Manager, error) {
+	return e.start(ctx, InstallerServiceAccount, func(ctx context.Context, config *rest.Config) (ctrl.Manager, error) {
+		return cmd.NewInstaller(ctx, config, cmd.InstallerOptions{
+			ProcessOptions: processOptions(nil), Timeout: time.Minute,
+		}, e.All)
+	})
+}
+
+func (e *Env) start(ctx context.Context, serviceAccount string, build func(context.Context, *rest.Config) (ctrl.Manager, error)) (*Manager, error) {
+	config, err := e.ServiceAccountConfig(ctx, OperatorNamespace, serviceAccount)
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +264,7 @@ func (e *Env) StartManager(ctx context.Context, namespaces ...string) (*Manager,
 	config.Wrap(m.Wrap)
 
 	ctx, cancel := context.WithCancel(ctx)
-	mgr, err := newManager(ctx, config, e.All, namespaces)
+	mgr, err := build(ctx, config)
 	if err != nil {
 		cancel()
 		return nil, err
@@ -214,15 +283,10 @@ func (e *Env) StartManager(ctx context.Context, namespaces ...string) (*Manager,
 	return m, nil
 }
 
-type starter interface{ Start(context.Context) error }
-
-func newManager(ctx context.Context, config *rest.Config, all []components.Component, namespaces []string) (starter, error) {
-	options := cmd.ManagerOptions{MetricsAddress: "0", ProbeAddress: "0", WatchNamespaces: namespaces, Version: "test"}
-	mgr, err := cmd.NewManager(config, options, all)
-	if err != nil {
-		return nil, err
+func processOptions(namespaces []string) cmd.ProcessOptions {
+	return cmd.ProcessOptions{
+		MetricsAddress: "0", ProbeAddress: "0", Namespace: OperatorNamespace, WatchNamespaces: namespaces, Version: "test",
 	}
-	return mgr, controllers.Setup(ctx, mgr, all, namespaces)
 }
 
 // Stop stops the operator and waits for it.

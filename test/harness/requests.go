@@ -41,8 +41,6 @@ func (r Request) Writes() bool { return !slices.Contains([]string{"get", "list",
 
 // Recorder is a transport that counts what passes.
 type Recorder struct {
-	next http.RoundTripper
-
 	mu       sync.Mutex
 	requests []Request
 	last     time.Time
@@ -82,14 +80,16 @@ func (r *Recorder) crashed(request *Request) bool {
 	return false
 }
 
-// Wrap records the requests of a transport.
-func (r *Recorder) Wrap(next http.RoundTripper) http.RoundTripper {
-	r.next = next
-	return r
+// Wrap records the requests of a transport, of which a process may have several.
+func (r *Recorder) Wrap(next http.RoundTripper) http.RoundTripper { return transport{r, next} }
+
+type transport struct {
+	*Recorder
+	next http.RoundTripper
 }
 
 // RoundTrip implements http.RoundTripper.
-func (r *Recorder) RoundTrip(request *http.Request) (*http.Response, error) {
+func (r transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	recorded := parse(request.Method, request.URL)
 	if request.Body != nil && (request.Method == http.MethodDelete || request.Method == http.MethodPost) {
 		body, err := io.ReadAll(request.Body)

@@ -1,0 +1,178 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"opendatahub.io/operator/controllers"
+)
+
+// Leader election: a crashed leader is replaced within the lease, one that stops gracefully at once. A renewal every few
+// seconds is the only thing a quiet process writes.
+const (
+	leaseDuration = 30 * time.Second
+	renewDeadline = 20 * time.Second
+	retryPeriod   = 5 * time.Second
+)
+
+// ProcessOptions are the flags that the manager and the installer have in common.
+type ProcessOptions struct {
+	Kubeconfig      string
+	MetricsAddress  string
+	MetricsInsecure bool
+	ProbeAddress    string
+	LeaderElect     bool
+	// Namespace is the operator's own: Leases and ConfigMaps of the operator itself are there.
+	Namespace string
+	// WatchNamespaces are those whose platforms are looked after; all without any.
+	WatchNamespaces []string
+	LogLevel        string
+	LogFormat       string
+	Version         string
+}
+
+// flags adds the flags to a command. The returned function completes the options when the command runs.
+func (o *ProcessOptions) flags(command *cobra.Command) (complete func() error) {
+	namespaces := ""
+	flags := command.Flags()
+	flags.StringVar(&o.Kubeconfig, "kubeconfig", "", "kubeconfig file; without it $KUBECONFIG, or the Pod's own ServiceAccount")
+	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, 0 for none")
+	flags.BoolVar(&o.MetricsInsecure, "metrics-insecure", false, "serve metrics over plain HTTP to everybody; for local trials only")
+	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz, 0 for none")
+	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "let only one of several replicas act")
+	flags.StringVar(&o.Namespace, "namespace", "", "the operator's own namespace; without it the Pod's")
+	flags.StringVar(&namespaces, "watch-namespace", os.Getenv("WATCH_NAMESPACE"),
+		"comma-separated namespaces to look after, all without it; $WATCH_NAMESPACE is the default")
+	flags.StringVar(&o.LogLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&o.LogFormat, "log-format", "json", "json or text")
+	return func() error {
+		for namespace := range strings.SplitSeq(namespaces, ",") {
+			if namespace = strings.TrimSpace(namespace); namespace != "" {
+				o.WatchNamespaces = append(o.WatchNamespaces, namespace)
+			}
+		}
+		if o.Namespace == "" {
+			namespace, err := podNamespace()
+			if err != nil {
+				return err
+			}
+			o.Namespace = namespace
+		}
+		return nil
+	}
+}
+
+// podNamespace is the namespace of the Pod that this runs in; empty outside a cluster.
+func podNamespace() (string, error) {
+	const file = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+	content, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("finding the operator's own namespace: %w", err)
+	}
+	return strings.TrimSpace(string(content)), nil
+}
+
+// config logs as the options say, and finds the cluster.
+func (o *ProcessOptions) config() (*rest.Config, error) {
+	log, err := logger(os.Stderr, o.LogLevel, o.LogFormat)
+	if err != nil {
+		return nil, err
+	}
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.Kubeconfig
+	// Falls back to the Pod's own ServiceAccount.
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding the cluster: %w", err)
+	}
+	config.UserAgent = "opendatahub/" + o.Version
+	config.QPS = -1 // the API server's priority and fairness decides
+	return config, nil
+}
+
+// mapping makes the REST mapper of a process; nil asks the API server.
+type mapping func(*rest.Config, *http.Client) (meta.RESTMapper, error)
+
+// newManager makes a manager. lease names the Lease of its leader.
+func (o *ProcessOptions) newManager(config *rest.Config, lease string, cacheOptions cache.Options, mapper mapping) (ctrl.Manager, error) {
+	scheme, err := controllers.Scheme()
+	if err != nil {
+		return nil, err
+	}
+	metrics := server.Options{BindAddress: o.MetricsAddress}
+	if !o.MetricsInsecure {
+		metrics.SecureServing = true
+		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	duration, renew, retry := leaseDuration, renewDeadline, retryPeriod
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         cacheOptions,
+		MapperProvider:                mapper,
+		Metrics:                       metrics,
+		HealthProbeBindAddress:        o.ProbeAddress,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              lease,
+		LeaderElectionNamespace:       o.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &duration,
+		RenewDeadline:                 &renew,
+		RetryPeriod:                   &retry,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the manager: %w", err)
+	}
+	return mgr, nil
+}
+
+// run runs a manager until the context ends.
+func (o *ProcessOptions) run(ctx context.Context, mgr ctrl.Manager, what string) error {
+	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
+		return fmt.Errorf("adding the probes: %w", err)
+	}
+	ctrl.Log.Info("Started the "+what, "version", o.Version, "namespaces", o.WatchNamespaces)
+	if err := mgr.Start(ctx); err != nil {
+		return fmt.Errorf("running the %s: %w", what, err)
+	}
+	return nil
+}
+
+func logger(out io.Writer, level, format string) (logr.Logger, error) {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
+		return logr.Logger{}, fmt.Errorf("--log-level %q: use debug, info, warn or error", level)
+	}
+	options := &slog.HandlerOptions{Level: least}
+	switch format {
+	case "json":
+		return logr.FromSlogHandler(slog.NewJSONHandler(out, options)), nil
+	case "text":
+		return logr.FromSlogHandler(slog.NewTextHandler(out, options)), nil
+	default:
+		return logr.Logger{}, fmt.Errorf("--log-format %q: use json or text", format)
+	}
+}

@@ -1,0 +1,179 @@
+package dependencies
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"opendatahub.io/operator/api/v1alpha1"
+)
+
+const (
+	// ConfigName is the ConfigMap, beside the installer, in which administrators change what it does. It may be absent.
+	ConfigName = "opendatahub-installer"
+	// ConfigKey is the only key of its data.
+	ConfigKey = "installer.yaml"
+)
+
+// Config is what the installer does.
+type Config struct {
+	// DeletionPolicy is Delete if an operator that the installer brought is removed when no platform needs it. Default: Retain.
+	DeletionPolicy v1alpha1.DeletionPolicy
+	// Table with all overrides. It is for both kinds of cluster, see For.
+	Table Table
+}
+
+// configYAML is the configuration as people write it.
+type configYAML struct {
+	DeletionPolicy v1alpha1.DeletionPolicy `json:"deletionPolicy,omitempty"`
+	// Mirror has all charts of the table that are not overridden, by their names.
+	Mirror string `json:"mirror,omitempty"`
+	// PlainHTTP talks to the mirror without TLS.
+	PlainHTTP bool `json:"plainHTTP,omitempty"`
+	// Operators are laid over those of the table.
+	Operators []Operator `json:"operators,omitempty"`
+}
+
+// ParseConfig reads the data of the ConfigMap. Without data everything is as Default has it. The error tells everything that
+// is wrong, a line each, with its place and with what is allowed there.
+func ParseConfig(data map[string]string) (Config, error) {
+	var found problems
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		if key != ConfigKey {
+			found.add("data", "there is no such key as %q; use %s", key, ConfigKey)
+		}
+	}
+	tree, err := parse([]byte(data[ConfigKey]))
+	if err != nil {
+		found.add(ConfigKey, "%s", err)
+		return Config{}, errors.Join(found...)
+	}
+	var written configYAML
+	if err := decode("", tree, &written); err != nil {
+		return Config{}, errors.Join(append(found, err)...)
+	}
+	config := Config{DeletionPolicy: written.DeletionPolicy}
+	if config.DeletionPolicy == "" {
+		config.DeletionPolicy = v1alpha1.DeletionPolicyRetain
+	}
+	member(&found, "deletionPolicy", config.DeletionPolicy, v1alpha1.DeletionPolicyRetain, v1alpha1.DeletionPolicyDelete)
+	overrides := found.overrides(tree)
+	if len(found) > 0 {
+		found.mirror(written)
+		return Config{}, errors.Join(found...)
+	}
+	config.Table, err = decodeTable(laidOver(defaultTree(), overrides))
+	if err != nil {
+		return Config{}, err
+	}
+	if found.mirror(written); len(found) == 0 && written.Mirror != "" {
+		written.useMirror(config.Table, overrides)
+	}
+	if err := config.Table.Validate(); err != nil {
+		found = append(found, err)
+	}
+	if len(found) > 0 {
+		return Config{}, errors.Join(found...)
+	}
+	return config, nil
+}
+
+// overrides are the trees of operators, by their names.
+func (p *problems) overrides(tree any) map[string]map[string]any {
+	content, _ := tree.(map[string]any)
+	list, _ := content["operators"].([]any)
+	overrides := map[string]map[string]any{}
+	known := Default().Names()
+	for i, element := range list {
+		override, _ := element.(map[string]any)
+		name := nameOf(element, "name")
+		switch place := fmt.Sprintf("operators[%d].name", i); {
+		case !slices.Contains(known, name):
+			p.add(place, "%q is not in the table; use %s", name, oneOf(known...))
+		case overrides[name] != nil:
+			p.add(place, "%s is there twice; write one entry for it", name)
+		default:
+			overrides[name] = override
+		}
+	}
+	return overrides
+}
+
+// laidOver is the tree of the table with the overrides.
+func laidOver(table any, overrides map[string]map[string]any) any {
+	list, _ := table.([]any)
+	merged := make([]any, 0, len(list))
+	for _, element := range list {
+		operator, _ := element.(map[string]any)
+		merged = append(merged, mergeOperator(operator, overrides[nameOf(element, "name")]))
+	}
+	return merged
+}
+
+// mergeOperator lays an override over an operator by field, where packages and charts merge by their names.
+func mergeOperator(operator, override map[string]any) map[string]any {
+	merged := merge(operator, override, false)
+	for field, name := range map[string]string{"packages": "name", "charts": "release"} {
+		if above, ok := override[field].([]any); ok {
+			below, _ := operator[field].([]any)
+			merged[field] = mergeNamed(below, above, name)
+		}
+	}
+	return merged
+}
+
+func (p *problems) mirror(written configYAML) {
+	mirror := Chart{Chart: strings.TrimSuffix(written.Mirror, "/"), PlainHTTP: written.PlainHTTP}
+	switch {
+	case written.Mirror == "" && written.PlainHTTP:
+		p.add("plainHTTP", "is for the mirror, and there is none; set it with the chart of an operator")
+	case written.Mirror == "":
+	case mirror.kind() == localChart && !written.PlainHTTP, hostKind(mirror) != unknownChart:
+	case written.PlainHTTP:
+		p.add("mirror", "%q must begin with oci:// or http:// when plainHTTP is set", shown(written.Mirror))
+	default:
+		p.add("mirror", "%q is no place for charts; use oci://HOST/PATH, https://HOST/PATH, or the absolute path of a folder",
+			shown(written.Mirror))
+	}
+}
+
+// hostKind is the form of a mirror, which may be a host without a path.
+func hostKind(mirror Chart) chartKind {
+	mirror.Chart += "/chart"
+	if strings.HasPrefix(mirror.Chart, "https://") && mirror.PlainHTTP {
+		return unknownChart
+	}
+	return urlKind(mirror.Chart, mirror.PlainHTTP)
+}
+
+// useMirror takes charts from the mirror, except for those that an override says the place of.
+func (c configYAML) useMirror(table Table, overrides map[string]map[string]any) {
+	for _, operator := range table {
+		for i, chart := range operator.Charts {
+			if !namesChart(overrides[operator.Name], chart.Release) {
+				operator.Charts[i].Chart = mirrored(c.Mirror, chart)
+				operator.Charts[i].PlainHTTP = c.PlainHTTP
+			}
+		}
+	}
+}
+
+func namesChart(override map[string]any, release string) bool {
+	charts, _ := override["charts"].([]any)
+	return slices.ContainsFunc(charts, func(element any) bool {
+		content, _ := element.(map[string]any)
+		return nameOf(element, "release") == release && content["chart"] != nil
+	})
+}
+
+// mirrored is where a mirror has a chart. A folder holds archives, as helm pull writes them.
+func mirrored(mirror string, chart Chart) string {
+	name := path.Base(chart.Chart)
+	if strings.HasPrefix(mirror, "/") {
+		return path.Join(mirror, name+"-"+chart.Version+".tgz")
+	}
+	return strings.TrimSuffix(mirror, "/") + "/" + name
+}

@@ -1,0 +1,127 @@
+package dependencies
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components/kinds"
+)
+
+// View is what a platform sees of the operators that it needs.
+type View struct {
+	// Served is whether the cluster serves a kind in a version that components render.
+	Served func(kinds.Kind) bool
+	// Exists is whether the kind's CustomResourceDefinition is in the cluster, in whatever version.
+	Exists func(kinds.Kind) bool
+	// OpenShift is whether this is OpenShift: its catalogues offer other packages.
+	OpenShift bool
+	// Manual is whether nothing may be installed for the platform.
+	Manual bool
+	// Report is what the installer says; nil without an installer.
+	Report Report
+}
+
+// Judge says where an operator that a platform needs stands.
+func (v View) Judge(operator Operator, need Need) v1alpha1.DependencyStatus {
+	status := v1alpha1.DependencyStatus{Name: operator.Name}
+	var absent, outdated []string
+	for _, kind := range need.Kinds {
+		switch {
+		case v.Served(kind):
+		case v.Exists(kind):
+			outdated = append(outdated, fmt.Sprintf("%s (%s)", kind.CRD(), strings.Join(kind.Versions, ", ")))
+		default:
+			absent = append(absent, kind.CRD())
+		}
+	}
+
+	if reported, ok := v.Report[operator.Name]; ok && reported.State != v1alpha1.DependencyMissing {
+		if late := slices.Concat(absent, outdated); reported.State == v1alpha1.DependencyReady && len(late) > 0 {
+			// The installer sees it a moment earlier.
+			reported.State, reported.Reason = v1alpha1.DependencyInstalling, v1alpha1.ReasonProgressing
+			reported.Message = "not served yet: " + strings.Join(late, ", ")
+		}
+		return reported
+	}
+	switch {
+	case len(outdated) > 0:
+		status.Source, status.State, status.Reason = v1alpha1.DependencySourceExisting, v1alpha1.DependencyBlocked, v1alpha1.ReasonVersionNotSupported
+		status.Message = fmt.Sprintf("%s is installed in a version that this operator does not work with: the cluster does not serve %s; "+
+			"bring %s to a version in the range %s", operator.Name, strings.Join(outdated, ", "), operator.Name, operator.Versions)
+	case len(absent) == 0:
+		status.Source, status.State, status.Reason = v1alpha1.DependencySourceExisting, v1alpha1.DependencyReady, v1alpha1.ReasonAvailable
+	case v.Report == nil || v.Manual:
+		status.State, status.Reason = v1alpha1.DependencyMissing, v1alpha1.ReasonNotInstalled
+		status.Message = fmt.Sprintf("%s is not installed, and %s; to install it: %s", operator.Name, v.nobody(), Hint(operator, v.OpenShift))
+	default:
+		status = v.reportedMissing(operator)
+	}
+	return status
+}
+
+// nobody says why nobody brings what is missing.
+func (v View) nobody() string {
+	if v.Manual {
+		return "spec.dependencies.installation is Manual"
+	}
+	return "this cluster has no installer"
+}
+
+// reportedMissing is for an operator that the installer has not begun with.
+func (v View) reportedMissing(operator Operator) v1alpha1.DependencyStatus {
+	if reported, ok := v.Report[operator.Name]; ok {
+		return reported
+	}
+	return v1alpha1.DependencyStatus{
+		Name: operator.Name, State: v1alpha1.DependencyInstalling, Reason: v1alpha1.ReasonPending,
+		Message: "the installer has not reported on it yet",
+	}
+}
+
+// Condition sums up where the operators that a platform needs stand. The worst comes first.
+func Condition(all []v1alpha1.DependencyStatus) metav1.Condition {
+	condition := metav1.Condition{Type: v1alpha1.ConditionDependenciesReady, Status: metav1.ConditionTrue}
+	if len(all) == 0 {
+		condition.Reason, condition.Message = v1alpha1.ReasonNotNeeded, "no component needs a third-party operator"
+		return condition
+	}
+	var names, messages []string
+	for _, state := range []v1alpha1.DependencyState{
+		v1alpha1.DependencyBlocked, v1alpha1.DependencyMissing, v1alpha1.DependencyFailed,
+		v1alpha1.DependencyRemoving, v1alpha1.DependencyInstalling,
+	} {
+		for _, status := range all {
+			if status.State != state {
+				continue
+			}
+			if condition.Reason == "" {
+				condition.Reason = status.Reason
+			}
+			messages = append(messages, Explain(status))
+		}
+	}
+	if len(messages) > 0 {
+		condition.Status, condition.Message = metav1.ConditionFalse, strings.Join(messages, "; ")
+		return condition
+	}
+	for _, status := range all {
+		names = append(names, strings.TrimSpace(status.Name+" "+status.Version))
+	}
+	condition.Reason, condition.Message = v1alpha1.ReasonAvailable, "ready: "+strings.Join(names, ", ")
+	return condition
+}
+
+// Explain says in a sentence where an operator that is not ready stands.
+func Explain(status v1alpha1.DependencyStatus) string {
+	switch {
+	case status.Message == "":
+		return status.Name + " is " + strings.ToLower(string(status.State))
+	case strings.HasPrefix(status.Message, status.Name):
+		return status.Message
+	}
+	return fmt.Sprintf("%s (%s): %s", status.Name, strings.ToLower(string(status.State)), status.Message)
+}

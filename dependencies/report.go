@@ -1,0 +1,60 @@
+package dependencies
+
+import (
+	"fmt"
+	"slices"
+
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/api/v1alpha1"
+)
+
+// ReportName is the ConfigMap, beside the installer, in which it says where the operators stand. It is shipped with the
+// installer and goes with it, so a cluster that has one has an installer.
+const ReportName = "opendatahub-dependencies"
+
+// Report is what the installer says of operators, by their names. A nil Report means that there is no installer.
+type Report map[string]v1alpha1.DependencyStatus
+
+// ReadReport reads the data of the ConfigMap. The result is never nil.
+func ReadReport(data map[string]string) (Report, error) {
+	report := Report{}
+	for key, value := range data {
+		var status v1alpha1.DependencyStatus
+		if err := yaml.UnmarshalStrict([]byte(value), &status); err != nil {
+			return Report{}, fmt.Errorf("reading key %s of ConfigMap %s: %w", key, ReportName, err)
+		}
+		report[status.Name] = status
+	}
+	return report, nil
+}
+
+// Data is the report as the data of its ConfigMap: one key per operator.
+func (r Report) Data() (map[string]string, error) {
+	data := map[string]string{}
+	for name, status := range r {
+		content, err := yaml.Marshal(status)
+		if err != nil {
+			return nil, fmt.Errorf("writing what is known of %s: %w", name, err)
+		}
+		data[Operator{Name: name}.ID()] = string(content)
+	}
+	return data, nil
+}
+
+// Changed lists the operators of which two reports say different things, sorted.
+func (r Report) Changed(other Report) []string {
+	var changed []string
+	for name, status := range r {
+		if other[name] != status {
+			changed = append(changed, name)
+		}
+	}
+	for name := range other {
+		if _, ok := r[name]; !ok {
+			changed = append(changed, name)
+		}
+	}
+	slices.Sort(changed)
+	return changed
+}

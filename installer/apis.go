@@ -1,0 +1,98 @@
+package installer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"opendatahub.io/operator/dependencies"
+)
+
+// olmManaged is OLM's label on the CustomResourceDefinitions that it brought.
+const olmManaged = "olm.managed"
+
+// concernedByCRD wakes the operators that serve a CustomResourceDefinition, and all when OLM comes or goes.
+func (r *reconciler) concernedByCRD(_ context.Context, object client.Object) []reconcile.Request {
+	name := object.GetName()
+	if olmCRD(name) {
+		return r.everyOperator()
+	}
+	var concerned []reconcile.Request
+	for _, operator := range r.table {
+		if slices.ContainsFunc(operator.CRDs, func(crd dependencies.CRD) bool { return crd.Name == name }) {
+			concerned = append(concerned, requestFor(operator))
+		}
+	}
+	return concerned
+}
+
+// crds is what the cluster has of an operator's CustomResourceDefinitions.
+type crds struct {
+	presence presence
+	// lacking names what is not served, with the versions that would do.
+	lacking []string
+}
+
+// crdsOf looks at the CustomResourceDefinitions that an operator should serve. The first one stands for the operator:
+// others of it may have come with something else.
+func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator, hasOLM bool) (crds, error) {
+	var found crds
+	for i, crd := range operator.CRDs {
+		object := &metav1.PartialObjectMetadata{}
+		object.SetGroupVersionKind(crdKind)
+		err := r.cache.Get(ctx, types.NamespacedName{Name: crd.Name}, object)
+		if client.IgnoreNotFound(err) != nil {
+			return crds{}, fmt.Errorf("reading CustomResourceDefinition %s: %w", crd.Name, err)
+		}
+		exists := err == nil && object.DeletionTimestamp == nil
+		if i == 0 && exists && !leftover(object, hasOLM) {
+			found.presence = served
+		}
+		ok := false
+		if exists {
+			if ok, err = serves(r.discovery, crd); err != nil {
+				return crds{}, err
+			}
+		}
+		if !ok {
+			found.lacking = append(found.lacking, fmt.Sprintf("%s (%s)", crd.Name, strings.Join(crd.Versions, " or ")))
+		}
+	}
+	if found.presence == served && len(found.lacking) > 0 {
+		found.presence = outdated
+	}
+	return found, nil
+}
+
+// leftover is whether a CustomResourceDefinition says nothing of an operator: the installer applied it, or OLM did and
+// would know the operator if there was one. Neither deletes it together with the operator.
+func leftover(crd *metav1.PartialObjectMetadata, hasOLM bool) bool {
+	return crd.Labels[dependencies.Label] != "" || hasOLM && crd.Labels[olmManaged] == "true"
+}
+
+// serves is whether the cluster serves a CustomResourceDefinition in one of the versions that components render.
+func serves(discovery discovery.DiscoveryInterface, crd dependencies.CRD) (bool, error) {
+	plural, group, _ := strings.Cut(crd.Name, ".")
+	for _, version := range crd.Versions {
+		list, err := discovery.ServerResourcesForGroupVersion(schema.GroupVersion{Group: group, Version: version}.String())
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return false, fmt.Errorf("asking which kinds of %s/%s are served: %w", group, version, err)
+		}
+		if slices.ContainsFunc(list.APIResources, func(resource metav1.APIResource) bool { return resource.Name == plural }) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,223 @@
+// Package installer brings the third-party operators that platforms need into the cluster, or uses those that are there. It
+// runs as a process of its own, with the rights that this takes. What it installs is in its table and in a ConfigMap beside
+// it; OpenDataHubs say only which operators are needed.
+package installer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers"
+	"opendatahub.io/operator/controllers/watch"
+	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/installer/helm"
+	"opendatahub.io/operator/installer/olm"
+)
+
+// Options of the installer.
+type Options struct {
+	// Namespace is the installer's own: its configuration and its report are there.
+	Namespace string
+	// WatchNamespaces are those whose OpenDataHubs count; all without any.
+	WatchNamespaces []string
+	// RegistryConfig is a file with the credentials of OCI registries, as docker login writes it. May be empty.
+	RegistryConfig string
+	// Timeout bounds the hooks of a chart, and the wait for CustomResourceDefinitions.
+	Timeout time.Duration
+	// UserAgent that chart repositories see.
+	UserAgent string
+}
+
+var crdKind = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+
+// CacheOptions restricts what the installer watches: OpenDataHubs, the ConfigMaps of its own namespace, the workloads that
+// it brought, and the names of CustomResourceDefinitions. OLM's objects are added when there is an OLM.
+func CacheOptions(options Options) (cache.Options, error) {
+	brought, err := labels.NewRequirement(dependencies.Label, selection.Exists, nil)
+	if err != nil {
+		return cache.Options{}, fmt.Errorf("selecting what the installer brought: %w", err)
+	}
+	ours := cache.ByObject{Label: labels.NewSelector().Add(*brought), Transform: cache.TransformStripManagedFields()}
+	hubs := cache.ByObject{Transform: stripHub}
+	if len(options.WatchNamespaces) > 0 {
+		hubs.Namespaces = map[string]cache.Config{}
+		for _, namespace := range options.WatchNamespaces {
+			hubs.Namespaces[namespace] = cache.Config{}
+		}
+	}
+	crds := &metav1.PartialObjectMetadata{}
+	crds.SetGroupVersionKind(crdKind)
+	pods := ours
+	pods.Transform = watch.StripPod
+	return cache.Options{
+		ReaderFailOnMissingInformer: true,
+		DefaultTransform:            watch.StripMetadata, // of objects that keep an operator, which exist and no more
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.OpenDataHub{}: hubs,
+			&corev1.ConfigMap{}:     {Namespaces: map[string]cache.Config{options.Namespace: {}}},
+			&appsv1.Deployment{}:    ours,
+			&appsv1.DaemonSet{}:     ours,
+			&appsv1.StatefulSet{}:   ours,
+			&corev1.Pod{}:           pods,
+			crds:                    {Transform: stripCRD},
+		},
+	}, nil
+}
+
+// stripHub keeps what says which operators a platform needs.
+func stripHub(object any) (any, error) {
+	if hub, ok := object.(*v1alpha1.OpenDataHub); ok {
+		hub.ManagedFields, hub.Annotations, hub.Status = nil, nil, v1alpha1.OpenDataHubStatus{}
+	}
+	return object, nil
+}
+
+// stripCRD keeps what says whose a CustomResourceDefinition is.
+func stripCRD(object any) (any, error) {
+	if crd, ok := object.(*metav1.PartialObjectMetadata); ok {
+		kept := map[string]string{}
+		for _, label := range []string{dependencies.Label, olmManaged} {
+			if value, ok := crd.Labels[label]; ok {
+				kept[label] = value
+			}
+		}
+		crd.ObjectMeta = metav1.ObjectMeta{
+			Name: crd.Name, UID: crd.UID, ResourceVersion: crd.ResourceVersion, Labels: kept, DeletionTimestamp: crd.DeletionTimestamp,
+		}
+	}
+	return object, nil
+}
+
+// Setup adds the installer to the manager. all are the components that platforms can have.
+func Setup(ctx context.Context, mgr manager.Manager, all []components.Component, options Options) error {
+	clients, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("making a client: %w", err)
+	}
+	cluster, err := controllers.DetectCluster(ctx, clients.Discovery(), mgr.GetAPIReader())
+	if err != nil {
+		return err
+	}
+	charts, err := helm.New(helm.Options{
+		Config: mgr.GetConfig(), RegistryConfig: options.RegistryConfig, Timeout: options.Timeout, UserAgent: options.UserAgent,
+	})
+	if err != nil {
+		return err
+	}
+	report, err := newReporter(ctx, mgr.GetAPIReader(), mgr.GetClient(), options.Namespace)
+	if err != nil {
+		return err
+	}
+	r := &reconciler{
+		table:     dependencies.Default().For(cluster.OpenShift),
+		all:       all,
+		cluster:   cluster,
+		namespace: options.Namespace,
+		cache:     mgr.GetCache(),
+		reader:    mgr.GetAPIReader(),
+		discovery: clients.Discovery(),
+		helm:      charts,
+		report:    report,
+		attempts:  newAttempts(time.Now),
+		uses:      newUses(mgr.GetCache(), mgr.GetAPIReader(), clients.Discovery()),
+	}
+	r.packages = &packages{
+		parent: ctx,
+		table:  r.table,
+		wake:   func(operator dependencies.Operator) { r.queue.Add(requestFor(operator)) },
+		build: func(options cache.Options) (cache.Cache, error) {
+			options.Scheme, options.HTTPClient = mgr.GetScheme(), mgr.GetHTTPClient()
+			return cache.New(mgr.GetConfig(), options)
+		},
+	}
+	r.olm = olm.New(r.packages, mgr.GetAPIReader(), mgr.GetClient(), clients.Discovery())
+	return r.setup(mgr)
+}
+
+// reportRequest is no operator's: their IDs do not begin like this.
+var reportRequest = reconcile.Request{NamespacedName: types.NamespacedName{Name: "/" + dependencies.ReportName}}
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// requestFor names an operator, in lower case.
+func requestFor(operator dependencies.Operator) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Name: operator.ID()}}
+}
+
+func (r *reconciler) setup(mgr manager.Manager) error {
+	every := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return r.everyOperator() })
+	ours := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
+		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: object.GetLabels()[dependencies.Label]}}}
+	})
+	crd := &metav1.PartialObjectMetadata{}
+	crd.SetGroupVersionKind(crdKind)
+	// What it left behind when it was last stopped is looked at, wanted or not.
+	atStart := source.Func(func(_ context.Context, q queue) error {
+		r.queue = q
+		for _, request := range r.everyOperator() {
+			q.Add(request)
+		}
+		return nil
+	})
+	// The report is put back when somebody changes or deletes it.
+	configOrReport := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
+		switch object.GetName() {
+		case dependencies.ConfigName:
+			return r.everyOperator()
+		case dependencies.ReportName:
+			return []reconcile.Request{reportRequest}
+		}
+		return nil
+	})
+	err := builder.ControllerManagedBy(mgr).
+		Named("installer").
+		WatchesRawSource(atStart).
+		Watches(&v1alpha1.OpenDataHub{}, every, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&corev1.ConfigMap{}, configOrReport).
+		Watches(&appsv1.Deployment{}, ours).
+		Watches(&appsv1.DaemonSet{}, ours).
+		Watches(&appsv1.StatefulSet{}, ours).
+		Watches(&corev1.Pod{}, ours).
+		WatchesMetadata(crd, handler.EnqueueRequestsFromMapFunc(r.concernedByCRD)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: 4, // a chart with a hook may take minutes
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				time.Second, maxPause),
+			SkipNameValidation: new(true), // several installers in one process (tests) are no name clash
+		}).
+		Complete(r)
+	if err != nil {
+		return fmt.Errorf("setting up the installer: %w", err)
+	}
+	return nil
+}
+
+func (r *reconciler) everyOperator() []reconcile.Request {
+	var requests []reconcile.Request
+	for _, operator := range r.table {
+		requests = append(requests, requestFor(operator))
+	}
+	return requests
+}

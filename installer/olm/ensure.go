@@ -1,0 +1,248 @@
+package olm
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	coreac "k8s.io/client-go/applyconfigurations/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/dependencies"
+)
+
+// Ensure asks OLM for a candidate: a namespace, an OperatorGroup in it, and a Subscription. Only what is missing or differs is
+// written, and only what is ours is changed; what stands in the way of that is a *dependencies.Problem.
+func (o *OLM) Ensure(ctx context.Context, operator dependencies.Operator, candidate Candidate) error {
+	_, err := o.ensure(ctx, operator, candidate)
+	return err
+}
+
+// Update keeps what we asked for as the table wants it: channel, approval, a catalogue that is there, and the
+// OperatorGroup. It asks the catalogues only when something differs, and changes neither the package nor the namespace.
+// What Remove began it ends, so that the operator can come again. found is what Find said a moment ago.
+func (o *OLM) Update(ctx context.Context, operator dependencies.Operator, found Found) (changed bool, err error) {
+	switch {
+	case !found.Ours:
+		return false, nil
+	case found.subscription == nil:
+		_, err := o.Remove(ctx, operator)
+		return true, err
+	case found.settled || found.subscription.Metadata.DeletionTimestamp != nil:
+		return false, nil
+	}
+	current := found.subscription
+	operator.Namespace = current.Metadata.Namespace
+	operator.Packages = slices.DeleteFunc(slices.Clone(operator.Packages), func(p dependencies.Package) bool { return p.Name != current.Spec.Package })
+	sources, err := list[catalogSource](ctx, o.cached, catalogKind)
+	if err != nil {
+		return false, fmt.Errorf("looking for a catalogue with %s: %w", operator.Name, err)
+	}
+	candidate, err := o.resolvePackage(ctx, operator, operator.Packages[0], sources)
+	if err != nil {
+		return false, err
+	}
+	return o.ensure(ctx, operator, candidate)
+}
+
+func (o *OLM) ensure(ctx context.Context, operator dependencies.Operator, candidate Candidate) (changed bool, err error) {
+	s, err := o.survey(ctx, operator, candidate.Package)
+	if err != nil {
+		return false, fmt.Errorf("looking at namespace %s: %w", operator.Namespace, err)
+	}
+	if problem := s.obstacle(operator, candidate); problem != nil {
+		return false, problem
+	}
+	for _, step := range []func(context.Context, dependencies.Operator, Candidate, site) (bool, error){
+		o.ensureNamespace, o.ensureGroup, o.ensureSubscription,
+	} {
+		wrote, err := step(ctx, operator, candidate, s)
+		if err != nil {
+			return changed, err
+		}
+		changed = changed || wrote
+	}
+	return changed, nil
+}
+
+// site is what there is where the operator goes, as the API server has it.
+type site struct {
+	namespace     *corev1.Namespace // nil if it does not exist
+	groups        []operatorGroup
+	subscription  *subscription // of the name that ours has
+	subscriptions []subscription
+	csvs          []metav1.PartialObjectMetadata
+}
+
+func (o *OLM) survey(ctx context.Context, operator dependencies.Operator, p dependencies.Package) (site, error) {
+	var s site
+	var err error
+	namespace := &corev1.Namespace{}
+	switch err := o.live.Get(ctx, client.ObjectKey{Name: operator.Namespace}, namespace); {
+	case client.IgnoreNotFound(err) != nil:
+		return s, err
+	case err == nil:
+		s.namespace = namespace
+	}
+	here := client.InNamespace(operator.Namespace)
+	if s.groups, err = list[operatorGroup](ctx, o.live, groupKind, here); err != nil {
+		return s, err
+	}
+	// Of all namespaces: two Subscriptions of a package are one too many wherever they are.
+	if s.subscriptions, err = list[subscription](ctx, o.live, subscriptionKind); err != nil {
+		return s, err
+	}
+	for i := range s.subscriptions {
+		if s.subscriptions[i].Metadata.Namespace == operator.Namespace && s.subscriptions[i].Metadata.Name == p.Name {
+			s.subscription = &s.subscriptions[i]
+		}
+	}
+	s.csvs, err = listCSVs(ctx, o.live, here, client.MatchingLabelsSelector{Selector: notCopied})
+	return s, err
+}
+
+// obstacle is why nothing may be written.
+func (s site) obstacle(operator dependencies.Operator, candidate Candidate) error {
+	if s.namespace != nil && s.namespace.DeletionTimestamp != nil {
+		return dependencies.Failed(v1alpha1.ReasonInstallFailed,
+			"namespace %s is being deleted; %s is installed once it is gone", operator.Namespace, operator.Name)
+	}
+	if len(s.groups) > 1 {
+		return groupProblem(operator.Namespace, s.groups)
+	}
+	if len(s.groups) == 1 && !s.groups[0].fits(candidate.Package.InstallMode) && !isOurs(operator, s.groups[0].Metadata.Labels) {
+		return misfit(operator, candidate.Package.InstallMode, s.groups[0])
+	}
+	if s.subscription != nil && !isOurs(operator, s.subscription.Metadata.Labels) {
+		v := view{subscription: *s.subscription}
+		return dependencies.Blocked(v1alpha1.ReasonConflict,
+			"%s exists already, for package %s, and is not the installer's; rename or delete it: %s",
+			v.object(), s.subscription.Spec.Package, v.remove())
+	}
+	for i := range s.subscriptions {
+		other := s.subscriptions[i]
+		if s.subscription != nil && other.Metadata.UID == s.subscription.Metadata.UID || !hasPackage(operator, other.Spec.Package) {
+			continue
+		}
+		v := view{subscription: other}
+		return dependencies.Blocked(v1alpha1.ReasonDuplicateSubscription,
+			"%s asks for package %s already, so the installer does not ask for %s in namespace %s; keep it, or delete it and its ClusterServiceVersion: %s",
+			v.object(), other.Spec.Package, candidate.Package.Name, operator.Namespace, v.remove())
+	}
+	for i := range s.csvs {
+		if _, ok := packageOf(operator, &s.csvs[i]); ok && s.subscription == nil {
+			return dependencies.Blocked(v1alpha1.ReasonOrphanCSV,
+				"ClusterServiceVersion %s/%s belongs to no Subscription, and OLM would resolve none beside it; either keep it as it is, or delete it, "+
+					"and the installer asks OLM for the package anew; CustomResourceDefinitions and their objects stay (%s)",
+				s.csvs[i].Namespace, s.csvs[i].Name, deleteCSV(s.csvs[i].Namespace, s.csvs[i].Name))
+		}
+	}
+	return nil
+}
+
+// ensureNamespace creates the namespace. One that exists is somebody's, and left as it is.
+func (o *OLM) ensureNamespace(ctx context.Context, operator dependencies.Operator, _ Candidate, s site) (bool, error) {
+	if s.namespace != nil {
+		return false, nil
+	}
+	labels := maps.Clone(operator.NamespaceLabels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	labels[dependencies.Label] = operator.ID()
+	namespace := coreac.Namespace(operator.Namespace).WithLabels(labels)
+	if err := o.apply(ctx, namespace); err != nil {
+		return false, fmt.Errorf("creating namespace %s: %w", operator.Namespace, err)
+	}
+	return true, nil
+}
+
+// ensureGroup makes the one OperatorGroup of the namespace, or puts ours right.
+func (o *OLM) ensureGroup(ctx context.Context, operator dependencies.Operator, candidate Candidate, s site) (bool, error) {
+	mode := candidate.Package.InstallMode
+	if len(s.groups) == 0 {
+		group := kinds.New(groupKind, operator.Namespace, operator.ID(), groupSpec(mode, operator.Namespace))
+		group.WithLabels(map[string]string{dependencies.Label: operator.ID()})
+		if err := o.apply(ctx, group); err != nil {
+			return false, fmt.Errorf("creating OperatorGroup %s/%s: %w", operator.Namespace, operator.ID(), err)
+		}
+		return true, nil
+	}
+	group := s.groups[0]
+	if group.fits(mode) {
+		return false, nil
+	}
+	// Ours, and somebody changed it. The namespaces are a set, to which an apply could only add.
+	var targets []string
+	if mode == dependencies.OwnNamespace {
+		targets = []string{operator.Namespace}
+	}
+	err := o.patch(ctx, groupKind, group.Metadata, map[string]any{"spec": map[string]any{"targetNamespaces": targets, "selector": nil}})
+	if err != nil {
+		return false, fmt.Errorf("restoring OperatorGroup %s/%s: %w", group.Metadata.Namespace, group.Metadata.Name, err)
+	}
+	return true, nil
+}
+
+func (o *OLM) ensureSubscription(ctx context.Context, operator dependencies.Operator, candidate Candidate, s site) (bool, error) {
+	wanted := subscriptionSpec{
+		Package: candidate.Package.Name, Channel: candidate.Package.Channel, Approval: approval(candidate.Package),
+		Catalog: candidate.Catalog.Name, CatalogNamespace: candidate.Catalog.Namespace,
+	}
+	if s.subscription != nil && s.subscription.Spec == wanted {
+		return false, nil
+	}
+	var options []client.ApplyOption
+	if s.subscription != nil {
+		options = append(options, client.ForceOwnership) // it is ours, and people edit Subscriptions
+	}
+	subscription := kinds.New(subscriptionKind, operator.Namespace, candidate.Package.Name, wanted)
+	subscription.WithLabels(map[string]string{dependencies.Label: operator.ID()})
+	if err := o.apply(ctx, subscription, options...); err != nil {
+		return false, fmt.Errorf("applying Subscription %s/%s: %w", operator.Namespace, candidate.Package.Name, err)
+	}
+	return true, nil
+}
+
+// apply applies an object. Clients do not know OLM's types, and take them as unstructured only.
+func (o *OLM) apply(ctx context.Context, resource runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+	content, err := json.Marshal(resource)
+	if err != nil {
+		return err
+	}
+	object := &unstructured.Unstructured{}
+	if err := json.Unmarshal(content, &object.Object); err != nil {
+		return err
+	}
+	return o.writer.Apply(ctx, client.ApplyConfigurationFromUnstructured(object),
+		append(options, client.FieldOwner(dependencies.FieldManager))...)
+}
+
+// patch merges something into an object, if it is still the one that was read. That OLM wrote its status since does not matter.
+func (o *OLM) patch(ctx context.Context, kind schema.GroupVersionKind, metadata metav1.ObjectMeta, content map[string]any) error {
+	identity, _ := content["metadata"].(map[string]any)
+	if identity == nil {
+		identity = map[string]any{}
+		content["metadata"] = identity
+	}
+	identity["uid"] = metadata.UID
+	body, err := json.Marshal(content)
+	if err != nil {
+		return err
+	}
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(kind)
+	object.SetNamespace(metadata.Namespace)
+	object.SetName(metadata.Name)
+	return o.writer.Patch(ctx, object, client.RawPatch(types.MergePatchType, body), client.FieldOwner(dependencies.FieldManager))
+}

@@ -1,0 +1,266 @@
+package olm
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/dependencies"
+)
+
+// Found is an operator that OLM installed, or was asked to.
+type Found struct {
+	// Ours is whether this installer asked for it, so that Update and Remove may be called. Nothing else may be touched.
+	Ours bool
+	// Status is where it stands, read through to the cause. Removing says that what is ours is on its way out: it must be
+	// gone, see Remove, before it can come again.
+	Status v1alpha1.DependencyStatus
+	// Namespaces that it watches, sorted; empty for all.
+	Namespaces []string
+
+	subscription *subscription // ours
+	settled      bool          // Update has nothing to do
+}
+
+// claim is one thing that asks for an operator, or is left of one.
+type claim struct {
+	Found
+	object string // as in Subscription kafka/strimzi-kafka-operator
+	remove string // the command that deletes it
+}
+
+// Find looks for an operator over all namespaces, by its packages and never by our own names: Subscriptions,
+// ClusterServiceVersions that no Subscription asks for, and ClusterExtensions. It is nil when there is nothing.
+func (o *OLM) Find(ctx context.Context, operator dependencies.Operator) (*Found, error) {
+	apis, err := o.known(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var claims []claim
+	if apis.V0 {
+		if claims, err = o.packageClaims(ctx, operator); err != nil {
+			return nil, fmt.Errorf("looking for %s: %w", operator.Name, err)
+		}
+	}
+	if apis.V1 {
+		extensions, err := list[extension](ctx, o.cached, extensionKind)
+		if err != nil {
+			return nil, fmt.Errorf("looking for %s: %w", operator.Name, err)
+		}
+		for _, e := range extensions {
+			if hasPackage(operator, e.Spec.Source.Catalog.Package) {
+				claims = append(claims, extensionClaim(operator, e))
+			}
+		}
+	}
+	return combine(claims), nil
+}
+
+// packageClaims are those of OLM v0.
+func (o *OLM) packageClaims(ctx context.Context, operator dependencies.Operator) ([]claim, error) {
+	all, err := o.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var claims []claim
+	for _, s := range all.subscriptions {
+		if !hasPackage(operator, s.Spec.Package) && !isOurs(operator, s.Metadata.Labels) {
+			continue
+		}
+		v := all.view(operator, s)
+		if v.installed, v.replaced, err = o.installedBy(ctx, s); err != nil {
+			return nil, err
+		}
+		claims = append(claims, v.claim())
+	}
+	for _, orphan := range all.orphans(operator) {
+		whole, err := get[csv](ctx, o.live, csvKind, client.ObjectKeyFromObject(&orphan))
+		if err != nil {
+			return nil, err
+		}
+		if whole != nil { // otherwise it went while we looked
+			claims = append(claims, orphanClaim(operator, *whole))
+		}
+	}
+	return claims, nil
+}
+
+// installedBy reads the ClusterServiceVersion that a Subscription installed, or the one it is about to, and the one that this
+// replaces if it does not work yet.
+func (o *OLM) installedBy(ctx context.Context, s subscription) (installed, replaced *csv, err error) {
+	name := cmp.Or(s.Status.InstalledCSV, s.Status.CurrentCSV)
+	if name == "" {
+		return nil, nil, nil
+	}
+	installed, err = get[csv](ctx, o.live, csvKind, client.ObjectKey{Namespace: s.Metadata.Namespace, Name: name})
+	if err != nil || installed == nil || installed.Status.Phase == phaseSucceeded || installed.Spec.Replaces == "" {
+		return installed, nil, err
+	}
+	replaced, err = get[csv](ctx, o.live, csvKind, client.ObjectKey{Namespace: s.Metadata.Namespace, Name: installed.Spec.Replaces})
+	return installed, replaced, err
+}
+
+// overview is what OLM has, over all namespaces.
+type overview struct {
+	subscriptions []subscription
+	csvs          []metav1.PartialObjectMetadata
+	groups        []operatorGroup
+	catalogs      []catalogSource
+}
+
+func (o *OLM) look(ctx context.Context) (overview, error) {
+	var all overview
+	var err error
+	if all.subscriptions, err = list[subscription](ctx, o.cached, subscriptionKind); err != nil {
+		return all, err
+	}
+	if all.csvs, err = listCSVs(ctx, o.cached); err != nil {
+		return all, err
+	}
+	if all.groups, err = list[operatorGroup](ctx, o.cached, groupKind); err != nil {
+		return all, err
+	}
+	all.catalogs, err = list[catalogSource](ctx, o.cached, catalogKind)
+	return all, err
+}
+
+// view is a Subscription with all that matters to it.
+func (all overview) view(operator dependencies.Operator, s subscription) view {
+	v := view{operator: operator, subscription: s, groups: groupsIn(all.groups, s.Metadata.Namespace), catalogs: all.catalogs}
+	for _, other := range all.subscriptions {
+		if other.Metadata.Namespace == s.Metadata.Namespace && other.Metadata.Name != s.Metadata.Name {
+			v.siblings = append(v.siblings, other)
+		}
+	}
+	for _, object := range all.csvs {
+		if object.Namespace != s.Metadata.Namespace || all.asksFor(&object) {
+			continue
+		}
+		if name, ok := packageOf(operator, &object); ok && name == s.Spec.Package {
+			v.orphans = append(v.orphans, object.Name)
+		}
+	}
+	return v
+}
+
+// orphans are ClusterServiceVersions of the operator in namespaces where no Subscription asks for their package, and what is
+// left of ours.
+func (all overview) orphans(operator dependencies.Operator) []metav1.PartialObjectMetadata {
+	var found []metav1.PartialObjectMetadata
+	for _, object := range all.csvs {
+		name, ok := packageOf(operator, &object)
+		wanted := slices.ContainsFunc(all.subscriptions, func(s subscription) bool {
+			return s.Metadata.Namespace == object.Namespace && s.Spec.Package == name
+		})
+		if isOurs(operator, object.Labels) || ok && !wanted {
+			if !all.asksFor(&object) {
+				found = append(found, object)
+			}
+		}
+	}
+	return found
+}
+
+// asksFor is whether a Subscription asks for a ClusterServiceVersion.
+func (all overview) asksFor(object metav1.Object) bool {
+	return slices.ContainsFunc(all.subscriptions, func(s subscription) bool { return refersTo(s, object) })
+}
+
+func refersTo(s subscription, object metav1.Object) bool {
+	return s.Metadata.Namespace == object.GetNamespace() && (s.Status.InstalledCSV == object.GetName() || s.Status.CurrentCSV == object.GetName())
+}
+
+// combine makes one answer of several claims. OLM keeps two installs of a package from watching the same namespaces, so
+// when one works, the others do it no harm.
+func combine(claims []claim) *Found {
+	switch len(claims) {
+	case 0:
+		return nil
+	case 1:
+		return &claims[0].Found
+	}
+	slices.SortStableFunc(claims, func(a, b claim) int { return cmp.Compare(rank(a), rank(b)) })
+	found := claims[0].Found
+	for _, c := range claims[1:] {
+		if c.Ours && !found.Ours {
+			found.Ours, found.subscription, found.settled = true, c.subscription, c.settled
+		}
+	}
+	objects := make([]string, 0, len(claims))
+	removes := make([]string, 0, len(claims))
+	for _, c := range claims {
+		objects = append(objects, c.object)
+		removes = append(removes, c.remove)
+	}
+	if found.Status.State == v1alpha1.DependencyReady {
+		found.Status.Message = sentences(found.Status.Message, fmt.Sprintf(
+			"it is installed more than once: %s; this is what %s says", strings.Join(objects, ", "), objects[0]))
+		return &found
+	}
+	slices.Sort(objects)
+	slices.Sort(removes)
+	found.Status.State, found.Status.Reason = v1alpha1.DependencyBlocked, v1alpha1.ReasonDuplicateSubscription
+	found.Status.Message = fmt.Sprintf("%s is asked for more than once, and none of them works: %s; keep one, and delete the others: %s",
+		found.Status.Name, strings.Join(objects, ", "), strings.Join(removes, " or "))
+	return &found
+}
+
+// rank puts what works first, and of those what is ours.
+func rank(c claim) int {
+	value := 0
+	if c.Status.State != v1alpha1.DependencyReady {
+		value += 2
+	}
+	if !c.Ours {
+		value++
+	}
+	return value
+}
+
+// statusOf is where an operator stands, without saying where that is.
+func statusOf(operator dependencies.Operator, ours bool) v1alpha1.DependencyStatus {
+	status := v1alpha1.DependencyStatus{Name: operator.Name, Source: v1alpha1.DependencySourceExisting}
+	if ours {
+		status.Source = v1alpha1.DependencySourceOLM
+	}
+	return status
+}
+
+func ready(status v1alpha1.DependencyStatus, version string, remarks ...string) v1alpha1.DependencyStatus {
+	status.State, status.Reason, status.Version = v1alpha1.DependencyReady, v1alpha1.ReasonAvailable, version
+	status.Message = sentences(remarks...)
+	return status
+}
+
+func onItsWay(status v1alpha1.DependencyStatus, format string, args ...any) v1alpha1.DependencyStatus {
+	status.State, status.Reason, status.Message = v1alpha1.DependencyInstalling, v1alpha1.ReasonProgressing, fmt.Sprintf(format, args...)
+	return status
+}
+
+func removing(status v1alpha1.DependencyStatus, format string, args ...any) v1alpha1.DependencyStatus {
+	status.State, status.Reason, status.Message = v1alpha1.DependencyRemoving, v1alpha1.ReasonRemoving, fmt.Sprintf(format, args...)
+	return status
+}
+
+func troubled(status v1alpha1.DependencyStatus, problem *dependencies.Problem) v1alpha1.DependencyStatus {
+	status.State, status.Reason, status.Message = problem.State, problem.Reason, problem.Message
+	return status
+}
+
+// unsupported says of what works that we do not work with it.
+func unsupported(operator dependencies.Operator, version, object, change string) *dependencies.Problem {
+	return dependencies.Blocked(v1alpha1.ReasonVersionNotSupported,
+		"%s has version %s of %s, and components work with %s only; %s",
+		object, version, operator.Name, operator.Versions, change)
+}
+
+// sentences joins what there is to say.
+func sentences(texts ...string) string {
+	return strings.Join(slices.DeleteFunc(texts, func(text string) bool { return text == "" }), "; ")
+}

@@ -1,0 +1,90 @@
+// Package olm asks the Operator Lifecycle Manager of a cluster for third-party operators, and reads where they stand: what
+// is installed by whom, what the catalogues offer, and what a person must do. It changes only what carries its label.
+package olm
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// APIs are the Operator Lifecycle Managers that a cluster serves.
+type APIs struct {
+	// V0 is the one with Subscriptions, of the group operators.coreos.com. Packages are installed through it.
+	V0 bool
+	// V1 is the one with ClusterExtensions, of the group olm.operatorframework.io. What it installed is adopted.
+	V1 bool
+}
+
+// OLM is the Operator Lifecycle Manager of one cluster.
+type OLM struct {
+	cached    client.Reader
+	live      client.Reader
+	writer    client.Writer
+	discovery discovery.DiscoveryInterface
+
+	mu   sync.Mutex
+	apis *APIs // as last asked; nil before
+}
+
+// New returns the OLM of a cluster. cached reads the kinds that [Watched] lists, and only those, once they are served; it may be
+// a live client too. live reads the API server itself: the one ClusterServiceVersion that matters, and everything again
+// before something is written. The client of the discovery also reads PackageManifests, which no cache should hold.
+func New(cached, live client.Reader, writer client.Writer, discovery discovery.DiscoveryInterface) *OLM {
+	return &OLM{cached: cached, live: live, writer: writer, discovery: discovery}
+}
+
+// Served asks which of the two OLMs the cluster serves. The other methods go by the last answer, so it must be asked again when
+// their CustomResourceDefinitions come or go.
+func (o *OLM) Served(_ context.Context) (APIs, error) {
+	var apis APIs
+	var err error
+	if apis.V0, err = o.serves(subscriptionKind.GroupVersion().String(), "subscriptions", "clusterserviceversions", "catalogsources"); err != nil {
+		return APIs{}, err
+	}
+	if apis.V0 {
+		if apis.V0, err = o.serves(groupKind.GroupVersion().String(), "operatorgroups"); err != nil {
+			return APIs{}, err
+		}
+	}
+	if apis.V1, err = o.serves(extensionKind.GroupVersion().String(), "clusterextensions"); err != nil {
+		return APIs{}, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.apis = &apis
+	return apis, nil
+}
+
+// known is the last answer of Served.
+func (o *OLM) known(ctx context.Context) (APIs, error) {
+	o.mu.Lock()
+	apis := o.apis
+	o.mu.Unlock()
+	if apis != nil {
+		return *apis, nil
+	}
+	return o.Served(ctx)
+}
+
+func (o *OLM) serves(groupVersion string, resources ...string) (bool, error) {
+	list, err := o.discovery.ServerResourcesForGroupVersion(groupVersion)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("asking which kinds of %s are served: %w", groupVersion, err)
+	}
+	for _, resource := range resources {
+		if !slices.ContainsFunc(list.APIResources, func(served metav1.APIResource) bool { return served.Name == resource }) {
+			return false, nil
+		}
+	}
+	return true, nil
+}

@@ -1,0 +1,151 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	toolscache "k8s.io/client-go/tools/cache"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/installer/olm"
+)
+
+// packages is the cache of what OLM knows. It exists while the cluster has an OLM: a cache that is made before would fail,
+// and one that stays would ask for ever.
+type packages struct {
+	// parent ends the watches with the process.
+	parent context.Context
+	build  func(cache.Options) (cache.Cache, error)
+	table  dependencies.Table
+	wake   func(operator dependencies.Operator)
+
+	mu      sync.RWMutex
+	apis    olm.APIs
+	current cache.Cache
+	stop    context.CancelFunc
+}
+
+// errNoOLM is a programming error: what is not watched is not read.
+var errNoOLM = errors.New("there is no Operator Lifecycle Manager")
+
+// follow watches what these APIs serve, and nothing else. It returns when that is known.
+func (p *packages) follow(ctx context.Context, apis olm.APIs) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.apis == apis {
+		return nil
+	}
+	if p.stop != nil {
+		p.stop()
+		p.stop, p.current, p.apis = nil, nil, olm.APIs{}
+	}
+	watches := olm.Watched(apis)
+	if len(watches) == 0 {
+		return nil
+	}
+	options := cache.Options{ReaderFailOnMissingInformer: true, ByObject: map[client.Object]cache.ByObject{}}
+	for _, watch := range watches {
+		options.ByObject[watch.Object] = watch.Cache
+	}
+	next, err := p.build(options)
+	if err != nil {
+		return fmt.Errorf("watching the Operator Lifecycle Manager: %w", err)
+	}
+	running, stop := context.WithCancel(p.parent)
+	go func() {
+		if err := next.Start(running); err != nil {
+			ctrl.LoggerFrom(ctx).Error(err, "Cannot watch the Operator Lifecycle Manager")
+		}
+	}()
+	for _, watch := range watches {
+		if err := p.handle(ctx, next, watch.Object); err != nil {
+			stop()
+			return err
+		}
+	}
+	p.apis, p.current, p.stop = apis, next, stop
+	return nil
+}
+
+func (p *packages) handle(ctx context.Context, from cache.Cache, object client.Object) error {
+	informer, err := from.GetInformer(ctx, object)
+	if err != nil {
+		return fmt.Errorf("watching the %s of the Operator Lifecycle Manager: %w", object.GetObjectKind().GroupVersionKind().Kind, err)
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(object any) { p.saw(object) },
+		UpdateFunc: func(before, after any) {
+			old, ok := before.(client.Object)
+			current, alsoOK := after.(client.Object)
+			if ok && alsoOK && olm.Changed(old, current) {
+				p.saw(old)
+				p.saw(current)
+			}
+		},
+		DeleteFunc: func(object any) {
+			if tombstone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
+				object = tombstone.Obj
+			}
+			p.saw(object)
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("watching the Operator Lifecycle Manager: %w", err)
+	}
+	return nil
+}
+
+func (p *packages) saw(object any) {
+	changed, ok := object.(client.Object)
+	if !ok {
+		return
+	}
+	for _, name := range olm.Concerns(changed, p.table) {
+		if operator, ok := p.table.Find(name); ok {
+			p.wake(operator)
+		}
+	}
+}
+
+func (p *packages) reader() (client.Reader, error) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.current == nil {
+		return nil, errNoOLM
+	}
+	return p.current, nil
+}
+
+// Get implements client.Reader.
+func (p *packages) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	reader, err := p.reader()
+	if err != nil {
+		return err
+	}
+	return reader.Get(ctx, key, object, options...)
+}
+
+// List implements client.Reader.
+func (p *packages) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	reader, err := p.reader()
+	if err != nil {
+		return err
+	}
+	return reader.List(ctx, list, options...)
+}
+
+// olmCRDs are the CustomResourceDefinitions by which an OLM comes and goes.
+var olmCRDs = []string{
+	"subscriptions.operators.coreos.com", "clusterserviceversions.operators.coreos.com", "catalogsources.operators.coreos.com",
+	"operatorgroups.operators.coreos.com", "clusterextensions.olm.operatorframework.io",
+}
+
+func olmCRD(name string) bool {
+	return slices.Contains(olmCRDs, name)
+}

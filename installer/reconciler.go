@@ -1,0 +1,363 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/installer/helm"
+	"opendatahub.io/operator/installer/olm"
+)
+
+// reconciler brings one operator at a time to where the platforms want it. Its requests are named after operators.
+type reconciler struct {
+	// table as the binary has it.
+	table     dependencies.Table
+	all       []components.Component
+	cluster   components.Cluster
+	namespace string
+
+	cache     cache.Cache
+	reader    client.Reader // the API server itself
+	discovery discovery.DiscoveryInterface
+	helm      *helm.Installer
+	olm       *olm.OLM
+	packages  *packages
+	report    *reporter
+	attempts  *attempts
+	uses      *uses
+	queue     queue
+}
+
+// outcome is where an operator stands. No status means that there is nothing to say of it.
+type outcome struct {
+	status *v1alpha1.DependencyStatus
+	// again is when to look again without any other sign; zero is never.
+	again time.Duration
+}
+
+// Reconcile implements reconcile.Reconciler.
+func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	if request == reportRequest {
+		return ctrl.Result{}, r.report.restore(ctx, r.cache)
+	}
+	operator, ok := r.table.FindID(request.Name)
+	if !ok {
+		return ctrl.Result{}, nil // a label that somebody made up
+	}
+	log := ctrl.LoggerFrom(ctx).WithValues("dependency", operator.Name)
+	ctx = ctrl.LoggerInto(ctx, log)
+
+	result, err := r.settle(ctx, operator)
+	if err != nil {
+		problem := dependencies.Failed(v1alpha1.ReasonFactsUnavailable, "cannot find out where %s stands: %v", operator.Name, err)
+		result = outcome{status: statusOf(operator, problem)}
+	}
+	news, reportErr := r.report.set(ctx, operator.Name, result.status)
+	if news && result.status != nil {
+		log.Info("Changed "+operator.Name, "state", result.status.State, "reason", result.status.Reason, "message", result.status.Message)
+	}
+	if err := errors.Join(err, reportErr); err != nil {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: result.again}, nil
+}
+
+// settle finds out where the operator stands, and takes the next step.
+func (r *reconciler) settle(ctx context.Context, operator dependencies.Operator) (outcome, error) {
+	wants, err := r.demandFor(ctx, operator)
+	if err != nil {
+		return outcome{}, err
+	}
+	config, err := r.config(ctx)
+	if err != nil {
+		problem := dependencies.Blocked(v1alpha1.ReasonInstallerConfigInvalid,
+			"nothing is installed or changed until ConfigMap %s/%s is mended: %v", r.namespace, dependencies.ConfigName, err)
+		if wants == unwanted {
+			return outcome{}, nil
+		}
+		return outcome{status: statusOf(operator, problem)}, nil
+	}
+	operator, _ = config.Table.For(r.cluster.OpenShift).Find(operator.Name)
+
+	s := situation{demand: wants, policy: config.DeletionPolicy}
+	if before, ok := r.report.get(operator.Name); ok {
+		s.removing = before.State == v1alpha1.DependencyRemoving
+	}
+	apis, err := r.olm.Served(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	if err := r.packages.follow(ctx, apis); err != nil {
+		return outcome{}, err
+	}
+	if s.packaged, err = r.olm.Find(ctx, operator); err != nil {
+		return outcome{}, err
+	}
+	if s.release, err = r.helm.Installed(ctx, operator); err != nil {
+		return outcome{}, err
+	}
+	found, err := r.crdsOf(ctx, operator, apis.V0)
+	if err != nil {
+		return outcome{}, err
+	}
+	s.presence = found.presence
+	return r.take(ctx, decide(s), operator, s, found, apis)
+}
+
+// config is the table with what the administrators changed.
+func (r *reconciler) config(ctx context.Context) (dependencies.Config, error) {
+	object := &corev1.ConfigMap{}
+	err := r.cache.Get(ctx, types.NamespacedName{Namespace: r.namespace, Name: dependencies.ConfigName}, object)
+	if client.IgnoreNotFound(err) != nil {
+		return dependencies.Config{}, err
+	}
+	return dependencies.ParseConfig(object.Data)
+}
+
+// take the step, and say where the operator stands after it.
+func (r *reconciler) take(ctx context.Context, next step, operator dependencies.Operator, s situation, found crds, apis olm.APIs) (outcome, error) {
+	if next != remove {
+		r.uses.forget(ctx, operator)
+	}
+	switch next {
+	case leave:
+		return outcome{status: r.left(operator, s)}, nil
+	case remove:
+		return r.remove(ctx, operator, s, apis)
+	case collide:
+		return outcome{status: statusOf(operator, dependencies.Blocked(v1alpha1.ReasonDuplicateSubscription,
+			"%s is installed twice: by OLM, which somebody else asked for, and by this installer's Helm releases in namespace %s; "+
+				"delete the Subscription and its ClusterServiceVersion, or run: helm uninstall --namespace %s %s",
+			operator.Name, operator.Namespace, operator.Namespace, operator.Charts[0].Release))}, nil
+	case adoptPackage:
+		status := s.packaged.Status
+		return outcome{status: complete(status, found)}, nil
+	case adoptServed:
+		return outcome{status: &v1alpha1.DependencyStatus{
+			Name: operator.Name, Source: v1alpha1.DependencySourceExisting, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonAvailable,
+		}}, nil
+	case refuse:
+		problem := dependencies.Blocked(v1alpha1.ReasonVersionNotSupported,
+			"%s is installed in a version that components cannot work with: the cluster does not serve %s; bring it to a version in the range %s",
+			operator.Name, join(found.lacking), operator.Versions)
+		status := statusOf(operator, problem)
+		status.Source = v1alpha1.DependencySourceExisting
+		return outcome{status: status}, nil
+	case keepPackage:
+		return r.keepPackage(ctx, operator, s, found)
+	case keepRelease:
+		return r.keepRelease(ctx, operator, s, found)
+	case install:
+		return r.install(ctx, operator, apis, found)
+	default:
+		return outcome{}, nil
+	}
+}
+
+// left says of an operator that nobody needs that it stays.
+func (r *reconciler) left(operator dependencies.Operator, s situation) *v1alpha1.DependencyStatus {
+	status := &v1alpha1.DependencyStatus{
+		Name: operator.Name, Source: v1alpha1.DependencySourceHelm, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonKept,
+		Version: s.release.Version,
+		Message: fmt.Sprintf("no platform needs it any more; it stays, because deletionPolicy in ConfigMap %s is not Delete", dependencies.ConfigName),
+	}
+	if s.packaged != nil {
+		status.Source, status.Version = v1alpha1.DependencySourceOLM, s.packaged.Status.Version
+	}
+	return status
+}
+
+// install what is not there, by OLM or by Helm.
+func (r *reconciler) install(ctx context.Context, operator dependencies.Operator, apis olm.APIs, found crds) (outcome, error) {
+	if operator.Way == dependencies.WayNone {
+		return outcome{status: &v1alpha1.DependencyStatus{
+			Name: operator.Name, State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotInstalled,
+			Message: fmt.Sprintf("%s is not installed, and ConfigMap %s says way: None; to install it: %s",
+				operator.Name, dependencies.ConfigName, dependencies.Hint(operator, r.cluster.OpenShift)),
+		}}, nil
+	}
+	if problem, wait := r.attempts.pending(operator); problem != nil {
+		return outcome{status: statusOf(operator, problem), again: wait}, nil
+	}
+	note := "" // nobody expects OLM where there is none
+	switch {
+	case operator.Way == dependencies.WayHelm || len(operator.Packages) == 0:
+	case apis.V0:
+		candidate, err := r.olm.Resolve(ctx, operator, r.cluster.OpenShift)
+		if err == nil {
+			return r.subscribe(ctx, operator, candidate, found)
+		}
+		var problem *dependencies.Problem
+		if !errors.As(err, &problem) {
+			return outcome{}, err
+		}
+		if operator.Way == dependencies.WayOLM || len(operator.Charts) == 0 || !olm.NotOffered(err) {
+			return r.failed(operator, problem), nil
+		}
+		note = problem.Message
+	case operator.Way == dependencies.WayOLM || len(operator.Charts) == 0:
+		return r.failed(operator, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
+			"%s is to be installed by OLM, and the cluster has no Operator Lifecycle Manager; install OLM, or let ConfigMap %s say way: Helm",
+			operator.Name, dependencies.ConfigName)), nil
+	}
+	return r.release(ctx, operator, note)
+}
+
+// failed notes that an attempt failed.
+func (r *reconciler) failed(operator dependencies.Operator, problem *dependencies.Problem) outcome {
+	installs.WithLabelValues(operator.Name, "Failed").Inc()
+	return outcome{
+		status: statusOf(operator, problem),
+		again:  r.attempts.fail(operator, problem, problem.State == v1alpha1.DependencyBlocked),
+	}
+}
+
+// attempted turns the error of an attempt into an outcome. Errors that are no *Problem are trouble with the API server.
+func (r *reconciler) attempted(operator dependencies.Operator, err error) outcome {
+	var problem *dependencies.Problem
+	if !errors.As(err, &problem) {
+		problem = dependencies.Failed(v1alpha1.ReasonInstallFailed, "%v", err)
+	}
+	return r.failed(operator, problem)
+}
+
+// subscribe asks OLM for a package. What comes of it is seen by the watches.
+func (r *reconciler) subscribe(ctx context.Context, operator dependencies.Operator, candidate olm.Candidate, found crds) (outcome, error) {
+	if err := r.olm.Ensure(ctx, operator, candidate); err != nil {
+		return r.attempted(operator, err), nil
+	}
+	installs.WithLabelValues(operator.Name, "Applied").Inc()
+	r.attempts.succeed(operator)
+	return r.packaged(ctx, operator, found)
+}
+
+// packaged reads where our package stands.
+func (r *reconciler) packaged(ctx context.Context, operator dependencies.Operator, found crds) (outcome, error) {
+	current, err := r.olm.Find(ctx, operator)
+	if err != nil {
+		return outcome{}, err
+	}
+	if current == nil { // not in the cache yet; the watch wakes us
+		return outcome{status: installing(operator, v1alpha1.DependencySourceOLM, "waiting for the Operator Lifecycle Manager")}, nil
+	}
+	return outcome{status: complete(current.Status, found)}, nil
+}
+
+// keepPackage keeps our Subscription as the table says.
+func (r *reconciler) keepPackage(ctx context.Context, operator dependencies.Operator, s situation, found crds) (outcome, error) {
+	if s.demand != wanted || operator.Way == dependencies.WayNone {
+		return outcome{status: complete(s.packaged.Status, found)}, nil
+	}
+	if problem, wait := r.attempts.pending(operator); problem != nil {
+		return outcome{status: statusOf(operator, problem), again: wait}, nil
+	}
+	changed, err := r.olm.Update(ctx, operator, *s.packaged)
+	if err != nil {
+		return r.attempted(operator, err), nil
+	}
+	r.attempts.succeed(operator)
+	if changed {
+		installs.WithLabelValues(operator.Name, "Applied").Inc()
+		return r.packaged(ctx, operator, found)
+	}
+	return outcome{status: complete(s.packaged.Status, found)}, nil
+}
+
+// keepRelease keeps our Helm releases as the table says.
+func (r *reconciler) keepRelease(ctx context.Context, operator dependencies.Operator, s situation, found crds) (outcome, error) {
+	note := ""
+	if before, ok := r.report.get(operator.Name); ok && before.Source == v1alpha1.DependencySourceHelm {
+		note = noteOf(before)
+	}
+	if s.demand != wanted || operator.Way == dependencies.WayNone || s.release.Current {
+		r.attempts.succeed(operator)
+		return r.released(ctx, operator, s.release.Version, note, found)
+	}
+	if problem, wait := r.attempts.pending(operator); problem != nil {
+		return outcome{status: statusOf(operator, problem), again: wait}, nil
+	}
+	return r.release(ctx, operator, note)
+}
+
+// release installs or upgrades the charts. It takes as long as fetching them does, and their hooks.
+func (r *reconciler) release(ctx context.Context, operator dependencies.Operator, note string) (outcome, error) {
+	if _, err := r.report.set(ctx, operator.Name, installing(operator, v1alpha1.DependencySourceHelm, because("Helm is installing it", note))); err != nil {
+		return outcome{}, err
+	}
+	changed, err := r.helm.Ensure(ctx, operator)
+	if changed {
+		installs.WithLabelValues(operator.Name, "Applied").Inc()
+	}
+	if err != nil {
+		return r.attempted(operator, err), nil
+	}
+	r.attempts.succeed(operator)
+	current, err := r.helm.Installed(ctx, operator)
+	if err != nil {
+		return outcome{}, err
+	}
+	found, err := r.crdsOf(ctx, operator, false)
+	if err != nil {
+		return outcome{}, err
+	}
+	return r.released(ctx, operator, current.Version, note, found)
+}
+
+// remove takes away what we brought, unless somebody uses it.
+func (r *reconciler) remove(ctx context.Context, operator dependencies.Operator, s situation, apis olm.APIs) (outcome, error) {
+	status := r.left(operator, s)
+	inUse, err := r.uses.find(ctx, operator, func() { r.queue.Add(requestFor(operator)) })
+	if err != nil {
+		return outcome{}, err
+	}
+	if inUse != "" {
+		status.Reason = v1alpha1.ReasonInUse
+		status.Message = fmt.Sprintf("no platform needs it any more; it stays as long as %s exists", inUse)
+		return outcome{status: status}, nil
+	}
+	if problem, wait := r.attempts.pending(operator); problem != nil {
+		return outcome{status: statusOf(operator, problem), again: wait}, nil
+	}
+	status.State, status.Reason, status.Message = v1alpha1.DependencyRemoving, v1alpha1.ReasonRemoving, "no platform needs it any more"
+	if _, err := r.report.set(ctx, operator.Name, status); err != nil {
+		return outcome{}, err
+	}
+	gone := true
+	if apis.V0 {
+		if gone, err = r.olm.Remove(ctx, operator); err != nil {
+			return r.notRemoved(operator, err), nil
+		}
+	}
+	if s.release.Any {
+		if err := r.helm.Remove(ctx, operator); err != nil {
+			return r.notRemoved(operator, err), nil
+		}
+	}
+	r.attempts.succeed(operator)
+	if !gone {
+		return outcome{status: status}, nil // the watches wake us
+	}
+	installs.WithLabelValues(operator.Name, "Removed").Inc()
+	r.uses.forget(ctx, operator)
+	return outcome{}, nil
+}
+
+func (r *reconciler) notRemoved(operator dependencies.Operator, err error) outcome {
+	var problem *dependencies.Problem
+	if !errors.As(err, &problem) {
+		problem = dependencies.Failed(v1alpha1.ReasonRemoveFailed, "%v", err)
+	}
+	return r.failed(operator, problem)
+}

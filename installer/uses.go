@@ -1,0 +1,147 @@
+package installer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/client-go/discovery"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/dependencies"
+)
+
+// uses finds objects of an operator's kinds, anywhere: as long as there are any, the operator stays. Their kinds are watched,
+// metadata only, from when an operator could go until it is gone or needed again.
+type uses struct {
+	cache     cache.Cache
+	reader    client.Reader
+	discovery discovery.DiscoveryInterface
+
+	mu      sync.Mutex
+	watched map[string][]schema.GroupVersionKind // by operator
+}
+
+func newUses(cache cache.Cache, reader client.Reader, discovery discovery.DiscoveryInterface) *uses {
+	return &uses{cache: cache, reader: reader, discovery: discovery, watched: map[string][]schema.GroupVersionKind{}}
+}
+
+// find names an object that keeps the operator, as in "Kafka data/odh"; empty when there is none. wake is called when one
+// of them goes.
+func (u *uses) find(ctx context.Context, operator dependencies.Operator, wake func()) (string, error) {
+	kinds, err := u.kinds(operator)
+	if err != nil {
+		return "", err
+	}
+	found, err := u.first(ctx, kinds)
+	if err != nil || found == "" {
+		return found, err
+	}
+	// One that went before the watch began would wake nobody.
+	if begun, err := u.watch(ctx, operator, kinds, wake); err != nil || !begun {
+		return found, err
+	}
+	return u.first(ctx, kinds)
+}
+
+// kinds are all that the cluster serves in the API groups of the operator, of which components render only some.
+func (u *uses) kinds(operator dependencies.Operator) ([]schema.GroupVersionKind, error) {
+	var groups []string
+	for _, crd := range operator.CRDs {
+		if _, group, _ := strings.Cut(crd.Name, "."); !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	lists, err := u.discovery.ServerPreferredResources()
+	var partly *discovery.ErrGroupDiscoveryFailed
+	if errors.As(err, &partly) {
+		for failed := range partly.Groups {
+			if slices.Contains(groups, failed.Group) {
+				return nil, fmt.Errorf("asking which kinds of %s are served: %w", operator.Name, err)
+			}
+		}
+	} else if err != nil {
+		return nil, fmt.Errorf("asking which kinds of %s are served: %w", operator.Name, err)
+	}
+	var kinds []schema.GroupVersionKind
+	for _, list := range lists {
+		version, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil || !slices.Contains(groups, version.Group) {
+			continue
+		}
+		for _, resource := range list.APIResources {
+			byproduct := slices.Contains(operator.Byproducts, resource.Name+"."+version.Group)
+			if !byproduct && slices.Contains(resource.Verbs, "list") && slices.Contains(resource.Verbs, "watch") {
+				kinds = append(kinds, version.WithKind(resource.Kind))
+			}
+		}
+	}
+	return kinds, nil
+}
+
+// first is an object of one of the kinds that the operator's own charts did not bring.
+func (u *uses) first(ctx context.Context, kinds []schema.GroupVersionKind) (string, error) {
+	foreign, err := labels.NewRequirement(dependencies.Label, selection.DoesNotExist, nil)
+	if err != nil {
+		return "", fmt.Errorf("selecting what others made: %w", err)
+	}
+	for _, kind := range kinds {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+		err := u.reader.List(ctx, list, client.MatchingLabelsSelector{Selector: labels.NewSelector().Add(*foreign)}, client.Limit(1))
+		switch {
+		case meta.IsNoMatchError(err) || apierrors.IsNotFound(err): // the kind went
+		case err != nil:
+			return "", fmt.Errorf("looking for objects of kind %s: %w", kind.Kind, err)
+		case len(list.Items) > 0:
+			return fmt.Sprintf("%s %s", kind.Kind, client.ObjectKeyFromObject(&list.Items[0])), nil
+		}
+	}
+	return "", nil
+}
+
+// watch returns when the kinds are watched, and whether some were not before.
+func (u *uses) watch(ctx context.Context, operator dependencies.Operator, kinds []schema.GroupVersionKind, wake func()) (begun bool, err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, kind := range kinds {
+		if slices.Contains(u.watched[operator.Name], kind) {
+			continue
+		}
+		begun = true
+		object := &metav1.PartialObjectMetadata{}
+		object.SetGroupVersionKind(kind)
+		informer, err := u.cache.GetInformer(ctx, object)
+		if err != nil {
+			return begun, fmt.Errorf("watching %s: %w", kind.Kind, err)
+		}
+		if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{DeleteFunc: func(any) { wake() }}); err != nil {
+			return begun, fmt.Errorf("watching %s: %w", kind.Kind, err)
+		}
+		u.watched[operator.Name] = append(u.watched[operator.Name], kind)
+	}
+	return begun, nil
+}
+
+// forget ends the watches.
+func (u *uses) forget(ctx context.Context, operator dependencies.Operator) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, kind := range u.watched[operator.Name] {
+		object := &metav1.PartialObjectMetadata{}
+		object.SetGroupVersionKind(kind)
+		_ = u.cache.RemoveInformer(ctx, object) // the cache has stopped, and so have all watches
+	}
+	delete(u.watched, operator.Name)
+}

@@ -1,0 +1,142 @@
+// Package charts writes small Helm charts that stand for those of third-party operators: their CustomResourceDefinitions,
+// and a Deployment that does nothing. KWOK plays what they would do.
+package charts
+
+import (
+	"archive/tar"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/test/cluster/standin"
+)
+
+// Write writes the charts of an operator as folder/<name>-<version>.tgz, where the installer looks when its mirror is the folder,
+// and `helm pull` would have put them. The first chart brings the definitions, YAML files by their names.
+func Write(folder string, operator dependencies.Operator, definitions map[string][]byte) error {
+	for i, chart := range operator.Charts {
+		crds := definitions
+		if i > 0 {
+			crds = nil
+		}
+		archive := filepath.Join(folder, fmt.Sprintf("%s-%s.tgz", path.Base(chart.Chart), chart.Version))
+		if err := write(archive, chart, crds); err != nil {
+			return fmt.Errorf("writing a chart of %s: %w", operator.Name, err)
+		}
+	}
+	return nil
+}
+
+// StandIns are definitions for an operator's kinds that accept everything.
+func StandIns(operator string, all []kinds.Kind) []*apiextensionsv1.CustomResourceDefinition {
+	var own []standin.Kind
+	for _, kind := range all {
+		if kind.Operator == operator {
+			own = append(own, standin.Kind{
+				Group: kind.Group, Versions: kind.Versions[:1], Kind: kind.Kind, Plural: kind.Plural, ClusterScoped: kind.ClusterScoped,
+			})
+		}
+	}
+	return standin.CRDs(own...)
+}
+
+// Definitions are the real CustomResourceDefinitions of an operator from the folder that package upstream found, or stand-ins
+// where that is empty: YAML files by their names.
+func Definitions(folder, operator string, all []kinds.Kind) (map[string][]byte, error) {
+	files := map[string][]byte{}
+	if folder == "" {
+		for _, crd := range StandIns(operator, all) {
+			content, err := yaml.Marshal(crd)
+			if err != nil {
+				return nil, err
+			}
+			files[crd.Name+".yaml"] = content
+		}
+		return files, nil
+	}
+	found, err := filepath.Glob(filepath.Join(folder, strings.ToLower(operator), "*.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("there is no definition of %s in %s", operator, folder)
+	}
+	for _, file := range found {
+		if files[filepath.Base(file)], err = os.ReadFile(file); err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+func write(archive string, chart dependencies.Chart, crds map[string][]byte) (err error) {
+	meta, err := yaml.Marshal(map[string]any{
+		"apiVersion": "v2", "name": path.Base(chart.Chart), "version": chart.Version, "appVersion": chart.Version,
+		"description": "A stand-in for a local cluster.",
+	})
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{"Chart.yaml": meta, "templates/deployment.yaml": []byte(deployment)}
+	for name, content := range crds {
+		files["crds/"+name] = content
+	}
+	out, err := os.OpenFile(archive, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	compressed := gzip.NewWriter(out)
+	packed := tar.NewWriter(compressed)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		header := &tar.Header{Name: path.Base(chart.Chart) + "/" + name, Mode: 0o644, Size: int64(len(files[name]))}
+		if err := packed.WriteHeader(header); err != nil {
+			return err
+		}
+		if _, err := packed.Write(files[name]); err != nil {
+			return err
+		}
+	}
+	return errors.Join(packed.Close(), compressed.Close())
+}
+
+// deployment fits the restricted Pod Security Standard. Its image is never pulled.
+const deployment = `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: {{ .Release.Name }}
+  namespace: {{ .Release.Namespace }}
+spec:
+  replicas: 1
+  selector:
+    matchLabels:
+      app.kubernetes.io/instance: {{ .Release.Name }}
+  template:
+    metadata:
+      labels:
+        app.kubernetes.io/instance: {{ .Release.Name }}
+    spec:
+      automountServiceAccountToken: false
+      securityContext:
+        runAsNonRoot: true
+        seccompProfile:
+          type: RuntimeDefault
+      containers:
+      - name: operator
+        image: stand-in.invalid/{{ .Chart.Name }}:{{ .Chart.AppVersion }}
+        securityContext:
+          allowPrivilegeEscalation: false
+          capabilities:
+            drop: [ALL]
+`

@@ -1,0 +1,346 @@
+package installer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/test/charts"
+	"opendatahub.io/operator/test/cluster/standin"
+	"opendatahub.io/operator/test/harness"
+)
+
+const small = `
+profile: Development
+components:
+  kafka: {}
+`
+
+var _ = Describe("On a cluster without any operator", func() {
+	It("brings what a platform needs, and the platform becomes ready", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))
+		Expect(condition(hub, v1alpha1.ConditionDependenciesReady)(ctx)).To(Equal("True Available: ready: Strimzi 1.2.0"))
+
+		By("saying so in the platform's Events")
+		Eventually(ctx, events(hub)).Should(ContainElement(ContainSubstring("Third-party operators are ready: Strimzi 1.2.0")))
+
+		By("running it in its own namespace, under its own label")
+		operator := &appsv1.Deployment{}
+		key := types.NamespacedName{Namespace: s.namespace("Strimzi"), Name: "strimzi-kafka-operator"}
+		Expect(env.Admin.Get(ctx, key, operator)).To(Succeed())
+		Expect(operator.Labels).To(HaveKeyWithValue(dependencies.Label, "strimzi"))
+	}, SpecTimeout(2*time.Minute))
+
+	It("brings all eight", func(ctx context.Context) {
+		newScene(ctx, "")
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "all", `
+profile: Development
+components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}}
+`)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
+		Expect(needed(hub)(ctx)).To(HaveEach(ContainSubstring(" Helm Ready Available")))
+		Expect(needed(hub)(ctx)).To(HaveLen(8))
+	}, SpecTimeout(3*time.Minute))
+
+	It("says what is wrong with a repository, and goes on by itself when it is there again", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		s.configure(ctx, fmt.Sprintf("operators:\n- name: Strimzi\n  namespace: %s\n  charts:\n"+
+			"  - {release: strimzi-kafka-operator, chart: 'oci://127.0.0.1:1/charts/strimzi-kafka-operator', plainHTTP: true}\n", s.namespace("Strimzi")))
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False RegistryUnavailable: Strimzi"), ContainSubstring("127.0.0.1:1")))
+		Eventually(ctx, condition(hub, "KafkaReady")).Should(And(
+			HavePrefix("False APINotInstalled: CRDs kafka"), ContainSubstring("Strimzi (failed)"), ContainSubstring("127.0.0.1:1")))
+
+		s.configure(ctx, fmt.Sprintf("mirror: %s\noperators:\n- {name: Strimzi, namespace: %s}\n", chartFolder, s.namespace("Strimzi")))
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+	}, SpecTimeout(2*time.Minute))
+
+	It("explains a mistake in its own configuration, and touches nothing until it is mended", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		s.configure(ctx, "operators:\n- {name: Strimsi, way: Helm}\n")
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False InstallerConfigInvalid"), ContainSubstring("Strimsi"), ContainSubstring(dependencies.ConfigName)))
+		Expect(writesBut(process, "configmaps")).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("reaches through to the Pod of an operator that does not start", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		undo, err := env.FailPods(ctx, s.namespace("Strimzi"), map[string]string{"app.kubernetes.io/instance": "strimzi-kafka-operator"}, "ImagePullBackOff")
+		Expect(err).NotTo(HaveOccurred())
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False Degraded: Strimzi (failed)"), ContainSubstring("strimzi-kafka-operator"), ContainSubstring("cannot pull")))
+		Expect(undo(ctx)).To(Succeed())
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
+	}, SpecTimeout(2*time.Minute))
+
+	It("installs nothing for a platform that is looked after by hand", func(ctx context.Context) {
+		newScene(ctx, "")
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small+"dependencies: {installation: Manual}\n")
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False NotInstalled: Strimzi is not installed"), ContainSubstring("installation is Manual"), ContainSubstring("helm upgrade --install")))
+		Eventually(ctx, condition(hub, "KafkaReady")).Should(ContainSubstring("install Strimzi, condition DependenciesReady says how"))
+		quiet(ctx, process)
+		Expect(writesBut(process)).To(BeEmpty())
+
+		By("having it when somebody installs it")
+		Expect(env.InstallCRDObjects(ctx, charts.StandIns("Strimzi", env.Kinds)...)).To(Succeed())
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Expect(needed(hub)(ctx)).To(Equal([]string{"Strimzi Existing Ready Available"}))
+	}, SpecTimeout(2*time.Minute))
+
+	It("says what to type where there is no installer", func(ctx context.Context) {
+		newScene(ctx, "")
+		startManager(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False NotInstalled: Strimzi is not installed, and this cluster has no installer"),
+			ContainSubstring("helm upgrade --install strimzi-kafka-operator oci://quay.io/strimzi-helm/strimzi-kafka-operator --version 1.2.0")))
+		Expect(needed(hub)(ctx)).To(Equal([]string{"Strimzi  Missing NotInstalled"}))
+
+		By("letting an installer that comes later do it")
+		startInstaller(ctx)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+	}, SpecTimeout(2*time.Minute))
+})
+
+var _ = Describe("On a cluster with operators", func() {
+	It("uses what serves the kinds, and writes nothing but its report", func(ctx context.Context) {
+		newScene(ctx, "")
+		Expect(env.InstallCRDObjects(ctx, charts.StandIns("Strimzi", env.Kinds)...)).To(Succeed())
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
+		Expect(needed(hub)(ctx)).To(Equal([]string{"Strimzi Existing Ready Available"}))
+		Expect(writesBut(process, "configmaps")).To(BeEmpty())
+	}, SpecTimeout(time.Minute))
+
+	It("refuses a version that components cannot work with, without hindering others", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		definitions := charts.StandIns("Strimzi", env.Kinds)
+		for _, definition := range definitions {
+			definition.Spec.Versions[0].Name = "v1alpha1"
+		}
+		Expect(env.InstallCRDObjects(ctx, definitions...)).To(Succeed())
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", "profile: Development\ncomponents: {kafka: {}, ceph: {}}\n")
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False VersionNotSupported: Strimzi is installed"), ContainSubstring("kafkas.kafka.strimzi.io (v1 or v1beta2)")))
+		Eventually(ctx, condition(hub, "KafkaReady")).Should(And(
+			HavePrefix("False APINotInstalled: CRDs kafkanodepools.kafka.strimzi.io, kafkas.kafka.strimzi.io, kafkausers.kafka.strimzi.io do not serve v1 or v1beta2"), ContainSubstring("Strimzi is installed")))
+		Eventually(ctx, condition(hub, "CephReady")).Should(HavePrefix("True"))
+		Expect(process.Select(func(request harness.Request) bool {
+			return request.Writes() && request.Namespace == s.namespace("Strimzi")
+		})).To(BeEmpty())
+	}, SpecTimeout(2*time.Minute))
+})
+
+var _ = Describe("What the installer brought", func() {
+	It("is shared, and stays until the last platform leaves", func(ctx context.Context) {
+		s := newScene(ctx, "deletionPolicy: Delete\n")
+		startManager(ctx)
+		process := startInstaller(ctx)
+		first, second := platform(ctx, "first", small), platform(ctx, "second", small)
+		Eventually(ctx, condition(first, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, condition(second, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		releases := func() int {
+			var list corev1.SecretList
+			Expect(env.Admin.List(ctx, &list, client.InNamespace(s.namespace("Strimzi")), client.MatchingLabels{"owner": "helm"})).To(Succeed())
+			return len(list.Items)
+		}
+		Expect(releases()).To(Equal(1), "one release, of one revision")
+
+		By("removing one platform")
+		remove(ctx, first)
+		quiet(ctx, process)
+		Expect(reported("Strimzi")(ctx)).To(HavePrefix("Ready Available"))
+		Expect(releases()).To(Equal(1))
+
+		By("removing both while somebody else has a Kafka of his own")
+		Expect(env.EnsureNamespace(ctx, "theirs")).To(Succeed())
+		theirs := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"kafka": map[string]any{}}}}
+		theirs.SetGroupVersionKind(kinds.Kafka.GVK())
+		theirs.SetNamespace("theirs")
+		theirs.SetName("orders")
+		Expect(env.Admin.Create(ctx, theirs)).To(Succeed())
+		remove(ctx, second)
+		Eventually(ctx, reported("Strimzi")).Should(Equal(
+			"Ready InUse: no platform needs it any more; it stays as long as Kafka theirs/orders exists"))
+		quiet(ctx, process)
+		Expect(releases()).To(Equal(1))
+
+		By("removing that as well")
+		Expect(env.Admin.Delete(ctx, theirs)).To(Succeed())
+		Eventually(ctx, reported("Strimzi")).Should(BeEmpty())
+		Expect(releases()).To(BeZero())
+		crd := &metav1.PartialObjectMetadata{}
+		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Name: kinds.Kafka.CRD()}, crd)).To(Succeed(), "CustomResourceDefinitions are never deleted")
+
+		By("bringing it again for the next platform, although its CustomResourceDefinitions are there")
+		third := platform(ctx, "third", small)
+		Eventually(ctx, condition(third, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, needed(third)).Should(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))
+	}, SpecTimeout(3*time.Minute))
+
+	It("stays when the policy is to retain, and says so", func(ctx context.Context) {
+		newScene(ctx, "")
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		remove(ctx, hub)
+		Eventually(ctx, reported("Strimzi")).Should(And(HavePrefix("Ready Kept"), ContainSubstring("deletionPolicy")))
+	}, SpecTimeout(2*time.Minute))
+
+	It("is upgraded when the administrators ask for other values, and only then", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		revisions := func() int {
+			var list corev1.SecretList
+			Expect(env.Admin.List(ctx, &list, client.InNamespace(s.namespace("Strimzi")), client.MatchingLabels{"owner": "helm"})).To(Succeed())
+			return len(list.Items)
+		}
+		Expect(revisions()).To(Equal(1))
+		config := func(values string) string {
+			return fmt.Sprintf("mirror: %s\noperators:\n- name: Strimzi\n  namespace: %s\n  charts: [{release: strimzi-kafka-operator, values: %s}]\n",
+				chartFolder, s.namespace("Strimzi"), values)
+		}
+		s.configure(ctx, config("{replicas: 2}"))
+		Eventually(revisions).Should(Equal(2))
+		quiet(ctx, process)
+
+		s.configure(ctx, config("{replicas: 2}")+"# a comment\n")
+		quiet(ctx, process)
+		Expect(revisions()).To(Equal(2))
+	}, SpecTimeout(2*time.Minute))
+
+	It("costs no request while nothing changes, and a restart writes nothing", func(ctx context.Context) {
+		newScene(ctx, "")
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", "profile: Development\ncomponents: {ceph: {}, kafka: {}}\n")
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		quiet(ctx, process)
+		process.Reset()
+		churn(ctx, 200)
+		Expect(process.Select(func(request harness.Request) bool { return request.Verb != "watch" })).To(BeEmpty())
+
+		Expect(process.Stop()).To(Succeed())
+		again := startInstaller(ctx)
+		Eventually(ctx, func() int { return len(again.Requests()) }).Should(BeNumerically(">", 20))
+		quiet(ctx, again)
+		Expect(writesBut(again)).To(BeEmpty())
+	}, SpecTimeout(3*time.Minute))
+})
+
+var _ = Describe("The report of the installer", func() {
+	It("is put back when somebody deletes it", func(ctx context.Context) {
+		newScene(ctx, "")
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
+		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: dependencies.ReportName}}
+		Expect(env.Admin.Delete(ctx, object)).To(Succeed())
+		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
+	}, SpecTimeout(time.Minute))
+
+	It("goes with the installer's Deployment, so that platforms know", func(ctx context.Context) {
+		newScene(ctx, "")
+		deployment := parse(`{apiVersion: apps/v1, kind: Deployment, metadata: {name: opendatahub-installer, namespace: opendatahub-operator},
+		  spec: {replicas: 0, selector: {matchLabels: {app: installer}}, template: {metadata: {labels: {app: installer}}, spec: {containers: [{name: x, image: x}]}}}}`)
+		Expect(env.Admin.Create(ctx, deployment)).To(Succeed())
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))
+		Expect(env.Admin.Delete(ctx, deployment)).To(Succeed())
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available"}))
+	}, SpecTimeout(time.Minute))
+})
+
+var _ = Describe("The manager", func() {
+	It("can install nothing", func(ctx context.Context) {
+		config, err := env.ServiceAccountConfig(ctx, harness.OperatorNamespace, harness.ServiceAccount)
+		Expect(err).NotTo(HaveOccurred())
+		manager, err := client.New(config, client.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(env.InstallInstaller(ctx)).To(Succeed())
+		Expect(env.InstallCRDObjects(ctx, standin.CRDs(standin.Kind{
+			Group: "operators.coreos.com", Versions: []string{"v1alpha1"}, Kind: "Subscription",
+		})...)).To(Succeed())
+		DeferCleanup(func(ctx context.Context) error { return env.RemoveCRDs(ctx, "subscriptions.operators.coreos.com") })
+		for _, attempt := range []string{
+			`{apiVersion: operators.coreos.com/v1alpha1, kind: Subscription, metadata: {name: x, namespace: default}}`,
+			`{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: xs.example.com}, spec: {group: example.com,
+			  scope: Namespaced, names: {plural: xs, kind: X}, versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]}}`,
+			`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: x}, rules: []}`,
+			`{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {name: x}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}`,
+			`{apiVersion: v1, kind: Namespace, metadata: {name: x}}`,
+			`{apiVersion: admissionregistration.k8s.io/v1, kind: MutatingWebhookConfiguration, metadata: {name: x}}`,
+		} {
+			object := parse(attempt)
+			err := manager.Create(ctx, object)
+			Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%s: %v", object.GetKind(), err)
+			err = manager.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("x"))
+			Expect(apierrors.IsForbidden(err)).To(BeTrue(), "%s: %v", object.GetKind(), err)
+		}
+
+		By("not even through the installer: its configuration, its report, or a Pod with its ServiceAccount")
+		for _, attempt := range []string{
+			`{apiVersion: v1, kind: ConfigMap, metadata: {name: opendatahub-installer}}`,
+			`{apiVersion: v1, kind: ConfigMap, metadata: {name: opendatahub-dependencies}}`,
+			`{apiVersion: v1, kind: Secret, metadata: {name: token, annotations: {kubernetes.io/service-account.name: opendatahub-installer}},
+			  type: kubernetes.io/service-account-token}`,
+			`{apiVersion: apps/v1, kind: Deployment, metadata: {name: x}, spec: {selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}},
+			  spec: {serviceAccountName: opendatahub-installer, containers: [{name: x, image: x}]}}}}`,
+		} {
+			object := parse(attempt)
+			object.SetNamespace(harness.OperatorNamespace)
+			// The API server takes a moment to heed a policy.
+			Eventually(ctx, func(ctx context.Context) error {
+				return manager.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("x"), client.ForceOwnership, client.DryRunAll)
+			}).Should(Satisfy(apierrors.IsForbidden), object.GetKind())
+		}
+	}, SpecTimeout(time.Minute))
+})

@@ -1,0 +1,237 @@
+package installer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/test/charts"
+	"opendatahub.io/operator/test/cluster/standin"
+	"opendatahub.io/operator/test/harness"
+	"opendatahub.io/operator/test/olm"
+)
+
+// offered is a package as catalogues have it today.
+func offered(name, channel, csv, version, mode, operator string) olm.Package {
+	return olm.Package{Name: name, Channels: []olm.Channel{{
+		Name: channel, CSV: csv, Version: version, InstallModes: []string{mode}, CRDs: charts.StandIns(operator, env.Kinds),
+	}}}
+}
+
+var olmKinds = []schema.GroupVersionKind{
+	{Group: "operators.coreos.com", Version: "v1alpha1", Kind: "Subscription"},
+	{Group: "operators.coreos.com", Version: "v1alpha1", Kind: "ClusterServiceVersion"},
+	{Group: "operators.coreos.com", Version: "v1alpha1", Kind: "InstallPlan"},
+	{Group: "operators.coreos.com", Version: "v1", Kind: "OperatorGroup"},
+}
+
+var _ = Describe("On a cluster with the Operator Lifecycle Manager", Ordered, ContinueOnFailure, func() {
+	var manager *olm.OLM
+
+	BeforeAll(func(ctx context.Context) {
+		var err error
+		manager, err = olm.Start(ctx, env.Cluster, env.Root)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func(ctx context.Context) {
+			Expect(manager.Stop()).To(Succeed())
+			api := &unstructured.Unstructured{}
+			api.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"})
+			api.SetName("v1.packages.operators.coreos.com")
+			Expect(env.Admin.Delete(ctx, api)).To(Succeed())
+			Expect(env.RemoveCRDs(ctx, "subscriptions.operators.coreos.com", "clusterserviceversions.operators.coreos.com",
+				"installplans.operators.coreos.com", "operatorgroups.operators.coreos.com", "catalogsources.operators.coreos.com")).To(Succeed())
+		})
+	})
+	AfterEach(func(ctx context.Context) {
+		for _, gvk := range olmKinds {
+			list := &unstructured.UnstructuredList{}
+			list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+			Expect(env.Admin.List(ctx, list)).To(Succeed())
+			for i := range list.Items {
+				Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, &list.Items[i]))).To(Succeed())
+			}
+		}
+		Expect(manager.RemoveCatalogs(ctx)).To(Succeed())
+	})
+
+	// created lists what the installer asked OLM for, everywhere, as "Kind namespace/name".
+	created := func(ctx context.Context) []string {
+		GinkgoHelper()
+		var found []string
+		for _, gvk := range []schema.GroupVersionKind{olmKinds[0], olmKinds[3]} {
+			list := &unstructured.UnstructuredList{}
+			list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+			Expect(env.Admin.List(ctx, list, client.HasLabels{dependencies.Label})).To(Succeed())
+			for _, object := range list.Items {
+				found = append(found, gvk.Kind+" "+object.GetNamespace()+"/"+object.GetName())
+			}
+		}
+		slices.Sort(found)
+		return found
+	}
+
+	It("takes the packages that are current, and Helm for the rest, and says why", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
+			offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
+			offered("grafana-operator", "v4", "grafana-operator.v4.10.1", "4.10.1", "AllNamespaces", "Grafana operator"),
+			offered("rook-ceph", "beta", "rook-ceph.v1.1.1", "1.1.1", "AllNamespaces", "Rook"),
+			offered("prometheus", "beta", "prometheusoperator.v0.70.0", "0.70.0", "AllNamespaces", "Prometheus operator"),
+			offered("seldon-operator", "stable", "seldon-operator.v1.16.0", "1.16.0", "AllNamespaces", "Seldon Core"),
+			offered("nfd-operator", "stable", "nfd-operator.v0.6.0", "0.6.0", "OwnNamespace", "Node Feature Discovery"),
+		}})).To(Succeed())
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "all", `
+profile: Development
+components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}}
+`)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
+		Expect(needed(hub)(ctx)).To(ConsistOf(
+			HavePrefix("Rook Helm Ready Available"), HavePrefix("Strimzi OLM Ready Available 1.2.0"), HavePrefix("Spark Helm Ready Available"),
+			HavePrefix("Seldon Core Helm Ready Available"), HavePrefix("Prometheus operator Helm Ready Available"),
+			HavePrefix("Grafana operator Helm Ready Available"), HavePrefix("Node Feature Discovery Helm Ready Available"),
+			HavePrefix("NVIDIA GPU operator Helm Ready Available"),
+		))
+		Expect(reported("Grafana operator")(ctx)).To(And(
+			HavePrefix("Ready Available: installed by Helm, because"), ContainSubstring("channel v5"), ContainSubstring("v4")))
+		namespace := s.namespace("Strimzi")
+		Expect(created(ctx)).To(Equal([]string{
+			"OperatorGroup " + namespace + "/strimzi", "Subscription " + namespace + "/strimzi-kafka-operator",
+		}))
+	}, SpecTimeout(3*time.Minute))
+
+	It("names the InstallPlan that waits for a person, and goes on when it is approved", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		s.configure(ctx, fmt.Sprintf("operators:\n- name: Strimzi\n  namespace: %s\n  packages: [{name: strimzi-kafka-operator, approval: Manual}]\n",
+			s.namespace("Strimzi")))
+		startManager(ctx)
+		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
+			offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
+		}})).To(Succeed())
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False ApprovalRequired"), ContainSubstring("kubectl"), ContainSubstring("installplan")))
+		Eventually(ctx, condition(hub, "KafkaReady")).Should(And(HavePrefix("False APINotInstalled"), ContainSubstring("kubectl")))
+
+		plans := &unstructured.UnstructuredList{}
+		plans.SetGroupVersionKind(olmKinds[2].GroupVersion().WithKind("InstallPlanList"))
+		Expect(env.Admin.List(ctx, plans)).To(Succeed())
+		Expect(plans.Items).To(HaveLen(1))
+		Expect(env.Admin.Patch(ctx, &plans.Items[0], client.RawPatch(types.MergePatchType, []byte(`{"spec":{"approved":true}}`)))).To(Succeed())
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+	}, SpecTimeout(2*time.Minute))
+
+	It("uses a Subscription of somebody else as it is", func(ctx context.Context) {
+		newScene(ctx, "")
+		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
+			offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
+		}})).To(Succeed())
+		Expect(env.EnsureNamespace(ctx, "streams")).To(Succeed())
+		for _, object := range []string{
+			`{apiVersion: operators.coreos.com/v1, kind: OperatorGroup, metadata: {name: all, namespace: streams}, spec: {}}`,
+			`{apiVersion: operators.coreos.com/v1alpha1, kind: Subscription, metadata: {name: ours, namespace: streams},
+			  spec: {name: strimzi-kafka-operator, channel: strimzi-1.x, source: operatorhubio-catalog, sourceNamespace: olm}}`,
+		} {
+			Expect(env.Admin.Create(ctx, parse(object))).To(Succeed())
+		}
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.2.0"}))
+		quiet(ctx, process)
+		Expect(writesBut(process, "configmaps")).To(BeEmpty())
+	}, SpecTimeout(2*time.Minute))
+
+	It("removes what it subscribed to with the last platform, leaving the CustomResourceDefinitions, and can bring it again", func(ctx context.Context) {
+		s := newScene(ctx, "deletionPolicy: Delete\n")
+		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
+			offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
+		}})).To(Succeed())
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi OLM Ready Available 1.2.0"}))
+		quiet(ctx, process)
+
+		remove(ctx, hub)
+		Eventually(ctx, reported("Strimzi")).Should(BeEmpty())
+		Expect(created(ctx)).To(BeEmpty())
+		csvs := &unstructured.UnstructuredList{}
+		csvs.SetGroupVersionKind(olmKinds[1].GroupVersion().WithKind("ClusterServiceVersionList"))
+		Expect(env.Admin.List(ctx, csvs, client.InNamespace(s.namespace("Strimzi")))).To(Succeed())
+		Expect(csvs.Items).To(BeEmpty())
+
+		again := platform(ctx, "again", small)
+		Eventually(ctx, needed(again)).Should(Equal([]string{"Strimzi OLM Ready Available 1.2.0"}))
+	}, SpecTimeout(3*time.Minute))
+
+	It("subscribes on OpenShift to what only OpenShift has", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		Expect(env.InstallCRDObjects(ctx, standin.CRDs(standin.Kind{
+			Group: "config.openshift.io", Versions: []string{"v1"}, Kind: "Ingress", Plural: "ingresses", ClusterScoped: true,
+		})...)).To(Succeed())
+		DeferCleanup(func(ctx context.Context) error { return env.RemoveCRDs(ctx, "ingresses.config.openshift.io") })
+		Expect(env.EnsureNamespace(ctx, "openshift-marketplace")).To(Succeed())
+		nfd := offered("nfd", "stable", "nfd.v5.0.0", "5.0.0", "OwnNamespace", "")
+		nfd.Channels[0].CRDs = standin.CRDs(standin.Kind{Group: "nfd.openshift.io", Versions: []string{"v1"}, Kind: "NodeFeatureDiscovery", Plural: "nodefeaturediscoveries"})
+		DeferCleanup(func(ctx context.Context) error { return env.RemoveCRDs(ctx, "nodefeaturediscoveries.nfd.openshift.io") })
+		for catalog, packages := range map[string][]olm.Package{
+			"redhat-operators":    {nfd},
+			"certified-operators": {offered("gpu-operator-certified", "stable", "gpu-operator-certified.v26.7.0", "26.7.0", "OwnNamespace", "NVIDIA GPU operator")},
+			"community-operators": {
+				offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
+				offered("grafana-operator", "v5", "grafana-operator.v5.24.0", "5.24.0", "AllNamespaces", "Grafana operator"),
+			},
+		} {
+			Expect(manager.SetCatalog(ctx, olm.Catalog{Name: catalog, Namespace: "openshift-marketplace", Packages: packages})).To(Succeed())
+		}
+		startInstaller(ctx)
+		platform(ctx, "all", "profile: Development\ncomponents: {ceph: {}, kafka: {}, spark: {}, monitoring: {}, gpu: {}}\n")
+		for _, operator := range []string{"Strimzi", "Grafana operator", "Node Feature Discovery", "NVIDIA GPU operator", "Rook", "Spark", "Prometheus operator"} {
+			Eventually(ctx, reported(operator)).Should(HavePrefix("Ready Available"), operator)
+		}
+		var want []string
+		for operator, name := range map[string]string{
+			"Strimzi": "strimzi-kafka-operator", "Grafana operator": "grafana-operator", "NVIDIA GPU operator": "gpu-operator-certified",
+			"Node Feature Discovery": "nfd",
+		} {
+			want = append(want, "OperatorGroup "+s.namespace(operator)+"/"+dependencies.Operator{Name: operator}.ID(), "Subscription "+s.namespace(operator)+"/"+name)
+		}
+		Expect(created(ctx)).To(ConsistOf(want))
+	}, SpecTimeout(3*time.Minute))
+
+	It("costs no request while nothing changes, and a restart writes nothing", func(ctx context.Context) {
+		newScene(ctx, "")
+		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
+			offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
+		}})).To(Succeed())
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		quiet(ctx, process)
+		process.Reset()
+		churn(ctx, 200)
+		Expect(process.Select(func(request harness.Request) bool { return request.Verb != "watch" })).To(BeEmpty())
+
+		Expect(process.Stop()).To(Succeed())
+		again := startInstaller(ctx)
+		quiet(ctx, again)
+		Expect(len(again.Requests())).To(BeNumerically(">", 20))
+		Expect(writesBut(again)).To(BeEmpty())
+	}, SpecTimeout(2*time.Minute))
+})

@@ -1,0 +1,305 @@
+// Package installer watches the installer of third-party operators at work on a local cluster, beside the manager, each
+// under its own ServiceAccount.
+package installer
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/ceph"
+	"opendatahub.io/operator/components/jupyterhub"
+	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/objectstorage"
+	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/test/charts"
+	"opendatahub.io/operator/test/cluster"
+	"opendatahub.io/operator/test/harness"
+)
+
+var (
+	env *harness.Env
+	// all is what the binary deploys, and stand-ins for components of later versions, so that every operator is needed.
+	all = []components.Component{
+		ceph.New(), kafka.New(), jupyterhub.New(), objectstorage.New(),
+		needing("spark", "Spark"), needing("seldon", "Seldon Core"), needing("monitoring", "Prometheus operator", "Grafana operator"),
+		needing("gpu", "Node Feature Discovery", "NVIDIA GPU operator"),
+	}
+	// chartFolder holds a stand-in for every chart of the table.
+	chartFolder string
+)
+
+func TestInstaller(t *testing.T) {
+	RegisterFailHandler(Fail)
+	SetDefaultEventuallyTimeout(60 * time.Second)
+	SetDefaultEventuallyPollingInterval(50 * time.Millisecond)
+	EnforceDefaultTimeoutsWhenUsingContexts()
+	RunSpecs(t, "The installer on a local cluster")
+}
+
+var _ = BeforeSuite(func(ctx context.Context) {
+	log, err := os.Create("installer.log.test")
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(log.Close)
+	harness.LogTo(log)
+	env, err = harness.StartBare(ctx, all, cluster.Options{Name: "installer", Dir: GinkgoT().TempDir(), Log: GinkgoWriter})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() error { return env.Stop() })
+	chartFolder = GinkgoT().TempDir()
+	for _, operator := range dependencies.Default().For(false) {
+		definitions, err := charts.Definitions("", operator.Name, env.Kinds)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(charts.Write(chartFolder, operator, definitions)).To(Succeed())
+	}
+}, NodeTimeout(20*time.Minute))
+
+// deployment is a component that needs operators and deploys nothing.
+type deployment struct {
+	name  string
+	kinds []kinds.Kind
+}
+
+// needing is a component that renders every kind of some operators that the table names.
+func needing(name string, operators ...string) components.Component {
+	needs := deployment{name: name}
+	for _, name := range operators {
+		operator, ok := dependencies.Default().For(false).Find(name)
+		if !ok {
+			panic(name + " is not in the table")
+		}
+		for _, crd := range operator.CRDs {
+			plural, group, _ := strings.Cut(crd.Name, ".")
+			k := kinds.Kind{Versions: crd.Versions, Plural: plural, Operator: name}
+			k.Group, k.Kind = group, strings.ToUpper(plural[:1])+plural[1:]
+			needs.kinds = append(needs.kinds, k)
+		}
+	}
+	return needs
+}
+
+func (d deployment) Name() string                                       { return d.name }
+func (d deployment) Kinds() []kinds.Kind                                { return d.kinds }
+func (deployment) Render(components.Facts) ([]components.Object, error) { return nil, nil }
+func (deployment) Assess(components.Observed) components.Health {
+	return components.Health{State: components.Ready}
+}
+
+// scene is what a spec sets up: its own namespaces for operators, so that specs do not meet.
+type scene struct {
+	suffix string
+}
+
+var scenes = 0
+
+// newScene configures the installer: charts come from the folder, and each operator goes into a namespace of this spec.
+func newScene(ctx context.Context, config string) scene {
+	GinkgoHelper()
+	scenes++
+	s := scene{suffix: fmt.Sprintf("-%d", scenes)}
+	var lines strings.Builder
+	fmt.Fprintf(&lines, "mirror: %s\noperators:\n", chartFolder)
+	for _, operator := range dependencies.Default() {
+		fmt.Fprintf(&lines, "- {name: %s, namespace: %s}\n", operator.Name, s.namespace(operator.Name))
+	}
+	s.configure(ctx, lines.String()+config)
+	DeferCleanup(s.clean)
+	return s
+}
+
+// namespace is where an operator is installed in this spec.
+func (s scene) namespace(operator string) string {
+	return dependencies.Operator{Name: operator}.ID() + s.suffix
+}
+
+// configure replaces what the administrators say.
+func (scene) configure(ctx context.Context, config string) {
+	GinkgoHelper()
+	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: dependencies.ConfigName}}
+	Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, object))).To(Succeed())
+	object.ResourceVersion = ""
+	object.Data = map[string]string{"installer.yaml": config}
+	Expect(env.Admin.Create(ctx, object)).To(Succeed())
+}
+
+// clean takes away the platforms of the spec, the installer's configuration and report, and the CustomResourceDefinitions.
+func (scene) clean(ctx context.Context) {
+	GinkgoHelper()
+	var hubs v1alpha1.OpenDataHubList
+	Expect(env.Admin.List(ctx, &hubs)).To(Succeed())
+	for i := range hubs.Items {
+		hub := &hubs.Items[i]
+		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, hub))).To(Succeed())
+		Expect(client.IgnoreNotFound(env.Admin.Patch(ctx, hub, client.RawPatch(types.MergePatchType,
+			[]byte(`{"metadata":{"finalizers":null}}`))))).To(Succeed())
+	}
+	for _, name := range []string{dependencies.ConfigName, dependencies.ReportName} {
+		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: name}}
+		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, object))).To(Succeed())
+	}
+	var names []string
+	for _, operator := range dependencies.Default().For(false) {
+		for _, crd := range charts.StandIns(operator.Name, env.Kinds) {
+			names = append(names, crd.Name)
+		}
+	}
+	slices.Sort(names)
+	Expect(env.RemoveCRDs(ctx, names...)).To(Succeed())
+}
+
+// startManager and startInstaller run until the end of the spec, which they are before scene.clean.
+func startManager(ctx context.Context) *harness.Manager {
+	GinkgoHelper()
+	manager, err := env.StartManager(context.WithoutCancel(ctx))
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(manager.Stop)
+	return manager
+}
+
+func startInstaller(ctx context.Context) *harness.Manager {
+	GinkgoHelper()
+	Expect(env.InstallInstaller(ctx)).To(Succeed())
+	process, err := env.StartInstaller(context.WithoutCancel(ctx))
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(process.Stop)
+	return process
+}
+
+// platform creates an OpenDataHub in a namespace of its own, from its spec in YAML.
+func platform(ctx context.Context, name, spec string) *v1alpha1.OpenDataHub {
+	GinkgoHelper()
+	hub := &v1alpha1.OpenDataHub{}
+	text := "spec:\n  " + strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  ") + "\n"
+	Expect(yaml.UnmarshalStrict([]byte(text), hub)).To(Succeed())
+	hub.Namespace, hub.Name = fmt.Sprintf("%s-%d", name, scenes), name
+	Expect(env.EnsureNamespace(ctx, hub.Namespace)).To(Succeed())
+	Expect(env.Admin.Create(ctx, hub)).To(Succeed())
+	return hub
+}
+
+// condition reads one as "True Available: message".
+func condition(hub *v1alpha1.OpenDataHub, conditionType string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		current := &v1alpha1.OpenDataHub{}
+		if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current); err != nil {
+			return "", err
+		}
+		found := meta.FindStatusCondition(current.Status.Conditions, conditionType)
+		switch {
+		case found == nil:
+			return "absent", nil
+		case found.ObservedGeneration != current.Generation:
+			return "outdated " + string(found.Status), nil
+		}
+		return fmt.Sprintf("%s %s: %s", found.Status, found.Reason, found.Message), nil
+	}
+}
+
+// needed reads status.dependencies, as "Strimzi Helm Ready Available 1.2.0" each.
+func needed(hub *v1alpha1.OpenDataHub) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) {
+		current := &v1alpha1.OpenDataHub{}
+		if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current); err != nil {
+			return nil, err
+		}
+		var found []string
+		for _, d := range current.Status.Dependencies {
+			found = append(found, strings.TrimSpace(fmt.Sprintf("%s %s %s %s %s", d.Name, d.Source, d.State, d.Reason, d.Version)))
+		}
+		return found, nil
+	}
+}
+
+// reported reads what the installer says of an operator, as "Ready Available: message"; empty when it says nothing.
+func reported(operator string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		object := &corev1.ConfigMap{}
+		err := env.Admin.Get(ctx, types.NamespacedName{Namespace: harness.OperatorNamespace, Name: dependencies.ReportName}, object)
+		if err != nil {
+			return "", client.IgnoreNotFound(err)
+		}
+		report, err := dependencies.ReadReport(object.Data)
+		if err != nil {
+			return "", err
+		}
+		status, ok := report[operator]
+		if !ok {
+			return "", nil
+		}
+		return fmt.Sprintf("%s %s: %s", status.State, status.Reason, status.Message), nil
+	}
+}
+
+// events are the notes of a platform's Events.
+func events(hub *v1alpha1.OpenDataHub) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) {
+		var list eventsv1.EventList
+		if err := env.Admin.List(ctx, &list, client.InNamespace(hub.Namespace)); err != nil {
+			return nil, err
+		}
+		var notes []string
+		for _, event := range list.Items {
+			notes = append(notes, event.Note)
+		}
+		return notes, nil
+	}
+}
+
+// remove deletes a platform and waits until it is gone.
+func remove(ctx context.Context, hub *v1alpha1.OpenDataHub) {
+	GinkgoHelper()
+	Expect(env.Admin.Delete(ctx, hub)).To(Succeed())
+	Eventually(ctx, func(ctx context.Context) error {
+		return env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), &v1alpha1.OpenDataHub{})
+	}).Should(Satisfy(apierrors.IsNotFound))
+}
+
+// quiet waits until a process has sent nothing but watches for two seconds.
+func quiet(ctx context.Context, process *harness.Manager) {
+	GinkgoHelper()
+	Eventually(ctx, func() time.Duration { return process.Quiet() }).Should(BeNumerically(">", 2*time.Second))
+}
+
+// writesBut are the writes of a process to other resources than these.
+func writesBut(process *harness.Manager, resources ...string) []harness.Request {
+	return process.Select(func(request harness.Request) bool {
+		return request.Writes() && !slices.Contains(resources, request.Resource)
+	})
+}
+
+// churn makes and deletes objects that are none of the installer's business.
+func churn(ctx context.Context, count int) {
+	GinkgoHelper()
+	Expect(env.EnsureNamespace(ctx, "unrelated")).To(Succeed())
+	for i := range count {
+		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "unrelated", Name: fmt.Sprintf("unrelated-%d", i%20)}}
+		Expect(env.Admin.Create(ctx, object)).To(Succeed())
+		Expect(env.Admin.Delete(ctx, object)).To(Succeed())
+	}
+}
+
+// parse reads an object from YAML.
+func parse(text string) *unstructured.Unstructured {
+	GinkgoHelper()
+	object := &unstructured.Unstructured{}
+	Expect(yaml.Unmarshal([]byte(text), &object.Object)).To(Succeed())
+	return object
+}
