@@ -145,7 +145,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 	r.packages = &packages{
 		parent: ctx,
-		table:  r.table,
+		table:  r.configured,
 		wake:   func(operator dependencies.Operator) { r.queue.Add(requestFor(operator)) },
 		build: func(options cache.Options) (cache.Cache, error) {
 			options.Scheme, options.HTTPClient = mgr.GetScheme(), mgr.GetHTTPClient()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,14 +23,18 @@ type packages struct {
 	// parent ends the watches with the process.
 	parent context.Context
 	build  func(cache.Options) (cache.Cache, error)
-	table  dependencies.Table
-	wake   func(operator dependencies.Operator)
+	// table is that of the administrators, who may have moved an operator.
+	table func() dependencies.Table
+	wake  func(operator dependencies.Operator)
 
 	mu      sync.RWMutex
 	apis    olm.APIs
 	current cache.Cache
 	stop    context.CancelFunc
 }
+
+// syncTimeout bounds the wait for the first lists. One that takes longer is tried again.
+const syncTimeout = 30 * time.Second
 
 // errNoOLM is a programming error: what is not watched is not read.
 var errNoOLM = errors.New("there is no Operator Lifecycle Manager")
@@ -69,6 +74,12 @@ func (p *packages) follow(ctx context.Context, apis olm.APIs) error {
 			return err
 		}
 	}
+	syncing, cancel := context.WithTimeoutCause(ctx, syncTimeout, fmt.Errorf("nothing after %s", syncTimeout))
+	defer cancel()
+	if !next.WaitForCacheSync(syncing) {
+		stop()
+		return fmt.Errorf("watching the Operator Lifecycle Manager: %w", context.Cause(syncing))
+	}
 	p.apis, p.current, p.stop = apis, next, stop
 	return nil
 }
@@ -106,8 +117,9 @@ func (p *packages) saw(object any) {
 	if !ok {
 		return
 	}
-	for _, name := range olm.Concerns(changed, p.table) {
-		if operator, ok := p.table.Find(name); ok {
+	table := p.table()
+	for _, name := range olm.Concerns(changed, table) {
+		if operator, ok := table.Find(name); ok {
 			p.wake(operator)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,8 +37,10 @@ type reconciler struct {
 	packages  *packages
 	report    *reporter
 	attempts  *attempts
-	uses      *uses
-	queue     queue
+	// latest is the table of the latest configuration that could be read.
+	latest atomic.Pointer[dependencies.Table]
+	uses   *uses
+	queue  queue
 }
 
 // outcome is where an operator stands. No status means that there is nothing to say of it.
@@ -61,15 +64,19 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 
 	result, err := r.settle(ctx, operator)
 	if err != nil {
+		if _, known := r.report.get(operator.Name); known {
+			return ctrl.Result{}, err // that something could not be read is no news of the operator
+		}
 		problem := dependencies.Failed(v1alpha1.ReasonFactsUnavailable, "cannot find out where %s stands: %v", operator.Name, err)
-		result = outcome{status: statusOf(operator, problem)}
+		_, reportErr := r.report.set(ctx, operator.Name, statusOf(operator, problem))
+		return ctrl.Result{}, errors.Join(err, reportErr)
 	}
-	news, reportErr := r.report.set(ctx, operator.Name, result.status)
+	news, err := r.report.set(ctx, operator.Name, result.status)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
 	if news && result.status != nil {
 		log.Info("Changed "+operator.Name, "state", result.status.State, "reason", result.status.Reason, "message", result.status.Message)
-	}
-	if err := errors.Join(err, reportErr); err != nil {
-		return ctrl.Result{}, err
 	}
 	return ctrl.Result{RequeueAfter: result.again}, nil
 }
@@ -89,7 +96,9 @@ func (r *reconciler) settle(ctx context.Context, operator dependencies.Operator)
 		}
 		return outcome{status: statusOf(operator, problem)}, nil
 	}
-	operator, _ = config.Table.For(r.cluster.OpenShift).Find(operator.Name)
+	table := config.Table.For(r.cluster.OpenShift)
+	r.latest.Store(&table)
+	operator, _ = table.Find(operator.Name)
 
 	s := situation{demand: wants, policy: config.DeletionPolicy}
 	if before, ok := r.report.get(operator.Name); ok {
@@ -124,6 +133,14 @@ func (r *reconciler) config(ctx context.Context) (dependencies.Config, error) {
 		return dependencies.Config{}, err
 	}
 	return dependencies.ParseConfig(object.Data)
+}
+
+// configured is the table as the administrators have it.
+func (r *reconciler) configured() dependencies.Table {
+	if table := r.latest.Load(); table != nil {
+		return *table
+	}
+	return r.table
 }
 
 // take the step, and say where the operator stands after it.
@@ -260,12 +277,21 @@ func (r *reconciler) keepPackage(ctx context.Context, operator dependencies.Oper
 	if s.demand != wanted || operator.Way == dependencies.WayNone {
 		return outcome{status: complete(s.packaged.Status, found)}, nil
 	}
-	if problem, wait := r.attempts.pending(operator); problem != nil {
-		return outcome{status: statusOf(operator, problem), again: wait}, nil
+	works := s.packaged.Status.State == v1alpha1.DependencyReady
+	if held, wait := r.attempts.pending(operator); held != nil {
+		status := statusOf(operator, held)
+		if works {
+			status = unchanged(s.packaged.Status, status.Message, found)
+		}
+		return outcome{status: status, again: wait}, nil
 	}
 	changed, err := r.olm.Update(ctx, operator, *s.packaged)
 	if err != nil {
-		return r.attempted(operator, err), nil
+		failed := r.attempted(operator, err)
+		if works {
+			failed.status = unchanged(s.packaged.Status, failed.status.Message, found)
+		}
+		return failed, nil
 	}
 	r.attempts.succeed(operator)
 	if changed {

@@ -42,6 +42,12 @@ func complete(status v1alpha1.DependencyStatus, found crds) *v1alpha1.Dependency
 	return &status
 }
 
+// unchanged is the status of what works as it is, although the table asks for something else.
+func unchanged(status v1alpha1.DependencyStatus, problem string, found crds) *v1alpha1.DependencyStatus {
+	status.Message = health.Shorten("it works, but not as the table asks: "+problem, maxMessage)
+	return complete(status, found)
+}
+
 // released is where an operator stands that Helm installed: what its charts brought must work, and its kinds be served.
 func (r *reconciler) released(ctx context.Context, operator dependencies.Operator, version, note string, found crds) (outcome, error) {
 	status := installing(operator, v1alpha1.DependencySourceHelm, "")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -172,6 +173,36 @@ func enabledDefinitions(c dependencies.Chart, load loader) ([]*unstructured.Unst
 		}
 	}
 	return definitions, nil
+}
+
+// asked is a hash of what the operator asks for of a chart, short enough for a label. A local chart is asked for with its content.
+func asked(c dependencies.Chart) (string, error) {
+	content, err := localContent(c)
+	if err != nil {
+		return "", err
+	}
+	asked, err := json.Marshal([]any{c.Chart, c.Version, normalDigest(c.Digest), c.Values, content})
+	if err != nil {
+		return "", invalid(c, err)
+	}
+	sum := sha256.Sum256(asked)
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+// valuesOf copies the values, which Helm changes, and makes their numbers what they are when Helm reads a file.
+func valuesOf(c dependencies.Chart) (map[string]any, error) {
+	values := map[string]any{}
+	if c.Values == nil {
+		return values, nil
+	}
+	content, err := json.Marshal(c.Values)
+	if err != nil {
+		return nil, fmt.Errorf("reading values: %w", err)
+	}
+	if err := json.Unmarshal(content, &values); err != nil {
+		return nil, fmt.Errorf("reading values: %w", err)
+	}
+	return values, nil
 }
 
 // withoutPassword is a reference as people may see it.

@@ -300,8 +300,10 @@ func cause(err error) string {
 		return "its certificate has expired or is not valid yet"
 	case errors.As(err, &handshake):
 		return handshake.Err.Error()
+	case errors.As(err, &lookup) && lookup.IsNotFound:
+		return "its name is not known"
 	case errors.As(err, &lookup):
-		return "its name is not known: " + lookup.Err
+		return "its name cannot be looked up"
 	case errors.As(err, &operation):
 		return operation.Err.Error() // without the port at this end
 	case errors.As(err, &location):

@@ -154,8 +154,15 @@ func TestCauses(t *testing.T) {
 		want string
 	}{
 		"a connection": {reset(1234), "connection reset by peer"},
-		"a name":       {&url.Error{Err: &net.OpError{Err: &net.DNSError{Err: "no such host", Name: "a", Server: "10.0.0.1:53"}}}, "its name is not known: no such host"},
-		"a time":       {fmt.Errorf("get: %w", context.DeadlineExceeded), "it does not answer in time"},
+		"a name": {
+			&url.Error{Err: &net.OpError{Err: &net.DNSError{Err: "no such host", Name: "a", Server: "10.0.0.1:53", IsNotFound: true}}},
+			"its name is not known",
+		},
+		"a server of names": {
+			&url.Error{Err: &net.OpError{Err: &net.DNSError{Err: "read udp 10.0.0.1:1234->10.0.0.1:53: connection refused", Name: "a"}}},
+			"its name cannot be looked up",
+		},
+		"a time": {fmt.Errorf("get: %w", context.DeadlineExceeded), "it does not answer in time"},
 		"a certificate": {
 			&url.Error{Err: x509.CertificateInvalidError{Reason: x509.Expired, Detail: "current time 2026-01-01T00:00:00Z is after 2025"}},
 			"its certificate has expired or is not valid yet",

@@ -14,8 +14,8 @@ import (
 
 // invalid is for a chart that cannot be used as it is.
 func invalid(c dependencies.Chart, err error) *dependencies.Problem {
-	return dependencies.Blocked(v1alpha1.ReasonChartInvalid, "%s cannot be used: %s; correct it, or its version or values in the installer's configuration",
-		nameOf(c), oneLine(err.Error()))
+	return dependencies.Blocked(v1alpha1.ReasonChartInvalid,
+		"%s cannot be used: %s; correct it, or its version or values in the installer's configuration", nameOf(c), oneLine(err.Error()))
 }
 
 // explain says why a release could not be installed or upgraded.

@@ -286,6 +286,7 @@ spec: {name: other, installPlanApproval: Manual}
 		},
 		"an orphan keeps the Subscription from being resolved": {
 			objects: group + catalog + subscribed("{conditions: [{type: ResolutionFailed, status: 'True', reason: ConstraintsNotSatisfiable, message: exists}]}") +
+				strings.NewReplacer("namespace: strimzi", "namespace: a", "strimzi-kafka-operator.", "other.").Replace(version("0.8.0", "", succeeded)) +
 				strings.Replace(version("0.8.0", "", succeeded), "strimzi-kafka-operator.", "other.", 1) + version("1.0.0", "", succeeded),
 			want: "OLM Blocked OrphanCSV", says: []string{"ClusterServiceVersion strimzi/strimzi.v1.0.0 belongs to no Subscription", "either delete"},
 		},

@@ -77,6 +77,18 @@ func TestResolve(t *testing.T) {
 			catalogs: []played.Catalog{offering("a", "stable", "1.1.0"), offering("b", "stable", "1.2.0"), offering("c", "stable", "1.3.0")},
 			want:     "strimzi-kafka-operator olm/b 1.2.0",
 		},
+		"from one that is behind the others": {
+			change: anyCatalog, sources: source("a", ready, -1),
+			catalogs: []played.Catalog{offering("a", "stable", "1.1.0")},
+			want:     "strimzi-kafka-operator olm/a 1.1.0",
+		},
+		"from the only one that will do": {
+			sources: source("community", ready, 9) + source("away", "CONNECTING", 9) + source("good", ready, 0),
+			catalogs: []played.Catalog{
+				offering("community", "alpha", "1.2.0"), offering("deleted", "stable", "1.2.0"), offering("away", "stable", "1.2.0"), offering("good", "stable", "1.2.0"),
+			},
+			want: "strimzi-kafka-operator olm/good 1.2.0",
+		},
 		"several of the same priority": {
 			change: anyCatalog, sources: source("b", ready, 3) + source("a", ready, 3) + source("c", ready, 1),
 			catalogs: []played.Catalog{offering("b", "stable", "1.2.0"), offering("a", "stable", "1.2.0"), offering("c", "stable", "1.2.0")},
@@ -106,6 +118,10 @@ func TestResolve(t *testing.T) {
 			want: "Failed CatalogUnavailable", says: []string{"olm/a, olm/b", "package strimzi-kafka-operator"},
 		},
 		"there is no catalogue": {want: "Blocked PackageNotFound", says: []string{"no catalogue at all", "way: Helm for Strimzi"}, helm: true},
+		"no catalogue has it": {
+			change: anyCatalog, sources: source("a", ready, 0), catalogs: []played.Catalog{{Name: "a", Namespace: "olm"}},
+			want: "Blocked PackageNotFound", says: []string{"package strimzi-kafka-operator to namespace strimzi: olm/a; create"}, helm: true,
+		},
 		"no catalogue has it, and one cannot be asked": {
 			change: anyCatalog, sources: source("a", ready, 0) + source("b", "CONNECTING", 0), catalogs: []played.Catalog{{Name: "a", Namespace: "olm"}},
 			want: "Blocked PackageNotFound", says: []string{"package strimzi-kafka-operator to namespace strimzi: olm/a (it cannot reach olm/b)"}, helm: true,

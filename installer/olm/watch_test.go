@@ -40,7 +40,7 @@ func TestConcerns(t *testing.T) {
 		"another ClusterServiceVersion in its namespace": {
 			strings.Replace(version("1.1.0", "", "{}"), "strimzi-kafka-operator.", "other.", 1), nil,
 		},
-		"an OperatorGroup of its namespace": {group, []string{"Strimzi"}},
+		"an OperatorGroup of its namespace": {strings.Replace(group, "opendatahub.io/dependency", "a", 1), []string{"Strimzi"}},
 		"an OperatorGroup of another namespace": {
 			strings.NewReplacer("namespace: strimzi", "namespace: x", "opendatahub.io/dependency", "a").Replace(group), nil,
 		},
@@ -127,7 +127,7 @@ func TestTransforms(t *testing.T) {
 		"Subscription":          strings.Replace(subscribed(with(atLatest)), "spec: {", "spec: {config: {env: [{name: A, value: "+padding+"}]}, ", 1),
 		"OperatorGroup":         strings.Replace(group, "metadata: {", "metadata: {annotations: {olm.providedAPIs: "+padding+"}, ", 1),
 		"CatalogSource":         strings.Replace(catalog, "spec: {", "spec: {icon: {base64data: "+padding+"}, ", 1),
-		"ClusterServiceVersion": strings.Replace(version("1.1.0", "", "{}"), `alm-examples: "[]"`, "alm-examples: "+padding+", "+propertiesAnnotation+`: '{"properties":[{"type":"olm.gvk","value":{"group":"`+padding+`"}},{"type":"olm.package","value":{"packageName":"strimzi-kafka-operator"}}]}'`, 1),
+		"ClusterServiceVersion": strings.Replace(strings.Replace(version("1.1.0", "", "{}"), "labels: {", "labels: {opendatahub.io/dependency: strimzi, ", 1), `alm-examples: "[]"`, "alm-examples: "+padding+", "+propertiesAnnotation+`: '{"properties":[{"type":"olm.gvk","value":{"group":"`+padding+`"}},{"type":"olm.package","value":{"packageName":"strimzi-kafka-operator"}}]}'`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !strings.Contains(text, padding) {
@@ -151,6 +151,9 @@ func TestTransforms(t *testing.T) {
 			}
 			if diff := cmp.Diff(string(once), string(twice)); diff != "" {
 				t.Error(diff)
+			}
+			if strings.Contains(text, dependencies.Label) != isOurs(kafkaOperator(), object.GetLabels()) {
+				t.Errorf("labels = %v", object.GetLabels())
 			}
 			if len(Concerns(object, []dependencies.Operator{kafkaOperator()})) != 1 {
 				t.Error("it concerns nobody any more")

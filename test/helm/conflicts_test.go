@@ -40,6 +40,15 @@ var _ = Describe("what belongs to somebody else", func() {
 		}
 	})
 
+	It("is a release of the same name whose record nobody understands", func(ctx context.Context) {
+		s, from := newSite(), newFolder()
+		s.createNamespace(ctx)
+		s.create(ctx, `{apiVersion: v1, kind: Secret, metadata: {name: sh.helm.release.v1.demo.v1, labels: {owner: helm, name: demo}}, stringData: {release: e30=}}`)
+		s.only(from.put(s.demo("demo", "1.0.0"), "demo", "1.0.0"))
+		expect(s.problem(ctx), v1alpha1.DependencyBlocked, v1alpha1.ReasonInstallFailed, "Helm release "+s.operator.Namespace+"/demo exists")
+		Expect(s.installed(ctx).Any).To(BeFalse())
+	})
+
 	DescribeTable("is an object, which is told and not touched, until it is gone",
 		func(ctx context.Context, metadata string, says ...string) {
 			s, from := newSite(), newFolder()

@@ -90,12 +90,6 @@ var _ = Describe("a chart that cannot be had", func() {
 		Entry("in an OCI registry", "oci://%s/charts/demo"),
 	)
 
-	It("because the host has no such name", func(ctx context.Context) {
-		s := newSite()
-		s.only(dependencies.Chart{Chart: "oci://charts.invalid/demo", Version: "1.0.0"})
-		expect(s.problem(ctx), v1alpha1.DependencyFailed, v1alpha1.ReasonRegistryUnavailable, "charts.invalid cannot be reached", "its name is not known")
-	})
-
 	It("because nobody knows who signed the host's certificate", func(ctx context.Context) {
 		s := newSite()
 		host := httptest.NewUnstartedServer(http.NotFoundHandler())

@@ -209,7 +209,11 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 			"Strimzi": "strimzi-kafka-operator", "Grafana operator": "grafana-operator", "NVIDIA GPU operator": "gpu-operator-certified",
 			"Node Feature Discovery": "nfd",
 		} {
-			want = append(want, "OperatorGroup "+s.namespace(operator)+"/"+dependencies.Operator{Name: operator}.ID(), "Subscription "+s.namespace(operator)+"/"+name)
+			namespace := s.namespace(operator)
+			if operator == "Node Feature Discovery" {
+				namespace = "openshift-nfd" // where the table says it goes on OpenShift
+			}
+			want = append(want, "OperatorGroup "+namespace+"/"+dependencies.Operator{Name: operator}.ID(), "Subscription "+namespace+"/"+name)
 		}
 		Expect(created(ctx)).To(ConsistOf(want))
 	}, SpecTimeout(3*time.Minute))

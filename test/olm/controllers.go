@@ -185,7 +185,7 @@ func (s state) catalogHealth(sub *subscription, status *subscriptionStatus) {
 	status.CatalogHealth = nil
 	for _, catalog := range s.catalogs {
 		namespace, name := catalog.GetNamespace(), catalog.GetName()
-		if namespace != sub.Raw.GetNamespace() && namespace != GlobalNamespace {
+		if namespace != sub.Raw.GetNamespace() && !global(namespace) {
 			continue
 		}
 		connection, _, _ := unstructured.NestedString(catalog.Object, "status", "connectionState", "lastObservedState")

@@ -27,6 +27,14 @@ import (
 // GlobalNamespace is where catalogues are for all namespaces.
 const GlobalNamespace = "olm"
 
+// openShiftNamespace is the same on OpenShift.
+const openShiftNamespace = "openshift-marketplace"
+
+// global is whether the catalogues of a namespace are for all namespaces.
+func global(namespace string) bool {
+	return namespace == GlobalNamespace || namespace == openShiftNamespace
+}
+
 // Catalog is a CatalogSource and what it offers.
 type Catalog struct {
 	Name string

@@ -62,6 +62,11 @@ var _ = Describe("Installing", func() {
 
 		By("looking at it again")
 		recorder.Reset()
+		_, err = subject.Find(ctx, operator)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(recorder.Select(func(r harness.Request) bool { return r.Verb != "watch" })).To(ConsistOf(
+			HaveField("Resource", "clusterserviceversions.operators.coreos.com")), "the rest is in the cache")
+		recorder.Reset()
 		Expect(subject.Ensure(ctx, operator, candidate)).To(Succeed())
 		Expect(subject.Update(ctx, operator, *found)).To(BeFalse())
 		Expect(writes()).To(BeEmpty())

@@ -235,7 +235,7 @@ func failure(code int32, reason metav1.StatusReason, message string) *metav1.Sta
 func (p *PackageServer) manifests(namespace string) []map[string]any {
 	var all []map[string]any
 	for _, c := range p.Catalogs() {
-		if c.Unreachable != "" || namespace != "" && c.Namespace != namespace && c.Namespace != GlobalNamespace {
+		if c.Unreachable != "" || namespace != "" && c.Namespace != namespace && !global(c.Namespace) {
 			continue
 		}
 		for _, pkg := range c.Packages {
