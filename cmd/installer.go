@@ -10,10 +10,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer"
 )
-
-const installerLease = "opendatahub-installer"
 
 // InstallerOptions are the flags of the installer command.
 type InstallerOptions struct {
@@ -73,7 +72,7 @@ func NewInstaller(ctx context.Context, config *rest.Config, options InstallerOpt
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := options.newManager(config, installerLease, cacheOptions, nil)
+	mgr, err := options.newManager(config, dependencies.LeaseName, cacheOptions, nil)
 	if err != nil {
 		return nil, err
 	}

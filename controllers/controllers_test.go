@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -532,5 +534,35 @@ func TestASecondPlatformIsLeftAlone(t *testing.T) {
 	}
 	if writes := b.cluster.Writes(); len(writes) > 0 {
 		t.Errorf("writes = %q", writes)
+	}
+}
+
+func TestAStoppedInstallerIsNoticed(t *testing.T) {
+	b := newBench(t, hubNamed("odh", func(hub *v1alpha1.OpenDataHub) { hub.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} }))
+	b.installer = dependencies.Report{"Strimzi": {Name: "Strimzi", State: v1alpha1.DependencyInstalling}}
+	lease := &coordinationv1.Lease{}
+	lease.Namespace, lease.Name = "operator", dependencies.LeaseName
+	lease.Spec.RenewTime = &metav1.MicroTime{Time: b.clock}
+	scheme, err := Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.operators.namespace, b.operators.now = "operator", func() time.Time { return b.clock }
+	state := func(leases ...client.Object) string {
+		b.operators.leases = ctrlfake.NewClientBuilder().WithScheme(scheme).WithObjects(leases...).Build()
+		return b.operators.of(t.Context(), b.hub(t))[0].Reason
+	}
+	if got := state(); got == v1alpha1.ReasonInstallerUnavailable {
+		t.Error("an installer that elects no leader is not believed")
+	}
+	if got := state(lease); got == v1alpha1.ReasonInstallerUnavailable {
+		t.Error("an installer that has just renewed its Lease is not believed")
+	}
+	b.clock = b.clock.Add(leaseExpired)
+	if got := state(lease); got != v1alpha1.ReasonInstallerUnavailable {
+		t.Errorf("reason = %q a minute after the Lease was renewed", got)
+	}
+	if text := explain(b.operators.notReady(t.Context(), b.hub(t), fakeKafka{})["Strimzi"]); text == "" {
+		t.Error("the component says nothing of what it waits for")
 	}
 }

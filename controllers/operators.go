@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
+	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -28,17 +31,39 @@ type operators struct {
 	crds client.Reader
 	// report is what the installer says.
 	report func() dependencies.Report
+	// leases reads the installer's Lease in the operator's own namespace. The reader is the API server itself.
+	leases    client.Reader
+	namespace string
+	now       func() time.Time
+}
+
+const (
+	// leaseExpired is how long the installer may leave its Lease: twice as long as it takes another one to take over.
+	leaseExpired = time.Minute
+	// leaseInterval is how often its Lease is read while somebody waits for it.
+	leaseInterval = time.Minute
+)
+
+// stopped says where the installer is if it does not run. One that needs no Lease, because it is the only one, is believed.
+func (o *operators) stopped(ctx context.Context) string {
+	lease := &coordinationv1.Lease{}
+	err := o.leases.Get(ctx, types.NamespacedName{Namespace: o.namespace, Name: dependencies.LeaseName}, lease)
+	if err != nil || lease.Spec.RenewTime == nil || o.now().Sub(lease.Spec.RenewTime.Time) < leaseExpired {
+		return ""
+	}
+	return fmt.Sprintf("kubectl get pods --namespace %s --selector app.kubernetes.io/component=installer", o.namespace)
 }
 
 // of is where each operator stands that the platform needs, in the order of the table.
 func (o *operators) of(ctx context.Context, hub *v1alpha1.OpenDataHub) []v1alpha1.DependencyStatus {
-	return o.judge(ctx, hub, o.all)
+	return o.judge(ctx, hub, o.all, sync.OnceValue(func() string { return o.stopped(ctx) }))
 }
 
 // notReady is where those operators of a component stand that are not ready, by their names.
 func (o *operators) notReady(ctx context.Context, hub *v1alpha1.OpenDataHub, component components.Component) map[string]v1alpha1.DependencyStatus {
 	found := map[string]v1alpha1.DependencyStatus{}
-	for _, status := range o.judge(ctx, hub, []components.Component{component}) {
+	running := func() string { return "" } // the condition about operators says whether it is
+	for _, status := range o.judge(ctx, hub, []components.Component{component}, running) {
 		if status.State != v1alpha1.DependencyReady {
 			found[status.Name] = status
 		}
@@ -55,13 +80,14 @@ func explain(status v1alpha1.DependencyStatus) string {
 	return dependencies.Explain(status)
 }
 
-func (o *operators) judge(ctx context.Context, hub *v1alpha1.OpenDataHub, all []components.Component) []v1alpha1.DependencyStatus {
+func (o *operators) judge(ctx context.Context, hub *v1alpha1.OpenDataHub, all []components.Component, stopped func() string) []v1alpha1.DependencyStatus {
 	view := dependencies.View{
 		Served:    func(kind kinds.Kind) bool { _, served := o.apis.Version(kind); return served },
 		Exists:    func(kind kinds.Kind) bool { return o.exists(ctx, kind) },
 		OpenShift: o.cluster.OpenShift,
 		Manual:    hub.Spec.Dependencies.Installation == v1alpha1.InstallationManual,
 		Report:    o.report(),
+		Stopped:   stopped,
 	}
 	var judged []v1alpha1.DependencyStatus
 	for _, need := range dependencies.Needed(o.table, all, factsOf(hub, o.cluster)) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,6 +111,7 @@ func Mapper(all []components.Component) meta.RESTMapper {
 	add(v1alpha1.GroupVersion.WithKind("OpenDataHub"), "opendatahubs", meta.RESTScopeNamespace)
 	add(customResourceDefinition, "customresourcedefinitions", meta.RESTScopeRoot)
 	add(corev1.SchemeGroupVersion.WithKind("Namespace"), "namespaces", meta.RESTScopeRoot)
+	add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), "leases", meta.RESTScopeNamespace)
 	add(openShiftConfig.WithKind("Ingress"), "ingresses", meta.RESTScopeRoot)
 	return mapper
 }
@@ -157,7 +159,8 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err := mgr.Add(report); err != nil {
 		return fmt.Errorf("watching what the installer reports: %w", err)
 	}
-	operators := &operators{table: table, all: all, cluster: cluster, apis: apis, report: report.Current}
+	operators := &operators{table: table, all: all, cluster: cluster, apis: apis, report: report.Current,
+		leases: mgr.GetAPIReader(), namespace: options.OwnNamespace, now: time.Now}
 	if watchesCRDs {
 		operators.crds = mgr.GetCache()
 	}

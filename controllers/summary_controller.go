@@ -50,11 +50,14 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 	}
 
 	var report status.Report
+	awaits := false // the installer
 	if platform != nil && platform.UID != hub.UID {
 		report = refused(hub, platform)
 	} else {
 		report = summarize(hub, r.cluster, r.all)
-		needs(&report, hub, r.operators.of(ctx, hub))
+		operators := r.operators.of(ctx, hub)
+		needs(&report, hub, operators)
+		awaits = r.operators.report() != nil && slices.ContainsFunc(operators, dependencies.Awaits)
 	}
 	wrote, wait, err := r.status.Write(ctx, hub, SummaryManager, report)
 	if err != nil {
@@ -62,6 +65,9 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 	}
 	if wrote {
 		r.announce(hub, report.Conditions)
+	}
+	if awaits && (wait == 0 || wait > leaseInterval) {
+		wait = leaseInterval
 	}
 	return ctrl.Result{RequeueAfter: wait}, nil
 }

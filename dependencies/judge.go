@@ -23,10 +23,30 @@ type View struct {
 	Manual bool
 	// Report is what the installer says; nil without an installer.
 	Report Report
+	// Stopped says where an installer is that does not run; empty while it does. It is asked only when somebody waits for it.
+	Stopped func() string
 }
 
 // Judge says where an operator that a platform needs stands.
 func (v View) Judge(operator Operator, need Need) v1alpha1.DependencyStatus {
+	status := v.judge(operator, need)
+	if v.Report == nil || !Awaits(status) {
+		return status
+	}
+	if where := v.Stopped(); where != "" {
+		status.State, status.Reason = v1alpha1.DependencyBlocked, v1alpha1.ReasonInstallerUnavailable
+		status.Message = fmt.Sprintf("%s waits for the installer, which does not run: %s", operator.Name, where)
+	}
+	return status
+}
+
+// Awaits is whether the installer must act next.
+func Awaits(status v1alpha1.DependencyStatus) bool {
+	return status.State == v1alpha1.DependencyInstalling || status.State == v1alpha1.DependencyFailed ||
+		status.Reason == v1alpha1.ReasonInstallerUnavailable
+}
+
+func (v View) judge(operator Operator, need Need) v1alpha1.DependencyStatus {
 	status := v1alpha1.DependencyStatus{Name: operator.Name}
 	var absent, outdated []string
 	for _, kind := range need.Kinds {

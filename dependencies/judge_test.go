@@ -106,6 +106,20 @@ func TestJudge(t *testing.T) {
 			view: View{Served: none, Exists: none, Report: reports(v1alpha1.DependencyFailed, "RegistryUnavailable", "quay.io does not answer")},
 			want: "Helm Failed RegistryUnavailable: quay.io does not answer",
 		},
+		"the installer does not run, and is needed": {
+			view: View{
+				Served: none, Exists: none, Report: reports(v1alpha1.DependencyInstalling, "Progressing", "Helm is installing it"),
+				Stopped: func() string { return "look at its Pod" },
+			},
+			want: "Helm Blocked InstallerUnavailable: Strimzi waits for the installer, which does not run: look at its Pod",
+		},
+		"the installer does not run, and has done its work": {
+			view: View{
+				Served: every, Exists: every, Report: reports(v1alpha1.DependencyReady, "Available", ""),
+				Stopped: func() string { return "look at its Pod" },
+			},
+			want: "Helm Ready Available: ",
+		},
 		"the installer is told to leave it": {
 			view: View{Served: none, Exists: none, Report: Report{"Strimzi": {State: v1alpha1.DependencyMissing, Reason: "NotInstalled", Message: "way: None"}}},
 			want: " Missing NotInstalled: way: None",
@@ -113,6 +127,9 @@ func TestJudge(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
+			if test.view.Stopped == nil {
+				test.view.Stopped = func() string { return "" }
+			}
 			got := test.view.Judge(strimzi, need)
 			text := strings.Join([]string{string(got.Source), string(got.State), got.Reason}, " ") + ": " + got.Message
 			want, cut := strings.CutSuffix(test.want, "...")

@@ -13,6 +13,9 @@ import (
 // installer and goes with it, so a cluster that has one has an installer.
 const ReportName = "opendatahub-dependencies"
 
+// LeaseName is the Lease, beside the installer, that the working one of its replicas renews.
+const LeaseName = "opendatahub-installer"
+
 // Report is what the installer says of operators, by their names. A nil Report means that there is no installer.
 type Report map[string]v1alpha1.DependencyStatus
 

@@ -91,7 +91,10 @@ func (r *reconciler) settle(ctx context.Context, operator dependencies.Operator)
 	if err != nil {
 		problem := dependencies.Blocked(v1alpha1.ReasonInstallerConfigInvalid,
 			"nothing is installed or changed until ConfigMap %s/%s is mended: %v", r.namespace, dependencies.ConfigName, err)
-		if wants == unwanted {
+		if wants == unwanted { // nobody waits for it, so it stays as it was left
+			if before, ok := r.report.get(operator.Name); ok {
+				return outcome{status: &before}, nil
+			}
 			return outcome{}, nil
 		}
 		return outcome{status: statusOf(operator, problem)}, nil
@@ -319,8 +322,12 @@ func (r *reconciler) keepRelease(ctx context.Context, operator dependencies.Oper
 
 // release installs or upgrades the charts. It takes as long as fetching them does, and their hooks.
 func (r *reconciler) release(ctx context.Context, operator dependencies.Operator, note string) (outcome, error) {
-	if _, err := r.report.set(ctx, operator.Name, installing(operator, v1alpha1.DependencySourceHelm, because("Helm is installing it", note))); err != nil {
-		return outcome{}, err
+	// What failed stays failed until it works: another attempt is no news.
+	if before, _ := r.report.get(operator.Name); before.State != v1alpha1.DependencyFailed {
+		status := installing(operator, v1alpha1.DependencySourceHelm, because("Helm is installing it", note))
+		if _, err := r.report.set(ctx, operator.Name, status); err != nil {
+			return outcome{}, err
+		}
 	}
 	changed, err := r.helm.Ensure(ctx, operator)
 	if changed {

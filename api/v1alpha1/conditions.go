@@ -26,6 +26,8 @@ const (
 	ReasonVersionNotSupported = "VersionNotSupported"
 	// ReasonInstallerConfigInvalid: the ConfigMap of the installer cannot be used; nothing is installed until it can.
 	ReasonInstallerConfigInvalid = "InstallerConfigInvalid"
+	// ReasonInstallerUnavailable: the installer that should bring the operator does not run.
+	ReasonInstallerUnavailable = "InstallerUnavailable"
 	// ReasonInUse: no platform needs the operator any more, but objects of its kinds exist, so it stays.
 	ReasonInUse = "InUse"
 	// ReasonKept: no platform needs the operator any more, and the installer's policy is to leave it.

@@ -284,6 +284,19 @@ var _ = Describe("The report of the installer", func() {
 		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
 	}, SpecTimeout(time.Minute))
 
+	It("is not believed for ever when the installer does not run", func(ctx context.Context) {
+		newScene(ctx, "")
+		Expect(env.InstallInstaller(ctx)).To(Succeed())
+		lease := parse(`{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: opendatahub-installer, namespace: opendatahub-operator},
+		  spec: {holderIdentity: gone, leaseDurationSeconds: 30, renewTime: "2026-01-01T00:00:00.000000Z"}}`)
+		Expect(env.Admin.Create(ctx, lease)).To(Succeed())
+		DeferCleanup(func(ctx context.Context) error { return env.Admin.Delete(ctx, lease) })
+		startManager(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False InstallerUnavailable: Strimzi waits for the installer"), ContainSubstring("kubectl get pods --namespace opendatahub-operator")))
+	}, SpecTimeout(time.Minute))
+
 	It("goes with the installer's Deployment, so that platforms know", func(ctx context.Context) {
 		newScene(ctx, "")
 		deployment := parse(`{apiVersion: apps/v1, kind: Deployment, metadata: {name: opendatahub-installer, namespace: opendatahub-operator},
