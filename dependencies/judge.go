@@ -67,7 +67,15 @@ func (v View) judge(operator Operator, need Need) v1alpha1.DependencyStatus {
 		}
 		return reported
 	}
+	reported, known := v.Report[operator.Name]
+	if known && !v.Manual {
+		return reported // the installer knows best, also that kinds which are served are left of an operator that is gone
+	}
 	switch {
+	case known && len(outdated)+len(absent) == 0:
+		status.State, status.Reason = v1alpha1.DependencyMissing, v1alpha1.ReasonNotInstalled
+		status.Message = fmt.Sprintf("%s is not installed, only its CustomResourceDefinitions are left, and %s; to install it: %s",
+			operator.Name, v.nobody(), Hint(operator, v.OpenShift))
 	case len(outdated) > 0:
 		status.Source, status.State, status.Reason = v1alpha1.DependencySourceExisting, v1alpha1.DependencyBlocked, v1alpha1.ReasonVersionNotSupported
 		status.Message = fmt.Sprintf("%s is installed in a version that this operator does not work with: the cluster does not serve %s; "+
@@ -78,7 +86,7 @@ func (v View) judge(operator Operator, need Need) v1alpha1.DependencyStatus {
 		status.State, status.Reason = v1alpha1.DependencyMissing, v1alpha1.ReasonNotInstalled
 		status.Message = fmt.Sprintf("%s is not installed, and %s; to install it: %s", operator.Name, v.nobody(), Hint(operator, v.OpenShift))
 	default:
-		status = v.reportedMissing(operator)
+		status.State, status.Reason, status.Message = v1alpha1.DependencyInstalling, v1alpha1.ReasonPending, "the installer has not reported on it yet"
 	}
 	return status
 }
@@ -89,17 +97,6 @@ func (v View) nobody() string {
 		return "spec.dependencies.installation is Manual"
 	}
 	return "this cluster has no installer"
-}
-
-// reportedMissing is for an operator that the installer has not begun with.
-func (v View) reportedMissing(operator Operator) v1alpha1.DependencyStatus {
-	if reported, ok := v.Report[operator.Name]; ok {
-		return reported
-	}
-	return v1alpha1.DependencyStatus{
-		Name: operator.Name, State: v1alpha1.DependencyInstalling, Reason: v1alpha1.ReasonPending,
-		Message: "the installer has not reported on it yet",
-	}
 }
 
 // Condition sums up where the operators that a platform needs stand. The worst comes first.

@@ -124,6 +124,10 @@ func TestJudge(t *testing.T) {
 			view: View{Served: none, Exists: none, Report: Report{"Strimzi": {State: v1alpha1.DependencyMissing, Reason: "NotInstalled", Message: "way: None"}}},
 			want: " Missing NotInstalled: way: None",
 		},
+		"by hand, and the installer knows that only definitions are left of it": {
+			view: View{Served: every, Exists: every, Manual: true, Report: Report{"Strimzi": {State: v1alpha1.DependencyMissing}}},
+			want: " Missing NotInstalled: Strimzi is not installed, only its CustomResourceDefinitions are left, and spec.dependencies.installation is Manual; ...",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

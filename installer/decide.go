@@ -63,6 +63,8 @@ const (
 	keepPackage step = "keepPackage"
 	// keepRelease looks after our Helm releases.
 	keepRelease step = "keepRelease"
+	// await: it is not there, and no platform that needs it may have it installed.
+	await step = "await"
 	// install it.
 	install step = "install"
 )
@@ -93,7 +95,7 @@ func decide(s situation) step {
 	case s.presence == outdated:
 		return refuse
 	case s.demand == used:
-		return forget
+		return await
 	}
 	return install
 }

@@ -33,7 +33,7 @@ func TestDecide(t *testing.T) {
 		"the same, for a platform by hand":               {situation{demand: used, presence: served}, adoptServed},
 		"somebody installed it in a version that is old": {situation{demand: wanted, presence: outdated}, refuse},
 		"it is not there":                                {situation{demand: wanted}, install},
-		"it is not there, for a platform by hand":        {situation{demand: used}, forget},
+		"it is not there, for a platform by hand":        {situation{demand: used}, await},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

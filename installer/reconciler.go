@@ -179,6 +179,11 @@ func (r *reconciler) take(ctx context.Context, next step, operator dependencies.
 		return r.keepPackage(ctx, operator, s, found)
 	case keepRelease:
 		return r.keepRelease(ctx, operator, s, found)
+	case await:
+		return outcome{status: &v1alpha1.DependencyStatus{
+			Name: operator.Name, State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotInstalled,
+			Message: fmt.Sprintf("%s is not installed, and no platform that needs it may have it installed", operator.Name),
+		}}, nil
 	case install:
 		return r.install(ctx, operator, apis, found)
 	default:

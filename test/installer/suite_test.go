@@ -15,6 +15,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -140,7 +141,7 @@ func (scene) configure(ctx context.Context, config string) {
 	Expect(env.Admin.Create(ctx, object)).To(Succeed())
 }
 
-// clean takes away the platforms of the spec, the installer's configuration and report, and CustomResourceDefinitions.
+// clean takes away the platforms of the spec, and the installer's configuration and report.
 func (scene) clean(ctx context.Context) {
 	GinkgoHelper()
 	var hubs v1alpha1.OpenDataHubList
@@ -150,19 +151,33 @@ func (scene) clean(ctx context.Context) {
 		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, hub))).To(Succeed())
 		Expect(client.IgnoreNotFound(env.Admin.Patch(ctx, hub, client.RawPatch(types.MergePatchType,
 			[]byte(`{"metadata":{"finalizers":null}}`))))).To(Succeed())
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hub.Namespace}}
+		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, namespace))).To(Succeed())
 	}
 	for _, name := range []string{dependencies.ConfigName, dependencies.ReportName} {
 		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: name}}
 		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, object))).To(Succeed())
 	}
-	// Of those operators that specs also have somebody else install; the others' say nothing once the installer has brought them.
+}
+
+// without takes away the CustomResourceDefinitions of operators. It is not done after every spec, because the API server may
+// take minutes over it when the machine is busy: those that the installer brought say nothing of an operator.
+func without(ctx context.Context, operators ...string) {
+	GinkgoHelper()
 	var names []string
-	for _, operator := range []string{"Rook", "Strimzi"} {
+	for _, operator := range operators {
 		for _, crd := range charts.StandIns(operator, env.Kinds) {
 			names = append(names, crd.Name)
 		}
 	}
 	Expect(env.RemoveCRDs(ctx, names...)).To(Succeed())
+}
+
+// foreign installs the CustomResourceDefinitions of Strimzi as somebody else, until the end of the spec.
+func foreign(ctx context.Context, definitions ...*apiextensionsv1.CustomResourceDefinition) {
+	GinkgoHelper()
+	DeferCleanup(func(ctx context.Context) { without(ctx, "Strimzi") }, NodeTimeout(5*time.Minute))
+	Expect(env.InstallCRDObjects(ctx, definitions...)).To(Succeed())
 }
 
 // startManager and startInstaller run until the end of the spec, which they are before scene.clean.
