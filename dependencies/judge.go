@@ -33,11 +33,21 @@ func (v View) Judge(operator Operator, need Need) v1alpha1.DependencyStatus {
 	if v.Report == nil || !Awaits(status) {
 		return status
 	}
-	if where := v.Stopped(); where != "" {
+	where := v.Stopped()
+	switch {
+	case where != "" && status.Reason == v1alpha1.ReasonPending && v.serves(need):
+		status = v1alpha1.DependencyStatus{
+			Name: operator.Name, Source: v1alpha1.DependencySourceExisting, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonAvailable,
+		}
+	case where != "":
 		status.State, status.Reason = v1alpha1.DependencyBlocked, v1alpha1.ReasonInstallerUnavailable
 		status.Message = fmt.Sprintf("%s waits for the installer, which does not run: %s", operator.Name, where)
 	}
 	return status
+}
+
+func (v View) serves(need Need) bool {
+	return !slices.ContainsFunc(need.Kinds, func(kind kinds.Kind) bool { return !v.Served(kind) })
 }
 
 // Awaits is whether the installer must act next.
@@ -76,6 +86,9 @@ func (v View) judge(operator Operator, need Need) v1alpha1.DependencyStatus {
 		status.State, status.Reason = v1alpha1.DependencyMissing, v1alpha1.ReasonNotInstalled
 		status.Message = fmt.Sprintf("%s is not installed, only its CustomResourceDefinitions are left, and %s; to install it: %s",
 			operator.Name, v.nobody(), Hint(operator, v.OpenShift))
+	case v.Report != nil && !known && len(absent)+len(outdated) == 0:
+		// What is served may be left of an operator that is gone, which the installer knows.
+		status.State, status.Reason, status.Message = v1alpha1.DependencyInstalling, v1alpha1.ReasonPending, notReported
 	case len(outdated) > 0:
 		status.Source, status.State, status.Reason = v1alpha1.DependencySourceExisting, v1alpha1.DependencyBlocked, v1alpha1.ReasonVersionNotSupported
 		status.Message = fmt.Sprintf("%s is installed in a version that this operator does not work with: the cluster does not serve %s; "+
@@ -86,10 +99,12 @@ func (v View) judge(operator Operator, need Need) v1alpha1.DependencyStatus {
 		status.State, status.Reason = v1alpha1.DependencyMissing, v1alpha1.ReasonNotInstalled
 		status.Message = fmt.Sprintf("%s is not installed, and %s; to install it: %s", operator.Name, v.nobody(), Hint(operator, v.OpenShift))
 	default:
-		status.State, status.Reason, status.Message = v1alpha1.DependencyInstalling, v1alpha1.ReasonPending, "the installer has not reported on it yet"
+		status.State, status.Reason, status.Message = v1alpha1.DependencyInstalling, v1alpha1.ReasonPending, notReported
 	}
 	return status
 }
+
+const notReported = "the installer has not reported on it yet"
 
 // nobody says why nobody brings what is missing.
 func (v View) nobody() string {

@@ -93,7 +93,11 @@ func TestJudge(t *testing.T) {
 			want: " Installing Pending: the installer has not reported on it yet",
 		},
 		"the installer has not looked yet at what is there": {
-			view: View{Served: every, Exists: every, Report: Report{}}, want: "Existing Ready Available: ",
+			view: View{Served: every, Exists: every, Report: Report{}}, want: " Installing Pending: the installer has not reported on it yet",
+		},
+		"the installer will not look, as it does not run, at what is there": {
+			view: View{Served: every, Exists: every, Report: Report{}, Stopped: func() string { return "look at its Pod" }},
+			want: "Existing Ready Available: ",
 		},
 		"the installer brought it": {
 			view: View{Served: every, Exists: every, Report: reports(v1alpha1.DependencyReady, "Available", "")}, want: "Helm Ready Available: ",

@@ -40,6 +40,8 @@ type crds struct {
 	presence presence
 	// lacking names what is not served, with the versions that would do.
 	lacking []string
+	// absent names what does not even exist.
+	absent []string
 }
 
 // crdsOf looks at the CustomResourceDefinitions that an operator should serve. The first one stands for the operator:
@@ -58,6 +60,9 @@ func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator,
 			found.presence = served
 		}
 		ok := false
+		if err != nil {
+			found.absent = append(found.absent, crd.Name)
+		}
 		if exists {
 			if ok, err = serves(r.discovery, crd); err != nil {
 				return crds{}, err

@@ -317,12 +317,26 @@ func (r *reconciler) keepRelease(ctx context.Context, operator dependencies.Oper
 	}
 	if s.demand != wanted || operator.Way == dependencies.WayNone || s.release.Current {
 		r.attempts.succeed(operator)
+		if s.release.Current && len(found.absent) > 0 {
+			return outcome{status: r.bereft(operator, s, found)}, nil
+		}
 		return r.released(ctx, operator, s.release.Version, note, found)
 	}
 	if problem, wait := r.attempts.pending(operator); problem != nil {
 		return outcome{status: statusOf(operator, problem), again: wait}, nil
 	}
 	return r.release(ctx, operator, note)
+}
+
+// bereft is a release whose CustomResourceDefinitions somebody deleted, and with them everything of their kinds. That is too
+// much to be mended in passing.
+func (r *reconciler) bereft(operator dependencies.Operator, s situation, found crds) *v1alpha1.DependencyStatus {
+	release := s.release.Releases[0].Name
+	status := statusOf(operator, dependencies.Blocked(v1alpha1.ReasonAPINotInstalled,
+		"somebody deleted CustomResourceDefinitions of %s, and with them all objects of their kinds: %s; to have them again, let it be installed anew: "+
+			"helm uninstall --namespace %s %s", operator.Name, join(found.absent), operator.Namespace, release))
+	status.Source, status.Version = v1alpha1.DependencySourceHelm, s.release.Version
+	return status
 }
 
 // release installs or upgrades the charts. It takes as long as fetching them does, and their hooks.

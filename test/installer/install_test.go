@@ -119,7 +119,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 		By("having it when somebody installs it")
 		foreign(ctx, charts.StandIns("Strimzi", env.Kinds)...)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
-		Expect(needed(hub)(ctx)).To(Equal([]string{"Strimzi Existing Ready Available"}))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available"}))
 	}, SpecTimeout(5*time.Minute))
 
 	It("says what to type where there is no installer", func(ctx context.Context) {
@@ -148,7 +148,7 @@ var _ = Describe("On a cluster with operators", func() {
 		hub := platform(ctx, "data", small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
-		Expect(needed(hub)(ctx)).To(Equal([]string{"Strimzi Existing Ready Available"}))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available"}))
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
 	}, SpecTimeout(5*time.Minute))
 
@@ -231,6 +231,26 @@ var _ = Describe("What the installer brought", func() {
 		remove(ctx, hub)
 		Eventually(ctx, reported("Strimzi")).Should(And(HavePrefix("Ready Kept"), ContainSubstring("deletionPolicy")))
 	}, SpecTimeout(2*time.Minute))
+
+	It("says what to do when somebody deletes its CustomResourceDefinitions", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
+		without(ctx, "Strimzi")
+		namespace := s.namespace("Strimzi")
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False APINotInstalled: Strimzi (blocked): somebody deleted"), ContainSubstring("kafkas.kafka.strimzi.io"),
+			ContainSubstring("helm uninstall --namespace "+namespace+" strimzi-kafka-operator")))
+
+		By("doing what that command does")
+		Expect(env.Admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(namespace), client.MatchingLabels{"owner": "helm"})).To(Succeed())
+		Expect(env.Admin.DeleteAllOf(ctx, &appsv1.Deployment{}, client.InNamespace(namespace))).To(Succeed())
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+	}, SpecTimeout(5*time.Minute))
 
 	It("is upgraded when the administrators ask for other values, and only then", func(ctx context.Context) {
 		s := newScene(ctx, "")

@@ -53,16 +53,22 @@ var _ = Describe("On a cluster with the Operator Lifecycle Manager", Ordered, Co
 				"installplans.operators.coreos.com", "operatorgroups.operators.coreos.com", "catalogsources.operators.coreos.com")).To(Succeed())
 		}, NodeTimeout(5*time.Minute))
 	})
-	AfterEach(func(ctx context.Context) {
-		for _, gvk := range olmKinds {
-			list := &unstructured.UnstructuredList{}
-			list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-			Expect(env.Admin.List(ctx, list)).To(Succeed())
-			for i := range list.Items {
-				Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, &list.Items[i]))).To(Succeed())
-			}
-		}
-		Expect(manager.RemoveCatalogs(ctx)).To(Succeed())
+	// Once the spec has stopped the installer, which would subscribe again. OLM itself must still be there, to let go of its objects.
+	BeforeEach(func() {
+		DeferCleanup(func(ctx context.Context) {
+			Expect(manager.RemoveCatalogs(ctx)).To(Succeed())
+			Eventually(ctx, func(g Gomega) {
+				for _, gvk := range olmKinds {
+					list := &unstructured.UnstructuredList{}
+					list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+					g.Expect(env.Admin.List(ctx, list)).To(Succeed())
+					for i := range list.Items {
+						g.Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, &list.Items[i]))).To(Succeed())
+					}
+					g.Expect(list.Items).To(BeEmpty(), gvk.Kind)
+				}
+			}).Should(Succeed())
+		})
 	})
 
 	// created lists what the installer asked OLM for, everywhere, as "Kind namespace/name".
