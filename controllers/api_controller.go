@@ -20,7 +20,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/watch"
@@ -104,7 +103,10 @@ func (r *apiReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 		}
 	}
 	if len(changed) > 0 {
-		if err := r.wake(ctx, changed); err != nil {
+		concerned := func(own kinds.Kind) bool {
+			return slices.ContainsFunc(changed, func(k kinds.Kind) bool { return k.GroupKind == own.GroupKind })
+		}
+		if err := wakePlatforms(ctx, r.cache, r.children, r.all, concerned); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
@@ -140,28 +142,4 @@ func (r *apiReconciler) settle(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.unsettled, group)
-}
-
-// wake queues every platform for the components that render one of the kinds, and for the summary, which says where the
-// operators stand that bring them.
-func (r *apiReconciler) wake(ctx context.Context, changed []kinds.Kind) error {
-	var list v1alpha1.OpenDataHubList
-	if err := r.cache.List(ctx, &list); err != nil {
-		return fmt.Errorf("listing OpenDataHubs: %w", err)
-	}
-	for i := range list.Items {
-		r.children.Wake(SummaryManager, client.ObjectKeyFromObject(&list.Items[i]))
-	}
-	for _, component := range r.all {
-		concerned := slices.ContainsFunc(component.Kinds(), func(own kinds.Kind) bool {
-			return slices.ContainsFunc(changed, func(k kinds.Kind) bool { return k.GroupKind == own.GroupKind })
-		})
-		if !concerned {
-			continue
-		}
-		for i := range list.Items {
-			r.children.Wake(component.Name(), client.ObjectKeyFromObject(&list.Items[i]))
-		}
-	}
-	return nil
 }

@@ -101,8 +101,9 @@ func (o *operators) exists(ctx context.Context, kind kinds.Kind) bool {
 	return o.crds != nil && o.crds.Get(ctx, types.NamespacedName{Name: kind.CRD()}, newCRD()) == nil
 }
 
-// wake queues every platform for the summary, and for the components that need one of the operators.
-func wakeForOperators(ctx context.Context, hubs cache.Cache, children *watch.Children, all []components.Component, changed []string) error {
+// wakePlatforms queues every platform for the components that render one of the concerned kinds, and for the summary, which says
+// where the operators stand that bring them.
+func wakePlatforms(ctx context.Context, hubs cache.Cache, children *watch.Children, all []components.Component, concerned func(kinds.Kind) bool) error {
 	var list v1alpha1.OpenDataHubList
 	if err := hubs.List(ctx, &list); err != nil {
 		return fmt.Errorf("listing OpenDataHubs: %w", err)
@@ -111,7 +112,7 @@ func wakeForOperators(ctx context.Context, hubs cache.Cache, children *watch.Chi
 		key := client.ObjectKeyFromObject(&list.Items[i])
 		children.Wake(SummaryManager, key)
 		for _, component := range all {
-			if slices.ContainsFunc(component.Kinds(), func(kind kinds.Kind) bool { return slices.Contains(changed, kind.Operator) }) {
+			if slices.ContainsFunc(component.Kinds(), concerned) {
 				children.Wake(component.Name(), key)
 			}
 		}
@@ -127,7 +128,8 @@ func reportChanged(hubs cache.Cache, children *watch.Children, all []components.
 				changed = append(changed, operator.Name)
 			}
 		}
-		if err := wakeForOperators(ctx, hubs, children, all, changed); err != nil {
+		concerned := func(kind kinds.Kind) bool { return slices.Contains(changed, kind.Operator) }
+		if err := wakePlatforms(ctx, hubs, children, all, concerned); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "Cannot wake the platforms for news of the installer")
 		}
 	}
