@@ -17,7 +17,7 @@ const (
 	maxPause = 10 * time.Minute
 )
 
-// attempts remembers what failed, so that the events that a failing install makes itself do not start it again at once.
+// attempts remembers what failed, so that the events that a failing chart makes itself do not start it again at once.
 type attempts struct {
 	now func() time.Time
 
@@ -67,6 +67,14 @@ func (a *attempts) fail(operator dependencies.Operator, problem *dependencies.Pr
 	last.problem, last.next = problem, a.now().Add(pause)
 	a.failed[operator.Name] = last
 	return pause
+}
+
+// repeated is whether the same was tried before, and failed.
+func (a *attempts) repeated(operator dependencies.Operator) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	last, ok := a.failed[operator.Name]
+	return ok && last.asked == fingerprint(operator)
 }
 
 // succeed forgets earlier failures.

@@ -43,6 +43,9 @@ func TestAttemptsWaitLongerEachTime(t *testing.T) {
 	if got := a.fail(changed, problem, true); got != maxPause {
 		t.Errorf("pause = %s for what a person must solve, want %s", got, maxPause)
 	}
+	if !a.repeated(changed) || a.repeated(operator) {
+		t.Error("only what is asked for as it was before is a repetition")
+	}
 	a.succeed(changed)
 	if got, _ := a.pending(changed); got != nil {
 		t.Error("a success does not end the pause")

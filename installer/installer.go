@@ -136,11 +136,11 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		cluster:   cluster,
 		namespace: options.Namespace,
 		cache:     mgr.GetCache(),
-		reader:    mgr.GetAPIReader(),
 		discovery: clients.Discovery(),
 		helm:      charts,
 		report:    report,
 		attempts:  newAttempts(time.Now),
+		asked:     newAttempts(time.Now),
 		uses:      newUses(mgr.GetCache(), mgr.GetAPIReader(), clients.Discovery()),
 	}
 	r.packages = &packages{

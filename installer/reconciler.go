@@ -30,13 +30,13 @@ type reconciler struct {
 	namespace string
 
 	cache     cache.Cache
-	reader    client.Reader // the API server itself
 	discovery discovery.DiscoveryInterface
 	helm      *helm.Installer
 	olm       *olm.OLM
 	packages  *packages
 	report    *reporter
-	attempts  *attempts
+	attempts  *attempts // of Helm, and of removals
+	asked     *attempts // of OLM; they hold nothing back, since a person's answer to what they met is watched
 	// latest is the table of the latest configuration that could be read.
 	latest atomic.Pointer[dependencies.Table]
 	uses   *uses
@@ -213,9 +213,6 @@ func (r *reconciler) install(ctx context.Context, operator dependencies.Operator
 				operator.Name, dependencies.ConfigName, dependencies.Hint(operator, r.cluster.OpenShift)),
 		}}, nil
 	}
-	if problem, wait := r.attempts.pending(operator); problem != nil {
-		return outcome{status: statusOf(operator, problem), again: wait}, nil
-	}
 	note := "" // nobody expects OLM where there is none
 	switch {
 	case operator.Way == dependencies.WayHelm || len(operator.Packages) == 0:
@@ -229,42 +226,43 @@ func (r *reconciler) install(ctx context.Context, operator dependencies.Operator
 			return outcome{}, err
 		}
 		if operator.Way == dependencies.WayOLM || len(operator.Charts) == 0 || !olm.NotOffered(err) {
-			return r.failed(operator, problem), nil
+			return failed(r.asked, operator, problem), nil // the watches wake us when a person has acted
 		}
 		note = problem.Message
 	case operator.Way == dependencies.WayOLM || len(operator.Charts) == 0:
-		return r.failed(operator, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
+		return failed(r.asked, operator, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
 			"%s is to be installed by OLM, and the cluster has no Operator Lifecycle Manager; install OLM, or let ConfigMap %s say way: Helm",
 			operator.Name, dependencies.ConfigName)), nil
 	}
 	return r.release(ctx, operator, note)
 }
 
-// failed notes that an attempt failed.
-func (r *reconciler) failed(operator dependencies.Operator, problem *dependencies.Problem) outcome {
-	installs.WithLabelValues(operator.Name, "Failed").Inc()
+// failed notes that an attempt failed, or was not possible.
+func failed(attempts *attempts, operator dependencies.Operator, problem *dependencies.Problem) outcome {
 	return outcome{
 		status: statusOf(operator, problem),
-		again:  r.attempts.fail(operator, problem, problem.State == v1alpha1.DependencyBlocked),
+		again:  attempts.fail(operator, problem, problem.State == v1alpha1.DependencyBlocked),
 	}
 }
 
-// attempted turns the error of an attempt into an outcome. Errors that are no *Problem are trouble with the API server.
-func (r *reconciler) attempted(operator dependencies.Operator, err error) outcome {
+// attempted turns the error of an attempt into an outcome. Errors that are no *Problem are trouble with the API server, and
+// get the reason.
+func attempted(attempts *attempts, operator dependencies.Operator, reason string, err error) outcome {
 	var problem *dependencies.Problem
 	if !errors.As(err, &problem) {
-		problem = dependencies.Failed(v1alpha1.ReasonInstallFailed, "%v", err)
+		problem = dependencies.Failed(reason, "%v", err)
 	}
-	return r.failed(operator, problem)
+	installs.WithLabelValues(operator.Name, "Failed").Inc()
+	return failed(attempts, operator, problem)
 }
 
 // subscribe asks OLM for a package. What comes of it is seen by the watches.
 func (r *reconciler) subscribe(ctx context.Context, operator dependencies.Operator, candidate olm.Candidate, found crds) (outcome, error) {
 	if err := r.olm.Ensure(ctx, operator, candidate); err != nil {
-		return r.attempted(operator, err), nil
+		return attempted(r.asked, operator, v1alpha1.ReasonInstallFailed, err), nil
 	}
 	installs.WithLabelValues(operator.Name, "Applied").Inc()
-	r.attempts.succeed(operator)
+	r.asked.succeed(operator)
 	return r.packaged(ctx, operator, found)
 }
 
@@ -285,23 +283,15 @@ func (r *reconciler) keepPackage(ctx context.Context, operator dependencies.Oper
 	if s.demand != wanted || operator.Way == dependencies.WayNone {
 		return outcome{status: complete(s.packaged.Status, found)}, nil
 	}
-	works := s.packaged.Status.State == v1alpha1.DependencyReady
-	if held, wait := r.attempts.pending(operator); held != nil {
-		status := statusOf(operator, held)
-		if works {
-			status = unchanged(s.packaged.Status, status.Message, found)
-		}
-		return outcome{status: status, again: wait}, nil
-	}
 	changed, err := r.olm.Update(ctx, operator, *s.packaged)
 	if err != nil {
-		failed := r.attempted(operator, err)
-		if works {
-			failed.status = unchanged(s.packaged.Status, failed.status.Message, found)
+		result := attempted(r.asked, operator, v1alpha1.ReasonInstallFailed, err)
+		if s.packaged.Status.State == v1alpha1.DependencyReady { // what is installed works as before
+			result.status = unchanged(s.packaged.Status, result.status.Message, found)
 		}
-		return failed, nil
+		return result, nil
 	}
-	r.attempts.succeed(operator)
+	r.asked.succeed(operator)
 	if changed {
 		installs.WithLabelValues(operator.Name, "Applied").Inc()
 		return r.packaged(ctx, operator, found)
@@ -322,9 +312,6 @@ func (r *reconciler) keepRelease(ctx context.Context, operator dependencies.Oper
 		}
 		return r.released(ctx, operator, s.release.Version, note, found)
 	}
-	if problem, wait := r.attempts.pending(operator); problem != nil {
-		return outcome{status: statusOf(operator, problem), again: wait}, nil
-	}
 	return r.release(ctx, operator, note)
 }
 
@@ -341,8 +328,11 @@ func (r *reconciler) bereft(operator dependencies.Operator, s situation, found c
 
 // release installs or upgrades the charts. It takes as long as fetching them does, and their hooks.
 func (r *reconciler) release(ctx context.Context, operator dependencies.Operator, note string) (outcome, error) {
+	if problem, wait := r.attempts.pending(operator); problem != nil {
+		return outcome{status: statusOf(operator, problem), again: wait}, nil
+	}
 	// What failed stays failed until it works: another attempt is no news.
-	if before, _ := r.report.get(operator.Name); before.State != v1alpha1.DependencyFailed {
+	if !r.attempts.repeated(operator) {
 		status := installing(operator, v1alpha1.DependencySourceHelm, because("Helm is installing it", note))
 		if _, err := r.report.set(ctx, operator.Name, status); err != nil {
 			return outcome{}, err
@@ -353,7 +343,7 @@ func (r *reconciler) release(ctx context.Context, operator dependencies.Operator
 		installs.WithLabelValues(operator.Name, "Applied").Inc()
 	}
 	if err != nil {
-		return r.attempted(operator, err), nil
+		return attempted(r.attempts, operator, v1alpha1.ReasonInstallFailed, err), nil
 	}
 	r.attempts.succeed(operator)
 	current, err := r.helm.Installed(ctx, operator)
@@ -389,12 +379,12 @@ func (r *reconciler) remove(ctx context.Context, operator dependencies.Operator,
 	gone := true
 	if apis.V0 {
 		if gone, err = r.olm.Remove(ctx, operator); err != nil {
-			return r.notRemoved(operator, err), nil
+			return attempted(r.attempts, operator, v1alpha1.ReasonRemoveFailed, err), nil
 		}
 	}
 	if s.release.Any {
 		if err := r.helm.Remove(ctx, operator); err != nil {
-			return r.notRemoved(operator, err), nil
+			return attempted(r.attempts, operator, v1alpha1.ReasonRemoveFailed, err), nil
 		}
 	}
 	r.attempts.succeed(operator)
@@ -404,12 +394,4 @@ func (r *reconciler) remove(ctx context.Context, operator dependencies.Operator,
 	installs.WithLabelValues(operator.Name, "Removed").Inc()
 	r.uses.forget(ctx, operator)
 	return outcome{}, nil
-}
-
-func (r *reconciler) notRemoved(operator dependencies.Operator, err error) outcome {
-	var problem *dependencies.Problem
-	if !errors.As(err, &problem) {
-		problem = dependencies.Failed(v1alpha1.ReasonRemoveFailed, "%v", err)
-	}
-	return r.failed(operator, problem)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -87,6 +88,21 @@ var _ = Describe("On a cluster with the Operator Lifecycle Manager", Ordered, Co
 		return found
 	}
 
+	const strimziCSV = "strimzi-cluster-operator.v1.2.0"
+	// current is the package as it is today, or as the change makes it.
+	current := func(change ...func(*olm.Catalog)) olm.Catalog {
+		catalog := olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
+			offered("strimzi-kafka-operator", "strimzi-1.x", strimziCSV, "1.2.0", "AllNamespaces", "Strimzi"),
+		}}
+		for _, f := range change {
+			f(&catalog)
+		}
+		return catalog
+	}
+	group := func(namespace, name string) *unstructured.Unstructured {
+		return parse(fmt.Sprintf(`{apiVersion: operators.coreos.com/v1, kind: OperatorGroup, metadata: {name: %s, namespace: %s}, spec: {}}`, name, namespace))
+	}
+
 	It("takes the packages that are current, and Helm for the rest, and says why", func(ctx context.Context) {
 		s := newScene(ctx, "")
 		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
@@ -124,9 +140,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 		s.configure(ctx, fmt.Sprintf("operators:\n- name: Strimzi\n  namespace: %s\n  packages: [{name: strimzi-kafka-operator, approval: Manual}]\n",
 			s.namespace("Strimzi")))
 		startManager(ctx)
-		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
-			offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
-		}})).To(Succeed())
+		Expect(manager.SetCatalog(ctx, current())).To(Succeed())
 		startInstaller(ctx)
 		hub := platform(ctx, "data", small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
@@ -141,11 +155,78 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 	}, SpecTimeout(5*time.Minute))
 
+	// Each way to fail has its own reason, the object and the action reach the platform, and what the message asks for helps at
+	// once: nobody who has done it waits for a pause to end.
+	DescribeTable("says what is wrong on the platform, and goes on when a person has acted",
+		func(ctx context.Context, offer func() olm.Catalog, prepare func(ctx context.Context, namespace string), want []string, act func(ctx context.Context, namespace string)) {
+			without(ctx, "Strimzi")
+			s := newScene(ctx, "")
+			namespace := s.namespace("Strimzi")
+			s.configure(ctx, fmt.Sprintf("operators: [{name: Strimzi, namespace: %s, way: OLM}]\n", namespace))
+			Expect(env.EnsureNamespace(ctx, namespace)).To(Succeed())
+			Expect(manager.SetCatalog(ctx, offer())).To(Succeed())
+			if prepare != nil {
+				prepare(ctx, namespace)
+			}
+			startManager(ctx)
+			startInstaller(ctx)
+			hub := platform(ctx, "data", small)
+			for _, text := range want {
+				Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(ContainSubstring(strings.ReplaceAll(text, "NAMESPACE", namespace)))
+			}
+			if act == nil {
+				return
+			}
+			act(ctx, namespace)
+			Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).WithTimeout(30 * time.Second).Should(HavePrefix("True"))
+		},
+		Entry("no catalogue has the package",
+			func() olm.Catalog { return current(func(c *olm.Catalog) { c.Packages = nil }) }, nil,
+			[]string{"False PackageNotFound", "strimzi-kafka-operator", "create a CatalogSource"}, nil, SpecTimeout(5*time.Minute)),
+		Entry("the package cannot watch all namespaces",
+			func() olm.Catalog {
+				return current(func(c *olm.Catalog) { c.Packages[0].Channels[0].InstallModes = []string{"OwnNamespace"} })
+			}, nil,
+			[]string{"False InstallModeNotSupported", "strimzi-kafka-operator", "cannot watch all namespaces", "way: Helm"}, nil, SpecTimeout(5*time.Minute)),
+		Entry("the namespace has two OperatorGroups", func() olm.Catalog { return current() },
+			func(ctx context.Context, namespace string) {
+				Expect(env.Admin.Create(ctx, group(namespace, "first"))).To(Succeed())
+				Expect(env.Admin.Create(ctx, group(namespace, "second"))).To(Succeed())
+			},
+			[]string{"False TooManyOperatorGroups", "first", "second", "kubectl"},
+			func(ctx context.Context, namespace string) {
+				Expect(env.Admin.Delete(ctx, group(namespace, "second"))).To(Succeed())
+			}, SpecTimeout(5*time.Minute)),
+		Entry("the ClusterServiceVersion fails",
+			func() olm.Catalog {
+				return current(func(c *olm.Catalog) {
+					c.Packages[0].Channels[0].Fails = olm.Failure{Reason: "InstallCheckFailed", Message: "install timeout"}
+				})
+			}, nil,
+			[]string{"False CSVFailed", strimziCSV, "install timeout"}, nil, SpecTimeout(5*time.Minute)),
+		Entry("a ClusterServiceVersion is there that no Subscription asks for", func() olm.Catalog { return current() },
+			func(ctx context.Context, namespace string) {
+				orphan := parse(fmt.Sprintf(`{apiVersion: operators.coreos.com/v1alpha1, kind: ClusterServiceVersion,
+				  metadata: {name: strimzi-cluster-operator.v1.1.0, namespace: %s, labels: {operators.coreos.com/strimzi-kafka-operator.%s: ""}},
+				  spec: {displayName: Strimzi, version: 1.1.0, install: {strategy: deployment, spec: {deployments: []}}}}`, namespace, namespace))
+				Expect(env.Admin.Create(ctx, orphan)).To(Succeed())
+				orphan.Object["status"] = map[string]any{"phase": "Failed", "reason": "ComponentUnhealthy", "message": "no Deployment"}
+				Expect(env.Admin.Status().Update(ctx, orphan)).To(Succeed())
+			},
+			[]string{"False OrphanCSV", "strimzi-cluster-operator.v1.1.0", "kubectl"},
+			func(ctx context.Context, namespace string) {
+				Expect(env.Admin.Delete(ctx, parse(fmt.Sprintf(`{apiVersion: operators.coreos.com/v1alpha1, kind: ClusterServiceVersion,
+				  metadata: {name: strimzi-cluster-operator.v1.1.0, namespace: %s}}`, namespace)))).To(Succeed())
+			}, SpecTimeout(5*time.Minute)),
+		Entry("the catalogue cannot be reached",
+			func() olm.Catalog { return current(func(c *olm.Catalog) { c.Unreachable = "image cannot be pulled" }) }, nil,
+			[]string{"False CatalogUnavailable", "operatorhubio-catalog"},
+			func(ctx context.Context, _ string) { Expect(manager.SetCatalog(ctx, current())).To(Succeed()) }, SpecTimeout(5*time.Minute)),
+	)
+
 	It("uses a Subscription of somebody else as it is", func(ctx context.Context) {
 		newScene(ctx, "")
-		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
-			offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
-		}})).To(Succeed())
+		Expect(manager.SetCatalog(ctx, current())).To(Succeed())
 		Expect(env.EnsureNamespace(ctx, "streams")).To(Succeed())
 		for _, object := range []string{
 			`{apiVersion: operators.coreos.com/v1, kind: OperatorGroup, metadata: {name: all, namespace: streams}, spec: {}}`,
@@ -165,9 +246,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 
 	It("removes what it subscribed to with the last platform, leaving the CustomResourceDefinitions, and can bring it again", func(ctx context.Context) {
 		s := newScene(ctx, "deletionPolicy: Delete\n")
-		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
-			offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
-		}})).To(Succeed())
+		Expect(manager.SetCatalog(ctx, current())).To(Succeed())
 		startManager(ctx)
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", small)
@@ -228,9 +307,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 
 	It("costs no request while nothing changes, and a restart writes nothing", func(ctx context.Context) {
 		newScene(ctx, "")
-		Expect(manager.SetCatalog(ctx, olm.Catalog{Name: "operatorhubio-catalog", Packages: []olm.Package{
-			offered("strimzi-kafka-operator", "strimzi-1.x", "strimzi-cluster-operator.v1.2.0", "1.2.0", "AllNamespaces", "Strimzi"),
-		}})).To(Succeed())
+		Expect(manager.SetCatalog(ctx, current())).To(Succeed())
 		startManager(ctx)
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", small)
