@@ -52,12 +52,8 @@ func RunManager(ctx context.Context, options ManagerOptions, all []components.Co
 
 // NewManager makes a manager with all controllers.
 func NewManager(ctx context.Context, config *rest.Config, options ManagerOptions, all []components.Component) (ctrl.Manager, error) {
-	cacheOptions, err := controllers.CacheOptions(options.WatchNamespaces)
-	if err != nil {
-		return nil, err
-	}
 	mapper := func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return controllers.Mapper(all), nil }
-	mgr, err := options.newManager(config, managerLease, cacheOptions, mapper)
+	mgr, err := options.newManager(config, managerLease, controllers.CacheOptions(options.WatchNamespaces), mapper)
 	if err != nil {
 		return nil, err
 	}

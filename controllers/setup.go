@@ -51,33 +51,62 @@ func Scheme() (*runtime.Scheme, error) {
 
 var customResourceDefinition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
 
-// CacheOptions restricts what the operator watches to what is its own. namespaces limits it further; none means all.
-func CacheOptions(namespaces []string) (cache.Options, error) {
-	ours, err := labels.NewRequirement(components.LabelComponent, selection.Exists, nil)
-	if err != nil {
-		return cache.Options{}, fmt.Errorf("selecting the operator's objects: %w", err)
-	}
+// CacheOptions restricts what the manager's own cache holds: OpenDataHubs, and the names of CustomResourceDefinitions. namespaces
+// limits it further; none means all. What platforms consist of has a cache of its own.
+func CacheOptions(namespaces []string) cache.Options {
 	crds := &metav1.PartialObjectMetadata{}
 	crds.SetGroupVersionKind(customResourceDefinition)
-	options := cache.Options{
+	return cache.Options{
 		// An object that nobody asked to watch is a mistake, not a reason for one more informer.
 		ReaderFailOnMissingInformer: true,
+		DefaultNamespaces:           within(namespaces),
+		ByObject:                    map[client.Object]cache.ByObject{crds: {Transform: watch.StripMetadata}},
+	}
+}
+
+func within(namespaces []string) map[string]cache.Config {
+	if len(namespaces) == 0 {
+		return nil
+	}
+	limits := map[string]cache.Config{}
+	for _, namespace := range namespaces {
+		limits[namespace] = cache.Config{}
+	}
+	return limits
+}
+
+// newChildren adds a cache to the manager for what platforms consist of. It is not the manager's own: a controller starts when
+// every informer of its cache has synced, and the kind of one component that cannot be watched must not hold back the others,
+// nor the look-out that would notice why.
+func newChildren(mgr manager.Manager, namespaces []string) (*watch.Children, error) {
+	ours, err := labels.NewRequirement(components.LabelComponent, selection.Exists, nil)
+	if err != nil {
+		return nil, fmt.Errorf("selecting the operator's objects: %w", err)
+	}
+	objects, err := cache.New(mgr.GetConfig(), cache.Options{
+		HTTPClient:                  mgr.GetHTTPClient(),
+		Scheme:                      mgr.GetScheme(),
+		Mapper:                      mgr.GetRESTMapper(),
+		ReaderFailOnMissingInformer: true,
+		DefaultNamespaces:           within(namespaces),
 		DefaultLabelSelector:        labels.NewSelector().Add(*ours),
 		DefaultTransform:            watch.StripChild,
-		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.OpenDataHub{}: {Label: labels.Everything(), Transform: func(object any) (any, error) { return object, nil }},
-			&corev1.Pod{}:           {Transform: watch.StripPod},
-			crds:                    {Label: labels.Everything(), Transform: watch.StripMetadata},
-		},
+		ByObject:                    map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: watch.StripPod}},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the cache of the operator's objects: %w", err)
 	}
-	if len(namespaces) > 0 {
-		options.DefaultNamespaces = map[string]cache.Config{}
-		for _, namespace := range namespaces {
-			options.DefaultNamespaces[namespace] = cache.Config{}
-		}
+	if err := mgr.Add(startedFirst{objects}); err != nil {
+		return nil, fmt.Errorf("adding the cache of the operator's objects: %w", err)
 	}
-	return options, nil
+	return watch.NewChildren(objects), nil
 }
+
+// startedFirst is a cache that a manager starts before controllers.
+type startedFirst struct{ cache.Cache }
+
+// GetCache is what a manager knows a cache by.
+func (c startedFirst) GetCache() cache.Cache { return c.Cache }
 
 // Mapper maps the kinds that the operator uses to their resources. They are known, so the API server is not asked.
 func Mapper(all []components.Component) meta.RESTMapper {
@@ -143,7 +172,10 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		return err
 	}
 
-	children := watch.NewChildren(mgr.GetCache())
+	children, err := newChildren(mgr, options.Namespaces)
+	if err != nil {
+		return err
+	}
 	hubs := &hubs{cache: mgr.GetCache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](time.Now)}
 	if err := hubs.observe(ctx); err != nil {
 		return err

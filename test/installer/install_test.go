@@ -3,6 +3,7 @@ package installer
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -150,6 +151,41 @@ var _ = Describe("On a cluster with operators", func() {
 		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available"}))
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
+	}, SpecTimeout(5*time.Minute))
+
+	It("uses what somebody installed with Helm, and leaves it when the platform goes", func(ctx context.Context) {
+		without(ctx, "Strimzi")
+		s := newScene(ctx, "deletionPolicy: Delete\n")
+		Expect(env.EnsureNamespace(ctx, "theirs-by-helm")).To(Succeed())
+		DeferCleanup(func(ctx context.Context) { without(ctx, "Strimzi") }, NodeTimeout(5*time.Minute))
+		installAsSomebodyElse(ctx, "theirs-by-helm", "streams", filepath.Join(chartFolder, "strimzi-kafka-operator-1.2.0.tgz"))
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available"}))
+		remove(ctx, hub)
+		Eventually(ctx, reported("Strimzi")).Should(BeEmpty())
+		quiet(ctx, process)
+		Expect(writesBut(process, "configmaps")).To(BeEmpty())
+		operator := &appsv1.Deployment{}
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: "theirs-by-helm", Name: "streams"}, operator)).To(Succeed())
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Name: s.namespace("Strimzi")}, &corev1.Namespace{})).To(Satisfy(apierrors.IsNotFound))
+	}, SpecTimeout(5*time.Minute))
+
+	// The manager may not watch the kinds of the stand-in for monitoring, which says nothing of Kafka's.
+	It("notices what comes although the kinds of another component cannot be watched", func(ctx context.Context) {
+		foreign(ctx, charts.StandIns("Prometheus operator", env.Kinds)...)
+		newScene(ctx, "")
+		hub := platform(ctx, "data", "profile: Development\ncomponents: {kafka: {}, monitoring: {}}\n")
+		for range 5 { // whichever controller starts first
+			without(ctx, "Strimzi")
+			manager := startManager(ctx)
+			Eventually(ctx, condition(hub, "KafkaReady")).Should(HavePrefix("False APINotInstalled"))
+			foreign(ctx, charts.StandIns("Strimzi", env.Kinds)...)
+			Eventually(ctx, condition(hub, "KafkaReady")).ShouldNot(HavePrefix("False APINotInstalled"))
+			Expect(manager.Stop()).To(Succeed())
+		}
 	}, SpecTimeout(5*time.Minute))
 
 	It("refuses a version that components cannot work with, without hindering others", func(ctx context.Context) {

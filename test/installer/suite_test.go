@@ -13,6 +13,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"helm.sh/helm/v4/pkg/action"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/kube"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -21,6 +24,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -173,10 +177,14 @@ func without(ctx context.Context, operators ...string) {
 	Expect(env.RemoveCRDs(ctx, names...)).To(Succeed())
 }
 
-// foreign installs the CustomResourceDefinitions of Strimzi as somebody else, until the end of the spec.
+// foreign installs CustomResourceDefinitions as somebody else, until the end of the spec.
 func foreign(ctx context.Context, definitions ...*apiextensionsv1.CustomResourceDefinition) {
 	GinkgoHelper()
-	DeferCleanup(func(ctx context.Context) { without(ctx, "Strimzi") }, NodeTimeout(5*time.Minute))
+	var names []string
+	for _, crd := range definitions {
+		names = append(names, crd.Name)
+	}
+	DeferCleanup(func(ctx context.Context) { Expect(env.RemoveCRDs(ctx, names...)).To(Succeed()) }, NodeTimeout(5*time.Minute))
 	Expect(env.InstallCRDObjects(ctx, definitions...)).To(Succeed())
 }
 
@@ -317,4 +325,21 @@ func parse(text string) *unstructured.Unstructured {
 	object := &unstructured.Unstructured{}
 	Expect(yaml.Unmarshal([]byte(text), &object.Object)).To(Succeed())
 	return object
+}
+
+// installAsSomebodyElse does what `helm install` would, with nothing of this operator's.
+func installAsSomebodyElse(ctx context.Context, namespace, release, archive string) {
+	GinkgoHelper()
+	flags := genericclioptions.NewConfigFlags(false)
+	kubeconfig := env.Kubeconfig()
+	flags.KubeConfig, flags.Namespace = &kubeconfig, &namespace
+	configuration := action.NewConfiguration()
+	Expect(configuration.Init(flags, namespace, "secret")).To(Succeed())
+	chart, err := loader.Load(archive)
+	Expect(err).NotTo(HaveOccurred())
+	install := action.NewInstall(configuration)
+	install.ReleaseName, install.Namespace = release, namespace
+	install.WaitStrategy = kube.HookOnlyStrategy
+	_, err = install.RunWithContext(ctx, chart, nil)
+	Expect(err).NotTo(HaveOccurred())
 }
