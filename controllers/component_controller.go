@@ -208,8 +208,12 @@ func (r *componentReconciler) notInstalled(ctx context.Context, hub *v1alpha1.Op
 	var absent, facts, advice []string
 	outdated := map[string][]string{} // by the versions that are needed
 	waiting := r.operators.notReady(ctx, hub, r.component)
+	alternative := ""
 	for _, kind := range missing {
 		status, ok := waiting[kind.Operator]
+		if status.State != v1alpha1.DependencyInstalling { // what comes by itself needs nobody's decision
+			alternative = fmt.Sprintf(", or set spec.components.%s.managementState to Removed", r.component.Name())
+		}
 		// One that has just come is not served at once.
 		if status.State != v1alpha1.DependencyInstalling && r.operators.exists(ctx, kind) {
 			versions := strings.Join(kind.Versions, " or ")
@@ -232,7 +236,7 @@ func (r *componentReconciler) notInstalled(ctx context.Context, hub *v1alpha1.Op
 		facts = append(facts, crds(outdated[versions], "does", "do")+" not serve "+versions)
 	}
 	return &components.Failure{Reason: v1alpha1.ReasonAPINotInstalled, Err: fmt.Errorf(
-		"%s; %s, or set spec.components.%s.managementState to Removed", strings.Join(facts, ", "), strings.Join(advice, "; "), r.component.Name())}
+		"%s; %s%s", strings.Join(facts, ", "), strings.Join(advice, "; "), alternative)}
 }
 
 // crds names some, with a verb that agrees.

@@ -495,10 +495,18 @@ func TestMissingKinds(t *testing.T) {
 	if reason := components.AsFailure(err, "none").Reason; reason != v1alpha1.ReasonAPINotInstalled {
 		t.Errorf("reason = %s", reason)
 	}
-	b.installer = dependencies.Report{"Strimzi": {Name: "Strimzi", State: v1alpha1.DependencyFailed, Message: "quay.io does not answer"}}
-	want = "CRD kafkas.kafka.strimzi.io is not installed; Strimzi (failed): quay.io does not answer, or set spec.components.kafka.managementState to Removed"
-	if err := b.notInstalled(t.Context(), hub, []kinds.Kind{kinds.Kafka}); err.Error() != want {
-		t.Errorf("err = %v\nwant  %s", err, want)
+	for want, reported := range map[string]v1alpha1.DependencyStatus{
+		"Strimzi (failed): quay.io does not answer, or set spec.components.kafka.managementState to Removed": {
+			State: v1alpha1.DependencyFailed, Message: "quay.io does not answer",
+		},
+		"Strimzi (installing): Helm is installing it": {State: v1alpha1.DependencyInstalling, Message: "Helm is installing it"},
+	} {
+		reported.Name = "Strimzi"
+		b.installer = dependencies.Report{"Strimzi": reported}
+		want = "CRD kafkas.kafka.strimzi.io is not installed; " + want
+		if err := b.notInstalled(t.Context(), hub, []kinds.Kind{kinds.Kafka}); err.Error() != want {
+			t.Errorf("err = %v\nwant  %s", err, want)
+		}
 	}
 }
 
