@@ -174,20 +174,23 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 			for _, text := range want {
 				Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(ContainSubstring(strings.ReplaceAll(text, "NAMESPACE", namespace)))
 			}
-			if act == nil {
-				return
-			}
 			act(ctx, namespace)
 			Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).WithTimeout(30 * time.Second).Should(HavePrefix("True"))
 		},
 		Entry("no catalogue has the package",
 			func() olm.Catalog { return current(func(c *olm.Catalog) { c.Packages = nil }) }, nil,
-			[]string{"False PackageNotFound", "strimzi-kafka-operator", "create a CatalogSource"}, nil, SpecTimeout(5*time.Minute)),
+			[]string{"False PackageNotFound", "strimzi-kafka-operator", "create a CatalogSource"},
+			func(ctx context.Context, _ string) {
+				Expect(manager.SetCatalog(ctx, current(func(c *olm.Catalog) { c.Name = "of-ours" }))).To(Succeed())
+			}, SpecTimeout(5*time.Minute)),
 		Entry("the package cannot watch all namespaces",
 			func() olm.Catalog {
 				return current(func(c *olm.Catalog) { c.Packages[0].Channels[0].InstallModes = []string{"OwnNamespace"} })
 			}, nil,
-			[]string{"False InstallModeNotSupported", "strimzi-kafka-operator", "cannot watch all namespaces", "way: Helm"}, nil, SpecTimeout(5*time.Minute)),
+			[]string{"False InstallModeNotSupported", "strimzi-kafka-operator", "cannot watch all namespaces", "way: Helm"},
+			func(ctx context.Context, namespace string) {
+				scene{}.configure(ctx, fmt.Sprintf("mirror: %s\noperators: [{name: Strimzi, namespace: %s, way: Helm}]\n", chartFolder, namespace))
+			}, SpecTimeout(5*time.Minute)),
 		Entry("the namespace has two OperatorGroups", func() olm.Catalog { return current() },
 			func(ctx context.Context, namespace string) {
 				Expect(env.Admin.Create(ctx, group(namespace, "first"))).To(Succeed())
@@ -203,7 +206,8 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 					c.Packages[0].Channels[0].Fails = olm.Failure{Reason: "InstallCheckFailed", Message: "install timeout"}
 				})
 			}, nil,
-			[]string{"False CSVFailed", strimziCSV, "install timeout"}, nil, SpecTimeout(5*time.Minute)),
+			[]string{"False CSVFailed", strimziCSV, "install timeout", "get deployments,pods"},
+			func(ctx context.Context, _ string) { Expect(manager.SetCatalog(ctx, current())).To(Succeed()) }, SpecTimeout(5*time.Minute)),
 		Entry("a ClusterServiceVersion is there that no Subscription asks for", func() olm.Catalog { return current() },
 			func(ctx context.Context, namespace string) {
 				orphan := parse(fmt.Sprintf(`{apiVersion: operators.coreos.com/v1alpha1, kind: ClusterServiceVersion,
