@@ -412,9 +412,9 @@ var _ = Describe("The manager", func() {
 		} {
 			object := parse(attempt)
 			object.SetNamespace(harness.OperatorNamespace)
-			// The API server takes a moment to heed a policy.
+			// The API server takes a moment to heed a policy. Until then it answers with the object as it would be.
 			Eventually(ctx, func(ctx context.Context) error {
-				return manager.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("x"), client.ForceOwnership, client.DryRunAll)
+				return manager.Apply(ctx, client.ApplyConfigurationFromUnstructured(object.DeepCopy()), client.FieldOwner("x"), client.ForceOwnership, client.DryRunAll)
 			}).Should(Satisfy(apierrors.IsForbidden), object.GetKind())
 		}
 	}, SpecTimeout(time.Minute))
