@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -22,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/test/cluster"
+	"opendatahub.io/operator/test/cluster/standin"
 )
 
 const deploymentWithClaim = `
@@ -214,6 +216,21 @@ subjects: [{kind: ServiceAccount, name: reader, namespace: %[1]s}]
 		Expect(err).NotTo(HaveOccurred())
 		Expect(stat.Mode().Perm()).To(BeEquivalentTo(0o600))
 	})
+})
+
+var _ = Describe("CustomResourceDefinitions", func() {
+	// The API server forgets some of those that nobody has read yet, until it looks at everything, every five minutes.
+	It("are gone in seconds, also when nobody has read their kinds", func(ctx SpecContext) {
+		var kinds []standin.Kind
+		var names []string
+		for i := range 20 {
+			plural := fmt.Sprintf("things%d", i)
+			kinds = append(kinds, standin.Kind{Group: "unread.example.com", Versions: []string{"v1"}, Kind: fmt.Sprintf("Thing%d", i), Plural: plural})
+			names = append(names, plural+".unread.example.com")
+		}
+		Expect(shared.InstallCRDObjects(ctx, standin.CRDs(kinds...)...)).To(Succeed())
+		Expect(shared.RemoveCRDs(ctx, names...)).To(Succeed())
+	}, SpecTimeout(time.Minute))
 })
 
 var _ = Describe("nodes", func() {

@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -172,17 +174,34 @@ func (c *Cluster) RemoveCRDs(ctx context.Context, names ...string) error {
 	}
 	// The API server takes seconds over each, but for all at the same time.
 	for _, name := range names {
+		looked := time.Now()
 		err := c.wait(ctx, "CRD "+name+" to be gone", func(ctx context.Context) error {
 			object := crd(name)
 			err := c.client.Get(ctx, client.ObjectKeyFromObject(object), object)
-			if err == nil {
-				return errors.New("it is still there")
+			if err != nil {
+				return client.IgnoreNotFound(err)
 			}
-			return client.IgnoreNotFound(err)
+			if time.Since(looked) > nudgeInterval {
+				looked = time.Now()
+				return errors.Join(errors.New("it is still there"), client.IgnoreNotFound(c.nudge(ctx, object)))
+			}
+			return errors.New("it is still there")
 		})
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// nudgeInterval is how long the API server may say nothing of a CustomResourceDefinition that it deletes.
+const nudgeInterval = 2 * time.Second
+
+// nudge has the API server look again at a CustomResourceDefinition that it deletes. It begins at once, finds that the storage of
+// a kind that nobody has read yet is not ready, tries again with its own note about that not in its cache, and takes the conflict for
+// somebody else's change: then it does nothing until it looks at everything, every five minutes
+// (sync and updateCustomResourceDefinition of crd_finalizer.go in k8s.io/apiextensions-apiserver).
+func (c *Cluster) nudge(ctx context.Context, crd client.Object) error {
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{"example.com/looked-at":%q}}}`, time.Now().Format(time.RFC3339Nano))
+	return c.client.Patch(ctx, crd, client.RawPatch(types.MergePatchType, []byte(patch)))
 }

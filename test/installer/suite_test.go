@@ -164,8 +164,8 @@ func (scene) clean(ctx context.Context) {
 	}
 }
 
-// without takes away the CustomResourceDefinitions of operators. It is not done after every spec, because the API server may
-// take minutes over it when the machine is busy: those that the installer brought say nothing of an operator.
+// without takes away the CustomResourceDefinitions of operators. It is not done after every spec, because it takes seconds: those
+// that the installer brought say nothing of an operator.
 func without(ctx context.Context, operators ...string) {
 	GinkgoHelper()
 	var names []string
