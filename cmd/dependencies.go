@@ -18,8 +18,7 @@ import (
 
 // dependenciesOptions are the flags of the dependencies command.
 type dependenciesOptions struct {
-	files     []string
-	namespace string
+	hubFiles
 	openShift bool
 	format    string
 	way       string
@@ -47,24 +46,17 @@ can. Some can come one way only.`,
   kubectl get odh -A -o yaml | opendatahub dependencies -f - --config installer.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			var out bytes.Buffer
-			if err := printDependencies(options, all, command.InOrStdin(), &out, command.ErrOrStderr()); err != nil {
-				return err
-			}
-			_, err := out.WriteTo(command.OutOrStdout())
-			return err
+			return whole(command, func(out *bytes.Buffer) error {
+				return printDependencies(options, all, command.InOrStdin(), out, command.ErrOrStderr())
+			})
 		},
 	}
+	options.addTo(command)
 	flags := command.Flags()
-	flags.StringSliceVarP(&options.files, "filename", "f", nil, "file with OpenDataHub resources, - for standard input; may be given several times")
-	flags.StringVarP(&options.namespace, "namespace", "n", "default", "namespace of resources that do not say theirs")
 	flags.BoolVar(&options.openShift, "openshift", false, "for OpenShift")
 	flags.StringVar(&options.format, "format", "shell", "shell or yaml")
 	flags.StringVar(&options.way, "way", "auto", "auto, olm or helm")
 	flags.StringVar(&options.config, "config", "", "file with the installer's configuration, as in key "+dependencies.ConfigKey+" of its ConfigMap")
-	if err := command.MarkFlagRequired("filename"); err != nil {
-		panic(err) // the flag is defined above
-	}
 	return command
 }
 
@@ -111,7 +103,7 @@ func printDependencies(options dependenciesOptions, all []components.Component, 
 		return err
 	}
 	needed := map[string][]string{} // operator → who needs it
-	failed := visitHubs(options.files, options.namespace, stdin, func(_ string, hub *v1alpha1.OpenDataHub) []error {
+	failed := options.visit(stdin, func(_ string, hub *v1alpha1.OpenDataHub) []error {
 		platform := fmt.Sprintf("OpenDataHub %s/%s", hub.Namespace, hub.Name)
 		for _, need := range dependencies.Needed(table, all, factsOf(components.Cluster{OpenShift: options.openShift}, hub)) {
 			needed[need.Operator] = append(needed[need.Operator], strings.Join(need.Components, " and ")+" of "+platform)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 	"strings"
 
@@ -14,7 +13,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/api/validation"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/apply"
@@ -28,9 +26,8 @@ const offlineDigest = "offline"
 
 // renderOptions are the flags of the render command.
 type renderOptions struct {
-	files     []string
-	namespace string
-	cluster   components.Cluster
+	hubFiles
+	cluster components.Cluster
 }
 
 func renderCommand(all []components.Component) *cobra.Command {
@@ -53,23 +50,16 @@ Where Pods are replaced when a Secret changes, its digest reads "` + offlineDige
 			if err := options.complete(); err != nil {
 				return err
 			}
-			var out bytes.Buffer
-			if err := render(options, all, command.InOrStdin(), &out, command.ErrOrStderr()); err != nil {
-				return err
-			}
-			_, err := out.WriteTo(command.OutOrStdout())
-			return err
+			return whole(command, func(out *bytes.Buffer) error {
+				return render(options, all, command.InOrStdin(), out, command.ErrOrStderr())
+			})
 		},
 	}
+	options.addTo(command)
 	flags := command.Flags()
-	flags.StringSliceVarP(&options.files, "filename", "f", nil, "file with OpenDataHub resources, - for standard input; may be given several times")
-	flags.StringVarP(&options.namespace, "namespace", "n", "default", "namespace of resources that do not say theirs")
 	flags.BoolVar(&options.cluster.OpenShift, "openshift", false, "render for OpenShift")
 	flags.StringVar(&options.cluster.KubeVersion, "kube-version", defaultKubeVersion, "version of Kubernetes to render for")
 	flags.StringVar(&options.cluster.IngressDomain, "ingress-domain", "", "domain of OpenShift's own ingress, such as apps.example.com")
-	if err := command.MarkFlagRequired("filename"); err != nil {
-		panic(err) // the flag is defined above
-	}
 	return command
 }
 
@@ -86,7 +76,7 @@ func (o *renderOptions) complete() error {
 
 // render writes to out only when all resources are valid, so that what is piped to kubectl is whole. Warnings go to warn.
 func render(options renderOptions, all []components.Component, stdin io.Reader, out *bytes.Buffer, warn io.Writer) error {
-	return errors.Join(visitHubs(options.files, options.namespace, stdin, func(where string, hub *v1alpha1.OpenDataHub) []error {
+	return errors.Join(options.visit(stdin, func(where string, hub *v1alpha1.OpenDataHub) []error {
 		var failed []error
 		for _, wanted := range append(components.Wanted(hub.Spec.Components), wantedParts(options.cluster, all, hub)...) {
 			if err := renderComponent(options.cluster, all, hub, wanted, out, warn); err != nil {
@@ -95,40 +85,6 @@ func render(options renderOptions, all []components.Component, stdin io.Reader, 
 		}
 		return failed
 	})...)
-}
-
-// visitHubs reads the resources of files, and calls visit with each and with where it is. It returns all that is wrong.
-func visitHubs(files []string, namespace string, stdin io.Reader, visit func(where string, hub *v1alpha1.OpenDataHub) []error) []error {
-	platforms := map[string]string{} // namespace → resource
-	var failed []error
-	for _, file := range files {
-		hubs, err := readHubs(file, namespace, stdin)
-		if err != nil {
-			failed = append(failed, eachLine(file, err)...)
-			continue
-		}
-		for _, hub := range hubs {
-			where := fmt.Sprintf("%s: OpenDataHub %s/%s", file, hub.Namespace, hub.Name)
-			if other, ok := platforms[hub.Namespace]; ok {
-				failed = append(failed, fmt.Errorf("%s: one namespace holds one platform, and %s is in this one already", where, other))
-				continue
-			}
-			platforms[hub.Namespace] = where
-			failed = append(failed, visit(where, hub)...)
-		}
-	}
-	return failed
-}
-
-func readHubs(file, namespace string, stdin io.Reader) ([]*v1alpha1.OpenDataHub, error) {
-	if file == "-" {
-		return validation.Decode(stdin, namespace)
-	}
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return nil, errors.Unwrap(err) // the file's name is put in front by the caller
-	}
-	return validation.Decode(bytes.NewReader(content), namespace)
 }
 
 func eachLine(file string, err error) []error {
