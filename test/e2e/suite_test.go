@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,9 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -70,16 +67,8 @@ func namespace(ctx context.Context, prefix string) string {
 	name := fmt.Sprintf("%s-%d", prefix, GinkgoRandomSeed()%1000+time.Now().UnixNano()%100000)
 	Expect(env.EnsureNamespace(ctx, name)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) {
-		// At once and without the operator: the next spec must not see this platform being removed.
-		var hubs v1alpha1.OpenDataHubList
-		Expect(env.Admin.List(ctx, &hubs, client.InNamespace(name))).To(Succeed())
-		for i := range hubs.Items {
-			hub := &hubs.Items[i]
-			Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, hub))).To(Succeed())
-			Expect(client.IgnoreNotFound(env.Admin.Patch(ctx, hub, client.RawPatch(types.MergePatchType,
-				[]byte(`{"metadata":{"finalizers":null}}`))))).To(Succeed())
-		}
-		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		Expect(env.ForgetPlatforms(ctx, client.InNamespace(name))).To(Succeed())
+		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}} // also when there is no platform in it
 		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, ns))).To(Succeed())
 	})
 	return name
@@ -88,15 +77,9 @@ func namespace(ctx context.Context, prefix string) string {
 // platform creates an OpenDataHub from its spec in YAML.
 func platform(ctx context.Context, namespace, name, spec string) *v1alpha1.OpenDataHub {
 	GinkgoHelper()
-	hub := &v1alpha1.OpenDataHub{}
-	Expect(yaml.UnmarshalStrict([]byte("spec:\n"+indent(spec)), hub)).To(Succeed())
-	hub.Namespace, hub.Name = namespace, name
-	Expect(env.Admin.Create(ctx, hub)).To(Succeed())
+	hub, err := env.CreatePlatform(ctx, namespace, name, spec)
+	Expect(err).NotTo(HaveOccurred())
 	return hub
-}
-
-func indent(text string) string {
-	return "  " + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  ") + "\n"
 }
 
 // both is a small platform with everything that there is.
@@ -107,22 +90,9 @@ components:
   jupyterHub: {}
 `
 
-// status reads a condition as "True Available: message".
+// status is [harness.Env.Condition].
 func status(hub *v1alpha1.OpenDataHub, condition string) func(context.Context) (string, error) {
-	return func(ctx context.Context) (string, error) {
-		current := &v1alpha1.OpenDataHub{}
-		if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current); err != nil {
-			return "", err
-		}
-		found := meta.FindStatusCondition(current.Status.Conditions, condition)
-		switch {
-		case found == nil:
-			return "absent", nil
-		case found.ObservedGeneration != current.Generation:
-			return "outdated " + string(found.Status), nil
-		}
-		return fmt.Sprintf("%s %s: %s", found.Status, found.Reason, found.Message), nil
-	}
+	return env.Condition(hub, condition)
 }
 
 func ready(ctx context.Context, hub *v1alpha1.OpenDataHub) {

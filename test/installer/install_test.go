@@ -319,16 +319,7 @@ var _ = Describe("What the installer brought", func() {
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", "profile: Development\ncomponents: {ceph: {}, kafka: {}}\n")
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
-		quiet(ctx, process)
-		process.Reset()
-		churn(ctx, 200)
-		Expect(process.Select(func(request harness.Request) bool { return request.Verb != "watch" })).To(BeEmpty())
-
-		Expect(process.Stop()).To(Succeed())
-		again := startInstaller(ctx)
-		Eventually(ctx, func() int { return len(again.Requests()) }).Should(BeNumerically(">", 20))
-		quiet(ctx, again)
-		Expect(writesBut(again)).To(BeEmpty())
+		atRest(ctx, process)
 	}, SpecTimeout(3*time.Minute))
 })
 

@@ -18,7 +18,6 @@ import (
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster/standin"
-	"opendatahub.io/operator/test/harness"
 	"opendatahub.io/operator/test/olm"
 )
 
@@ -316,15 +315,6 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
-		quiet(ctx, process)
-		process.Reset()
-		churn(ctx, 200)
-		Expect(process.Select(func(request harness.Request) bool { return request.Verb != "watch" })).To(BeEmpty())
-
-		Expect(process.Stop()).To(Succeed())
-		again := startInstaller(ctx)
-		quiet(ctx, again)
-		Expect(len(again.Requests())).To(BeNumerically(">", 20))
-		Expect(writesBut(again)).To(BeEmpty())
+		atRest(ctx, process)
 	}, SpecTimeout(5*time.Minute))
 })

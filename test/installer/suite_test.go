@@ -20,7 +20,6 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -148,16 +147,7 @@ func (scene) configure(ctx context.Context, config string) {
 // clean takes away the platforms of the spec, and the installer's configuration and report.
 func (scene) clean(ctx context.Context) {
 	GinkgoHelper()
-	var hubs v1alpha1.OpenDataHubList
-	Expect(env.Admin.List(ctx, &hubs)).To(Succeed())
-	for i := range hubs.Items {
-		hub := &hubs.Items[i]
-		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, hub))).To(Succeed())
-		Expect(client.IgnoreNotFound(env.Admin.Patch(ctx, hub, client.RawPatch(types.MergePatchType,
-			[]byte(`{"metadata":{"finalizers":null}}`))))).To(Succeed())
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hub.Namespace}}
-		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, namespace))).To(Succeed())
-	}
+	Expect(env.ForgetPlatforms(ctx)).To(Succeed())
 	for _, name := range []string{dependencies.ConfigName, dependencies.ReportName} {
 		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: name}}
 		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, object))).To(Succeed())
@@ -209,31 +199,16 @@ func startInstaller(ctx context.Context) *harness.Manager {
 // platform creates an OpenDataHub in a namespace of its own, from its spec in YAML.
 func platform(ctx context.Context, name, spec string) *v1alpha1.OpenDataHub {
 	GinkgoHelper()
-	hub := &v1alpha1.OpenDataHub{}
-	text := "spec:\n  " + strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  ") + "\n"
-	Expect(yaml.UnmarshalStrict([]byte(text), hub)).To(Succeed())
-	hub.Namespace, hub.Name = fmt.Sprintf("%s-%d", name, scenes), name
-	Expect(env.EnsureNamespace(ctx, hub.Namespace)).To(Succeed())
-	Expect(env.Admin.Create(ctx, hub)).To(Succeed())
+	namespace := fmt.Sprintf("%s-%d", name, scenes)
+	Expect(env.EnsureNamespace(ctx, namespace)).To(Succeed())
+	hub, err := env.CreatePlatform(ctx, namespace, name, spec)
+	Expect(err).NotTo(HaveOccurred())
 	return hub
 }
 
-// condition reads one as "True Available: message".
+// condition is [harness.Env.Condition].
 func condition(hub *v1alpha1.OpenDataHub, conditionType string) func(context.Context) (string, error) {
-	return func(ctx context.Context) (string, error) {
-		current := &v1alpha1.OpenDataHub{}
-		if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current); err != nil {
-			return "", err
-		}
-		found := meta.FindStatusCondition(current.Status.Conditions, conditionType)
-		switch {
-		case found == nil:
-			return "absent", nil
-		case found.ObservedGeneration != current.Generation:
-			return "outdated " + string(found.Status), nil
-		}
-		return fmt.Sprintf("%s %s: %s", found.Status, found.Reason, found.Message), nil
-	}
+	return env.Condition(hub, conditionType)
 }
 
 // needed reads status.dependencies, as "Strimzi Helm Ready Available 1.2.0" each.
@@ -317,6 +292,22 @@ func churn(ctx context.Context, count int) {
 		Expect(env.Admin.Create(ctx, object)).To(Succeed())
 		Expect(env.Admin.Delete(ctx, object)).To(Succeed())
 	}
+}
+
+// atRest says that an installer whose work is done sends nothing but watches while others write, and that another one in its place
+// writes nothing.
+func atRest(ctx context.Context, process *harness.Manager) {
+	GinkgoHelper()
+	quiet(ctx, process)
+	process.Reset()
+	churn(ctx, 200)
+	Expect(process.Select(func(request harness.Request) bool { return request.Verb != "watch" })).To(BeEmpty())
+
+	Expect(process.Stop()).To(Succeed())
+	again := startInstaller(ctx)
+	Eventually(ctx, func() int { return len(again.Requests()) }).Should(BeNumerically(">", 20))
+	quiet(ctx, again)
+	Expect(writesBut(again)).To(BeEmpty())
 }
 
 // parse reads an object from YAML.
