@@ -122,7 +122,7 @@ func (u *uses) watch(ctx context.Context, operator dependencies.Operator, kinds 
 		begun = true
 		object := &metav1.PartialObjectMetadata{}
 		object.SetGroupVersionKind(kind)
-		informer, err := u.cache.GetInformer(ctx, object)
+		informer, err := u.informer(ctx, object)
 		if err != nil {
 			return begun, fmt.Errorf("watching %s: %w", kind.Kind, err)
 		}
@@ -132,6 +132,17 @@ func (u *uses) watch(ctx context.Context, operator dependencies.Operator, kinds 
 		u.watched[operator.Name] = append(u.watched[operator.Name], kind)
 	}
 	return begun, nil
+}
+
+// informer is bounded: the kind may have gone since it was listed, and one that waited for it for ever would hold up all operators.
+func (u *uses) informer(ctx context.Context, object client.Object) (cache.Informer, error) {
+	syncing, cancel := context.WithTimeout(ctx, syncTimeout)
+	defer cancel()
+	informer, err := u.cache.GetInformer(syncing, object)
+	if err != nil {
+		return nil, errors.Join(err, u.cache.RemoveInformer(ctx, object))
+	}
+	return informer, nil
 }
 
 // forget ends the watches.
