@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,12 +43,27 @@ type crds struct {
 	lacking []string
 	// absent names what does not even exist.
 	absent []string
+	// again is when to look again, because no watch tells when what exists is served. Zero is never.
+	again time.Duration
 }
+
+const (
+	// establishing is how often to look while definitions are new: the API server takes a moment to serve one, and others follow.
+	establishing = time.Second
+	// overdue is how old they are when they are taken for those of another version. The manager's look-out waits as long.
+	overdue = 10 * time.Second
+	// outdatedInterval is how often they are looked at then.
+	outdatedInterval = time.Minute
+)
+
+// coming is whether what is lacking may be served in a moment.
+func (c crds) coming() bool { return c.again == establishing }
 
 // crdsOf looks at the CustomResourceDefinitions that an operator should serve. The first one stands for the operator:
 // others of it may have come with something else.
 func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator, hasOLM bool) (crds, error) {
 	var found crds
+	fresh, late := false, false
 	for i, crd := range operator.CRDs {
 		object := &metav1.PartialObjectMetadata{}
 		object.SetGroupVersionKind(crdKind)
@@ -68,12 +84,20 @@ func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator,
 				return crds{}, err
 			}
 		}
+		fresh = fresh || exists && r.now().Sub(object.CreationTimestamp.Time) < overdue
+		late = late || exists && !ok
 		if !ok {
 			found.lacking = append(found.lacking, fmt.Sprintf("%s (%s)", crd.Name, strings.Join(crd.Versions, " or ")))
 		}
 	}
 	if found.presence == served && len(found.lacking) > 0 {
 		found.presence = outdated
+	}
+	switch {
+	case fresh && len(found.lacking) > 0:
+		found.again = establishing
+	case late:
+		found.again = outdatedInterval
 	}
 	return found, nil
 }

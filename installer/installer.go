@@ -104,7 +104,8 @@ func stripCRD(object any) (any, error) {
 			}
 		}
 		crd.ObjectMeta = metav1.ObjectMeta{
-			Name: crd.Name, UID: crd.UID, ResourceVersion: crd.ResourceVersion, Labels: kept, DeletionTimestamp: crd.DeletionTimestamp,
+			Name: crd.Name, UID: crd.UID, ResourceVersion: crd.ResourceVersion, Labels: kept,
+			CreationTimestamp: crd.CreationTimestamp, DeletionTimestamp: crd.DeletionTimestamp,
 		}
 	}
 	return object, nil
@@ -135,6 +136,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		all:       all,
 		cluster:   cluster,
 		namespace: options.Namespace,
+		now:       time.Now,
 		cache:     mgr.GetCache(),
 		discovery: clients.Discovery(),
 		helm:      charts,

@@ -28,6 +28,7 @@ type reconciler struct {
 	all       []components.Component
 	cluster   components.Cluster
 	namespace string
+	now       func() time.Time
 
 	cache     cache.Cache
 	discovery discovery.DiscoveryInterface
@@ -125,7 +126,11 @@ func (r *reconciler) settle(ctx context.Context, operator dependencies.Operator)
 		return outcome{}, err
 	}
 	s.presence = found.presence
-	return r.take(ctx, decide(s), operator, s, found, apis)
+	result, err := r.take(ctx, decide(s), operator, s, found, apis)
+	if wants != unwanted && found.again > 0 && (result.again == 0 || found.again < result.again) {
+		result.again = found.again
+	}
+	return result, err
 }
 
 // config is the table with what the administrators changed.
@@ -169,12 +174,7 @@ func (r *reconciler) take(ctx context.Context, next step, operator dependencies.
 			Name: operator.Name, Source: v1alpha1.DependencySourceExisting, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonAvailable,
 		}}, nil
 	case refuse:
-		problem := dependencies.Blocked(v1alpha1.ReasonVersionNotSupported,
-			"%s is installed in a version that components cannot work with: the cluster does not serve %s; bring it to a version in the range %s",
-			operator.Name, join(found.lacking), operator.Versions)
-		status := statusOf(operator, problem)
-		status.Source = v1alpha1.DependencySourceExisting
-		return outcome{status: status}, nil
+		return outcome{status: refused(operator, found)}, nil
 	case keepPackage:
 		return r.keepPackage(ctx, operator, s, found)
 	case keepRelease:

@@ -42,6 +42,18 @@ func complete(status v1alpha1.DependencyStatus, found crds) *v1alpha1.Dependency
 	return &status
 }
 
+// refused is what somebody else installed and components cannot work with; or not yet, when it has just come.
+func refused(operator dependencies.Operator, found crds) *v1alpha1.DependencyStatus {
+	if found.coming() {
+		return installing(operator, v1alpha1.DependencySourceExisting, "not served yet: "+join(found.lacking))
+	}
+	status := statusOf(operator, dependencies.Blocked(v1alpha1.ReasonVersionNotSupported,
+		"%s is installed in a version that components cannot work with: the cluster does not serve %s; bring it to a version in the range %s",
+		operator.Name, join(found.lacking), operator.Versions))
+	status.Source = v1alpha1.DependencySourceExisting
+	return status
+}
+
 // unchanged is the status of what works as it is, although the table asks for something else.
 func unchanged(status v1alpha1.DependencyStatus, problem string, found crds) *v1alpha1.DependencyStatus {
 	status.Message = health.Shorten("it works, but not as the table asks: "+problem, maxMessage)
