@@ -113,6 +113,17 @@ type Recorder interface {
 	Record(Observed) map[string]string
 }
 
+// WithGrants is a component whose third-party operator needs rights for a platform that the manager must not be able to give:
+// ServiceAccounts, roles and bindings in the platform's namespace, and what goes with them outside it.
+//
+// The installer applies them for every platform that wants the component, and removes them with the last. Without an
+// installer the component's condition has the command that does: opendatahub grants.
+type WithGrants interface {
+	// Grants returns the objects, in the order in which they are applied. They follow from the spec, the cluster and
+	// Cluster.OperatorNamespaces alone. Names of objects outside the platform's namespace must be its own.
+	Grants(Facts) []Object
+}
+
 // Keeper is a component whose data needs a word of its own, besides deletionPolicy Delete, before it is deleted, and whose
 // software goes on running as long as the data is kept: nobody waits for its Pods to end.
 type Keeper interface {

@@ -56,6 +56,9 @@ type Cluster struct {
 	IngressDomain string
 	// Served holds, for each third-party kind that is served, the version to use.
 	Served map[schema.GroupKind]string
+	// OperatorNamespaces holds the namespace in which each third-party operator runs, by the operator's name: "Rook". It is
+	// known when grants are asked for, see WithGrants; rendering must not depend on it.
+	OperatorNamespaces map[string]string
 }
 
 // Secret is what rendering may know of a Secret: never a value.

@@ -11,12 +11,13 @@ const name = "ceph"
 
 type component struct{}
 
-// New is the ceph component. It also implements components.Keeper and components.Referrer.
+// New is the ceph component. It also implements components.Keeper, components.Referrer and components.WithGrants.
 func New() components.Component { return component{} }
 
 var (
-	_ components.Keeper   = component{}
-	_ components.Referrer = component{}
+	_ components.Keeper     = component{}
+	_ components.Referrer   = component{}
+	_ components.WithGrants = component{}
 )
 
 // Name implements components.Component.

@@ -23,6 +23,7 @@ const (
 	factsFile   = "facts.yaml"
 	objectsFile = "objects.yaml"
 	errorFile   = "error.txt"
+	grantsFile  = "grants.yaml"
 )
 
 // errRefused marks a hub.yaml that an API server would not accept.
@@ -36,6 +37,8 @@ type factsYAML struct {
 		IngressDomain string `json:"ingressDomain"`
 		// Served maps Kind.group to the version that is served.
 		Served map[string]string `json:"served"`
+		// OperatorNamespaces is as in components.Cluster.
+		OperatorNamespaces map[string]string `json:"operatorNamespaces"`
 	} `json:"cluster"`
 	Secrets map[string]struct {
 		Keys   []string `json:"keys"`
@@ -94,6 +97,7 @@ func readFacts(folder string) (components.Facts, error) {
 	for kind, version := range more.Cluster.Served {
 		facts.Cluster.Served[schema.ParseGroupKind(kind)] = version
 	}
+	facts.Cluster.OperatorNamespaces = more.Cluster.OperatorNamespaces
 	facts.Secrets = map[string]components.Secret{}
 	for name, secret := range more.Secrets {
 		facts.Secrets[name] = components.Secret{Keys: secret.Keys, Digest: secret.Digest}

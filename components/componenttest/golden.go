@@ -8,6 +8,7 @@
 //	              secrets {name: {keys, digest}}, record {key: value}, live [objects]
 //	objects.yaml  what must be rendered, or
 //	error.txt     how it must fail; the file must exist for a case to be allowed to fail
+//	grants.yaml   optional: what the installer must grant, see components.WithGrants
 //
 // go test ./components/<name> -update rewrites objects.yaml, error.txt and the expected health; the diff is the review.
 package componenttest
@@ -56,6 +57,9 @@ func Golden(t *testing.T, component components.Component) {
 				t.Fatalf("the case has an %s, but renders:\n%s", errorFile, got)
 			default:
 				compare(t, filepath.Join(folder, objectsFile), got)
+				if path := filepath.Join(folder, grantsFile); exists(path) {
+					compare(t, path, grants(t, component, folder))
+				}
 				for _, problem := range slices.Concat(undeclared(component.Kinds(), rendered), duplicates(rendered), notRestricted(rendered)) {
 					t.Error(problem)
 				}
@@ -144,6 +148,23 @@ func marks(object components.Object) string {
 		return ""
 	}
 	return "# " + strings.Join(marks, ", ") + "\n"
+}
+
+// grants is the golden form of what a case needs granted.
+func grants(t *testing.T, component components.Component, folder string) string {
+	t.Helper()
+	facts, err := readFacts(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rendered, golden, err := encode(component.(components.WithGrants).Grants(facts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, problem := range duplicates(rendered) {
+		t.Error(problem)
+	}
+	return golden
 }
 
 // failure is the golden form of an error: the reason of the condition and the message.
