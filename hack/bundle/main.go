@@ -149,7 +149,10 @@ func (c *configuration) add(document []byte) error {
 	case "Deployment":
 		return yaml.UnmarshalStrict(document, &c.deployment)
 	case "Service":
-		return yaml.UnmarshalStrict(document, &c.service)
+		if err := yaml.UnmarshalStrict(document, &c.service); err != nil {
+			return err
+		}
+		c.service.Namespace = "" // OLM puts what a bundle holds into the operator's namespace, and refuses any other word about it
 	case "Role":
 		return yaml.UnmarshalStrict(document, &c.role)
 	case "ClusterRole":

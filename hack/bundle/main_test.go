@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -41,6 +42,26 @@ func TestBrokenBundleIsRefused(t *testing.T) {
 	}
 	if err := validate(folder); err == nil {
 		t.Error("a bundle without its CustomResourceDefinition is accepted")
+	}
+}
+
+// TestNamespaceInBundleIsRefused: OLM's unpacking refuses such a bundle, and the validators of package validation do not look.
+func TestNamespaceInBundleIsRefused(t *testing.T) {
+	folder := t.TempDir()
+	if err := generate(repository, folder, "0.1.0", "registry.example.com/operator:v0.1.0"); err != nil {
+		t.Fatal(err)
+	}
+	service := filepath.Join(folder, "manifests", "opendatahub-operator-metrics_v1_service.yaml")
+	content, err := os.ReadFile(service)
+	if err != nil {
+		t.Fatal(err)
+	}
+	content = bytes.Replace(content, []byte("metadata:\n"), []byte("metadata:\n  namespace: elsewhere\n"), 1)
+	if err := os.WriteFile(service, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := validate(folder); err == nil || !strings.Contains(err.Error(), "metadata.namespace") {
+		t.Errorf("validate = %v; want an error about metadata.namespace", err)
 	}
 }
 

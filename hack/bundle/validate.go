@@ -3,13 +3,25 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
 	"strings"
 
 	"github.com/operator-framework/api/pkg/manifests"
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"github.com/operator-framework/api/pkg/validation"
 	interfaces "github.com/operator-framework/api/pkg/validation/interfaces"
+	registry "github.com/operator-framework/operator-registry/pkg/lib/bundle"
+	"github.com/sirupsen/logrus"
 )
+
+// offline are all validators of bundles but the one for architectures, which pulls the operator's image.
+var offline = []interfaces.Validator{
+	validation.BundleValidator, validation.ClusterServiceVersionValidator, validation.CustomResourceDefinitionValidator,
+	validation.OperatorHubV2Validator, validation.StandardCapabilitiesValidator, validation.StandardCategoriesValidator,
+	validation.CommunityOperatorValidator, validation.AlphaDeprecatedAPIsValidator, validation.GoodPracticesValidator,
+	validation.ObjectValidator, validation.OperatorGroupValidator,
+}
 
 // validate holds a bundle against the validators that catalogues run, and against what scorecard asks for. A warning is as
 // bad as an error: users see it as a mark on the operator's page.
@@ -23,19 +35,38 @@ func validate(folder string) error {
 		objects = append(objects, object)
 	}
 	var problems []error
-	for _, validator := range []interfaces.Validator{
-		validation.BundleValidator, validation.ClusterServiceVersionValidator, validation.CustomResourceDefinitionValidator,
-		validation.OperatorHubV2Validator, validation.StandardCapabilitiesValidator, validation.StandardCategoriesValidator,
-		validation.AlphaDeprecatedAPIsValidator, validation.GoodPracticesValidator, validation.ObjectValidator,
-		validation.OperatorGroupValidator,
-	} {
+	for _, validator := range offline {
 		for _, result := range validator.Validate(objects...) {
 			for _, problem := range append(result.Errors, result.Warnings...) {
 				problems = append(problems, problem)
 			}
 		}
 	}
+	problems = append(problems, formatProblems(folder)...)
 	return errors.Join(append(problems, scorecardProblems(bundle.CSV)...)...)
+}
+
+// formatProblems asks operator-registry, as "opm alpha bundle validate" and OLM's unpacking do: it knows which kinds a bundle may
+// hold, and that objects in it have no namespace.
+func formatProblems(folder string) []error {
+	quiet := logrus.New()
+	quiet.SetOutput(io.Discard)
+	validator := registry.NewImageValidator(nil, logrus.NewEntry(quiet)) // the registry is for pulling, which nothing here does
+	var problems []error
+	for _, err := range []error{
+		validator.ValidateBundleFormat(folder),
+		validator.ValidateBundleContent(filepath.Join(folder, "manifests")),
+	} {
+		var several registry.ValidationError
+		switch {
+		case err == nil:
+		case errors.As(err, &several):
+			problems = append(problems, several.Errors...)
+		default:
+			problems = append(problems, err)
+		}
+	}
+	return problems
 }
 
 // scorecardProblems restates those of scorecard's tests that the validators do not cover.
