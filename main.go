@@ -8,28 +8,15 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/cmd"
-	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/ceph"
-	"opendatahub.io/operator/components/jupyterhub"
-	"opendatahub.io/operator/components/kafka"
-	"opendatahub.io/operator/components/objectstorage"
+	"opendatahub.io/operator/components/catalog"
 )
 
 // version is set by the build.
 var version = "dev"
 
-// all is what a platform can consist of.
-func all() []components.Component {
-	return []components.Component{
-		ceph.New(),
-		kafka.New(),
-		jupyterhub.New(),
-		objectstorage.New(),
-	}
-}
-
+// main runs the commands of cmd on the components of the catalog.
 func main() {
-	if err := cmd.New(version, all()).ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
+	if err := cmd.New(version, catalog.All()).ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
 		fmt.Fprintln(os.Stderr, "Error: "+err.Error())
 		os.Exit(1)
 	}

@@ -23,6 +23,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/api/validation"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/authority"
@@ -46,7 +47,7 @@ func folderOf(component components.Component) string {
 
 func TestEveryComponentFolderIsListed(t *testing.T) {
 	var listed []string
-	for _, component := range all() {
+	for _, component := range catalog.All() {
 		listed = append(listed, folderOf(component))
 	}
 	slices.Sort(listed)
@@ -61,18 +62,73 @@ func TestEveryComponentFolderIsListed(t *testing.T) {
 		}
 	}
 	if diff := cmp.Diff(folders, listed); diff != "" {
-		t.Errorf("folders that have a New, and components that main.go lists (-folders +main.go):\n%s", diff)
+		t.Errorf("folders that have a New, and components that the catalog lists (-folders +catalog):\n%s", diff)
 	}
 }
 
-// makesComponent is whether the file has func New() components.Component.
-func makesComponent(t *testing.T, file string) bool {
+// TestComponentsAreListedOnce: a second list would not know the next component, and nothing would fail.
+func TestComponentsAreListedOnce(t *testing.T) {
+	for _, file := range goFiles(t) {
+		if strings.HasPrefix(file, "components/catalog/") {
+			continue
+		}
+		ast.Inspect(parse(t, file), func(node ast.Node) bool {
+			list, ok := node.(*ast.CompositeLit)
+			if !ok {
+				return true
+			}
+			var constructed []string
+			for _, element := range list.Elts {
+				call, ok := element.(*ast.CallExpr)
+				if !ok {
+					continue
+				}
+				if function, ok := call.Fun.(*ast.SelectorExpr); ok && function.Sel.Name == "New" && len(call.Args) == 0 {
+					constructed = append(constructed, fmt.Sprint(function.X))
+				}
+			}
+			if len(constructed) > 1 {
+				t.Errorf("%s lists %v: use catalog.All, or take from it what is needed", file, constructed)
+			}
+			return true
+		})
+	}
+}
+
+// goFiles are the Go files of this module.
+func goFiles(t *testing.T) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(".", func(file string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "hack" || file != "." && strings.HasPrefix(entry.Name(), ".")):
+			return filepath.SkipDir
+		case strings.HasSuffix(file, ".go"):
+			files = append(files, filepath.ToSlash(file))
+		}
+		return nil
+	})
+	if err != nil || len(files) == 0 {
+		t.Fatalf("found %d Go files, %v", len(files), err)
+	}
+	return files
+}
+
+func parse(t *testing.T, file string) *ast.File {
 	t.Helper()
 	parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return slices.ContainsFunc(parsed.Decls, func(declaration ast.Decl) bool {
+	return parsed
+}
+
+// makesComponent is whether the file has func New() components.Component.
+func makesComponent(t *testing.T, file string) bool {
+	t.Helper()
+	return slices.ContainsFunc(parse(t, file).Decls, func(declaration ast.Decl) bool {
 		function, ok := declaration.(*ast.FuncDecl)
 		if !ok || function.Recv != nil || function.Name.Name != "New" || function.Type.Results.NumFields() != 1 {
 			return false
@@ -84,7 +140,7 @@ func makesComponent(t *testing.T, file string) bool {
 
 func TestEveryComponentFitsTheAPI(t *testing.T) {
 	seen := map[string]bool{}
-	for _, component := range all() {
+	for _, component := range catalog.All() {
 		name := component.Name()
 		_, inSpec := components.Condition(name)
 		if _, isPart := component.(components.Part); inSpec == isPart {
@@ -112,7 +168,7 @@ func lists(component components.Component, kind kinds.Kind) bool {
 func TestKindsAndRolesCoverTheGoldens(t *testing.T) {
 	shipped := shippedRoles(t)
 	bound := map[string]bool{}
-	for _, component := range all() {
+	for _, component := range catalog.All() {
 		goldens, err := filepath.Glob(filepath.Join(folderOf(component), "testdata", "*", "objects.yaml"))
 		if err != nil {
 			t.Fatal(err)
@@ -213,7 +269,7 @@ func decodeAll(t *testing.T, file string) []unstructured.Unstructured {
 
 func TestManagerRoleIsGenerated(t *testing.T) {
 	var want bytes.Buffer
-	if err := authority.Write(&want, all(), os.DirFS(componentRoles)); err != nil {
+	if err := authority.Write(&want, catalog.All(), os.DirFS(componentRoles)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(managerRoleFile)
@@ -247,7 +303,7 @@ func TestSamplesRender(t *testing.T) {
 		}
 		for _, hub := range hubs {
 			for _, openShift := range []bool{false, true} {
-				for _, component := range all() {
+				for _, component := range catalog.All() {
 					facts := components.Facts{
 						Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace}, Spec: hub.Spec,
 						Cluster: components.Cluster{OpenShift: openShift},
@@ -263,7 +319,7 @@ func TestSamplesRender(t *testing.T) {
 			}
 		}
 	}
-	for _, component := range all() {
+	for _, component := range catalog.All() {
 		if !rendered[component.Name()] {
 			t.Errorf("no sample deploys %s", component.Name())
 		}

@@ -10,10 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/ceph"
-	"opendatahub.io/operator/components/jupyterhub"
-	"opendatahub.io/operator/components/kafka"
-	"opendatahub.io/operator/components/objectstorage"
+	"opendatahub.io/operator/components/catalog"
 )
 
 const withCeph = `
@@ -33,7 +30,7 @@ const withExternal = withCeph + `
 // Where S3 comes from is nobody's business but of those who use it: whoever does is on this list, and Pods are replaced
 // only if they read it at their start.
 func TestSwitchingTheObjectStorageChangesItsConsumersOnly(t *testing.T) {
-	all := []components.Component{ceph.New(), kafka.New(), jupyterhub.New(), objectstorage.New()}
+	all := catalog.All()
 	before := renderAll(t, all, withCeph)
 	switched := renderAll(t, all, withExternal)
 	var changed []string

@@ -9,9 +9,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/jupyterhub"
-	"opendatahub.io/operator/components/kafka"
-	"opendatahub.io/operator/components/objectstorage"
+	"opendatahub.io/operator/components/catalog"
 )
 
 func TestSummarize(t *testing.T) {
@@ -122,7 +120,7 @@ func TestSummarize(t *testing.T) {
 				now := metav1.Now()
 				hub.DeletionTimestamp = &now
 			}
-			report := summarize(hub, components.Cluster{}, []components.Component{kafka.New(), jupyterhub.New(), objectstorage.New()})
+			report := summarize(hub, components.Cluster{}, catalog.All())
 			var got []string
 			for _, c := range report.Conditions {
 				got = append(got, c.Type+"="+string(c.Status)+"/"+c.Reason+": "+c.Message)
@@ -142,7 +140,7 @@ func TestSummarize(t *testing.T) {
 
 // The object storage has no block in spec.components: it counts for nothing while it is well, and is heard when it is not.
 func TestSummarizeHearsTheObjectStorage(t *testing.T) {
-	all := []components.Component{jupyterhub.New(), objectstorage.New()}
+	all := catalog.All()
 	external := v1alpha1.ObjectStorageSpec{
 		Type: v1alpha1.ObjectStorageExternal,
 		External: &v1alpha1.ExternalObjectStorage{

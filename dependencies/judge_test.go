@@ -8,15 +8,12 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/ceph"
-	"opendatahub.io/operator/components/jupyterhub"
-	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/kinds"
-	"opendatahub.io/operator/components/objectstorage"
 )
 
 func TestNeeded(t *testing.T) {
-	all := []components.Component{kafka.New(), ceph.New(), jupyterhub.New(), objectstorage.New()}
+	all := catalog.All()
 	tests := map[string]struct {
 		spec v1alpha1.ComponentsSpec
 		want map[string][]string

@@ -15,12 +15,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
 
-	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/ceph"
-	"opendatahub.io/operator/components/jupyterhub"
-	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/kinds"
-	"opendatahub.io/operator/components/objectstorage"
 	"opendatahub.io/operator/test/upstream"
 )
 
@@ -55,7 +51,7 @@ func TestTheEmbeddedTableIsValid(t *testing.T) {
 // The table says by which kinds an operator is found, components say which they render: both must mean the same.
 func TestTheTableHasTheKindsOfComponents(t *testing.T) {
 	rendered := map[string]map[string][]string{} // operator → CRD → versions
-	for _, component := range []components.Component{ceph.New(), kafka.New(), jupyterhub.New(), objectstorage.New()} {
+	for _, component := range catalog.All() {
 		for _, kind := range component.Kinds() {
 			if !kind.ThirdParty() || slices.Contains(platforms(), kind.Operator) {
 				continue

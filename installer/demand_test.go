@@ -11,14 +11,11 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/ceph"
-	"opendatahub.io/operator/components/jupyterhub"
-	"opendatahub.io/operator/components/kafka"
-	"opendatahub.io/operator/components/objectstorage"
+	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/dependencies"
 )
 
-var all = []components.Component{ceph.New(), kafka.New(), jupyterhub.New(), objectstorage.New()}
+var all = catalog.All()
 
 func TestDemandOf(t *testing.T) {
 	strimzi, _ := dependencies.Default().Find("Strimzi")

@@ -19,10 +19,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/ceph"
-	"opendatahub.io/operator/components/jupyterhub"
-	"opendatahub.io/operator/components/kafka"
-	"opendatahub.io/operator/components/objectstorage"
+	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/test/cluster"
@@ -31,7 +28,7 @@ import (
 
 var (
 	env *harness.Env
-	all = []components.Component{ceph.New(), kafka.New(), jupyterhub.New(), objectstorage.New(), reader{}}
+	all = append(catalog.All(), reader{})
 )
 
 func TestE2E(t *testing.T) {

@@ -29,11 +29,8 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/ceph"
-	"opendatahub.io/operator/components/jupyterhub"
-	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/kinds"
-	"opendatahub.io/operator/components/objectstorage"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster"
@@ -43,11 +40,10 @@ import (
 var (
 	env *harness.Env
 	// all is what the binary deploys, and stand-ins for components of later versions, so that every operator is needed.
-	all = []components.Component{
-		ceph.New(), kafka.New(), jupyterhub.New(), objectstorage.New(),
+	all = append(catalog.All(),
 		needing("spark", "Spark"), needing("seldon", "Seldon Core"), needing("monitoring", "Prometheus operator", "Grafana operator"),
 		needing("gpu", "Node Feature Discovery", "NVIDIA GPU operator"),
-	}
+	)
 	// chartFolder holds a stand-in for every chart of the table.
 	chartFolder string
 )

@@ -1,0 +1,20 @@
+// Package catalog is the list of components: the table of contents of the operator.
+package catalog
+
+import (
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/ceph"
+	"opendatahub.io/operator/components/jupyterhub"
+	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/objectstorage"
+)
+
+// All returns every component that a platform can consist of.
+func All() []components.Component {
+	return []components.Component{
+		ceph.New(),
+		kafka.New(),
+		jupyterhub.New(),
+		objectstorage.New(),
+	}
+}
