@@ -2,10 +2,7 @@ package jupyterhub
 
 import (
 	"cmp"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -13,6 +10,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/native"
 )
 
 // configPy is the same for every platform; it reads config.json and profiles.json.
@@ -47,13 +45,13 @@ func notebookLabels(platform string) map[string]string { return map[string]strin
 
 func config(in inputs) hubConfig {
 	config := hubConfig{
-		Login:     in.login.kind,
-		ClusterCA: in.openShift,
+		Login:     in.login.Type,
+		ClusterCA: in.OpenShift,
 		Culling:   in.culling,
 		Options: map[string]options{
 			"JupyterHub": {
 				"spawner_class":               "kubespawner.KubeSpawner",
-				"hub_connect_url":             "http://" + in.object(hubPart) + ":8081",
+				"hub_connect_url":             "http://" + in.Object(hubPart) + ":8081",
 				"concurrent_spawn_limit":      in.limits.concurrentSpawns,
 				"active_server_limit":         in.limits.activeServers,
 				"allow_named_servers":         in.limits.namedServers > 0,
@@ -65,11 +63,11 @@ func config(in inputs) hubConfig {
 				"cookie_max_age_days": 1,
 				"tornado_settings":    map[string]any{"slow_spawn_timeout": 0},
 			},
-			"ConfigurableHTTPProxy": {"api_url": "http://" + in.object(proxyPart) + ":8001"},
+			"ConfigurableHTTPProxy": {"api_url": "http://" + in.Object(proxyPart) + ":8001"},
 			"KubeSpawner":           spawner(in),
 		},
 	}
-	if in.expose.host != "" {
+	if in.expose.Host != "" {
 		config.Options["JupyterHub"]["public_url"] = in.url()
 	}
 	authentication(in, config.Options)
@@ -80,19 +78,19 @@ func config(in inputs) hubConfig {
 // https://jupyterhub-kubespawner.readthedocs.io/en/latest/spawner.html
 func spawner(in inputs) options {
 	spawner := options{
-		"namespace":         in.namespace,
-		"pod_name_template": in.platform + "-nb-{user_server}",
+		"namespace":         in.Platform.Namespace,
+		"pod_name_template": in.Platform.Name + "-nb-{user_server}",
 		// KubeSpawner finds its Pods by this label alone.
-		"component_label": in.platform + "-notebook",
+		"component_label": in.Platform.Name + "-notebook",
 		"common_labels": map[string]string{
 			"app":                          "jupyterhub",
 			"app.kubernetes.io/name":       "jupyterhub",
 			"app.kubernetes.io/managed-by": "kubespawner",
-			labelHub:                       in.platform,
+			labelHub:                       in.Platform.Name,
 			// Finds the homes with the rest of what a platform keeps.
-			components.LabelPlatform: in.platform,
+			components.LabelPlatform: in.Platform.Name,
 		},
-		"service_account":                 in.object(notebookPart),
+		"service_account":                 in.Object(notebookPart),
 		"automount_service_account_token": false,
 		"allow_privilege_escalation":      false,
 		"pod_security_context": map[string]any{
@@ -112,7 +110,7 @@ func spawner(in inputs) options {
 		"delete_grace_period": 30,
 
 		"storage_pvc_ensure":   true,
-		"pvc_name_template":    in.platform + "-home-{user_server}",
+		"pvc_name_template":    in.Platform.Name + "-home-{user_server}",
 		"storage_capacity":     in.home.Size.String(),
 		"storage_access_modes": []string{"ReadWriteOnce"},
 		// Otherwise deleting a user in the hub deletes the user's files.
@@ -129,7 +127,7 @@ func spawner(in inputs) options {
 	if in.home.StorageClassName != "" {
 		spawner["storage_class"] = in.home.StorageClassName
 	}
-	if !in.openShift { // where the security context constraints choose them
+	if !in.OpenShift { // where the security context constraints choose them
 		spawner["uid"] = 1000
 		spawner["gid"] = 100
 		spawner["fs_gid"] = 100
@@ -138,10 +136,10 @@ func spawner(in inputs) options {
 }
 
 func authentication(in inputs, all map[string]options) {
-	authenticator := options{"admin_users": notNil(in.login.adminUsers)}
+	authenticator := options{"admin_users": notNil(in.login.AdminUsers)}
 	all["Authenticator"] = authenticator
-	if in.login.kind == v1alpha1.AuthenticationLocal {
-		authenticator["admin_users"] = append([]string{administrator}, in.login.adminUsers...)
+	if in.login.Type == v1alpha1.AuthenticationLocal {
+		authenticator["admin_users"] = append([]string{native.Administrator}, in.login.AdminUsers...)
 		authenticator["allow_all"] = true // whom an administrator let in
 		authenticator["username_pattern"] = `[a-z0-9][a-z0-9._@+-]{0,62}\Z`
 		all["NativeAuthenticator"] = options{
@@ -158,17 +156,17 @@ func authentication(in inputs, all map[string]options) {
 	oauth := options{
 		"oauth_callback_url": in.url() + "hub/oauth_callback",
 		"manage_groups":      true,
-		"allow_all":          len(in.login.allowedGroups) == 0,
-		"allowed_groups":     notNil(in.login.allowedGroups),
-		"admin_groups":       notNil(in.login.adminGroups),
+		"allow_all":          len(in.login.AllowedGroups) == 0,
+		"allowed_groups":     notNil(in.login.AllowedGroups),
+		"admin_groups":       notNil(in.login.AdminGroups),
 	}
-	if in.login.kind == v1alpha1.AuthenticationOpenShift {
+	if in.login.Type == v1alpha1.AuthenticationOpenShift {
 		all["JupyterHub"]["authenticator_class"] = "openshift"
 		all["OpenShiftOAuthenticator"] = oauth
-		oauth["client_id"] = fmt.Sprintf("system:serviceaccount:%s:%s", in.namespace, in.object(hubPart))
+		oauth["client_id"] = fmt.Sprintf("system:serviceaccount:%s:%s", in.Platform.Namespace, in.Object(hubPart))
 		return
 	}
-	oidc := in.login.oidc
+	oidc := in.login.OIDC
 	all["JupyterHub"]["authenticator_class"] = "generic-oauth"
 	all["GenericOAuthenticator"] = oauth
 	oauth["login_service"] = "OpenID Connect"
@@ -178,7 +176,7 @@ func authentication(in inputs, all map[string]options) {
 	oauth["userdata_url"] = oidc.UserInfoEndpoint
 	oauth["username_claim"] = oidc.UsernameClaim
 	oauth["auth_state_groups_key"] = "oauth_user." + oidc.GroupsClaim
-	oauth["scope"] = orList(oidc.Scopes, []string{"openid", "profile", "email"})
+	oauth["scope"] = oidc.Scopes
 }
 
 func notNil(list []string) []string { return append([]string{}, list...) }
@@ -264,19 +262,4 @@ func amounts(size v1alpha1.NotebookSize) string {
 		text += fmt.Sprintf(", %d GPU", size.GPUs)
 	}
 	return text
-}
-
-// encode never fails: the values are strings, numbers and lists of them.
-func encode(value any) string {
-	content, err := json.MarshalIndent(value, "", "  ")
-	if err != nil {
-		panic(err)
-	}
-	return string(content) + "\n"
-}
-
-// digest is short: it tells contents apart, it does not protect them.
-func digest(texts ...string) string {
-	hash := sha256.Sum256([]byte(encode(texts)))
-	return hex.EncodeToString(hash[:8])
 }

@@ -1,11 +1,10 @@
 package jupyterhub
 
 import (
-	"cmp"
-
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components/native"
 )
 
 // The software. k8s-hub 4.4.0 holds JupyterHub 5.5.0, KubeSpawner 7.0.0, OAuthenticator 17.4.0, NativeAuthenticator
@@ -41,26 +40,26 @@ type profile struct {
 // JupyterHub's larger operators limit both to about 2Gi, after proxies ran out of memory at 300 users.
 var (
 	development = profile{
-		hub:      resources("50m", "256Mi", "", "1Gi"),
-		proxy:    resources("20m", "64Mi", "", "512Mi"),
+		hub:      native.Resources("50m", "256Mi", "", "1Gi"),
+		proxy:    native.Resources("20m", "64Mi", "", "512Mi"),
 		database: resource.MustParse("1Gi"),
 		home:     resource.MustParse("2Gi"),
-		sizes:    []v1alpha1.NotebookSize{size("small", "Small", resources("50m", "256Mi", "1", "2Gi"))},
+		sizes:    []v1alpha1.NotebookSize{size("small", "Small", native.Resources("50m", "256Mi", "1", "2Gi"))},
 	}
 	standard = profile{
-		hub:      resources("200m", "512Mi", "", "2Gi"),
-		proxy:    resources("50m", "128Mi", "", "1536Mi"),
+		hub:      native.Resources("200m", "512Mi", "", "2Gi"),
+		proxy:    native.Resources("50m", "128Mi", "", "1536Mi"),
 		database: resource.MustParse("2Gi"),
 		home:     resource.MustParse("10Gi"),
 		sizes: []v1alpha1.NotebookSize{
-			size("small", "Small", resources("250m", "1Gi", "1", "2Gi")),
-			size("medium", "Medium", resources("500m", "2Gi", "2", "8Gi")),
-			size("large", "Large", resources("1", "8Gi", "4", "16Gi")),
+			size("small", "Small", native.Resources("250m", "1Gi", "1", "2Gi")),
+			size("medium", "Medium", native.Resources("500m", "2Gi", "2", "8Gi")),
+			size("large", "Large", native.Resources("1", "8Gi", "4", "16Gi")),
 		},
 	}
 	highAvailability = profile{
-		hub:      resources("500m", "1Gi", "", "4Gi"),
-		proxy:    resources("200m", "256Mi", "", "2Gi"),
+		hub:      native.Resources("500m", "1Gi", "", "4Gi"),
+		proxy:    native.Resources("200m", "256Mi", "", "2Gi"),
 		database: resource.MustParse("5Gi"),
 		home:     resource.MustParse("20Gi"),
 		sizes:    standard.sizes,
@@ -80,39 +79,6 @@ func profileOf(name v1alpha1.Profile) profile {
 
 func size(name, displayName string, resources v1alpha1.Resources) v1alpha1.NotebookSize {
 	return v1alpha1.NotebookSize{Name: name, DisplayName: displayName, Resources: resources}
-}
-
-func resources(cpu, memory, maxCPU, maxMemory string) v1alpha1.Resources {
-	amounts := func(cpu, memory string) v1alpha1.ResourceAmounts {
-		return v1alpha1.ResourceAmounts{CPU: resource.MustParse(cmp.Or(cpu, "0")), Memory: resource.MustParse(memory)}
-	}
-	return v1alpha1.Resources{Requests: amounts(cpu, memory), Limits: amounts(maxCPU, maxMemory)}
-}
-
-// fill takes what the spec does not set from the profile, without making a request exceed its limit.
-func fill(spec, defaults v1alpha1.Resources) v1alpha1.Resources {
-	fit(&defaults.Requests.CPU, &defaults.Limits.CPU, spec.Requests.CPU, spec.Limits.CPU)
-	fit(&defaults.Requests.Memory, &defaults.Limits.Memory, spec.Requests.Memory, spec.Limits.Memory)
-	return defaults
-}
-
-func fit(request, limit *resource.Quantity, setRequest, setLimit resource.Quantity) {
-	*request = orDefault(setRequest, *request)
-	*limit = orDefault(setLimit, *limit)
-	switch {
-	case limit.IsZero() || request.Cmp(*limit) <= 0:
-	case setRequest.IsZero():
-		*request = *limit
-	default:
-		*limit = *request
-	}
-}
-
-func orDefault(set, otherwise resource.Quantity) resource.Quantity {
-	if set.IsZero() {
-		return otherwise
-	}
-	return set
 }
 
 func orList[T any](set, otherwise []T) []T {

@@ -16,8 +16,8 @@ func (component) Assess(observed components.Observed) components.Health {
 	}
 	result.Version = version
 	result.Endpoints = []v1alpha1.Endpoint{{Name: "web", URL: in.url()}}
-	if in.login.kind == v1alpha1.AuthenticationLocal {
-		result.CredentialsSecret = in.object(loginPart)
+	if in.login.Type == v1alpha1.AuthenticationLocal {
+		result.CredentialsSecret = in.Object(loginPart)
 	}
 	return result
 }

@@ -2,9 +2,9 @@
 package jupyterhub
 
 import (
-	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/native"
 )
 
 const name = "jupyterHub"
@@ -19,7 +19,7 @@ func (component) Name() string { return name }
 // Kinds, in the order of applying: an account has its rights, and a network its policies, before a Pod uses them, and
 // the address is published last. Removal goes the other way round.
 func (component) Kinds() []kinds.Kind {
-	return []kinds.Kind{
+	return append([]kinds.Kind{
 		kinds.NetworkPolicy,
 		kinds.ServiceAccount,
 		kinds.RoleBinding,
@@ -28,10 +28,7 @@ func (component) Kinds() []kinds.Kind {
 		kinds.PersistentVolumeClaim,
 		kinds.Service,
 		kinds.Deployment,
-		kinds.Ingress,
-		kinds.Route,
-		kinds.HTTPRoute,
-	}
+	}, native.ExposureKinds()...)
 }
 
 func (component) Render(facts components.Facts) ([]components.Object, error) {
@@ -44,8 +41,8 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 		components.Owned(proxyPolicy(in)),
 		components.Owned(notebookPolicy(in)),
 		components.Owned(hubAccount(in)),
-		components.Owned(proxyAccount(in)),
-		components.Owned(notebookAccount(in)),
+		components.Owned(in.ServiceAccount(proxyPart)),
+		components.Owned(in.ServiceAccount(notebookPart)),
 		components.Owned(hubBinding(in)),
 		keysSecret(in),
 		proxySecret(in),
@@ -54,31 +51,20 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	objects = append(objects,
 		components.Owned(configMap(in)),
 		components.Owned(profilesMap(in)),
-		components.Data(database(in)),
-		components.Owned(hubService(in)),
-		components.Owned(proxyService(in)),
-		components.Owned(webService(in)),
+		in.Claim(hubPart, databasePart, in.database),
+		components.Owned(in.Service(in.Object(hubPart), hubPart, native.ServicePort("http", 8081))),
+		// The proxy's inside: its API for the hub, its metrics.
+		components.Owned(in.Service(in.Object(proxyPart), proxyPart, native.ServicePort("api", 8001), native.ServicePort("metrics", 8002))),
+		components.Owned(in.Service(in.Web(), proxyPart, native.ServicePort("http", 80))),
 		components.Owned(proxyDeployment(in)),
 		components.Owned(hubDeployment(in)),
 	)
-	return append(objects, exposed(in)...), nil
+	return append(objects, in.Exposed(in.expose, web)...), nil
 }
 
 // References implements components.Referrer.
 func (component) References(facts components.Facts) []components.Reference {
-	var references []components.Reference
-	if oidc := facts.Spec.Authentication.OIDC; oidc != nil && authenticationType(facts) == v1alpha1.AuthenticationOIDC {
-		references = append(references, components.Reference{
-			Field: "spec.authentication.oidc.clientSecretRef",
-			Name:  oidc.ClientSecretRef.Name,
-			Keys:  []string{oidcSecretKey},
-		})
-	}
-	if tls := facts.Spec.Ingress.TLSSecretRef.Name; tls != "" && usesTLSSecret(ingressType(facts)) {
-		references = append(references, components.Reference{
-			Field: "spec.ingress.tlsSecretRef", Name: tls, Keys: []string{"tls.crt", "tls.key"},
-		})
-	}
+	references := append(native.LoginReferences(facts), native.IngressReferences(facts)...)
 	return append(references, facts.ObjectStorageReferences(components.BucketDataLake)...)
 }
 

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -21,27 +20,6 @@ func TestGolden(t *testing.T) { componenttest.Golden(t, New()) }
 func TestUpstream(t *testing.T) { componenttest.Upstream(t, New(), kinds.HTTPRoute) }
 
 func TestHealth(t *testing.T) { componenttest.Health(t, New()) }
-
-func TestFill(t *testing.T) {
-	defaults := resources("50m", "256Mi", "", "1Gi")
-	tests := map[string]struct {
-		spec, want v1alpha1.Resources
-	}{
-		"nothing set is the profile's":                      {v1alpha1.Resources{}, defaults},
-		"what is set wins":                                  {resources("2", "512Mi", "4", "2Gi"), resources("2", "512Mi", "4", "2Gi")},
-		"a limit below the profile's request lowers it":     {resources("", "0", "", "128Mi"), resources("50m", "128Mi", "", "128Mi")},
-		"a request above the profile's limit raises it":     {resources("", "3Gi", "", "0"), resources("50m", "3Gi", "", "3Gi")},
-		"a CPU limit where the profile has none is a limit": {resources("", "0", "20m", "0"), resources("20m", "256Mi", "20m", "1Gi")},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			amount := cmp.Comparer(func(a, b resource.Quantity) bool { return a.Cmp(b) == 0 })
-			if diff := cmp.Diff(test.want, fill(test.spec, defaults), amount); diff != "" {
-				t.Errorf("resources differ (-want +got):\n%s", diff)
-			}
-		})
-	}
-}
 
 func TestReferences(t *testing.T) {
 	oidc := v1alpha1.AuthenticationSpec{

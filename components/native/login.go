@@ -1,0 +1,110 @@
+package native
+
+import (
+	"cmp"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+)
+
+// Administrator is the account that Local authentication makes.
+const Administrator = "admin"
+
+// OIDCSecretKey is the key of the Secret that spec.authentication.oidc.clientSecretRef names.
+const OIDCSecretKey = "clientSecret"
+
+// Login is how people log in to a web interface.
+type Login struct {
+	Type v1alpha1.AuthenticationType
+	// OIDC is the provider, with all its addresses and claims. The zero value unless the type is OIDC.
+	OIDC          v1alpha1.OIDCSpec
+	AdminUsers    []string
+	AdminGroups   []string
+	AllowedGroups []string
+}
+
+func authenticationType(facts components.Facts) v1alpha1.AuthenticationType {
+	switch {
+	case facts.Spec.Authentication.Type != "":
+		return facts.Spec.Authentication.Type
+	case facts.Cluster.OpenShift:
+		return v1alpha1.AuthenticationOpenShift
+	default:
+		return v1alpha1.AuthenticationLocal
+	}
+}
+
+// LoginReferences is the client's secret that spec.authentication names.
+func LoginReferences(facts components.Facts) []components.Reference {
+	oidc := facts.Spec.Authentication.OIDC
+	if oidc == nil || authenticationType(facts) != v1alpha1.AuthenticationOIDC {
+		return nil
+	}
+	return []components.Reference{{
+		Field: "spec.authentication.oidc.clientSecretRef", Name: oidc.ClientSecretRef.Name, Keys: []string{OIDCSecretKey},
+	}}
+}
+
+// NewLogin resolves spec.authentication for a web interface that is exposed like this.
+func NewLogin(facts components.Facts, exposure Exposure) (Login, error) {
+	const field = "spec.authentication."
+	spec := facts.Spec.Authentication
+	kind := authenticationType(facts)
+	if spec.Type == "" && exposure.Host == "" {
+		kind = v1alpha1.AuthenticationLocal // nobody asked for a login that cannot work without an address
+	}
+	login := Login{Type: kind, AdminUsers: spec.AdminUsers, AdminGroups: spec.AdminGroups, AllowedGroups: spec.AllowedGroups}
+	switch {
+	case kind == v1alpha1.AuthenticationLocal && len(spec.AdminGroups) > 0:
+		return Login{}, components.Invalid(field+"adminGroups", "Local authentication knows no groups; use adminUsers, or type OIDC or OpenShift")
+	case kind == v1alpha1.AuthenticationLocal && len(spec.AllowedGroups) > 0:
+		return Login{}, components.Invalid(field+"allowedGroups", "Local authentication knows no groups: an administrator lets each user in; "+
+			"leave it out, or use type OIDC or OpenShift")
+	case kind == v1alpha1.AuthenticationLocal:
+		return login, nil
+	case kind == v1alpha1.AuthenticationOpenShift && !facts.Cluster.OpenShift:
+		return Login{}, components.Invalid(field+"type", "OpenShift is allowed on OpenShift only; use OIDC or Local")
+	case exposure.Host == "":
+		return Login{}, components.Invalid(field+"type", "%s sends browsers away to log in, and spec.ingress.type None gives them no address "+
+			"to come back to; use Local, or expose the platform with Route, Ingress or Gateway", kind)
+	case kind == v1alpha1.AuthenticationOIDC && spec.OIDC == nil:
+		return Login{}, components.Invalid(field+"oidc", "it is required when type is OIDC")
+	case kind == v1alpha1.AuthenticationOIDC:
+		login.OIDC = withDefaults(*spec.OIDC)
+	}
+	return login, nil
+}
+
+// withDefaults fills in Keycloak's addresses.
+func withDefaults(oidc v1alpha1.OIDCSpec) v1alpha1.OIDCSpec {
+	keycloak := func(endpoint string) string {
+		return strings.TrimSuffix(oidc.Issuer, "/") + "/protocol/openid-connect/" + endpoint
+	}
+	oidc.AuthorizationEndpoint = cmp.Or(oidc.AuthorizationEndpoint, keycloak("auth"))
+	oidc.TokenEndpoint = cmp.Or(oidc.TokenEndpoint, keycloak("token"))
+	oidc.UserInfoEndpoint = cmp.Or(oidc.UserInfoEndpoint, keycloak("userinfo"))
+	oidc.UsernameClaim = cmp.Or(oidc.UsernameClaim, "preferred_username")
+	oidc.GroupsClaim = cmp.Or(oidc.GroupsClaim, "groups")
+	if len(oidc.Scopes) == 0 {
+		oidc.Scopes = []string{"openid", "profile", "email"}
+	}
+	return oidc
+}
+
+// Ports at which the provider is reached.
+func (l Login) Ports() []int32 {
+	var ports []int32
+	for _, endpoint := range []string{l.OIDC.TokenEndpoint, l.OIDC.UserInfoEndpoint} {
+		parsed, err := url.Parse(endpoint)
+		if err != nil {
+			continue
+		}
+		if port, err := strconv.ParseInt(parsed.Port(), 10, 32); err == nil {
+			ports = append(ports, int32(port))
+		}
+	}
+	return ports
+}
