@@ -20,6 +20,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/status"
 )
@@ -123,7 +124,7 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 	if err != nil {
 		return "", 0, err
 	}
-	if len(pods) > 0 {
+	if slices.ContainsFunc(pods, func(pod *corev1.Pod) bool { return !health.Finished(pod) }) {
 		return "waiting for its Pods to end", 0, nil
 	}
 	// The software may have run something more until its last Pod ended.

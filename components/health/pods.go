@@ -22,8 +22,8 @@ type trouble struct {
 const (
 	rankContainer = iota
 	rankUnschedulable
-	rankEvicted
 	rankNotReady
+	rankFinished
 )
 
 // PodProblem explains what keeps Pods of one workload from being ready: the worst problem, worded without generated names,
@@ -31,7 +31,9 @@ const (
 // StatefulSet, are named. The text is empty when nothing is known to be wrong; the state is then Progressing if a Pod is
 // still on its way and Ready otherwise.
 //
-// Pods that are being deleted or have done their work do not count. Conditions alone are read, never the clock.
+// Pods that are being deleted or are finished do not count; why one failed is told, but makes nothing worse than
+// Progressing: a workload that needs the Pod replaces it, and says itself that it lacks one. Conditions alone are read, never
+// the clock.
 func PodProblem(pods []*corev1.Pod) (string, components.State) {
 	var troubles []trouble
 	state := components.Ready
@@ -39,7 +41,9 @@ func PodProblem(pods []*corev1.Pod) (string, components.State) {
 		if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || podReady(pod) {
 			continue
 		}
-		state = components.Progressing
+		if pod.Status.Phase != corev1.PodFailed {
+			state = components.Progressing
+		}
 		for _, t := range inspect(pod) {
 			if stableName(pod) {
 				t.text = "Pod " + pod.Name + ": " + t.text
@@ -53,10 +57,15 @@ func PodProblem(pods []*corev1.Pod) (string, components.State) {
 	worst := slices.MinFunc(troubles, func(a, b trouble) int {
 		return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.text, b.text))
 	})
-	if worst.rank == rankNotReady {
+	if worst.rank >= rankNotReady {
 		return worst.text, components.Progressing
 	}
 	return worst.text, components.Degraded
+}
+
+// Finished is whether a Pod has ended for good: nothing of it runs, and nothing of it will.
+func Finished(pod *corev1.Pod) bool {
+	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
 
 func inspect(pod *corev1.Pod) []trouble {
@@ -65,7 +74,7 @@ func inspect(pod *corev1.Pod) []trouble {
 		if pod.Status.Message != "" {
 			text += ": " + Shorten(scrub(pod.Status.Message, pod), 200)
 		}
-		return []trouble{{rankEvicted, text}}
+		return []trouble{{rankFinished, text}}
 	}
 	if text := unschedulable(pod); text != "" {
 		return []trouble{{rankUnschedulable, text}}
@@ -143,7 +152,7 @@ func crash(pod *corev1.Pod, status *corev1.ContainerStatus, subject string) stri
 	text := subject + " keeps crashing"
 	if last != nil {
 		text += fmt.Sprintf(": exit code %d", last.ExitCode)
-		if message := lastLine(last.Message); message != "" {
+		if message := cause(last.Message); message != "" {
 			text += fmt.Sprintf(", %q", Shorten(scrub(message, pod), 120))
 		}
 	}
@@ -259,7 +268,17 @@ func scrub(text string, pod *corev1.Pod) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-func lastLine(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.TrimSpace(lines[len(lines)-1])
+// cause is the line of a container's last words that says why it ended: the last one that is not part of a stack trace.
+// The last words are what the container wrote to its termination log, or the end of its log.
+func cause(words string) string {
+	lines := strings.Split(strings.TrimSpace(words), "\n")
+	for _, line := range slices.Backward(lines) {
+		if line = strings.TrimSpace(line); line != "" && !stackFrame.MatchString(line) {
+			return line
+		}
+	}
+	return ""
 }
+
+// stackFrame are the lines below the error in what Java, Go and Node.js write. Python writes the error last.
+var stackFrame = regexp.MustCompile(`^(at |\.\.\. \d+ more|goroutine \d+ \[|created by |exit status \d+$|\S+\.go:\d+( |$)|[\w./*()-]+\([^()]*\)$|[})\]]+;?$|Node\.js v\d)`)

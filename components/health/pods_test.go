@@ -180,6 +180,22 @@ func TestPodProblem(t *testing.T) {
 		"evicted": {
 			statuses:  []string{`{phase: Failed, reason: Evicted, message: "The node was low on resource: memory."}`},
 			want:      "Evicted: The node was low on resource: memory.",
+			wantState: components.Progressing,
+		},
+		"evicted, and replaced": {
+			statuses: []string{
+				`{phase: Failed, reason: Evicted, message: "The node was low on resource: memory."}`,
+				`{phase: Running, conditions: [{type: Ready, status: "True"}]}`,
+			},
+			want:      "Evicted: The node was low on resource: memory.",
+			wantState: components.Progressing,
+		},
+		"a Java process says why below a stack trace": {
+			statuses: []string{`{containerStatuses: [{name: kafka, image: a, imageID: a, ready: false, restartCount: 4,
+  state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 1,
+  message: "starting\njava.lang.RuntimeException: Invalid cluster.id in: /var/lib/kafka/meta.properties\n\tat kafka.server.Server.start(Server.java:12)\n\t... 7 more\n"}}}]}`},
+			want: `container kafka keeps crashing: exit code 1, "java.lang.RuntimeException: Invalid cluster.id in: ` +
+				`/var/lib/kafka/meta.properties", see: kubectl logs -n lab deployment/odh-hub -c kafka --previous`,
 			wantState: components.Degraded,
 		},
 		"the probe has not succeeded yet": {
@@ -215,6 +231,26 @@ func TestPodProblem(t *testing.T) {
 				if got != test.want || state != test.wantState {
 					t.Errorf("PodProblem =\n  %q, %s; want\n  %q, %s", got, state, test.want, test.wantState)
 				}
+			}
+		})
+	}
+}
+
+func TestCause(t *testing.T) {
+	tests := map[string]struct{ words, want string }{
+		"nothing":                  {"\n", ""},
+		"one line":                 {"no space left on device\n", "no space left on device"},
+		"only frames":              {"\tat a.B.c(B.java:1)\n", ""},
+		"Python":                   {"Traceback (most recent call last):\n  File \"a.py\", line 3\nOSError: [Errno 28] No space left\n", "OSError: [Errno 28] No space left"},
+		"Go":                       {"panic: no database\n\ngoroutine 1 [running]:\nmain.run(0x1)\n\t/src/main.go:12 +0x1d\nexit status 2\n", "panic: no database"},
+		"a cause in Java":          {"A: first\n\tat a.B.c(B.java:1)\nCaused by: C: second\n\tat a.B.d(B.java:2)\n\t... 3 more\n", "Caused by: C: second"},
+		"Node.js":                  {"Error: listen EADDRINUSE\n    at Server.listen (net.js:1)\n}\n\nNode.js v22.1.0\n", "Error: listen EADDRINUSE"},
+		"a call that is a message": {"could not open file (errno 13)", "could not open file (errno 13)"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := cause(test.words); got != test.want {
+				t.Errorf("cause = %q, want %q", got, test.want)
 			}
 		})
 	}

@@ -183,8 +183,8 @@ func (a *Applier) upToDate(manager string, live *unstructured.Unstructured, p Pr
 		return false
 	}
 	if len(p.GeneratedKeys()) > 0 {
-		// Created by a plain create: applying would make its random values ours to render.
-		return hasMetadata(live, p.Object)
+		// Created by a plain create: its random values are not ours to render, and are owned by no apply.
+		return hasMetadata(live, p.Object) && !lacks(live, p.renderedKeys())
 	}
 	fields, raw, ok := fieldsOf(live, manager)
 	if !ok {
@@ -251,6 +251,15 @@ func (a *Applier) createGenerated(ctx context.Context, manager string, p Prepare
 	values, err := p.values(nil)
 	if err != nil {
 		return err
+	}
+	rendered, _, err := unstructured.NestedMap(secret.Object, "data")
+	if err != nil {
+		return fmt.Errorf("generating %s: %w", p, err)
+	}
+	for key, value := range rendered {
+		if _, generated := values[key]; !generated {
+			values[key] = value
+		}
 	}
 	if err := unstructured.SetNestedMap(secret.Object, values, "data"); err != nil {
 		return fmt.Errorf("generating %s: %w", p, err)

@@ -375,6 +375,31 @@ func TestGenerate(t *testing.T) {
 	s.expect("filled", nil, s.generate(login("password", "key")))
 }
 
+func TestGenerateKeepsRenderedKeys(t *testing.T) {
+	named := func() components.Object {
+		object := components.Data(coreac.Secret("odh-login", "lab").WithData(map[string][]byte{"username": []byte("admin")}))
+		object.Generate = []components.Random{{Key: "password", Bytes: 16}}
+		return object
+	}
+	s := newSite(t)
+	s.expect("first", []string{"Created Secret odh-login"}, s.generate(named()))
+	first := s.values()
+	if first["username"] != "YWRtaW4=" || first["password"] == "" {
+		t.Errorf("data = %v, want what is rendered and what is generated", first)
+	}
+	s.expect("applied", nil, s.apply(named()))
+
+	// As an earlier version of the operator made it.
+	s.edit(kinds.Secret, "odh-login", func(object *unstructured.Unstructured) {
+		unstructured.RemoveNestedField(object.Object, "data", "username")
+	})
+	s.expect("without the rendered key", []string{"Restored Secret odh-login"}, s.apply(named()))
+	if diff := cmp.Diff(first, s.values()); diff != "" {
+		t.Errorf("the values changed (-before +after):\n%s", diff)
+	}
+	s.expect("afterwards", nil, append(s.generate(named()), s.apply(named())...))
+}
+
 func TestGenerateKeepsTheValuesOfASecretThatLostItsLabels(t *testing.T) {
 	for _, restarted := range []bool{false, true} {
 		s := newSite(t)

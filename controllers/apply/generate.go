@@ -43,6 +43,12 @@ func (p Prepared) GeneratedKeys() []string {
 	return keys
 }
 
+// renderedKeys are the keys of a Secret whose values are rendered.
+func (p Prepared) renderedKeys() []string {
+	data, _, _ := unstructured.NestedMap(p.Object.Object, "data")
+	return sortedKeys(data)
+}
+
 // values are the generated data of a Secret that the live one, which may be nil, lacks. The parts of a certificate belong
 // together: when one is missing all are made anew.
 func (p Prepared) values(live *unstructured.Unstructured) (map[string]any, error) {
