@@ -69,15 +69,12 @@ func Prometheus() Peer {
 	return Pods(map[string]string{"app.kubernetes.io/name": "prometheus"}).WithNamespaceSelector(meta.LabelSelector())
 }
 
-// DNS is where clusters have it: kube-system, OpenShift's namespace with its own port, and the cache on the node.
+// DNS may be anywhere: in kube-system, in OpenShift's namespace at a port of its own, on the node, at a private address,
+// or at the cloud's metadata address.
 func DNS() Egress {
-	namespaces := networking.NetworkPolicyPeer().WithNamespaceSelector(meta.LabelSelector().WithMatchExpressions(
-		meta.LabelSelectorRequirement().WithKey(corev1.LabelMetadataName).WithOperator("In").WithValues("kube-system", "openshift-dns")))
-	node := block("169.254.20.10/32")
 	return networking.NetworkPolicyEgressRule().
 		WithPorts(policyPorts(corev1.ProtocolUDP, 53, 5353)...).
-		WithPorts(policyPorts(corev1.ProtocolTCP, 53, 5353)...).
-		WithTo(namespaces, node)
+		WithPorts(policyPorts(corev1.ProtocolTCP, 53, 5353)...)
 }
 
 // Anywhere but the cloud's metadata.
