@@ -1,10 +1,14 @@
 package native
 
 import (
+	"os"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
 )
@@ -27,5 +31,30 @@ func TestFill(t *testing.T) {
 				t.Errorf("resources differ (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The operator itself reaches the API server where its components do.
+func TestPoliciesOfTheOperatorAdmitTheSamePorts(t *testing.T) {
+	for _, path := range []string{"../../config/manager/network_policy.yaml", "../../config/installer/network_policy.yaml"} {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var policy networkingv1.NetworkPolicy
+		if err := yaml.UnmarshalStrict(content, &policy); err != nil {
+			t.Fatal(err)
+		}
+		var ports []int32
+		for _, rule := range policy.Spec.Egress {
+			for _, port := range rule.Ports {
+				ports = append(ports, port.Port.IntVal)
+			}
+		}
+		for _, port := range APIServerPorts() {
+			if !slices.Contains(ports, port) {
+				t.Errorf("%s: port %d, at which some API servers listen, is not among %v", path, port, ports)
+			}
+		}
 	}
 }
