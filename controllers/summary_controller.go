@@ -212,13 +212,29 @@ func judge(name string, condition *metav1.Condition, generation int64) verdict {
 	return verdict{name, condition.Reason, condition.Message, condition.Status == metav1.ConditionTrue}
 }
 
+// merged says once what several components say in the same words, as they do of spec.ingress: "jupyterHub, mlflow: ...".
+func merged(verdicts []verdict) []verdict {
+	var merged []verdict
+	for _, v := range verdicts {
+		same := slices.IndexFunc(merged, func(m verdict) bool {
+			return m.reason == v.reason && m.message == v.message && m.ready == v.ready
+		})
+		if same < 0 || v.reason == v1alpha1.ReasonPending {
+			merged = append(merged, v)
+		} else {
+			merged[same].name += ", " + v.name
+		}
+	}
+	return merged
+}
+
 func overall(hub *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) []metav1.Condition {
 	condition := func(kind string, value metav1.ConditionStatus, reason, message string) metav1.Condition {
 		return metav1.Condition{Type: kind, Status: value, Reason: reason, Message: message, ObservedGeneration: hub.Generation}
 	}
 	var issues, pending, moving, stalled []string
 	reason := ""
-	for _, v := range verdicts {
+	for _, v := range merged(verdicts) {
 		text := v.name + ": " + v.message
 		switch {
 		case v.ready:

@@ -74,6 +74,18 @@ func TestSummarize(t *testing.T) {
 			},
 			wantCount: "1/2",
 		},
+		"what is wrong with a setting of the platform is said once": {
+			components: both,
+			conditions: []metav1.Condition{
+				condition("KafkaReady", "False", v1alpha1.ReasonInvalidSpec, "spec.ingress.domain: set it"),
+				condition("JupyterHubReady", "False", v1alpha1.ReasonInvalidSpec, "spec.ingress.domain: set it"),
+			},
+			want: []string{
+				"Ready=False/InvalidSpec: kafka, jupyterHub: spec.ingress.domain: set it",
+				"Stalled=True/InvalidSpec: kafka, jupyterHub: spec.ingress.domain: set it",
+			},
+			wantCount: "0/2",
+		},
 		"a missing API is awaited, not stalled": {
 			components: both, conditions: []metav1.Condition{condition("KafkaReady", "False", v1alpha1.ReasonAPINotInstalled, "no CRD"), hubReady},
 			want: []string{
