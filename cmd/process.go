@@ -23,7 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"opendatahub.io/operator/controllers"
+	"opendatahub.io/operator/cluster"
 )
 
 // Leader election: a crashed leader is replaced within the lease, one that stops gracefully at once. A renewal every few
@@ -119,7 +119,7 @@ type mapping func(*rest.Config, *http.Client) (meta.RESTMapper, error)
 
 // newManager makes a manager. lease names the Lease of its leader.
 func (o *ProcessOptions) newManager(config *rest.Config, lease string, cacheOptions cache.Options, mapper mapping) (ctrl.Manager, error) {
-	scheme, err := controllers.Scheme()
+	scheme, err := cluster.Scheme()
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/apply"
@@ -96,25 +97,17 @@ func eachLine(file string, err error) []error {
 }
 
 // wantedParts are what the platform has besides the components that its resource names.
-func wantedParts(cluster components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub) []components.WantedComponent {
+func wantedParts(detected components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub) []components.WantedComponent {
 	var parts []components.WantedComponent
 	for _, component := range all {
-		if part, ok := component.(components.Part); ok && part.Wanted(factsOf(cluster, hub)) {
+		if part, ok := component.(components.Part); ok && part.Wanted(cluster.FactsOf(hub, detected)) {
 			parts = append(parts, components.WantedComponent{Name: part.Name(), Condition: part.Condition(), State: v1alpha1.Managed})
 		}
 	}
 	return parts
 }
 
-func factsOf(cluster components.Cluster, hub *v1alpha1.OpenDataHub) components.Facts {
-	return components.Facts{
-		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
-		Spec:     hub.Spec,
-		Cluster:  cluster,
-	}
-}
-
-func renderComponent(cluster components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub,
+func renderComponent(detected components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub,
 	wanted components.WantedComponent, out *bytes.Buffer, warn io.Writer,
 ) error {
 	title := fmt.Sprintf("%s of OpenDataHub %s/%s", wanted.Name, hub.Namespace, hub.Name)
@@ -129,7 +122,7 @@ func renderComponent(cluster components.Cluster, all []components.Component, hub
 		_, _ = fmt.Fprintf(out, "---\n# %s: managementState is Unmanaged, so nothing is applied\n", title)
 		return nil
 	}
-	prepared, err := renderOffline(all[i], factsOf(cluster, hub))
+	prepared, err := renderOffline(all[i], cluster.FactsOf(hub, detected))
 	if err != nil {
 		return err
 	}

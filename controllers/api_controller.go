@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -20,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/watch"
@@ -65,7 +65,7 @@ func setupAPIs(mgr manager.Manager, apis *watch.APIs, children *watch.Children, 
 	})
 	err := builder.ControllerManagedBy(mgr).
 		Named("apis").
-		WatchesMetadata(newCRD(), handler.EnqueueRequestsFromMapFunc(toGroup)).
+		WatchesMetadata(cluster.NewCRD(), handler.EnqueueRequestsFromMapFunc(toGroup)).
 		WatchesRawSource(everyGroup).
 		WithOptions(controllerOptions()).
 		Complete(r)
@@ -73,12 +73,6 @@ func setupAPIs(mgr manager.Manager, apis *watch.APIs, children *watch.Children, 
 		return fmt.Errorf("setting up the look-out for CustomResourceDefinitions: %w", err)
 	}
 	return nil
-}
-
-func newCRD() *metav1.PartialObjectMetadata {
-	crd := &metav1.PartialObjectMetadata{}
-	crd.SetGroupVersionKind(customResourceDefinition)
-	return crd
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -117,7 +111,7 @@ func (r *apiReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 func (r *apiReconciler) again(ctx context.Context, group string) (ctrl.Result, error) {
 	coming, leaving := false, false
 	for _, kind := range r.apis.OfGroup(group) {
-		err := r.cache.Get(ctx, types.NamespacedName{Name: kind.CRD()}, newCRD())
+		err := r.cache.Get(ctx, types.NamespacedName{Name: kind.CRD()}, cluster.NewCRD())
 		if client.IgnoreNotFound(err) != nil {
 			return ctrl.Result{}, fmt.Errorf("reading CustomResourceDefinition %s: %w", kind.CRD(), err)
 		}

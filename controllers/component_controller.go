@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
@@ -64,7 +65,7 @@ const apiInterval = 30 * time.Second
 
 func (r *componentReconciler) manager() string { return apply.Manager(r.component.Name()) }
 
-func (r *componentReconciler) finalizer() string { return FinalizerPrefix + r.component.Name() }
+func (r *componentReconciler) finalizer() string { return cluster.FinalizerPrefix + r.component.Name() }
 
 // Reconcile implements reconcile.Reconciler.
 func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
@@ -86,7 +87,7 @@ func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Reques
 		}
 		return ctrl.Result{}, nil
 	}
-	state, wanted := components.StateOf(r.component, factsOf(hub, r.cluster))
+	state, wanted := components.StateOf(r.component, cluster.FactsOf(hub, r.cluster))
 	if hub.DeletionTimestamp != nil || !wanted {
 		return r.remove(ctx, hub)
 	}

@@ -13,12 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/version"
-	fakediscovery "k8s.io/client-go/discovery/fake"
 	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
@@ -368,7 +365,7 @@ func TestHubsAreNeverOlderThanOurOwnWrite(t *testing.T) {
 	if hub := b.hub(t); len(hub.Finalizers) != 1 {
 		t.Error("the finalizer that was just written is not seen")
 	}
-	if platform, err := b.hubs.platformOf(t.Context(), "lab"); err != nil || !holds(platform) {
+	if platform, err := b.hubs.platformOf(t.Context(), "lab"); err != nil || len(platform.Finalizers) != 1 {
 		t.Errorf("the platform's finalizer is not seen: %v", err)
 	}
 	b.hub(t).Labels = map[string]string{"changed": "by the caller"}
@@ -377,52 +374,6 @@ func TestHubsAreNeverOlderThanOurOwnWrite(t *testing.T) {
 	}
 	if hub, err := b.hubs.get(t.Context(), types.NamespacedName{Namespace: "lab", Name: "another"}); hub != nil || err != nil {
 		t.Errorf("got %v, %v for a resource that does not exist", hub, err)
-	}
-}
-
-func TestDetectCluster(t *testing.T) {
-	ingress := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "config.openshift.io/v1", "kind": "Ingress", "metadata": map[string]any{"name": "cluster"},
-		"spec": map[string]any{"domain": "apps.example.com"},
-	}}
-	openShift := []*metav1.APIResourceList{{GroupVersion: "config.openshift.io/v1"}}
-	broken := errors.New("no route to host")
-	tests := map[string]struct {
-		resources []*metav1.APIResourceList
-		objects   []client.Object
-		fail      string // the resource that cannot be asked for
-		want      components.Cluster
-	}{
-		"Kubernetes":                     {want: components.Cluster{KubeVersion: "v1.37.2"}},
-		"OpenShift":                      {openShift, []client.Object{ingress}, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true, IngressDomain: "apps.example.com"}},
-		"OpenShift without a domain":     {openShift, nil, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true}},
-		"nobody answers":                 {fail: "version"},
-		"nobody says if it is OpenShift": {fail: "resource"},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			clients := fake.NewClientset()
-			clients.Resources = test.resources
-			discovery := clients.Discovery().(*fakediscovery.FakeDiscovery)
-			discovery.FakedServerVersion = &version.Info{GitVersion: "v1.37.2"}
-			if test.fail != "" {
-				clients.PrependReactor("get", test.fail, func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, broken })
-			}
-			got, err := DetectCluster(t.Context(), discovery, clustertest.New(t, test.objects...))
-			switch {
-			case test.fail != "":
-				// Guessing Kubernetes would tear down the Routes of an OpenShift platform.
-				if !errors.Is(err, broken) {
-					t.Errorf("err = %v", err)
-				}
-				return
-			case err != nil:
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(test.want, got); diff != "" {
-				t.Errorf("cluster (-want +got):\n%s", diff)
-			}
-		})
 	}
 }
 
@@ -551,7 +502,7 @@ func TestAStoppedInstallerIsNoticed(t *testing.T) {
 	lease := &coordinationv1.Lease{}
 	lease.Namespace, lease.Name = "operator", dependencies.LeaseName
 	lease.Spec.RenewTime = &metav1.MicroTime{Time: b.clock}
-	scheme, err := Scheme()
+	scheme, err := cluster.Scheme()
 	if err != nil {
 		t.Fatal(err)
 	}

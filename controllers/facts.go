@@ -6,63 +6,21 @@ import (
 	"slices"
 	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/watch"
 )
 
-// openShiftConfig is served by every OpenShift cluster, and by no other.
-var openShiftConfig = schema.GroupVersion{Group: "config.openshift.io", Version: "v1"}
-
-// DetectCluster asks the API server what kind of cluster this is. The answer does not change while a manager runs.
-func DetectCluster(ctx context.Context, discovery discovery.DiscoveryInterface, reader client.Reader) (components.Cluster, error) {
-	var cluster components.Cluster
-	version, err := discovery.ServerVersion()
-	if err != nil {
-		return cluster, fmt.Errorf("asking for the version of the API server: %w", err)
-	}
-	cluster.KubeVersion = version.GitVersion
-
-	_, err = discovery.ServerResourcesForGroupVersion(openShiftConfig.String())
-	switch {
-	case apierrors.IsNotFound(err):
-		return cluster, nil
-	case err != nil:
-		return cluster, fmt.Errorf("asking whether this is OpenShift: %w", err)
-	}
-	cluster.OpenShift = true
-
-	ingress := &unstructured.Unstructured{}
-	ingress.SetGroupVersionKind(openShiftConfig.WithKind("Ingress"))
-	err = reader.Get(ctx, types.NamespacedName{Name: "cluster"}, ingress)
-	if client.IgnoreNotFound(err) != nil {
-		return cluster, fmt.Errorf("reading the domain of OpenShift's ingress: %w", err)
-	}
-	cluster.IngressDomain, _, _ = unstructured.NestedString(ingress.Object, "spec", "domain")
-	return cluster, nil
-}
-
-// factsOf is what follows from the spec alone.
-func factsOf(hub *v1alpha1.OpenDataHub, cluster components.Cluster) components.Facts {
-	return components.Facts{
-		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
-		Spec:     *hub.Spec.DeepCopy(),
-		Cluster:  cluster,
-	}
-}
-
 // facts reads everything that rendering may depend on.
 func (r *componentReconciler) facts(ctx context.Context, hub *v1alpha1.OpenDataHub, kinds []apply.Served) (components.Facts, error) {
 	platform := client.ObjectKeyFromObject(hub)
-	facts := factsOf(hub, r.cluster)
+	facts := cluster.FactsOf(hub, r.cluster)
 	facts.Secrets = map[string]components.Secret{}
 	facts.Cluster.Served = r.apis.Served()
 

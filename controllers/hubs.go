@@ -1,11 +1,8 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
@@ -14,12 +11,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/controllers/watch"
 )
-
-// FinalizerPrefix begins the finalizers by which components delay the removal of an OpenDataHub until their objects
-// are gone: opendatahub.io/kafka.
-const FinalizerPrefix = "opendatahub.io/"
 
 // hubs reads OpenDataHubs through the cache, never older than our own last write.
 type hubs struct {
@@ -81,29 +75,5 @@ func (h *hubs) platformOf(ctx context.Context, namespace string) (*v1alpha1.Open
 		hub, _ := h.overlay.Newest(client.ObjectKeyFromObject(&list.Items[i]), &list.Items[i], true)
 		all = append(all, hub)
 	}
-	return Platform(all), nil
-}
-
-// Platform is the one of a namespace's OpenDataHubs that is deployed: the one that has our finalizers, otherwise the oldest.
-// Creation times have seconds only, so the name decides between resources of the same second. It is nil when there are none.
-func Platform(all []*v1alpha1.OpenDataHub) *v1alpha1.OpenDataHub {
-	if len(all) == 0 {
-		return nil
-	}
-	return slices.MinFunc(all, func(a, b *v1alpha1.OpenDataHub) int {
-		if holds(a) != holds(b) {
-			if holds(a) {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
-	})
-}
-
-// holds is whether the resource has something deployed, and so its namespace.
-func holds(hub *v1alpha1.OpenDataHub) bool {
-	return slices.ContainsFunc(hub.Finalizers, func(finalizer string) bool {
-		return strings.HasPrefix(finalizer, FinalizerPrefix)
-	})
+	return cluster.PlatformOf(all), nil
 }

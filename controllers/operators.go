@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/watch"
@@ -90,7 +91,7 @@ func (o *operators) judge(ctx context.Context, hub *v1alpha1.OpenDataHub, all []
 		Stopped:   stopped,
 	}
 	var judged []v1alpha1.DependencyStatus
-	for _, need := range dependencies.Needed(o.table, all, factsOf(hub, o.cluster)) {
+	for _, need := range dependencies.Needed(o.table, all, cluster.FactsOf(hub, o.cluster)) {
 		operator, _ := o.table.Find(need.Operator)
 		judged = append(judged, view.Judge(operator, need))
 	}
@@ -98,7 +99,7 @@ func (o *operators) judge(ctx context.Context, hub *v1alpha1.OpenDataHub, all []
 }
 
 func (o *operators) exists(ctx context.Context, kind kinds.Kind) bool {
-	return o.crds != nil && o.crds.Get(ctx, types.NamespacedName{Name: kind.CRD()}, newCRD()) == nil
+	return o.crds != nil && o.crds.Get(ctx, types.NamespacedName{Name: kind.CRD()}, cluster.NewCRD()) == nil
 }
 
 // wakePlatforms queues every platform for the components that render one of the concerned kinds, and for the summary, which says

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/controllers/apply"
@@ -93,7 +94,7 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 	if err != nil {
 		return "", 0, err
 	}
-	facts := factsOf(hub, r.cluster)
+	facts := cluster.FactsOf(hub, r.cluster)
 	if facts.Live, err = r.live(ctx, client.ObjectKeyFromObject(hub), served); err != nil {
 		return "", 0, err
 	}

@@ -10,13 +10,10 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -30,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
@@ -38,29 +36,14 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// Scheme knows the types that controllers read in typed form.
-func Scheme() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, metav1.AddMetaToScheme} {
-		if err := add(scheme); err != nil {
-			return nil, fmt.Errorf("building the scheme: %w", err)
-		}
-	}
-	return scheme, nil
-}
-
-var customResourceDefinition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
-
 // CacheOptions restricts what the manager's own cache holds: OpenDataHubs, and the names of CustomResourceDefinitions. namespaces
 // limits it further; none means all. What platforms consist of has a cache of its own.
 func CacheOptions(namespaces []string) cache.Options {
-	crds := &metav1.PartialObjectMetadata{}
-	crds.SetGroupVersionKind(customResourceDefinition)
 	return cache.Options{
 		// An object that nobody asked to watch is a mistake, not a reason for one more informer.
 		ReaderFailOnMissingInformer: true,
 		DefaultNamespaces:           within(namespaces),
-		ByObject:                    map[client.Object]cache.ByObject{crds: {Transform: watch.StripMetadata}},
+		ByObject:                    map[client.Object]cache.ByObject{cluster.NewCRD(): {Transform: watch.StripMetadata}},
 	}
 }
 
@@ -138,10 +121,10 @@ func Mapper(all []components.Component) meta.RESTMapper {
 	}
 	addKind(kinds.Pod)
 	add(v1alpha1.GroupVersion.WithKind("OpenDataHub"), "opendatahubs", meta.RESTScopeNamespace)
-	add(customResourceDefinition, "customresourcedefinitions", meta.RESTScopeRoot)
+	add(cluster.CustomResourceDefinition, "customresourcedefinitions", meta.RESTScopeRoot)
 	add(corev1.SchemeGroupVersion.WithKind("Namespace"), "namespaces", meta.RESTScopeRoot)
 	add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), "leases", meta.RESTScopeNamespace)
-	add(openShiftConfig.WithKind("Ingress"), "ingresses", meta.RESTScopeRoot)
+	add(cluster.OpenShiftIngress, "ingresses", meta.RESTScopeRoot)
 	return mapper
 }
 
@@ -159,7 +142,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	cluster, err := DetectCluster(ctx, clients.Discovery(), mgr.GetAPIReader())
+	detected, err := cluster.Detect(ctx, clients.Discovery(), mgr.GetAPIReader())
 	if err != nil {
 		return err
 	}
@@ -183,7 +166,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: hubs.overlay.Wrote}
 	secrets := watch.NewReferences(clients, children.Wake)
 	watchesCRDs := len(options.Namespaces) == 0
-	table := dependencies.Default().For(cluster.OpenShift)
+	table := dependencies.Default().For(detected.OpenShift)
 	report, err := watch.NewReport(ctx, clients, options.OwnNamespace, reportChanged(mgr.GetCache(), children, all, table))
 	if err != nil {
 		return err
@@ -191,7 +174,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err := mgr.Add(report); err != nil {
 		return fmt.Errorf("watching what the installer reports: %w", err)
 	}
-	operators := &operators{table: table, all: all, cluster: cluster, apis: apis, report: report.Current,
+	operators := &operators{table: table, all: all, cluster: detected, apis: apis, report: report.Current,
 		leases: mgr.GetAPIReader(), namespace: options.OwnNamespace, now: time.Now}
 	if watchesCRDs {
 		operators.crds = mgr.GetCache()
@@ -214,7 +197,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			applier:   &apply.Applier{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Children: children},
 			status:    writer,
 			events:    mgr.GetEventRecorder(apply.Manager(component.Name())),
-			cluster:   cluster,
+			cluster:   detected,
 			operators: operators,
 			now:       time.Now,
 
@@ -232,7 +215,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 
 	summary := &summaryReconciler{
-		hubs: hubs, status: writer, events: mgr.GetEventRecorder(SummaryManager), all: all, cluster: cluster, operators: operators,
+		hubs: hubs, status: writer, events: mgr.GetEventRecorder(SummaryManager), all: all, cluster: detected, operators: operators,
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("summary").

@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers/status"
 	"opendatahub.io/operator/controllers/watch"
@@ -141,9 +142,9 @@ var movingReasons = []string{
 
 // summarize judges the platform by its component conditions. Issues come first, then what has not reported, both in the
 // order of the spec.
-func summarize(hub *v1alpha1.OpenDataHub, cluster components.Cluster, all []components.Component) status.Report {
+func summarize(hub *v1alpha1.OpenDataHub, detected components.Cluster, all []components.Component) status.Report {
 	var report status.Report
-	facts := factsOf(hub, cluster)
+	facts := cluster.FactsOf(hub, detected)
 	verdicts, supported := parts(hub, facts, all)
 	ready, wanted := 0, 0
 	for _, component := range components.All() {

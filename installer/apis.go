@@ -7,14 +7,13 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/dependencies"
 )
 
@@ -63,10 +62,10 @@ func (c crds) coming() bool { return c.again == establishing }
 // others of it may have come with something else.
 func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator, hasOLM bool) (crds, error) {
 	var found crds
+	discovered := cluster.NewServed(r.discovery)
 	fresh, late := false, false
 	for i, crd := range operator.CRDs {
-		object := &metav1.PartialObjectMetadata{}
-		object.SetGroupVersionKind(crdKind)
+		object := cluster.NewCRD()
 		err := r.cache.Get(ctx, types.NamespacedName{Name: crd.Name}, object)
 		if client.IgnoreNotFound(err) != nil {
 			return crds{}, fmt.Errorf("reading CustomResourceDefinition %s: %w", crd.Name, err)
@@ -80,9 +79,11 @@ func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator,
 			found.absent = append(found.absent, crd.Name)
 		}
 		if exists {
-			if ok, err = serves(r.discovery, crd); err != nil {
+			version, err := discovered.Version(schema.ParseGroupResource(crd.Name), crd.Versions...)
+			if err != nil {
 				return crds{}, err
 			}
+			ok = version != ""
 		}
 		fresh = fresh || exists && r.now().Sub(object.CreationTimestamp.Time) < overdue
 		late = late || exists && !ok
@@ -106,22 +107,4 @@ func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator,
 // would know the operator if there was one. Neither deletes it together with the operator.
 func leftover(crd *metav1.PartialObjectMetadata, hasOLM bool) bool {
 	return crd.Labels[dependencies.Label] != "" || hasOLM && crd.Labels[olmManaged] == "true"
-}
-
-// serves is whether the cluster serves a CustomResourceDefinition in one of the versions that components render.
-func serves(discovery discovery.DiscoveryInterface, crd dependencies.CRD) (bool, error) {
-	plural, group, _ := strings.Cut(crd.Name, ".")
-	for _, version := range crd.Versions {
-		list, err := discovery.ServerResourcesForGroupVersion(schema.GroupVersion{Group: group, Version: version}.String())
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return false, fmt.Errorf("asking which kinds of %s/%s are served: %w", group, version, err)
-		}
-		if slices.ContainsFunc(list.APIResources, func(resource metav1.APIResource) bool { return resource.Name == plural }) {
-			return true, nil
-		}
-	}
-	return false, nil
 }

@@ -6,8 +6,8 @@ import (
 	"slices"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/dependencies"
 )
 
@@ -24,18 +24,15 @@ func (r *reconciler) demandFor(ctx context.Context, operator dependencies.Operat
 	}
 	most := unwanted
 	for _, hubs := range namespaces {
-		most = max(most, demandOf(controllers.Platform(hubs), r.all, r.cluster, operator))
+		most = max(most, demandOf(cluster.PlatformOf(hubs), r.all, r.cluster, operator))
 	}
 	return most, nil
 }
 
 // demandOf is what one platform wants of an operator: of its spec, only which components it names and whether anything may
 // be installed for it are asked.
-func demandOf(hub *v1alpha1.OpenDataHub, all []components.Component, cluster components.Cluster, operator dependencies.Operator) demand {
-	facts := components.Facts{
-		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace}, Spec: hub.Spec, Cluster: cluster,
-	}
-	needed := slices.ContainsFunc(dependencies.Needed(dependencies.Table{operator}, all, facts),
+func demandOf(hub *v1alpha1.OpenDataHub, all []components.Component, detected components.Cluster, operator dependencies.Operator) demand {
+	needed := slices.ContainsFunc(dependencies.Needed(dependencies.Table{operator}, all, cluster.FactsOf(hub, detected)),
 		func(need dependencies.Need) bool { return need.Operator == operator.Name })
 	switch {
 	case !needed:

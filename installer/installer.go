@@ -12,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -28,8 +27,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/watch"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer/helm"
@@ -50,8 +49,6 @@ type Options struct {
 	UserAgent string
 }
 
-var crdKind = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
-
 // CacheOptions restricts what the installer watches: OpenDataHubs, the ConfigMaps of its own namespace, the workloads that
 // it brought, and the names of CustomResourceDefinitions. OLM's objects are added when there is an OLM.
 func CacheOptions(options Options) (cache.Options, error) {
@@ -67,8 +64,6 @@ func CacheOptions(options Options) (cache.Options, error) {
 			hubs.Namespaces[namespace] = cache.Config{}
 		}
 	}
-	crds := &metav1.PartialObjectMetadata{}
-	crds.SetGroupVersionKind(crdKind)
 	pods := ours
 	pods.Transform = watch.StripPod
 	return cache.Options{
@@ -81,7 +76,7 @@ func CacheOptions(options Options) (cache.Options, error) {
 			&appsv1.DaemonSet{}:     ours,
 			&appsv1.StatefulSet{}:   ours,
 			&corev1.Pod{}:           pods,
-			crds:                    {Transform: stripCRD},
+			cluster.NewCRD():        {Transform: stripCRD},
 		},
 	}, nil
 }
@@ -117,7 +112,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err != nil {
 		return fmt.Errorf("making a client: %w", err)
 	}
-	cluster, err := controllers.DetectCluster(ctx, clients.Discovery(), mgr.GetAPIReader())
+	detected, err := cluster.Detect(ctx, clients.Discovery(), mgr.GetAPIReader())
 	if err != nil {
 		return err
 	}
@@ -132,9 +127,9 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		return err
 	}
 	r := &reconciler{
-		table:     dependencies.Default().For(cluster.OpenShift),
+		table:     dependencies.Default().For(detected.OpenShift),
 		all:       all,
-		cluster:   cluster,
+		cluster:   detected,
 		namespace: options.Namespace,
 		now:       time.Now,
 		cache:     mgr.GetCache(),
@@ -173,8 +168,6 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 	ours := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: object.GetLabels()[dependencies.Label]}}}
 	})
-	crd := &metav1.PartialObjectMetadata{}
-	crd.SetGroupVersionKind(crdKind)
 	// What it left behind when it was last stopped is looked at, wanted or not.
 	atStart := source.Func(func(_ context.Context, q queue) error {
 		r.queue = q
@@ -202,7 +195,7 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 		Watches(&appsv1.DaemonSet{}, ours).
 		Watches(&appsv1.StatefulSet{}, ours).
 		Watches(&corev1.Pod{}, ours).
-		WatchesMetadata(crd, handler.EnqueueRequestsFromMapFunc(r.concernedByCRD)).
+		WatchesMetadata(cluster.NewCRD(), handler.EnqueueRequestsFromMapFunc(r.concernedByCRD)).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: 4, // a chart with a hook may take minutes
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](

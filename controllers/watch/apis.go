@@ -2,15 +2,13 @@ package watch
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -47,26 +45,18 @@ func (a *APIs) Discover(ctx context.Context) error {
 
 // Refresh asks again what a group serves. It returns the kinds whose state changed.
 func (a *APIs) Refresh(_ context.Context, group string) ([]kinds.Kind, error) {
-	resources := map[string]*metav1.APIResourceList{} // by version
+	served := cluster.NewServed(a.discovery)
 	found := map[schema.GroupKind]string{}
 	for _, kind := range a.kinds {
 		if kind.Group != group {
 			continue
 		}
-		for _, version := range kind.Versions {
-			list, asked := resources[version]
-			if !asked {
-				var err error
-				list, err = a.discovery.ServerResourcesForGroupVersion(schema.GroupVersion{Group: group, Version: version}.String())
-				if err != nil && !apierrors.IsNotFound(err) {
-					return nil, fmt.Errorf("asking which kinds of %s/%s are served: %w", group, version, err)
-				}
-				resources[version] = list
-			}
-			if serves(list, kind) {
-				found[kind.GroupKind] = version
-				break
-			}
+		version, err := served.Version(schema.GroupResource{Group: group, Resource: kind.Plural}, kind.Versions...)
+		if err != nil {
+			return nil, err
+		}
+		if version != "" {
+			found[kind.GroupKind] = version
 		}
 	}
 
@@ -85,12 +75,6 @@ func (a *APIs) Refresh(_ context.Context, group string) ([]kinds.Kind, error) {
 		}
 	}
 	return changed, nil
-}
-
-func serves(list *metav1.APIResourceList, kind kinds.Kind) bool {
-	return list != nil && slices.ContainsFunc(list.APIResources, func(resource metav1.APIResource) bool {
-		return resource.Kind == kind.Kind && resource.Name == kind.Plural
-	})
 }
 
 // Served is the served version of each third-party kind that is served.

@@ -4,14 +4,12 @@ package olm
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"sync"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/cluster"
 )
 
 // APIs are the Operator Lifecycle Managers that a cluster serves.
@@ -43,19 +41,20 @@ func New(cached, live client.Reader, writer client.Writer, discovery discovery.D
 // Served asks which of the two OLMs the cluster serves. The other methods go by the last answer, so it must be asked again when
 // their CustomResourceDefinitions come or go.
 func (o *OLM) Served(_ context.Context) (APIs, error) {
-	var apis APIs
-	var err error
-	if apis.V0, err = o.serves(subscriptionKind.GroupVersion().String(), "subscriptions", "clusterserviceversions", "catalogsources"); err != nil {
+	served := cluster.NewServed(o.discovery)
+	packages, err := served.All(subscriptionKind.GroupVersion(), "subscriptions", "clusterserviceversions", "catalogsources")
+	if err != nil {
 		return APIs{}, err
 	}
-	if apis.V0 {
-		if apis.V0, err = o.serves(groupKind.GroupVersion().String(), "operatorgroups"); err != nil {
-			return APIs{}, err
-		}
-	}
-	if apis.V1, err = o.serves(extensionKind.GroupVersion().String(), "clusterextensions"); err != nil {
+	groups, err := served.All(groupKind.GroupVersion(), "operatorgroups")
+	if err != nil {
 		return APIs{}, err
 	}
+	extensions, err := served.All(extensionKind.GroupVersion(), "clusterextensions")
+	if err != nil {
+		return APIs{}, err
+	}
+	apis := APIs{V0: packages && groups, V1: extensions}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.apis = &apis
@@ -71,20 +70,4 @@ func (o *OLM) known(ctx context.Context) (APIs, error) {
 		return *apis, nil
 	}
 	return o.Served(ctx)
-}
-
-func (o *OLM) serves(groupVersion string, resources ...string) (bool, error) {
-	list, err := o.discovery.ServerResourcesForGroupVersion(groupVersion)
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("asking which kinds of %s are served: %w", groupVersion, err)
-	}
-	for _, resource := range resources {
-		if !slices.ContainsFunc(list.APIResources, func(served metav1.APIResource) bool { return served.Name == resource }) {
-			return false, nil
-		}
-	}
-	return true, nil
 }

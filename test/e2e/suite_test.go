@@ -18,9 +18,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	opcluster "opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
-	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
@@ -126,4 +126,4 @@ func children(ctx context.Context, namespace string) map[string]*unstructured.Un
 }
 
 // finalizer is what a component holds the resource with.
-func finalizer(component string) string { return controllers.FinalizerPrefix + component }
+func finalizer(component string) string { return opcluster.FinalizerPrefix + component }

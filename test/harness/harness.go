@@ -25,10 +25,10 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	opcluster "opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/cmd"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
-	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster"
@@ -99,7 +99,7 @@ func Attach(ctx context.Context, c *cluster.Cluster, rendered []kinds.Kind) (*En
 }
 
 func (e *Env) install(ctx context.Context) error {
-	scheme, err := controllers.Scheme()
+	scheme, err := opcluster.Scheme()
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,77 @@
+// Package cluster holds what every process of the operator must know of a Kubernetes cluster: the types that are read from it, what
+// kind of cluster it is, which kinds it serves, and which OpenDataHub is the platform of a namespace. The manager, the
+// installer and the render command build on it; it knows none of them.
+package cluster
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+)
+
+// CustomResourceDefinition is the kind of CustomResourceDefinitions. Only their metadata is ever read.
+var CustomResourceDefinition = schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"}
+
+// openShiftConfig is served by every OpenShift cluster, and by no other.
+var openShiftConfig = schema.GroupVersion{Group: "config.openshift.io", Version: "v1"}
+
+// OpenShiftIngress is the kind of the object that holds the domain of OpenShift's ingress.
+var OpenShiftIngress = openShiftConfig.WithKind("Ingress")
+
+// Scheme returns a scheme with the types that are read in typed form.
+func Scheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme, metav1.AddMetaToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("building the scheme: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// NewCRD returns an object that metadata of a CustomResourceDefinition is read into.
+func NewCRD() *metav1.PartialObjectMetadata {
+	crd := &metav1.PartialObjectMetadata{}
+	crd.SetGroupVersionKind(CustomResourceDefinition)
+	return crd
+}
+
+// Detect asks the API server what kind of cluster this is. The answer does not change while a process runs.
+func Detect(ctx context.Context, discovery discovery.DiscoveryInterface, reader client.Reader) (components.Cluster, error) {
+	var detected components.Cluster
+	version, err := discovery.ServerVersion()
+	if err != nil {
+		return detected, fmt.Errorf("asking for the version of the API server: %w", err)
+	}
+	detected.KubeVersion = version.GitVersion
+
+	_, err = discovery.ServerResourcesForGroupVersion(openShiftConfig.String())
+	switch {
+	case apierrors.IsNotFound(err):
+		return detected, nil
+	case err != nil:
+		return detected, fmt.Errorf("asking whether this is OpenShift: %w", err)
+	}
+	detected.OpenShift = true
+
+	ingress := &unstructured.Unstructured{}
+	ingress.SetGroupVersionKind(OpenShiftIngress)
+	err = reader.Get(ctx, types.NamespacedName{Name: "cluster"}, ingress)
+	if client.IgnoreNotFound(err) != nil {
+		return detected, fmt.Errorf("reading the domain of OpenShift's ingress: %w", err)
+	}
+	detected.IngressDomain, _, _ = unstructured.NestedString(ingress.Object, "spec", "domain")
+	return detected, nil
+}
