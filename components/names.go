@@ -107,10 +107,8 @@ func CephS3(facts Facts) S3 {
 	}
 	host := S3ServiceName(facts.Platform) + "." + facts.Platform.Namespace + ".svc"
 	if spec.External {
-		// A Service can stand for addresses only.
-		if gateway := GatewayHost(spec.ObjectStore.ExternalGateways[0]); net.ParseIP(gateway) == nil {
-			host = gateway
-		}
+		// Rook makes no Service for gateways that run elsewhere, and calls the first itself.
+		host = GatewayHost(spec.ObjectStore.ExternalGateways[0])
 	}
 	s3.URL = scheme + "://" + net.JoinHostPort(host, strconv.Itoa(int(s3.Port)))
 	return s3

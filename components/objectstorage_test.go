@@ -106,7 +106,7 @@ func TestObjectStorage(t *testing.T) {
 				spec.ObjectStore.ExternalGateways = []string{"10.1.2.3:7480"}
 			}),
 			want: but(ownCeph, func(s *ObjectStorage) {
-				s.Endpoint, s.Port, s.Secure, s.CA = "http://rook-ceph-rgw-odh.lab.svc:7480", 7480, false, CertificateAuthority{}
+				s.Endpoint, s.Host, s.Port, s.Secure, s.CA = "http://10.1.2.3:7480", "10.1.2.3", 7480, false, CertificateAuthority{}
 				s.Buckets = nil
 				for _, claim := range claims {
 					claim.Name += "-880dc5" // other platforms may share that Ceph

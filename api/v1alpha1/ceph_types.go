@@ -334,6 +334,8 @@ type CephObjectEncryption struct {
 }
 
 // VaultSpec is a HashiCorp Vault, or an OpenBao.
+//
+// +kubebuilder:validation:XValidation:rule="self.path == 'transit' || has(self.secretEngine) && self.secretEngine == 'KV'",message="path must be transit when secretEngine is Transit: the gateways look nowhere else"
 type VaultSpec struct {
 	// address of the service, as in https://vault.example.com:8200.
 	//
@@ -348,7 +350,7 @@ type VaultSpec struct {
 	// +optional
 	SecretEngine string `json:"secretEngine,omitempty"`
 
-	// path at which the secret engine is mounted.
+	// path at which the secret engine is mounted: transit, unless secretEngine is KV.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128

@@ -78,6 +78,9 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 		objects = append(objects, certificate(in))
 	}
 	objects = append(objects, cluster(in))
+	if in.managers {
+		objects = append(objects, managerPool(in))
+	}
 	if in.block {
 		objects = append(objects, blockPool(in))
 	}

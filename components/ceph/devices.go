@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 	metaapply "k8s.io/client-go/applyconfigurations/meta/v1"
@@ -17,8 +18,8 @@ import (
 // deviceSetName is the one set of volumes. Rook names the claims <set>-data-<number>.
 const deviceSetName = "data"
 
-// devices describes what data is stored on.
-func (in *inputs) devices(spec v1alpha1.CephSpec, profile profile, facts components.Facts, domain string, places *placement) error {
+// devices describes what data is stored on, in at least that many failure domains.
+func (in *inputs) devices(spec v1alpha1.CephSpec, profile profile, facts components.Facts, domain string, domains int32, places *placement) error {
 	disks := &storage{}
 	in.cluster.Storage = disks
 	if spec.Devices.Type != "" && spec.Devices.Type != v1alpha1.CephDevicesVolumeClaims {
@@ -51,8 +52,12 @@ func (in *inputs) devices(spec v1alpha1.CephSpec, profile profile, facts compone
 			return err
 		}
 		set.Resources = in.cluster.Resources["osd"]
-		set.Placement = spread(places, domain, facts.Spec.Profile, "rook-ceph-osd")
-		set.PreparePlacement = spread(places, domain, facts.Spec.Profile, "rook-ceph-osd-prepare")
+		// The host of a volume that moves is, to Ceph, the volume itself: copies on different hosts may share a node.
+		set.Portable = domain == "Zone"
+		set.Placement, set.PreparePlacement = places, prepared(places, domain, domains, facts.Spec.Profile)
+		if set.Portable {
+			set.Placement = balanced(places, facts.Spec.Profile)
+		}
 		disks.StorageClassDeviceSets = []deviceSet{set}
 	}
 	return nil
@@ -80,7 +85,7 @@ func volumes(spec v1alpha1.CephSpec, profile profile, facts components.Facts) (d
 		size = liveSize
 	}
 	return deviceSet{
-		Name: deviceSetName, Count: count, Portable: true, TuneDeviceClass: true, Encrypted: spec.Encrypted,
+		Name: deviceSetName, Count: count, Encrypted: spec.Encrypted,
 		VolumeClaimTemplates: []claim{volumeClaim("data", wanted.Storage.StorageClassName, string(corev1.PersistentVolumeBlock), size)},
 	}, nil
 }
@@ -111,29 +116,53 @@ func liveVolumes(facts components.Facts) (count int32, size resource.Quantity) {
 	return 0, size
 }
 
-// spread keeps the daemons of volumes apart. Volumes move between nodes, so nothing else does.
-func spread(places *placement, domain string, profile v1alpha1.Profile, app string) *placement {
-	if profile == v1alpha1.ProfileDevelopment {
+// prepared places the jobs that prepare volumes. Where a volume is prepared, its daemon runs, unless volumes move between
+// nodes; so this is what puts copies into different failure domains. With fewer domains than copies need, a job stays Pending,
+// which says why, instead of two copies failing together.
+func prepared(places *placement, domain string, domains int32, profile v1alpha1.Profile) *placement {
+	apps := []string{"rook-ceph-osd", "rook-ceph-osd-prepare"} // also apart from volumes that were prepared before
+	switch {
+	case domain == "Zone":
+		return places.with(
+			spread(corev1.LabelTopologyZone, corev1.DoNotSchedule, apps...).WithMinDomains(domains),
+			spread(corev1.LabelHostname, corev1.ScheduleAnyway, apps...))
+	case domain == "Host":
+		return places.with(spread(corev1.LabelHostname, corev1.DoNotSchedule, apps...).WithMinDomains(domains))
+	case profile == v1alpha1.ProfileDevelopment:
 		return places
+	default:
+		return places.with(spread(corev1.LabelHostname, corev1.ScheduleAnyway, apps...))
 	}
-	spread := placement{}
-	if places != nil {
-		spread = *places
-	}
+}
+
+// balanced keeps the daemons of volumes that move apart: nothing else does.
+func balanced(places *placement, profile v1alpha1.Profile) *placement {
 	strictness := corev1.ScheduleAnyway
 	if profile == v1alpha1.ProfileHighAvailability {
 		strictness = corev1.DoNotSchedule
 	}
-	keys := []string{corev1.LabelHostname}
-	if domain == "Zone" {
-		keys = []string{corev1.LabelTopologyZone, corev1.LabelHostname}
+	return places.with(
+		spread(corev1.LabelTopologyZone, strictness, "rook-ceph-osd"),
+		spread(corev1.LabelHostname, strictness, "rook-ceph-osd"))
+}
+
+// spread leaves nodes out whose taints are not tolerated, such as control planes: they would count as empty, and Pods wait
+// for them for ever.
+func spread(key string, strictness corev1.UnsatisfiableConstraintAction, apps ...string) *coreapply.TopologySpreadConstraintApplyConfiguration {
+	return coreapply.TopologySpreadConstraint().
+		WithMaxSkew(1).WithTopologyKey(key).WithWhenUnsatisfiable(strictness).WithNodeTaintsPolicy(corev1.NodeInclusionPolicyHonor).
+		WithLabelSelector(metaapply.LabelSelector().WithMatchExpressions(
+			metaapply.LabelSelectorRequirement().WithKey("app").WithOperator(metav1.LabelSelectorOpIn).WithValues(apps...)))
+}
+
+// with is a copy that also has these constraints.
+func (p *placement) with(constraints ...*coreapply.TopologySpreadConstraintApplyConfiguration) *placement {
+	var extended placement
+	if p != nil {
+		extended = *p
 	}
-	for _, key := range keys {
-		spread.TopologySpreadConstraints = append(spread.TopologySpreadConstraints, coreapply.TopologySpreadConstraint().
-			WithMaxSkew(1).WithTopologyKey(key).WithWhenUnsatisfiable(strictness).
-			WithLabelSelector(metaapply.LabelSelector().WithMatchLabels(map[string]string{"app": app})))
-	}
-	return &spread
+	extended.TopologySpreadConstraints = constraints
+	return &extended
 }
 
 func quantity(text string) resource.Quantity { return resource.MustParse(text) }

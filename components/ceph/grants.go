@@ -79,7 +79,7 @@ func (component) Grants(facts components.Facts) []components.Object {
 				"cephbuckettopics cephbucketnotifications cephrbdmirrors cephfilesystemmirrors cephfilesystemsubvolumegroups "+
 				"cephblockpoolradosnamespaces cephcosidrivers", "get list watch create update delete patch")),
 		g.bind(accountManager),
-		// Rook and the manager each make ServiceMonitors, see inputs.monitored.
+		// Rook and the manager each make ServiceMonitors, see monitored.
 		g.role(accountMonitoring,
 			rule("monitoring.coreos.com", "servicemonitors", "get list watch create update delete")),
 		g.bindOperator(accountMonitoring, "Role"),

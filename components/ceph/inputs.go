@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -33,10 +34,10 @@ type inputs struct {
 	metadataServer metadataServer
 	store          objectStoreSpec
 
-	// block, files and objects say what there is besides the cluster.
-	block, files, objects bool
-	classes               []classInputs
-	buckets               []bucketInputs
+	// managers, block, files and objects say what there is besides the cluster.
+	managers, block, files, objects bool
+	classes                         []classInputs
+	buckets                         []bucketInputs
 }
 
 // classInputs is one StorageClass.
@@ -117,6 +118,10 @@ func (in *inputs) internal(spec v1alpha1.CephSpec, profile profile, facts compon
 	}
 	domain := cmp.Or(spec.FailureDomain, profile.failureDomain)
 	copies := cmp.Or(spec.Copies, profile.copies)
+	domains := copies
+	if chunks := spec.ObjectStore.ErasureCoding; chunks != nil {
+		domains = max(copies, chunks.DataChunks+chunks.CodingChunks)
+	}
 	mon := &monitors{Count: cmp.Or(spec.Monitors.Count, profile.monitors)}
 	in.cluster = clusterSpec{
 		CephVersion: &cephVersion{Image: image + version},
@@ -125,7 +130,7 @@ func (in *inputs) internal(spec v1alpha1.CephSpec, profile profile, facts compon
 		Mon:             mon,
 		Mgr:             &managers{Count: cmp.Or(spec.Managers, profile.managers)},
 		Dashboard:       &dashboard{Enabled: spec.Dashboard != v1alpha1.Disabled, SSL: true},
-		Monitoring:      enabled{Enabled: true},
+		Monitoring:      enabled{Enabled: monitored(facts)},
 		LogCollector:    &logCollector{Enabled: true, Periodicity: "daily", MaxLogSize: "500M"},
 		// Kernels before 7.0 know no other cipher.
 		Security: &clusterSecurity{CephX: cephX{CSI: keyType{KeyType: "aes"}}},
@@ -140,13 +145,21 @@ func (in *inputs) internal(spec v1alpha1.CephSpec, profile profile, facts compon
 		},
 		DisruptionManagement: &disruption{ManagePodBudgets: true},
 	}
+	if copies == 1 {
+		// Pools that Ceph makes itself would wait for more devices, and its health complain of what was asked for,
+		// https://github.com/rook/rook/blob/v1.20.6/deploy/examples/cluster-test.yaml.
+		in.cluster.CephConfig = map[string]map[string]string{"global": {
+			"osd_pool_default_size": "1", "mon_warn_on_pool_no_redundancy": "false",
+		}}
+	}
 	if spec.EncryptedTransport {
 		in.cluster.Network = &network{Connections: connections{RequireMsgr2: true, Encryption: enabled{Enabled: true}}}
 	}
 	places := placementOf(spec.Placement)
-	if err := in.devices(spec, profile, facts, domain, places); err != nil {
+	if err := in.devices(spec, profile, facts, domain, domains, places); err != nil {
 		return err
 	}
+	in.managers = true
 	in.pool = pool{FailureDomain: failureDomains[domain], Replicated: &replicated{Size: copies, RequireSafeReplicaSize: copies > 1}}
 	in.metadataServer = metadataServer{
 		ActiveCount: cmp.Or(spec.FileSystem.MetadataServers, 1), ActiveStandby: profile.standby,
@@ -160,9 +173,19 @@ func (in *inputs) internal(spec v1alpha1.CephSpec, profile profile, facts compon
 	return in.enough(spec, copies)
 }
 
+// monitored is whether Rook may make ServiceMonitors. Where nobody serves them it fails at every node, again and again,
+// https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/nodedaemon/reconcile.go. Metrics are there either way.
+func monitored(facts components.Facts) bool {
+	_, served := facts.Cluster.Served[serviceMonitor]
+	return served
+}
+
+var serviceMonitor = schema.GroupKind{Group: "monitoring.coreos.com", Kind: "ServiceMonitor"}
+
 var failureDomains = map[string]string{"Device": "osd", "Host": "host", "Zone": "zone"}
 
-// enough checks that there is room for as many copies, or chunks, as data is cut into.
+// enough checks that there is room for as many copies, or chunks, as data is cut into. Each needs at least one volume; whether
+// volumes are on as many hosts is the scheduler's to say, see prepared.
 func (in *inputs) enough(spec v1alpha1.CephSpec, copies int32) error {
 	var have int32
 	what, path := "devices", field+".devices.volumeClaims.count"
@@ -335,6 +358,8 @@ const csiPrefix = "rook-ceph"
 const dataPoolName = "replicated"
 
 func blockPoolName(platform components.Platform) string { return platform.Name + "-ceph-block" }
+
+func managerPoolName(platform components.Platform) string { return platform.Name + "-ceph-mgr" }
 
 func fileSystemName(platform components.Platform) string { return platform.Name + "-ceph-files" }
 

@@ -35,6 +35,16 @@ func blockPool(in inputs) components.Object {
 	return components.Data(object)
 }
 
+// managerPool is the pool that the managers make for themselves. It has as many copies as the others, and where copies are
+// kept apart.
+func managerPool(in inputs) components.Object {
+	spec := in.pool
+	spec.Name = ".mgr"
+	object := kinds.New(kinds.CephBlockPool.GVK(), in.platform.Namespace, managerPoolName(in.platform), spec)
+	object.WithLabels(appLabels("manager"))
+	return components.Data(object)
+}
+
 func fileSystem(in inputs) components.Object {
 	data := in.pool
 	data.Name = dataPoolName

@@ -7,23 +7,25 @@ import (
 // The fields that we set of Rook's custom resources, https://rook.io/docs/rook/latest/CRDs/specification/.
 
 type clusterSpec struct {
-	CephVersion          *cephVersion         `json:"cephVersion,omitempty"`
-	DataDirHostPath      string               `json:"dataDirHostPath,omitempty"`
-	External             *external            `json:"external,omitempty"`
-	Mon                  *monitors            `json:"mon,omitempty"`
-	Mgr                  *managers            `json:"mgr,omitempty"`
-	Dashboard            *dashboard           `json:"dashboard,omitempty"`
-	Monitoring           enabled              `json:"monitoring,omitzero"`
-	Network              *network             `json:"network,omitempty"`
-	CrashCollector       crashCollector       `json:"crashCollector,omitzero"`
-	LogCollector         *logCollector        `json:"logCollector,omitempty"`
-	Security             *clusterSecurity     `json:"security,omitempty"`
-	Storage              *storage             `json:"storage,omitempty"`
-	Resources            map[string]amounts   `json:"resources,omitempty"`
-	Placement            map[string]placement `json:"placement,omitempty"`
-	Labels               *labels              `json:"labels,omitempty"`
-	PriorityClassNames   map[string]string    `json:"priorityClassNames,omitempty"`
-	DisruptionManagement *disruption          `json:"disruptionManagement,omitempty"`
+	CephVersion     *cephVersion     `json:"cephVersion,omitempty"`
+	DataDirHostPath string           `json:"dataDirHostPath,omitempty"`
+	External        *external        `json:"external,omitempty"`
+	Mon             *monitors        `json:"mon,omitempty"`
+	Mgr             *managers        `json:"mgr,omitempty"`
+	Dashboard       *dashboard       `json:"dashboard,omitempty"`
+	Monitoring      enabled          `json:"monitoring,omitzero"`
+	Network         *network         `json:"network,omitempty"`
+	CrashCollector  crashCollector   `json:"crashCollector,omitzero"`
+	LogCollector    *logCollector    `json:"logCollector,omitempty"`
+	Security        *clusterSecurity `json:"security,omitempty"`
+	// CephConfig is by the section of Ceph's configuration.
+	CephConfig           map[string]map[string]string `json:"cephConfig,omitempty"`
+	Storage              *storage                     `json:"storage,omitempty"`
+	Resources            map[string]amounts           `json:"resources,omitempty"`
+	Placement            map[string]placement         `json:"placement,omitempty"`
+	Labels               *labels                      `json:"labels,omitempty"`
+	PriorityClassNames   map[string]string            `json:"priorityClassNames,omitempty"`
+	DisruptionManagement *disruption                  `json:"disruptionManagement,omitempty"`
 }
 
 type external struct {
@@ -108,7 +110,6 @@ type deviceSet struct {
 	Name                 string     `json:"name"`
 	Count                int32      `json:"count"`
 	Portable             bool       `json:"portable"`
-	TuneDeviceClass      bool       `json:"tuneDeviceClass"`
 	Encrypted            bool       `json:"encrypted,omitempty"`
 	Placement            *placement `json:"placement,omitempty"`
 	PreparePlacement     *placement `json:"preparePlacement,omitempty"`

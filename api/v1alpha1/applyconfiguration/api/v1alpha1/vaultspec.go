@@ -11,7 +11,7 @@ type VaultSpecApplyConfiguration struct {
 	Address *string `json:"address,omitempty"`
 	// secretEngine is Transit (what none means) or KV.
 	SecretEngine *string `json:"secretEngine,omitempty"`
-	// path at which the secret engine is mounted.
+	// path at which the secret engine is mounted: transit, unless secretEngine is KV.
 	Path *string `json:"path,omitempty"`
 	// tokenSecretRef names a Secret in the platform's namespace whose key token holds the token.
 	TokenSecretRef *LocalReferenceApplyConfiguration `json:"tokenSecretRef,omitempty"`
