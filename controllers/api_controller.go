@@ -29,9 +29,9 @@ import (
 // CustomResourceDefinitions: a new one takes a moment to be served, and a deleted one to go.
 const establishing = time.Second
 
-// maxUnsettled bounds how often a group is asked again. What it serves may disagree with its CustomResourceDefinitions for
+// maxRechecks bounds how often a group is asked again. What it serves may disagree with its CustomResourceDefinitions for
 // good: OpenShift serves Routes without one, and an outdated operator serves other versions than components render.
-const maxUnsettled = 10
+const maxRechecks = 10
 
 // apiReconciler notices when the kinds that components render appear and go, and wakes the components concerned. Its
 // requests are named after API groups.
@@ -42,18 +42,18 @@ type apiReconciler struct {
 	all      []components.Component
 
 	mu sync.Mutex
-	// unsettled counts, by group, how often it was asked again since the last event of a CustomResourceDefinition.
-	unsettled map[string]int
+	// rechecks counts, by group, how often it was asked again since the last event of a CustomResourceDefinition.
+	rechecks map[string]int
 }
 
 func setupAPIs(mgr manager.Manager, apis *watch.APIs, children *watch.Children, all []components.Component) error {
-	r := &apiReconciler{cache: mgr.GetCache(), apis: apis, children: children, all: all, unsettled: map[string]int{}}
+	r := &apiReconciler{cache: mgr.GetCache(), apis: apis, children: children, all: all, rechecks: map[string]int{}}
 	toGroup := func(_ context.Context, object client.Object) []reconcile.Request {
 		group, concerns := apis.GroupOfCRD(object.GetName())
 		if !concerns {
 			return nil
 		}
-		r.settle(group)
+		r.resetRechecks(group)
 		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: group}}}
 	}
 	// What was asked at the start may have changed before the watch began.
@@ -121,19 +121,19 @@ func (r *apiReconciler) again(ctx context.Context, group string) (ctrl.Result, e
 		leaving = leaving || !exists && served
 	}
 	if !coming && !leaving {
-		r.settle(group)
+		r.resetRechecks(group)
 		return ctrl.Result{}, nil
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.unsettled[group]++; r.unsettled[group] >= maxUnsettled {
+	if r.rechecks[group]++; r.rechecks[group] >= maxRechecks {
 		return ctrl.Result{}, nil
 	}
 	return ctrl.Result{RequeueAfter: establishing}, nil
 }
 
-func (r *apiReconciler) settle(group string) {
+func (r *apiReconciler) resetRechecks(group string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.unsettled, group)
+	delete(r.rechecks, group)
 }

@@ -63,17 +63,17 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 	b := &bench{cluster: clustertest.New(t, objects...), clients: fake.NewClientset(), events: events.NewFakeRecorder(100), clock: time.Now()}
 	now := func() time.Time { return b.clock }
 	children := b.cluster.Children(kinds.ConfigMap.GVK(), kinds.Pod.GVK())
-	hubs := &hubs{cache: b.cluster.Cache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](now)}
-	if err := hubs.observe(t.Context()); err != nil {
+	odhs := &odhs{cache: b.cluster.Cache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](now)}
+	if err := odhs.observe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	b.componentReconciler = &componentReconciler{
 		component: fakeKafka{}, condition: "KafkaReady",
-		client: b.cluster, reader: b.cluster, hubs: hubs, children: children,
+		client: b.cluster, reader: b.cluster, odhs: odhs, children: children,
 		apis:        watch.NewAPIs(b.clients.Discovery(), fakeKafka{}.Kinds()),
 		secrets:     watch.NewReferences(b.clients, children.Wake),
 		applier:     &apply.Applier{Client: b.cluster, Reader: b.cluster, Children: children},
-		status:      &status.Writer{Client: b.cluster, Now: now, Wrote: hubs.overlay.Wrote},
+		status:      &status.Writer{Client: b.cluster, Now: now, Wrote: odhs.overlay.Wrote},
 		events:      b.events,
 		now:         now,
 		watchesCRDs: true,
@@ -86,22 +86,22 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 	return b
 }
 
-func hubNamed(name string, change func(*v1alpha1.OpenDataHub)) *v1alpha1.OpenDataHub {
-	hub := &v1alpha1.OpenDataHub{}
-	hub.Namespace, hub.Name, hub.Generation = "lab", name, 2
+func odhNamed(name string, change func(*v1alpha1.OpenDataHub)) *v1alpha1.OpenDataHub {
+	odh := &v1alpha1.OpenDataHub{}
+	odh.Namespace, odh.Name, odh.Generation = "lab", name, 2
 	if change != nil {
-		change(hub)
+		change(odh)
 	}
-	return hub
+	return odh
 }
 
-func (b *bench) hub(t *testing.T) *v1alpha1.OpenDataHub {
+func (b *bench) odh(t *testing.T) *v1alpha1.OpenDataHub {
 	t.Helper()
-	hub, err := b.hubs.get(t.Context(), types.NamespacedName{Namespace: "lab", Name: "odh"})
-	if err != nil || hub == nil {
-		t.Fatalf("reading the platform: %v, %v", hub, err)
+	odh, err := b.odhs.get(t.Context(), types.NamespacedName{Namespace: "lab", Name: "odh"})
+	if err != nil || odh == nil {
+		t.Fatalf("reading the platform: %v, %v", odh, err)
 	}
-	return hub
+	return odh
 }
 
 func (b *bench) recorded() []string {
@@ -195,16 +195,16 @@ func TestReport(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, hubNamed("odh", nil))
+			b := newBench(t, odhNamed("odh", nil))
 			b.watchesCRDs = !test.oneByOne
-			result, err := b.report(t.Context(), b.hub(t), test.state, test.observed, test.err)
+			result, err := b.report(t.Context(), b.odh(t), test.state, test.observed, test.err)
 			if (err != nil) != test.wantRetry {
 				t.Errorf("err = %v", err)
 			}
 			if result.RequeueAfter != test.wantAgain {
 				t.Errorf("looks again after %s, want %s", result.RequeueAfter, test.wantAgain)
 			}
-			condition := meta.FindStatusCondition(b.hub(t).Status.Conditions, "KafkaReady")
+			condition := meta.FindStatusCondition(b.odh(t).Status.Conditions, "KafkaReady")
 			if condition == nil {
 				t.Fatal("there is no condition")
 			}
@@ -227,7 +227,7 @@ func TestReport(t *testing.T) {
 
 			// The same again: no write, no event.
 			b.cluster.Writes()
-			if _, err := b.report(t.Context(), b.hub(t), test.state, test.observed, test.err); (err != nil) != test.wantRetry {
+			if _, err := b.report(t.Context(), b.odh(t), test.state, test.observed, test.err); (err != nil) != test.wantRetry {
 				t.Errorf("again: err = %v", err)
 			}
 			if again := append(b.cluster.Writes(), b.recorded()...); len(again) > 0 {
@@ -238,30 +238,30 @@ func TestReport(t *testing.T) {
 }
 
 func TestReportKeepsWhereTheComponentIsReached(t *testing.T) {
-	b := newBench(t, hubNamed("odh", nil))
+	b := newBench(t, odhNamed("odh", nil))
 	ready := outcome{Health: components.Health{State: components.Ready, Version: "4.1.0", CredentialsSecret: "odh-kafka-admin",
 		Endpoints: []v1alpha1.Endpoint{{Name: "bootstrap", URL: "odh:9093"}}}, objects: 7}
-	if _, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, ready, nil); err != nil {
+	if _, err := b.report(t.Context(), b.odh(t), v1alpha1.Managed, ready, nil); err != nil {
 		t.Fatal(err)
 	}
-	want := b.hub(t).Status.Components
+	want := b.odh(t).Status.Components
 	if len(want) != 1 || want[0].Objects != 7 || want[0].Version != "4.1.0" || len(want[0].Endpoints) != 1 {
 		t.Fatalf("components = %v", want)
 	}
 	failure := &components.Failure{Reason: v1alpha1.ReasonInvalidSpec, Terminal: true, Err: errors.New("edit it")}
-	if _, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, outcome{}, failure); err != nil {
+	if _, err := b.report(t.Context(), b.odh(t), v1alpha1.Managed, outcome{}, failure); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, b.hub(t).Status.Components); diff != "" {
+	if diff := cmp.Diff(want, b.odh(t).Status.Components); diff != "" {
 		t.Errorf("after a failure (-want +got):\n%s", diff)
 	}
 }
 
 func TestReportTellsOfAFailedStatusWrite(t *testing.T) {
-	b := newBench(t, hubNamed("odh", nil))
+	b := newBench(t, odhNamed("odh", nil))
 	unreachable := errors.New("no route to host")
 	b.cluster.Fail = func(string, client.Object) error { return unreachable }
-	_, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, outcome{}, nil)
+	_, err := b.report(t.Context(), b.odh(t), v1alpha1.Managed, outcome{}, nil)
 	if !errors.Is(err, unreachable) {
 		t.Errorf("err = %v", err)
 	}
@@ -272,37 +272,37 @@ func TestReportTellsOfAFailedStatusWrite(t *testing.T) {
 
 // TestReportSettles: a component that is ready again within a moment was never called anything else.
 func TestReportSettles(t *testing.T) {
-	b := newBench(t, hubNamed("odh", nil))
+	b := newBench(t, odhNamed("odh", nil))
 	ready := outcome{Health: components.Health{State: components.Ready}}
 	moving := outcome{Health: components.Health{State: components.Progressing, Message: "2 of 3 brokers ready"}}
 	report := func(observed outcome, wantAgain time.Duration, wantStatus metav1.ConditionStatus) {
 		t.Helper()
-		result, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, observed, nil)
+		result, err := b.report(t.Context(), b.odh(t), v1alpha1.Managed, observed, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if result.RequeueAfter != wantAgain {
 			t.Errorf("looks again after %s, want %s", result.RequeueAfter, wantAgain)
 		}
-		if got := meta.FindStatusCondition(b.hub(t).Status.Conditions, "KafkaReady").Status; got != wantStatus {
+		if got := meta.FindStatusCondition(b.odh(t).Status.Conditions, "KafkaReady").Status; got != wantStatus {
 			t.Errorf("status = %s, want %s", got, wantStatus)
 		}
 	}
 	report(ready, 0, metav1.ConditionTrue)
-	report(moving, settle, metav1.ConditionTrue)
-	b.clock = b.clock.Add(settle / 4)
-	report(moving, settle*3/4, metav1.ConditionTrue)
+	report(moving, progressGrace, metav1.ConditionTrue)
+	b.clock = b.clock.Add(progressGrace / 4)
+	report(moving, progressGrace*3/4, metav1.ConditionTrue)
 	report(ready, 0, metav1.ConditionTrue)
-	b.clock = b.clock.Add(settle)
-	report(moving, settle, metav1.ConditionTrue)
-	b.clock = b.clock.Add(settle)
+	b.clock = b.clock.Add(progressGrace)
+	report(moving, progressGrace, metav1.ConditionTrue)
+	b.clock = b.clock.Add(progressGrace)
 	report(moving, 0, metav1.ConditionFalse)
 	report(outcome{Health: components.Health{State: components.Ready}}, 0, metav1.ConditionTrue)
 	report(outcome{Health: components.Health{State: components.Degraded}}, 0, metav1.ConditionFalse)
 }
 
 func TestReportLooksAgainWhileAWriteIsUnconfirmed(t *testing.T) {
-	b := newBench(t, hubNamed("odh", nil))
+	b := newBench(t, odhNamed("odh", nil))
 	written := &unstructured.Unstructured{}
 	written.SetGroupVersionKind(kinds.ConfigMap.GVK())
 	written.SetNamespace("lab")
@@ -310,7 +310,7 @@ func TestReportLooksAgainWhileAWriteIsUnconfirmed(t *testing.T) {
 	written.SetResourceVersion("1000")
 	written.SetLabels(components.Facts{Platform: components.Platform{Name: "odh"}}.Labels("kafka"))
 	b.children.Wrote(written)
-	result, err := b.report(t.Context(), b.hub(t), v1alpha1.Managed, outcome{Health: components.Health{State: components.Ready}}, nil)
+	result, err := b.report(t.Context(), b.odh(t), v1alpha1.Managed, outcome{Health: components.Health{State: components.Ready}}, nil)
 	if err != nil || result.RequeueAfter != watch.Confirmation {
 		t.Errorf("looks again after %s, %v", result.RequeueAfter, err)
 	}
@@ -318,30 +318,30 @@ func TestReportLooksAgainWhileAWriteIsUnconfirmed(t *testing.T) {
 
 func TestPlatformOf(t *testing.T) {
 	at := func(seconds int64, finalizers ...string) func(*v1alpha1.OpenDataHub) {
-		return func(hub *v1alpha1.OpenDataHub) {
-			hub.CreationTimestamp = metav1.Unix(seconds, 0)
-			hub.Finalizers = finalizers
+		return func(odh *v1alpha1.OpenDataHub) {
+			odh.CreationTimestamp = metav1.Unix(seconds, 0)
+			odh.Finalizers = finalizers
 		}
 	}
-	elsewhere := hubNamed("a", at(1, "opendatahub.io/kafka"))
+	elsewhere := odhNamed("a", at(1, "opendatahub.io/kafka"))
 	elsewhere.Namespace = "other"
 	tests := map[string]struct {
-		hubs []client.Object
+		odhs []client.Object
 		want string
 	}{
 		"none":                         {nil, ""},
 		"only in another namespace":    {[]client.Object{elsewhere}, ""},
-		"the oldest":                   {[]client.Object{hubNamed("a", at(20)), hubNamed("b", at(10)), elsewhere}, "b"},
-		"the name within one second":   {[]client.Object{hubNamed("b", at(10)), hubNamed("a", at(10))}, "a"},
-		"who has something deployed":   {[]client.Object{hubNamed("a", at(10)), hubNamed("b", at(20, "opendatahub.io/kafka"))}, "b"},
-		"the oldest who has":           {[]client.Object{hubNamed("a", at(30, "opendatahub.io/kafka")), hubNamed("b", at(20, "opendatahub.io/jupyterHub"))}, "b"},
-		"somebody else's finalizer":    {[]client.Object{hubNamed("a", at(10)), hubNamed("b", at(20, "argocd.argoproj.io/hook"))}, "a"},
-		"a finalizer that looks alike": {[]client.Object{hubNamed("a", at(10)), hubNamed("b", at(20, "opendatahub.io.example.com/x"))}, "a"},
+		"the oldest":                   {[]client.Object{odhNamed("a", at(20)), odhNamed("b", at(10)), elsewhere}, "b"},
+		"the name within one second":   {[]client.Object{odhNamed("b", at(10)), odhNamed("a", at(10))}, "a"},
+		"who has something deployed":   {[]client.Object{odhNamed("a", at(10)), odhNamed("b", at(20, "opendatahub.io/kafka"))}, "b"},
+		"the oldest who has":           {[]client.Object{odhNamed("a", at(30, "opendatahub.io/kafka")), odhNamed("b", at(20, "opendatahub.io/jupyterHub"))}, "b"},
+		"somebody else's finalizer":    {[]client.Object{odhNamed("a", at(10)), odhNamed("b", at(20, "argocd.argoproj.io/hook"))}, "a"},
+		"a finalizer that looks alike": {[]client.Object{odhNamed("a", at(10)), odhNamed("b", at(20, "opendatahub.io.example.com/x"))}, "a"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t, test.hubs...)
-			platform, err := b.hubs.platformOf(t.Context(), "lab")
+			b := newBench(t, test.odhs...)
+			platform, err := b.odhs.platformOf(t.Context(), "lab")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -357,28 +357,28 @@ func TestPlatformOf(t *testing.T) {
 }
 
 func TestHubsAreNeverOlderThanOurOwnWrite(t *testing.T) {
-	b := newBench(t, hubNamed("odh", nil))
-	written := b.hub(t)
+	b := newBench(t, odhNamed("odh", nil))
+	written := b.odh(t)
 	written.ResourceVersion = "1000"
 	written.Finalizers = []string{"opendatahub.io/kafka"}
-	b.hubs.overlay.Wrote(written)
-	if hub := b.hub(t); len(hub.Finalizers) != 1 {
+	b.odhs.overlay.Wrote(written)
+	if odh := b.odh(t); len(odh.Finalizers) != 1 {
 		t.Error("the finalizer that was just written is not seen")
 	}
-	if platform, err := b.hubs.platformOf(t.Context(), "lab"); err != nil || len(platform.Finalizers) != 1 {
+	if platform, err := b.odhs.platformOf(t.Context(), "lab"); err != nil || len(platform.Finalizers) != 1 {
 		t.Errorf("the platform's finalizer is not seen: %v", err)
 	}
-	b.hub(t).Labels = map[string]string{"changed": "by the caller"}
-	if len(b.hub(t).Labels) > 0 {
+	b.odh(t).Labels = map[string]string{"changed": "by the caller"}
+	if len(b.odh(t).Labels) > 0 {
 		t.Error("callers share one object")
 	}
-	if hub, err := b.hubs.get(t.Context(), types.NamespacedName{Namespace: "lab", Name: "another"}); hub != nil || err != nil {
-		t.Errorf("got %v, %v for a resource that does not exist", hub, err)
+	if odh, err := b.odhs.get(t.Context(), types.NamespacedName{Namespace: "lab", Name: "another"}); odh != nil || err != nil {
+		t.Errorf("got %v, %v for a resource that does not exist", odh, err)
 	}
 }
 
 func TestMissingReferences(t *testing.T) {
-	b := newBench(t, hubNamed("odh", nil))
+	b := newBench(t, odhNamed("odh", nil))
 	b.component = fakeKafka{references: []components.Reference{
 		{Field: "spec.a", Name: "complete", Keys: []string{"user", "password"}},
 		{Field: "spec.b", Name: "half", Keys: []string{"user", "password"}},
@@ -398,7 +398,7 @@ func TestMissingReferences(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	facts, err := b.facts(t.Context(), b.hub(t), nil)
+	facts, err := b.facts(t.Context(), b.odh(t), nil)
 	failure := components.AsFailure(err, "none")
 	if failure.Reason != v1alpha1.ReasonReferenceNotFound || failure.Terminal {
 		t.Fatalf("err = %v with reason %s", err, failure.Reason)
@@ -436,8 +436,8 @@ func TestMissingKinds(t *testing.T) {
 	if diff := cmp.Diff([]string{"ConfigMap", "Kafka"}, got); diff != "" {
 		t.Errorf("applicable (-want +got):\n%s", diff)
 	}
-	hub := hubNamed("odh", func(hub *v1alpha1.OpenDataHub) { hub.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} })
-	err := b.notInstalled(t.Context(), hub, missing)
+	odh := odhNamed("odh", func(odh *v1alpha1.OpenDataHub) { odh.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} })
+	err := b.operators.notInstalled(t.Context(), odh, b.component, missing)
 	want := "CRDs kafkatopics.kafka.strimzi.io, routes.route.openshift.io are not installed; install Strimzi, condition DependenciesReady says how; install OpenShift, " +
 		"or set spec.components.kafka.managementState to Removed"
 	if err.Error() != want {
@@ -455,7 +455,7 @@ func TestMissingKinds(t *testing.T) {
 		reported.Name = "Strimzi"
 		b.installer = dependencies.Report{"Strimzi": reported}
 		want = "CRD kafkas.kafka.strimzi.io is not installed; " + want
-		if err := b.notInstalled(t.Context(), hub, []kinds.Kind{kinds.Kafka}); err.Error() != want {
+		if err := b.operators.notInstalled(t.Context(), odh, b.component, []kinds.Kind{kinds.Kafka}); err.Error() != want {
 			t.Errorf("err = %v\nwant  %s", err, want)
 		}
 	}
@@ -463,15 +463,15 @@ func TestMissingKinds(t *testing.T) {
 
 // TestAComponentThatWasNeverOursIsForgotten: it was Unmanaged from the start, so it has no finalizer.
 func TestAComponentThatWasNeverOursIsForgotten(t *testing.T) {
-	b := newBench(t, hubNamed("odh", nil))
-	if _, err := b.report(t.Context(), b.hub(t), v1alpha1.Unmanaged, outcome{}, nil); err != nil {
+	b := newBench(t, odhNamed("odh", nil))
+	if _, err := b.report(t.Context(), b.odh(t), v1alpha1.Unmanaged, outcome{}, nil); err != nil {
 		t.Fatal(err)
 	}
 	request := ctrl.Request{NamespacedName: types.NamespacedName{Namespace: "lab", Name: "odh"}}
 	if _, err := b.Reconcile(t.Context(), request); err != nil { // the spec names no component
 		t.Fatal(err)
 	}
-	if conditions := b.hub(t).Status.Conditions; len(conditions) > 0 {
+	if conditions := b.odh(t).Status.Conditions; len(conditions) > 0 {
 		t.Errorf("conditions = %v", conditions)
 	}
 	if writes := b.cluster.Writes(); len(writes) != 2 {
@@ -483,11 +483,11 @@ func TestAComponentThatWasNeverOursIsForgotten(t *testing.T) {
 }
 
 func TestASecondPlatformIsLeftAlone(t *testing.T) {
-	second := hubNamed("second", func(hub *v1alpha1.OpenDataHub) {
-		hub.CreationTimestamp = metav1.Unix(20, 0)
-		hub.Spec.Components.Kafka = &v1alpha1.KafkaSpec{}
+	second := odhNamed("second", func(odh *v1alpha1.OpenDataHub) {
+		odh.CreationTimestamp = metav1.Unix(20, 0)
+		odh.Spec.Components.Kafka = &v1alpha1.KafkaSpec{}
 	})
-	b := newBench(t, hubNamed("odh", func(hub *v1alpha1.OpenDataHub) { hub.CreationTimestamp = metav1.Unix(10, 0) }), second)
+	b := newBench(t, odhNamed("odh", func(odh *v1alpha1.OpenDataHub) { odh.CreationTimestamp = metav1.Unix(10, 0) }), second)
 	if _, err := b.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(second)}); err != nil {
 		t.Fatal(err)
 	}
@@ -497,7 +497,7 @@ func TestASecondPlatformIsLeftAlone(t *testing.T) {
 }
 
 func TestAStoppedInstallerIsNoticed(t *testing.T) {
-	b := newBench(t, hubNamed("odh", func(hub *v1alpha1.OpenDataHub) { hub.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} }))
+	b := newBench(t, odhNamed("odh", func(odh *v1alpha1.OpenDataHub) { odh.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} }))
 	b.installer = dependencies.Report{"Strimzi": {Name: "Strimzi", State: v1alpha1.DependencyInstalling}}
 	lease := &coordinationv1.Lease{}
 	lease.Namespace, lease.Name = "operator", dependencies.LeaseName
@@ -509,7 +509,7 @@ func TestAStoppedInstallerIsNoticed(t *testing.T) {
 	b.operators.namespace, b.operators.now = "operator", func() time.Time { return b.clock }
 	state := func(leases ...client.Object) string {
 		b.operators.leases = ctrlfake.NewClientBuilder().WithScheme(scheme).WithObjects(leases...).Build()
-		return b.operators.of(t.Context(), b.hub(t))[0].Reason
+		return b.operators.of(t.Context(), b.odh(t))[0].Reason
 	}
 	if got := state(); got == v1alpha1.ReasonInstallerUnavailable {
 		t.Error("an installer that elects no leader is not believed")
@@ -521,7 +521,7 @@ func TestAStoppedInstallerIsNoticed(t *testing.T) {
 	if got := state(lease); got != v1alpha1.ReasonInstallerUnavailable {
 		t.Errorf("reason = %q a minute after the Lease was renewed", got)
 	}
-	if text := explain(b.operators.notReady(t.Context(), b.hub(t), fakeKafka{})["Strimzi"]); text == "" {
+	if text := explain(b.operators.notReady(t.Context(), b.odh(t), fakeKafka{})["Strimzi"]); text == "" {
 		t.Error("the component says nothing of what it waits for")
 	}
 }

@@ -18,9 +18,9 @@ import (
 )
 
 // facts reads everything that rendering may depend on.
-func (r *componentReconciler) facts(ctx context.Context, hub *v1alpha1.OpenDataHub, kinds []apply.Served) (components.Facts, error) {
-	platform := client.ObjectKeyFromObject(hub)
-	facts := cluster.FactsOf(hub, r.cluster)
+func (r *componentReconciler) facts(ctx context.Context, odh *v1alpha1.OpenDataHub, kinds []apply.Served) (components.Facts, error) {
+	platform := client.ObjectKeyFromObject(odh)
+	facts := cluster.FactsOf(odh, r.cluster)
 	facts.Secrets = map[string]components.Secret{}
 	facts.Cluster.Served = r.apis.Served()
 
@@ -37,7 +37,7 @@ func (r *componentReconciler) facts(ctx context.Context, hub *v1alpha1.OpenDataH
 			}
 			facts.Secrets[object.GetName()] = watch.SecretOf(digests)
 		case "ConfigMap":
-			if object.GetName() == recordName(hub.Name, r.component.Name()) {
+			if object.GetName() == recordName(odh.Name, r.component.Name()) {
 				facts.Record, _, _ = unstructured.NestedStringMap(object.Object, "data")
 			}
 		}

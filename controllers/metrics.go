@@ -28,12 +28,12 @@ func init() {
 
 type readyGauge struct{ *prometheus.GaugeVec }
 
-func (g readyGauge) set(hub *v1alpha1.OpenDataHub, component string, ready bool) {
+func (g readyGauge) set(odh *v1alpha1.OpenDataHub, component string, ready bool) {
 	value := 0.0
 	if ready {
 		value = 1
 	}
-	g.WithLabelValues(hub.Namespace, hub.Name, component).Set(value)
+	g.WithLabelValues(odh.Namespace, odh.Name, component).Set(value)
 }
 
 func (g readyGauge) remove(platform types.NamespacedName, component string) {

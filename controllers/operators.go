@@ -3,7 +3,9 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -56,15 +58,15 @@ func (o *operators) stopped(ctx context.Context) string {
 }
 
 // of is where each operator stands that the platform needs, in the order of the table.
-func (o *operators) of(ctx context.Context, hub *v1alpha1.OpenDataHub) []v1alpha1.DependencyStatus {
-	return o.judge(ctx, hub, o.all, sync.OnceValue(func() string { return o.stopped(ctx) }))
+func (o *operators) of(ctx context.Context, odh *v1alpha1.OpenDataHub) []v1alpha1.DependencyStatus {
+	return o.judge(ctx, odh, o.all, sync.OnceValue(func() string { return o.stopped(ctx) }))
 }
 
 // notReady is where those operators of a component stand that are not ready, by their names.
-func (o *operators) notReady(ctx context.Context, hub *v1alpha1.OpenDataHub, component components.Component) map[string]v1alpha1.DependencyStatus {
+func (o *operators) notReady(ctx context.Context, odh *v1alpha1.OpenDataHub, component components.Component) map[string]v1alpha1.DependencyStatus {
 	found := map[string]v1alpha1.DependencyStatus{}
 	running := func() string { return "" } // the condition about operators says whether it is
-	for _, status := range o.judge(ctx, hub, []components.Component{component}, running) {
+	for _, status := range o.judge(ctx, odh, []components.Component{component}, running) {
 		if status.State != v1alpha1.DependencyReady {
 			found[status.Name] = status
 		}
@@ -81,17 +83,61 @@ func explain(status v1alpha1.DependencyStatus) string {
 	return dependencies.Explain(status)
 }
 
-func (o *operators) judge(ctx context.Context, hub *v1alpha1.OpenDataHub, all []components.Component, stopped func() string) []v1alpha1.DependencyStatus {
+// notInstalled says which definitions a component misses, and what to do about it.
+func (o *operators) notInstalled(ctx context.Context, odh *v1alpha1.OpenDataHub, component components.Component, missing []kinds.Kind) error {
+	var absent, facts, advice []string
+	outdated := map[string][]string{} // by the versions that are needed
+	waiting := o.notReady(ctx, odh, component)
+	alternative := ""
+	for _, kind := range missing {
+		status, ok := waiting[kind.Operator]
+		if status.State != v1alpha1.DependencyInstalling { // what is being installed needs nobody's decision
+			alternative = fmt.Sprintf(", or set spec.components.%s.managementState to Removed", component.Name())
+		}
+		// A definition that was just created is not served at once.
+		if status.State != v1alpha1.DependencyInstalling && o.exists(ctx, kind) {
+			versions := strings.Join(kind.Versions, " or ")
+			outdated[versions] = append(outdated[versions], kind.CRD())
+		} else {
+			absent = append(absent, kind.CRD())
+		}
+		text := "install " + kind.Operator // the installer does not know it
+		if ok {
+			text = explain(status)
+		}
+		if !slices.Contains(advice, text) {
+			advice = append(advice, text)
+		}
+	}
+	if len(absent) > 0 {
+		facts = append(facts, crds(absent, "is", "are")+" not installed")
+	}
+	for _, versions := range slices.Sorted(maps.Keys(outdated)) {
+		facts = append(facts, crds(outdated[versions], "does", "do")+" not serve "+versions)
+	}
+	return &components.Failure{Reason: v1alpha1.ReasonAPINotInstalled, Err: fmt.Errorf(
+		"%s; %s%s", strings.Join(facts, ", "), strings.Join(advice, "; "), alternative)}
+}
+
+// crds names CustomResourceDefinitions, with a verb that agrees with their number.
+func crds(names []string, one, many string) string {
+	if len(names) == 1 {
+		return fmt.Sprintf("CRD %s %s", names[0], one)
+	}
+	return fmt.Sprintf("CRDs %s %s", strings.Join(names, ", "), many)
+}
+
+func (o *operators) judge(ctx context.Context, odh *v1alpha1.OpenDataHub, all []components.Component, stopped func() string) []v1alpha1.DependencyStatus {
 	view := dependencies.View{
 		Served:    func(kind kinds.Kind) bool { _, served := o.apis.Version(kind); return served },
 		Exists:    func(kind kinds.Kind) bool { return o.exists(ctx, kind) },
 		OpenShift: o.cluster.OpenShift,
-		Manual:    hub.Spec.Dependencies.Installation == v1alpha1.InstallationManual,
+		Manual:    odh.Spec.Dependencies.Installation == v1alpha1.InstallationManual,
 		Report:    o.report(),
 		Stopped:   stopped,
 	}
 	var judged []v1alpha1.DependencyStatus
-	for _, need := range dependencies.Needed(o.table, all, cluster.FactsOf(hub, o.cluster)) {
+	for _, need := range dependencies.Needed(o.table, all, cluster.FactsOf(odh, o.cluster)) {
 		operator, _ := o.table.Find(need.Operator)
 		judged = append(judged, view.Judge(operator, need))
 	}
@@ -104,9 +150,9 @@ func (o *operators) exists(ctx context.Context, kind kinds.Kind) bool {
 
 // wakePlatforms queues every platform for the components that render one of the concerned kinds, and for the summary, which says
 // where the operators stand that bring them.
-func wakePlatforms(ctx context.Context, hubs cache.Cache, children *watch.Children, all []components.Component, concerned func(kinds.Kind) bool) error {
+func wakePlatforms(ctx context.Context, odhs cache.Cache, children *watch.Children, all []components.Component, concerned func(kinds.Kind) bool) error {
 	var list v1alpha1.OpenDataHubList
-	if err := hubs.List(ctx, &list); err != nil {
+	if err := odhs.List(ctx, &list); err != nil {
 		return fmt.Errorf("listing OpenDataHubs: %w", err)
 	}
 	for i := range list.Items {
@@ -122,7 +168,7 @@ func wakePlatforms(ctx context.Context, hubs cache.Cache, children *watch.Childr
 }
 
 // reportChanged makes the function that the watch of the installer's report calls.
-func reportChanged(hubs cache.Cache, children *watch.Children, all []components.Component, table dependencies.Table) func(context.Context, []string) {
+func reportChanged(odhs cache.Cache, children *watch.Children, all []components.Component, table dependencies.Table) func(context.Context, []string) {
 	return func(ctx context.Context, changed []string) {
 		if len(changed) == 0 { // the installer came or went
 			for _, operator := range table {
@@ -130,7 +176,7 @@ func reportChanged(hubs cache.Cache, children *watch.Children, all []components.
 			}
 		}
 		concerned := func(kind kinds.Kind) bool { return slices.Contains(changed, kind.Operator) }
-		if err := wakePlatforms(ctx, hubs, children, all, concerned); err != nil {
+		if err := wakePlatforms(ctx, odhs, children, all, concerned); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "Cannot wake the platforms for news of the installer")
 		}
 	}

@@ -26,6 +26,9 @@ import (
 	"opendatahub.io/operator/controllers/status"
 )
 
+// leftoverInterval is how often objects that nobody watches are asked for while a removal waits for them.
+const leftoverInterval = 2 * time.Second
+
 // remove takes the component away: first what its software created, then its objects in the reverse of their order,
 // each kind when the one before is gone. Data stays unless the deletion policy says otherwise.
 func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenDataHub) (ctrl.Result, error) {

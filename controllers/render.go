@@ -43,3 +43,12 @@ func record(component components.Component, facts components.Facts) []components
 func recordName(platform, component string) string {
 	return platform + "-" + strings.ToLower(component) + "-record"
 }
+
+func ownerOf(odh *v1alpha1.OpenDataHub) *metav1.OwnerReference {
+	owner := metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "OpenDataHub", Name: odh.Name, UID: odh.UID,
+	}
+	controller := true
+	owner.Controller = &controller
+	return &owner
+}

@@ -159,11 +159,11 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err != nil {
 		return err
 	}
-	hubs := &hubs{cache: mgr.GetCache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](time.Now)}
-	if err := hubs.observe(ctx); err != nil {
+	odhs := &odhs{cache: mgr.GetCache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](time.Now)}
+	if err := odhs.observe(ctx); err != nil {
 		return err
 	}
-	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: hubs.overlay.Wrote}
+	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: odhs.overlay.Wrote}
 	secrets := watch.NewReferences(clients, children.Wake)
 	watchesCRDs := len(options.Namespaces) == 0
 	table := dependencies.Default().For(detected.OpenShift)
@@ -190,7 +190,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			condition: condition,
 			client:    mgr.GetClient(),
 			reader:    mgr.GetAPIReader(),
-			hubs:      hubs,
+			odhs:      odhs,
 			children:  children,
 			apis:      apis,
 			secrets:   secrets,
@@ -215,7 +215,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 
 	summary := &summaryReconciler{
-		hubs: hubs, status: writer, events: mgr.GetEventRecorder(SummaryManager), all: all, cluster: detected, operators: operators,
+		odhs: odhs, status: writer, events: mgr.GetEventRecorder(SummaryManager), all: all, cluster: detected, operators: operators,
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("summary").

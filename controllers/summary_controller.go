@@ -23,7 +23,7 @@ import (
 // summaryReconciler sums up the component conditions of every OpenDataHub. It also speaks for components that this binary
 // does not have, and for resources that are refused.
 type summaryReconciler struct {
-	hubs   *hubs
+	odhs   *odhs
 	status *status.Writer
 	events events.EventRecorder
 	// all is what this binary can deploy.
@@ -38,34 +38,34 @@ const SummaryManager = watch.ManagerPrefix
 
 // Reconcile implements reconcile.Reconciler.
 func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	hub, err := r.hubs.get(ctx, request.NamespacedName)
-	if err != nil || hub == nil {
+	odh, err := r.odhs.get(ctx, request.NamespacedName)
+	if err != nil || odh == nil {
 		return ctrl.Result{}, err
 	}
-	platform, err := r.hubs.platformOf(ctx, hub.Namespace)
+	platform, err := r.odhs.platformOf(ctx, odh.Namespace)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if hub.DeletionTimestamp != nil && len(hub.Finalizers) == 0 {
+	if odh.DeletionTimestamp != nil && len(odh.Finalizers) == 0 {
 		return ctrl.Result{}, nil
 	}
 
 	var report status.Report
 	awaits := false // the installer
-	if platform != nil && platform.UID != hub.UID {
-		report = refused(hub, platform)
+	if platform != nil && platform.UID != odh.UID {
+		report = refused(odh, platform)
 	} else {
-		report = summarize(hub, r.cluster, r.all)
-		operators := r.operators.of(ctx, hub)
-		needs(&report, hub, operators)
+		report = summarize(odh, r.cluster, r.all)
+		operators := r.operators.of(ctx, odh)
+		needs(&report, odh, operators)
 		awaits = r.operators.report() != nil && slices.ContainsFunc(operators, dependencies.Awaits)
 	}
-	wrote, wait, err := r.status.Write(ctx, hub, SummaryManager, report)
+	wrote, wait, err := r.status.Write(ctx, odh, SummaryManager, report)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if wrote {
-		r.announce(hub, report.Conditions)
+		r.announce(odh, report.Conditions)
 	}
 	if awaits && (wait == 0 || wait > leaseInterval) {
 		wait = leaseInterval
@@ -73,42 +73,42 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 	return ctrl.Result{RequeueAfter: wait}, nil
 }
 
-func (r *summaryReconciler) announce(hub *v1alpha1.OpenDataHub, conditions []metav1.Condition) {
+func (r *summaryReconciler) announce(odh *v1alpha1.OpenDataHub, conditions []metav1.Condition) {
 	for _, condition := range conditions {
-		before := meta.FindStatusCondition(hub.Status.Conditions, condition.Type)
+		before := meta.FindStatusCondition(odh.Status.Conditions, condition.Type)
 		changed := before == nil || before.Status != condition.Status
 		switch {
 		case condition.Type == v1alpha1.ConditionReady && condition.Status == metav1.ConditionTrue && changed:
-			r.events.Eventf(hub, nil, "Normal", condition.Reason, "Reconcile", "The platform is ready: %s", condition.Message)
+			r.events.Eventf(odh, nil, "Normal", condition.Reason, "Reconcile", "The platform is ready: %s", condition.Message)
 		case condition.Type == v1alpha1.ConditionDependenciesReady && (changed || before.Reason != condition.Reason):
-			r.announceOperators(hub, before, condition)
+			r.announceOperators(odh, before, condition)
 		case condition.Type == v1alpha1.ConditionStalled && changed:
-			r.events.Eventf(hub, nil, "Warning", condition.Reason, "Reconcile", "%.900s", condition.Message)
+			r.events.Eventf(odh, nil, "Warning", condition.Reason, "Reconcile", "%.900s", condition.Message)
 		}
 	}
 }
 
 // announceOperators tells people what becomes of the operators that the platform needs. That they are there from the
 // beginning is no news.
-func (r *summaryReconciler) announceOperators(hub *v1alpha1.OpenDataHub, before *metav1.Condition, condition metav1.Condition) {
+func (r *summaryReconciler) announceOperators(odh *v1alpha1.OpenDataHub, before *metav1.Condition, condition metav1.Condition) {
 	switch {
 	case condition.Status == metav1.ConditionTrue && before != nil && before.Status != metav1.ConditionTrue:
-		r.events.Eventf(hub, nil, corev1.EventTypeNormal, condition.Reason, "Reconcile", "Third-party operators are %.900s", condition.Message)
+		r.events.Eventf(odh, nil, corev1.EventTypeNormal, condition.Reason, "Reconcile", "Third-party operators are %.900s", condition.Message)
 	case condition.Status == metav1.ConditionTrue:
 	case condition.Reason == v1alpha1.ReasonProgressing || condition.Reason == v1alpha1.ReasonPending:
-		r.events.Eventf(hub, nil, corev1.EventTypeNormal, condition.Reason, "Reconcile", "%.900s", condition.Message)
+		r.events.Eventf(odh, nil, corev1.EventTypeNormal, condition.Reason, "Reconcile", "%.900s", condition.Message)
 	default:
-		r.events.Eventf(hub, nil, corev1.EventTypeWarning, condition.Reason, "Reconcile", "%.900s", condition.Message)
+		r.events.Eventf(odh, nil, corev1.EventTypeWarning, condition.Reason, "Reconcile", "%.900s", condition.Message)
 	}
 }
 
 // refused is the status of a resource whose namespace has a platform already.
-func refused(hub, platform *v1alpha1.OpenDataHub) status.Report {
+func refused(odh, platform *v1alpha1.OpenDataHub) status.Report {
 	message := fmt.Sprintf("namespace %s already has the OpenDataHub %s, and holds one platform only; "+
-		"delete this resource, or create it in another namespace", hub.Namespace, platform.Name)
+		"delete this resource, or create it in another namespace", odh.Namespace, platform.Name)
 	condition := func(kind string, value metav1.ConditionStatus) metav1.Condition {
 		return metav1.Condition{
-			Type: kind, Status: value, Reason: v1alpha1.ReasonPlatformExists, Message: message, ObservedGeneration: hub.Generation,
+			Type: kind, Status: value, Reason: v1alpha1.ReasonPlatformExists, Message: message, ObservedGeneration: odh.Generation,
 		}
 	}
 	return status.Report{
@@ -116,7 +116,7 @@ func refused(hub, platform *v1alpha1.OpenDataHub) status.Report {
 			condition(v1alpha1.ConditionReady, metav1.ConditionFalse),
 			condition(v1alpha1.ConditionStalled, metav1.ConditionTrue),
 		},
-		Summary: &status.Summary{ObservedGeneration: hub.Generation},
+		Summary: &status.Summary{ObservedGeneration: odh.Generation},
 	}
 }
 
@@ -142,15 +142,15 @@ var movingReasons = []string{
 
 // summarize judges the platform by its component conditions. Issues come first, then what has not reported, both in the
 // order of the spec.
-func summarize(hub *v1alpha1.OpenDataHub, detected components.Cluster, all []components.Component) status.Report {
+func summarize(odh *v1alpha1.OpenDataHub, detected components.Cluster, all []components.Component) status.Report {
 	var report status.Report
-	facts := cluster.FactsOf(hub, detected)
-	verdicts, supported := parts(hub, facts, all)
+	facts := cluster.FactsOf(odh, detected)
+	verdicts, supported := parts(odh, facts, all)
 	ready, wanted := 0, 0
 	for _, component := range components.All() {
-		condition := meta.FindStatusCondition(hub.Status.Conditions, component.Condition)
-		_, ok := components.FindWanted(hub.Spec.Components, component.Name)
-		if !ok || hub.DeletionTimestamp != nil {
+		condition := meta.FindStatusCondition(odh.Status.Conditions, component.Condition)
+		_, ok := components.FindWanted(odh.Spec.Components, component.Name)
+		if !ok || odh.DeletionTimestamp != nil {
 			if condition != nil && condition.Reason == v1alpha1.ReasonRemoving {
 				verdicts = append(verdicts, verdict{component.Name, condition.Reason, condition.Message, false})
 			}
@@ -160,12 +160,12 @@ func summarize(hub *v1alpha1.OpenDataHub, detected components.Cluster, all []com
 		if !slices.Contains(supported, component.Name) {
 			own := metav1.Condition{
 				Type: component.Condition, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonNotSupported,
-				Message: components.NotSupported(component.Name), ObservedGeneration: hub.Generation,
+				Message: components.NotSupported(component.Name), ObservedGeneration: odh.Generation,
 			}
 			report.Conditions = append(report.Conditions, own)
 			condition = &own
 		}
-		v := judge(component.Name, condition, hub.Generation)
+		v := judge(component.Name, condition, odh.Generation)
 		if v.ready {
 			ready++
 		}
@@ -173,34 +173,34 @@ func summarize(hub *v1alpha1.OpenDataHub, detected components.Cluster, all []com
 	}
 
 	report.Summary = &status.Summary{
-		ObservedGeneration: hub.Generation,
+		ObservedGeneration: odh.Generation,
 		ComponentsReady:    fmt.Sprintf("%d/%d", ready, wanted),
 		ObjectStorage:      facts.ObjectStorage().Status(),
 	}
-	report.Conditions = append(report.Conditions, overall(hub, verdicts, ready, wanted)...)
+	report.Conditions = append(report.Conditions, overall(odh, verdicts, ready, wanted)...)
 	return report
 }
 
 // needs adds where the third-party operators stand that the platform needs.
-func needs(report *status.Report, hub *v1alpha1.OpenDataHub, operators []v1alpha1.DependencyStatus) {
+func needs(report *status.Report, odh *v1alpha1.OpenDataHub, operators []v1alpha1.DependencyStatus) {
 	condition := dependencies.Condition(operators)
-	condition.ObservedGeneration = hub.Generation
+	condition.ObservedGeneration = odh.Generation
 	report.Conditions = append(report.Conditions, condition)
 	report.Summary.Dependencies = operators
 }
 
 // parts judges what belongs to the platform itself, which speaks up only when something is wrong, and names the rest.
-func parts(hub *v1alpha1.OpenDataHub, facts components.Facts, all []components.Component) (verdicts []verdict, others []string) {
+func parts(odh *v1alpha1.OpenDataHub, facts components.Facts, all []components.Component) (verdicts []verdict, others []string) {
 	for _, component := range all {
 		part, ok := component.(components.Part)
 		if !ok {
 			others = append(others, component.Name())
 			continue
 		}
-		condition := meta.FindStatusCondition(hub.Status.Conditions, part.Condition())
-		deploying := hub.DeletionTimestamp == nil && part.Wanted(facts)
+		condition := meta.FindStatusCondition(odh.Status.Conditions, part.Condition())
+		deploying := odh.DeletionTimestamp == nil && part.Wanted(facts)
 		if condition != nil && (deploying || condition.Reason == v1alpha1.ReasonRemoving) {
-			verdicts = append(verdicts, judge(part.Name(), condition, hub.Generation))
+			verdicts = append(verdicts, judge(part.Name(), condition, odh.Generation))
 		}
 	}
 	return verdicts, others
@@ -229,9 +229,9 @@ func merged(verdicts []verdict) []verdict {
 	return merged
 }
 
-func overall(hub *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) []metav1.Condition {
+func overall(odh *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) []metav1.Condition {
 	condition := func(kind string, value metav1.ConditionStatus, reason, message string) metav1.Condition {
-		return metav1.Condition{Type: kind, Status: value, Reason: reason, Message: message, ObservedGeneration: hub.Generation}
+		return metav1.Condition{Type: kind, Status: value, Reason: reason, Message: message, ObservedGeneration: odh.Generation}
 	}
 	var issues, pending, moving, stalled []string
 	reason := ""
@@ -261,7 +261,7 @@ func overall(hub *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) [
 	message := strings.Join(append(issues, pending...), "; ")
 
 	switch {
-	case hub.DeletionTimestamp != nil:
+	case odh.DeletionTimestamp != nil:
 		if message == "" {
 			message = "the platform is being removed"
 		}

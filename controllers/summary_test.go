@@ -124,15 +124,15 @@ func TestSummarize(t *testing.T) {
 	}
 	for name, test := range cases {
 		t.Run(name, func(t *testing.T) {
-			hub := &v1alpha1.OpenDataHub{}
-			hub.Generation = generation
-			hub.Spec.Components = test.components
-			hub.Status.Conditions = test.conditions
+			odh := &v1alpha1.OpenDataHub{}
+			odh.Generation = generation
+			odh.Spec.Components = test.components
+			odh.Status.Conditions = test.conditions
 			if test.deleted {
 				now := metav1.Now()
-				hub.DeletionTimestamp = &now
+				odh.DeletionTimestamp = &now
 			}
-			report := summarize(hub, components.Cluster{}, catalog.All())
+			report := summarize(odh, components.Cluster{}, catalog.All())
 			var got []string
 			for _, c := range report.Conditions {
 				got = append(got, c.Type+"="+string(c.Status)+"/"+c.Reason+": "+c.Message)
@@ -191,12 +191,12 @@ func TestSummarizeHearsTheObjectStorage(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			hub := &v1alpha1.OpenDataHub{}
-			hub.Generation = 1
-			hub.Spec.ObjectStorage = test.storage
-			hub.Spec.Components.JupyterHub = &v1alpha1.JupyterHubSpec{}
-			hub.Status.Conditions = test.conditions
-			report := summarize(hub, components.Cluster{}, all)
+			odh := &v1alpha1.OpenDataHub{}
+			odh.Generation = 1
+			odh.Spec.ObjectStorage = test.storage
+			odh.Spec.Components.JupyterHub = &v1alpha1.JupyterHubSpec{}
+			odh.Status.Conditions = test.conditions
+			report := summarize(odh, components.Cluster{}, all)
 			first := report.Conditions[0]
 			if got := first.Type + "=" + string(first.Status) + "/" + first.Reason + ": " + first.Message; got != test.want {
 				t.Errorf("got %s\nwant %s", got, test.want)
@@ -212,9 +212,9 @@ func TestSummarizeHearsTheObjectStorage(t *testing.T) {
 }
 
 func TestRefusedNamesTheOlderPlatform(t *testing.T) {
-	hub, platform := &v1alpha1.OpenDataHub{}, &v1alpha1.OpenDataHub{}
-	hub.Namespace, platform.Name = "ns", "first"
-	for _, condition := range refused(hub, platform).Conditions {
+	odh, platform := &v1alpha1.OpenDataHub{}, &v1alpha1.OpenDataHub{}
+	odh.Namespace, platform.Name = "ns", "first"
+	for _, condition := range refused(odh, platform).Conditions {
 		if !strings.Contains(condition.Message, "namespace ns already has the OpenDataHub first") {
 			t.Errorf("%s: %s", condition.Type, condition.Message)
 		}

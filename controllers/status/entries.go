@@ -12,9 +12,9 @@ import (
 
 // ownedEntries are the list entries that the manager owns: "condition/KafkaReady", "component/kafka". The API server
 // keeps that record; a copy in memory would be lost with the process.
-func ownedEntries(hub *v1alpha1.OpenDataHub, manager string) map[string]bool {
+func ownedEntries(odh *v1alpha1.OpenDataHub, manager string) map[string]bool {
 	owned := map[string]bool{}
-	entry := statusEntry(hub, manager)
+	entry := statusEntry(odh, manager)
 	if entry == nil || entry.FieldsV1 == nil {
 		return owned
 	}
@@ -45,16 +45,16 @@ func ownedEntries(hub *v1alpha1.OpenDataHub, manager string) map[string]bool {
 }
 
 // lastWrite is when the manager last changed the status.
-func lastWrite(hub *v1alpha1.OpenDataHub, manager string) time.Time {
-	if entry := statusEntry(hub, manager); entry != nil && entry.Time != nil {
+func lastWrite(odh *v1alpha1.OpenDataHub, manager string) time.Time {
+	if entry := statusEntry(odh, manager); entry != nil && entry.Time != nil {
 		return entry.Time.Time
 	}
 	return time.Time{}
 }
 
-func statusEntry(hub *v1alpha1.OpenDataHub, manager string) *metav1.ManagedFieldsEntry {
-	for i := range hub.ManagedFields {
-		entry := &hub.ManagedFields[i]
+func statusEntry(odh *v1alpha1.OpenDataHub, manager string) *metav1.ManagedFieldsEntry {
+	for i := range odh.ManagedFields {
+		entry := &odh.ManagedFields[i]
 		if entry.Manager == manager && entry.Subresource == "status" {
 			return entry
 		}

@@ -51,13 +51,13 @@ type Writer struct {
 
 // Write makes the writer's part of the status so. It returns whether it wrote, and how long to wait before asking again
 // if the news can wait.
-func (w *Writer) Write(ctx context.Context, hub *v1alpha1.OpenDataHub, manager string, report Report) (wrote bool, wait time.Duration, err error) {
+func (w *Writer) Write(ctx context.Context, odh *v1alpha1.OpenDataHub, manager string, report Report) (wrote bool, wait time.Duration, err error) {
 	now := metav1.NewTime(w.Now().Truncate(time.Second))
 	urgent, news := false, false
 	for i := range report.Conditions {
 		condition := &report.Conditions[i]
 		condition.Message = shorten(condition.Message)
-		current := meta.FindStatusCondition(hub.Status.Conditions, condition.Type)
+		current := meta.FindStatusCondition(odh.Status.Conditions, condition.Type)
 		condition.LastTransitionTime = now
 		switch {
 		case current == nil:
@@ -75,23 +75,23 @@ func (w *Writer) Write(ctx context.Context, hub *v1alpha1.OpenDataHub, manager s
 		}
 		news = news || *current != *condition
 	}
-	if w.leavesOut(hub, manager, report) {
+	if w.leavesOut(odh, manager, report) {
 		urgent = true
 	}
-	news = news || !sameComponent(hub, report.Component) || !sameSummary(hub, report.Summary)
-	if summary := report.Summary; summary != nil && hub.Status.ObservedGeneration != summary.ObservedGeneration {
+	news = news || !sameComponent(odh, report.Component) || !sameSummary(odh, report.Summary)
+	if summary := report.Summary; summary != nil && odh.Status.ObservedGeneration != summary.ObservedGeneration {
 		urgent = true
 	}
 	if !urgent && !news {
 		return false, 0, nil
 	}
 	if !urgent {
-		if wait := Interval - w.Now().Sub(lastWrite(hub, manager)); wait > 0 {
+		if wait := Interval - w.Now().Sub(lastWrite(odh, manager)); wait > 0 {
 			return false, min(wait, Interval), nil // the API server's clock may be ahead
 		}
 	}
 
-	object, err := report.object(hub)
+	object, err := report.object(odh)
 	if err != nil {
 		return false, 0, err
 	}
@@ -108,8 +108,8 @@ func (w *Writer) Write(ctx context.Context, hub *v1alpha1.OpenDataHub, manager s
 }
 
 // leavesOut is whether the writer has entries in the status that are not in the report.
-func (w *Writer) leavesOut(hub *v1alpha1.OpenDataHub, manager string, report Report) bool {
-	owned := ownedEntries(hub, manager)
+func (w *Writer) leavesOut(odh *v1alpha1.OpenDataHub, manager string, report Report) bool {
+	owned := ownedEntries(odh, manager)
 	for _, condition := range report.Conditions {
 		delete(owned, "condition/"+condition.Type)
 	}
@@ -119,7 +119,7 @@ func (w *Writer) leavesOut(hub *v1alpha1.OpenDataHub, manager string, report Rep
 	return len(owned) > 0
 }
 
-func (r Report) object(hub *v1alpha1.OpenDataHub) (*unstructured.Unstructured, error) {
+func (r Report) object(odh *v1alpha1.OpenDataHub) (*unstructured.Unstructured, error) {
 	status := map[string]any{}
 	if r.Summary != nil {
 		status["observedGeneration"] = r.Summary.ObservedGeneration
@@ -163,26 +163,26 @@ func (r Report) object(hub *v1alpha1.OpenDataHub) (*unstructured.Unstructured, e
 	}
 	object := &unstructured.Unstructured{Object: map[string]any{"status": status}}
 	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OpenDataHub"))
-	object.SetNamespace(hub.Namespace)
-	object.SetName(hub.Name)
+	object.SetNamespace(odh.Namespace)
+	object.SetName(odh.Name)
 	// A resource that was deleted and made anew must not get its predecessor's status.
-	object.SetUID(hub.UID)
+	object.SetUID(odh.UID)
 	return object, nil
 }
 
-func sameComponent(hub *v1alpha1.OpenDataHub, component *v1alpha1.ComponentStatus) bool {
+func sameComponent(odh *v1alpha1.OpenDataHub, component *v1alpha1.ComponentStatus) bool {
 	if component == nil {
 		return true // leaving it out is seen by leavesOut
 	}
-	i := slices.IndexFunc(hub.Status.Components, func(c v1alpha1.ComponentStatus) bool { return c.Name == component.Name })
-	return i >= 0 && equality.Semantic.DeepEqual(hub.Status.Components[i], *component)
+	i := slices.IndexFunc(odh.Status.Components, func(c v1alpha1.ComponentStatus) bool { return c.Name == component.Name })
+	return i >= 0 && equality.Semantic.DeepEqual(odh.Status.Components[i], *component)
 }
 
-func sameSummary(hub *v1alpha1.OpenDataHub, summary *Summary) bool {
+func sameSummary(odh *v1alpha1.OpenDataHub, summary *Summary) bool {
 	return summary == nil ||
-		hub.Status.ObservedGeneration == summary.ObservedGeneration && hub.Status.ComponentsReady == summary.ComponentsReady &&
-			equality.Semantic.DeepEqual(hub.Status.ObjectStorage, summary.ObjectStorage) &&
-			equality.Semantic.DeepEqual(hub.Status.Dependencies, summary.Dependencies)
+		odh.Status.ObservedGeneration == summary.ObservedGeneration && odh.Status.ComponentsReady == summary.ComponentsReady &&
+			equality.Semantic.DeepEqual(odh.Status.ObjectStorage, summary.ObjectStorage) &&
+			equality.Semantic.DeepEqual(odh.Status.Dependencies, summary.Dependencies)
 }
 
 func shorten(message string) string {

@@ -33,8 +33,8 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	hub := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "odh", Generation: 1}}
-	d := &desk{T: t, cluster: clustertest.New(t, hub), now: time.Now()}
+	odh := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "odh", Generation: 1}}
+	d := &desk{T: t, cluster: clustertest.New(t, odh), now: time.Now()}
 	d.writer = &status.Writer{
 		Client: d.cluster,
 		Now:    func() time.Time { return d.now },
@@ -43,19 +43,19 @@ func newDesk(t *testing.T) *desk {
 	return d
 }
 
-func (d *desk) hub() *v1alpha1.OpenDataHub {
+func (d *desk) odh() *v1alpha1.OpenDataHub {
 	d.Helper()
-	hub := &v1alpha1.OpenDataHub{}
-	if err := d.cluster.Get(d.Context(), client.ObjectKey{Namespace: "lab", Name: "odh"}, hub); err != nil {
+	odh := &v1alpha1.OpenDataHub{}
+	if err := d.cluster.Get(d.Context(), client.ObjectKey{Namespace: "lab", Name: "odh"}, odh); err != nil {
 		d.Fatal(err)
 	}
-	return hub
+	return odh
 }
 
 // write reports what the cluster says now, and checks that it is written or not, and how long it is to wait.
 func (d *desk) write(manager string, report status.Report, wantWrite bool) time.Duration {
 	d.Helper()
-	wrote, wait, err := d.writer.Write(d.Context(), d.hub(), manager, report)
+	wrote, wait, err := d.writer.Write(d.Context(), d.odh(), manager, report)
 	if err != nil {
 		d.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func (d *desk) write(manager string, report status.Report, wantWrite bool) time.
 
 func (d *desk) condition(kind string) metav1.Condition {
 	d.Helper()
-	condition := meta.FindStatusCondition(d.hub().Status.Conditions, kind)
+	condition := meta.FindStatusCondition(d.odh().Status.Conditions, kind)
 	if condition == nil {
 		d.Fatalf("there is no condition %s", kind)
 	}
@@ -128,7 +128,7 @@ func TestNewsWaits(t *testing.T) {
 	d := newDesk(t)
 	d.write(kafka, says("KafkaReady", metav1.ConditionFalse, "Progressing", "0 of 3 brokers ready"), true)
 	var written time.Time
-	for _, entry := range d.hub().ManagedFields {
+	for _, entry := range d.odh().ManagedFields {
 		if entry.Manager == kafka {
 			written = entry.Time.Time
 		}
@@ -173,20 +173,20 @@ func TestEveryWriterOwnsItsEntriesOnly(t *testing.T) {
 	ready := summary
 	ready.Conditions = []metav1.Condition{{Type: "Ready", Status: metav1.ConditionTrue, Reason: "Available", ObservedGeneration: 1}}
 	d.write("opendatahub", ready, true)
-	if diff := cmp.Diff([]string{"JupyterHubReady", "KafkaReady", "Ready"}, conditions(d.hub())); diff != "" {
+	if diff := cmp.Diff([]string{"JupyterHubReady", "KafkaReady", "Ready"}, conditions(d.odh())); diff != "" {
 		t.Errorf("Reconciling was left out of the last report (-want +got):\n%s", diff)
 	}
 
 	d.write(kafka, status.Report{}, true)
-	hub := d.hub()
-	if diff := cmp.Diff([]string{"JupyterHubReady", "Ready"}, conditions(hub)); diff != "" {
+	odh := d.odh()
+	if diff := cmp.Diff([]string{"JupyterHubReady", "Ready"}, conditions(odh)); diff != "" {
 		t.Errorf("after Kafka took its entries back (-want +got):\n%s", diff)
 	}
-	if len(hub.Status.Components) != 1 || hub.Status.Components[0].Name != "jupyterHub" {
-		t.Errorf("components = %v, want JupyterHub's only", hub.Status.Components)
+	if len(odh.Status.Components) != 1 || odh.Status.Components[0].Name != "jupyterHub" {
+		t.Errorf("components = %v, want JupyterHub's only", odh.Status.Components)
 	}
-	if hub.Status.ComponentsReady != "2/2" || hub.Status.ObservedGeneration != 1 {
-		t.Errorf("the summary is gone: %q, %d", hub.Status.ComponentsReady, hub.Status.ObservedGeneration)
+	if odh.Status.ComponentsReady != "2/2" || odh.Status.ObservedGeneration != 1 {
+		t.Errorf("the summary is gone: %q, %d", odh.Status.ComponentsReady, odh.Status.ObservedGeneration)
 	}
 	d.write(kafka, status.Report{}, false)
 }
@@ -201,20 +201,20 @@ func TestTheObjectStorageComesAndGoesWithTheSummary(t *testing.T) {
 		Buckets: []v1alpha1.BucketStatus{{Purpose: "models", CredentialsSecret: "s3"}},
 	}
 	d.write("opendatahub", report(storage), true)
-	if diff := cmp.Diff(storage, d.hub().Status.ObjectStorage); diff != "" {
+	if diff := cmp.Diff(storage, d.odh().Status.ObjectStorage); diff != "" {
 		t.Errorf("status.objectStorage (-want +got):\n%s", diff)
 	}
 	d.write("opendatahub", report(storage), false)
 	d.now = d.now.Add(status.Interval)
 	d.write("opendatahub", report(nil), true)
-	if got := d.hub().Status.ObjectStorage; got != nil {
+	if got := d.odh().Status.ObjectStorage; got != nil {
 		t.Errorf("it is still there: %v", got)
 	}
 }
 
-func conditions(hub *v1alpha1.OpenDataHub) []string {
+func conditions(odh *v1alpha1.OpenDataHub) []string {
 	var all []string
-	for _, condition := range hub.Status.Conditions {
+	for _, condition := range odh.Status.Conditions {
 		all = append(all, condition.Type)
 	}
 	slices.Sort(all)
@@ -235,7 +235,7 @@ func TestASummaryOfAnotherGenerationIsWrittenAtOnce(t *testing.T) {
 func TestADeletedResourceStaysDeleted(t *testing.T) {
 	report := says("KafkaReady", metav1.ConditionTrue, "Available", "")
 	d := newDesk(t)
-	old := d.hub()
+	old := d.odh()
 	d.cluster.Do(old, func(c client.Client) error { return c.Delete(t.Context(), old.DeepCopy()) })
 	if _, _, err := d.writer.Write(t.Context(), old, kafka, report); !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 		t.Errorf("err = %v, want a conflict or not found", err)
@@ -249,7 +249,7 @@ func TestADeletedResourceStaysDeleted(t *testing.T) {
 	if _, _, err := d.writer.Write(t.Context(), old, kafka, report); !apierrors.IsConflict(err) {
 		t.Errorf("err = %v, want a conflict", err)
 	}
-	if got := conditions(d.hub()); len(got) != 0 {
+	if got := conditions(d.odh()); len(got) != 0 {
 		t.Errorf("the successor has its predecessor's conditions %v", got)
 	}
 	if d.wrote != 0 {
