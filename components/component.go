@@ -57,6 +57,10 @@ type Object struct {
 	// or a key of it, does not exist. People may replace it.
 	Certificate *Certificate
 
+	// Htpasswd makes a key of the Secret an htpasswd file of accounts whose passwords other keys of it hold. It is made anew
+	// when somebody changes a password.
+	Htpasswd *Htpasswd
+
 	// Subresource is "status" when the configuration restores the status of a custom resource before its operator acts
 	// on it. Status is applied after the object itself.
 	Subresource string
@@ -75,6 +79,21 @@ type Random struct {
 type Certificate struct {
 	// DNSNames that it is valid for.
 	DNSNames []string
+}
+
+// Htpasswd is a file by which web servers know accounts.
+type Htpasswd struct {
+	// Key of the Secret that holds the file.
+	Key      string
+	Accounts []Account
+}
+
+// Account is a name and the key of the Secret that holds its password.
+type Account struct {
+	Name, PasswordKey string
+	// Program accounts send a generated password with every request, for which bcrypt would be too slow: a plain digest
+	// of 128 random bits is as hard to revert.
+	Program bool
 }
 
 // Owned is an object that goes when the platform goes.

@@ -141,6 +141,13 @@ func marks(object components.Object) string {
 	if object.Certificate != nil {
 		marks = append(marks, "generates a certificate for "+strings.Join(object.Certificate.DNSNames, ", "))
 	}
+	if object.Htpasswd != nil {
+		var accounts []string
+		for _, account := range object.Htpasswd.Accounts {
+			accounts = append(accounts, account.Name)
+		}
+		marks = append(marks, "generates "+object.Htpasswd.Key+" for "+strings.Join(accounts, ", "))
+	}
 	if object.Subresource != "" {
 		marks = append(marks, "subresource "+object.Subresource)
 	}

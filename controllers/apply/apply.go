@@ -91,7 +91,7 @@ func (a *Applier) Generate(ctx context.Context, manager string, prepared []Prepa
 				return changes, err
 			}
 			changes = append(changes, p.change(Created))
-		case lacks(live, p.GeneratedKeys()) && live.GetDeletionTimestamp() == nil:
+		case (lacks(live, p.GeneratedKeys()) || p.outdated(live)) && live.GetDeletionTimestamp() == nil:
 			if err := a.fillGenerated(ctx, manager, live, p); err != nil {
 				return changes, err
 			}
@@ -264,6 +264,9 @@ func (a *Applier) createGenerated(ctx context.Context, manager string, p Prepare
 	if err := unstructured.SetNestedMap(secret.Object, values, "data"); err != nil {
 		return fmt.Errorf("generating %s: %w", p, err)
 	}
+	if err := p.addHtpasswd(secret); err != nil {
+		return err
+	}
 	err = a.Client.Create(ctx, secret, client.FieldOwner(manager))
 	if apierrors.IsAlreadyExists(err) {
 		// Ours, but its labels were taken off: put them back, the values stay.
@@ -286,10 +289,13 @@ func (a *Applier) fillGenerated(ctx context.Context, manager string, live *unstr
 		return err
 	}
 	// The resource version keeps two writers from filling the same key.
-	body, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"resourceVersion": live.GetResourceVersion()},
-		"data":     data,
-	})
+	metadata := map[string]any{"resourceVersion": live.GetResourceVersion()}
+	if p.Htpasswd != nil {
+		if err := a.fillHtpasswd(ctx, p, data, metadata); err != nil {
+			return err
+		}
+	}
+	body, err := json.Marshal(map[string]any{"metadata": metadata, "data": data})
 	if err != nil {
 		return fmt.Errorf("filling Secret %s: %w", live.GetName(), err)
 	}
@@ -298,6 +304,27 @@ func (a *Applier) fillGenerated(ctx context.Context, manager string, live *unstr
 		return explain(fmt.Errorf("filling Secret %s/%s: %w", live.GetNamespace(), live.GetName(), err))
 	}
 	a.Children.Wrote(answer)
+	return nil
+}
+
+// fillHtpasswd reads the passwords, which the cache does not hold, and adds the file to data.
+func (a *Applier) fillHtpasswd(ctx context.Context, p Prepared, data, metadata map[string]any) error {
+	secret := &unstructured.Unstructured{}
+	secret.SetGroupVersionKind(p.Object.GroupVersionKind())
+	if err := a.Reader.Get(ctx, client.ObjectKeyFromObject(p.Object), secret); err != nil {
+		return explain(fmt.Errorf("reading the passwords of %s: %w", p, err))
+	}
+	metadata["resourceVersion"] = secret.GetResourceVersion()
+	for key, value := range data {
+		if err := unstructured.SetNestedField(secret.Object, value, "data", key); err != nil {
+			return fmt.Errorf("filling %s: %w", p, err)
+		}
+	}
+	if err := p.addHtpasswd(secret); err != nil {
+		return err
+	}
+	data[p.Htpasswd.Key], _, _ = unstructured.NestedString(secret.Object, "data", p.Htpasswd.Key)
+	metadata["annotations"] = map[string]any{passwordsAnnotation: secret.GetAnnotations()[passwordsAnnotation]}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"crypto/sha1" //nolint:gosec // what htpasswd files have
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/bcrypt"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -439,4 +441,59 @@ func TestGenerateDoesNotFillASecretThatIsBeingDeleted(t *testing.T) {
 	object := s.get(kinds.Secret, "odh-login")
 	s.cluster.Do(object, func(c client.Client) error { return c.Delete(t.Context(), object) })
 	s.expect("changes", nil, s.generate(login("password", "another")))
+}
+
+// An htpasswd file is made with the passwords and follows those that people change: a web server that kept the old one
+// would let nobody in, or those whom somebody meant to lock out.
+func TestGenerateKeepsAnHtpasswdFileUpToDate(t *testing.T) {
+	s := newSite(t)
+	wanted := login("password", "notebook")
+	wanted.Htpasswd = &components.Htpasswd{Key: "htpasswd", Accounts: []components.Account{
+		{Name: "admin", PasswordKey: "password"}, {Name: "notebook", PasswordKey: "notebook", Program: true},
+	}}
+	check := func() {
+		t.Helper()
+		data := map[string]string{}
+		for key, encoded := range s.values() {
+			value, err := base64.StdEncoding.DecodeString(encoded)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data[key] = string(value)
+		}
+		entries := strings.Split(strings.TrimSpace(data["htpasswd"]), "\n")
+		if len(entries) != 2 {
+			t.Fatalf("htpasswd is %q", data["htpasswd"])
+		}
+		hash, ok := strings.CutPrefix(entries[0], "admin:")
+		if !ok || bcrypt.CompareHashAndPassword([]byte(hash), []byte(data["password"])) != nil {
+			t.Errorf("%q does not let the password in", entries[0])
+		}
+		sum := sha1.Sum([]byte(data["notebook"])) //nolint:gosec // htpasswd
+		if want := "notebook:{SHA}" + base64.StdEncoding.EncodeToString(sum[:]); entries[1] != want {
+			t.Errorf("the entry of the program is %q, want %q", entries[1], want)
+		}
+	}
+	s.expect("nothing is there", []string{"Created Secret odh-login"}, s.generate(wanted))
+	check()
+	s.expect("nothing changed", nil, s.generate(wanted))
+	s.restart()
+	s.expect("nor after a restart", nil, s.generate(wanted))
+
+	chosen := base64.StdEncoding.EncodeToString([]byte("chosen by a person"))
+	s.edit(kinds.Secret, "odh-login", func(object *unstructured.Unstructured) {
+		object.Object["data"].(map[string]any)["password"] = chosen
+	})
+	s.expect("a password was changed", []string{"Configured Secret odh-login"}, s.generate(wanted))
+	check()
+	if s.values()["password"] != chosen {
+		t.Error("the password was taken back")
+	}
+	s.expect("and then nothing", nil, s.generate(wanted))
+
+	s.edit(kinds.Secret, "odh-login", func(object *unstructured.Unstructured) {
+		delete(object.Object["data"].(map[string]any), "htpasswd")
+	})
+	s.expect("the file was deleted", []string{"Configured Secret odh-login"}, s.generate(wanted))
+	check()
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha1" //nolint:gosec // htpasswd files know no better digest that is fast
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
@@ -11,11 +12,14 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
+	"golang.org/x/crypto/bcrypt"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers/watch"
 )
 
 // Keys of a Secret with a certificate.
@@ -39,6 +43,9 @@ func (p Prepared) GeneratedKeys() []string {
 	}
 	if p.Certificate != nil {
 		keys = append(keys, certificateKey, privateKey, authorityKey)
+	}
+	if p.Htpasswd != nil {
+		keys = append(keys, p.Htpasswd.Key)
 	}
 	return keys
 }
@@ -74,6 +81,62 @@ func (p Prepared) values(live *unstructured.Unstructured) (map[string]any, error
 		values[key] = base64.StdEncoding.EncodeToString(value)
 	}
 	return values, nil
+}
+
+// passwordsAnnotation says of which passwords an htpasswd file was made.
+const passwordsAnnotation = "opendatahub.io/htpasswd"
+
+// outdated is whether a password was changed after the htpasswd file was made.
+func (p Prepared) outdated(live *unstructured.Unstructured) bool {
+	return p.Htpasswd != nil && live.GetAnnotations()[passwordsAnnotation] != p.passwords(live)
+}
+
+// passwords changes when a password changes. secret holds values, or digests of them as the cache does.
+func (p Prepared) passwords(secret *unstructured.Unstructured) string {
+	stripped, err := watch.StripChild(secret)
+	if err != nil {
+		return ""
+	}
+	data, _, _ := unstructured.NestedStringMap(stripped.(*unstructured.Unstructured).Object, "data")
+	digests := map[string]string{}
+	for _, account := range p.Htpasswd.Accounts {
+		digests[account.PasswordKey] = data[account.PasswordKey]
+	}
+	return watch.SecretOf(digests).Digest
+}
+
+// addHtpasswd adds the htpasswd file to a Secret that has the passwords.
+func (p Prepared) addHtpasswd(secret *unstructured.Unstructured) error {
+	if p.Htpasswd == nil {
+		return nil
+	}
+	data, _, err := unstructured.NestedStringMap(secret.Object, "data")
+	if err != nil {
+		return fmt.Errorf("reading the passwords of %s: %w", p, err)
+	}
+	var file strings.Builder
+	for _, account := range p.Htpasswd.Accounts {
+		password, err := base64.StdEncoding.DecodeString(data[account.PasswordKey])
+		if err != nil || len(password) == 0 {
+			return fmt.Errorf("the key %s of %s holds no password", account.PasswordKey, p)
+		}
+		entry, err := htpasswdEntry(account, password)
+		if err != nil {
+			return fmt.Errorf("the key %s of %s: %w", account.PasswordKey, p, err)
+		}
+		fmt.Fprintf(&file, "%s:%s\n", account.Name, entry)
+	}
+	secret.SetAnnotations(components.Merge(secret.GetAnnotations(), map[string]string{passwordsAnnotation: p.passwords(secret)}))
+	return unstructured.SetNestedField(secret.Object, base64.StdEncoding.EncodeToString([]byte(file.String())), "data", p.Htpasswd.Key)
+}
+
+func htpasswdEntry(account components.Account, password []byte) (string, error) {
+	if account.Program {
+		sum := sha1.Sum(password) //nolint:gosec // what htpasswd files have; the password is random
+		return "{SHA}" + base64.StdEncoding.EncodeToString(sum[:]), nil
+	}
+	hash, err := bcrypt.GenerateFromPassword(password, bcrypt.DefaultCost)
+	return string(hash), err
 }
 
 func lacks(live *unstructured.Unstructured, keys []string) bool {

@@ -35,10 +35,11 @@ type Prepared struct {
 	// Object has its namespace, labels, owner reference and hash. With a Subresource it identifies the object and holds the
 	// subresource, nothing else.
 	Object *unstructured.Unstructured
-	// Data, Generate, Certificate and Subresource are as in components.Object.
+	// Data, Generate, Certificate, Htpasswd and Subresource are as in components.Object.
 	Data        bool
 	Generate    []components.Random
 	Certificate *components.Certificate
+	Htpasswd    *components.Htpasswd
 	Subresource string
 	// Hash changes when anything but the owner references of Object changes.
 	Hash string
@@ -87,7 +88,8 @@ func prepare(component string, known []kinds.Kind, facts components.Facts, owner
 		target.SetNamespace(facts.Platform.Namespace)
 	}
 	prepared := Prepared{
-		Object: target, Data: object.Data, Generate: object.Generate, Certificate: object.Certificate, Subresource: object.Subresource,
+		Object: target, Data: object.Data, Generate: object.Generate, Certificate: object.Certificate, Htpasswd: object.Htpasswd,
+		Subresource: object.Subresource,
 	}
 	if kind.ClusterScoped && target.GetNamespace() != "" {
 		return Prepared{}, fmt.Errorf("%s has a namespace, but its kind has none", prepared)
