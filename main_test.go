@@ -304,10 +304,7 @@ func TestSamplesRender(t *testing.T) {
 		for _, hub := range hubs {
 			for _, openShift := range []bool{false, true} {
 				for _, component := range catalog.All() {
-					facts := components.Facts{
-						Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace}, Spec: hub.Spec,
-						Cluster: components.Cluster{OpenShift: openShift},
-					}
+					facts := components.NewFacts(hub, components.Cluster{OpenShift: openShift}, catalog.All())
 					if state, ok := components.StateOf(component, facts); !ok || state == v1alpha1.Unmanaged {
 						continue
 					}
@@ -328,15 +325,12 @@ func TestSamplesRender(t *testing.T) {
 
 // renders assumes that what the spec refers to exists.
 func renders(component components.Component, hub *v1alpha1.OpenDataHub, openShift bool) error {
-	facts := components.Facts{
-		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
-		Spec:     hub.Spec,
-		Cluster:  components.Cluster{OpenShift: openShift, KubeVersion: "v1.37.2"},
-		Secrets:  map[string]components.Secret{},
-	}
+	cluster := components.Cluster{OpenShift: openShift, KubeVersion: "v1.37.2"}
 	if openShift {
-		facts.Cluster.IngressDomain = "apps.example.com"
+		cluster.IngressDomain = "apps.example.com"
 	}
+	facts := components.NewFacts(hub, cluster, catalog.All())
+	facts.Secrets = map[string]components.Secret{}
 	if referrer, ok := component.(components.Referrer); ok {
 		for _, reference := range referrer.References(facts) {
 			facts.Secrets[reference.Name] = components.Secret{Keys: reference.Keys, Digest: "abcde"}

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/components"
 )
 
 // FinalizerPrefix begins the finalizers by which components delay the deletion of an OpenDataHub until their objects
@@ -36,13 +35,4 @@ func deployed(odh *v1alpha1.OpenDataHub) bool {
 	return slices.ContainsFunc(odh.Finalizers, func(finalizer string) bool {
 		return strings.HasPrefix(finalizer, FinalizerPrefix)
 	})
-}
-
-// FactsOf returns the facts that follow from the spec alone. They share the spec with the resource, and nobody may change it.
-func FactsOf(odh *v1alpha1.OpenDataHub, detected components.Cluster) components.Facts {
-	return components.Facts{
-		Platform: components.Platform{Name: odh.Name, Namespace: odh.Namespace},
-		Spec:     odh.Spec,
-		Cluster:  detected,
-	}
 }

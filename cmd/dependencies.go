@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/dependencies"
 )
@@ -106,7 +105,7 @@ func printDependencies(options dependenciesOptions, all []components.Component, 
 	needed := map[string][]string{} // operator → who needs it
 	failed := options.visit(stdin, func(_ string, hub *v1alpha1.OpenDataHub) []error {
 		platform := fmt.Sprintf("OpenDataHub %s/%s", hub.Namespace, hub.Name)
-		for _, need := range dependencies.Needed(table, all, cluster.FactsOf(hub, components.Cluster{OpenShift: options.openShift})) {
+		for _, need := range dependencies.Needed(table, all, components.NewFacts(hub, components.Cluster{OpenShift: options.openShift}, all)) {
 			needed[need.Operator] = append(needed[need.Operator], strings.Join(need.Components, " and ")+" of "+platform)
 		}
 		return sayWhatIsNotSupported(all, hub, platform, warn)

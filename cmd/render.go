@@ -13,7 +13,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/apply"
@@ -100,7 +99,7 @@ func eachLine(file string, err error) []error {
 func wantedParts(detected components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub) []components.WantedComponent {
 	var parts []components.WantedComponent
 	for _, component := range all {
-		if part, ok := component.(components.Part); ok && part.Wanted(cluster.FactsOf(hub, detected)) {
+		if part, ok := component.(components.Part); ok && part.Wanted(components.NewFacts(hub, detected, all)) {
 			parts = append(parts, components.WantedComponent{Name: part.Name(), Condition: part.Condition(), State: v1alpha1.Managed})
 		}
 	}
@@ -122,7 +121,7 @@ func renderComponent(detected components.Cluster, all []components.Component, hu
 		_, _ = fmt.Fprintf(out, "---\n# %s: managementState is Unmanaged, so nothing is applied\n", title)
 		return nil
 	}
-	prepared, err := renderOffline(all[i], cluster.FactsOf(hub, detected))
+	prepared, err := renderOffline(all[i], components.NewFacts(hub, detected, all))
 	if err != nil {
 		return err
 	}

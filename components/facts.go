@@ -32,6 +32,8 @@ type Facts struct {
 	Spec v1alpha1.OpenDataHubSpec
 	// Cluster is what kind of cluster this is.
 	Cluster Cluster
+	// Declared is what the components of the platform want of each other and offer each other, see NewFacts.
+	Declared Declarations
 	// Secrets are the component's own generated Secrets and those it refers to, by name. Absent: not there (yet).
 	Secrets map[string]Secret
 	// Record is what the component asked to be remembered, see Recorder.
@@ -69,6 +71,9 @@ type Secret struct {
 	// that Pods which read the Secret at their start are replaced.
 	Digest string
 }
+
+// OpenShiftServiceCA is the ConfigMap with the authority that signs OpenShift's serving certificates, in every namespace.
+const OpenShiftServiceCA = "openshift-service-ca.crt"
 
 // GVK is the kind in the version that the cluster serves, or in the preferred version if it serves none.
 func (f Facts) GVK(kind kinds.Kind) schema.GroupVersionKind {

@@ -26,6 +26,8 @@ import (
 type componentReconciler struct {
 	component components.Component
 	condition string // KafkaReady
+	// all that platforms can consist of, whose declarations the component sees.
+	all []components.Component
 
 	client   client.Client
 	reader   client.Reader // the API server itself
@@ -71,7 +73,7 @@ func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Reques
 		}
 		return ctrl.Result{}, nil
 	}
-	state, wanted := components.StateOf(r.component, cluster.FactsOf(odh, r.cluster))
+	state, wanted := components.StateOf(r.component, components.NewFacts(odh, r.cluster, r.all))
 	if odh.DeletionTimestamp != nil || !wanted {
 		return r.remove(ctx, odh)
 	}

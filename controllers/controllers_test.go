@@ -68,7 +68,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 		t.Fatal(err)
 	}
 	b.componentReconciler = &componentReconciler{
-		component: fakeKafka{}, condition: "KafkaReady",
+		component: fakeKafka{}, condition: "KafkaReady", all: []components.Component{fakeKafka{}},
 		client: b.cluster, reader: b.cluster, odhs: odhs, children: children,
 		apis:        watch.NewAPIs(b.clients.Discovery(), fakeKafka{}.Kinds()),
 		secrets:     watch.NewReferences(b.clients, children.Wake),

@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/watch"
@@ -20,7 +19,7 @@ import (
 // facts reads everything that rendering may depend on.
 func (r *componentReconciler) facts(ctx context.Context, odh *v1alpha1.OpenDataHub, kinds []apply.Served) (components.Facts, error) {
 	platform := client.ObjectKeyFromObject(odh)
-	facts := cluster.FactsOf(odh, r.cluster)
+	facts := components.NewFacts(odh, r.cluster, r.all)
 	facts.Secrets = map[string]components.Secret{}
 	facts.Cluster.Served = r.apis.Served()
 

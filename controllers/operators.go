@@ -137,7 +137,7 @@ func (o *operators) judge(ctx context.Context, odh *v1alpha1.OpenDataHub, all []
 		Stopped:   stopped,
 	}
 	var judged []v1alpha1.DependencyStatus
-	for _, need := range dependencies.Needed(o.table, all, cluster.FactsOf(odh, o.cluster)) {
+	for _, need := range dependencies.Needed(o.table, all, components.NewFacts(odh, o.cluster, o.all)) {
 		operator, _ := o.table.Find(need.Operator)
 		judged = append(judged, view.Judge(operator, need))
 	}

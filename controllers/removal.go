@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/controllers/apply"
@@ -97,7 +96,7 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 	if err != nil {
 		return "", 0, err
 	}
-	facts := cluster.FactsOf(hub, r.cluster)
+	facts := components.NewFacts(hub, r.cluster, r.all)
 	if facts.Live, err = r.live(ctx, client.ObjectKeyFromObject(hub), served); err != nil {
 		return "", 0, err
 	}

@@ -188,6 +188,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		r := &componentReconciler{
 			component: component,
 			condition: condition,
+			all:       all,
 			client:    mgr.GetClient(),
 			reader:    mgr.GetAPIReader(),
 			odhs:      odhs,

@@ -13,8 +13,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/s3"
 	"opendatahub.io/operator/controllers/status"
 	"opendatahub.io/operator/controllers/watch"
 	"opendatahub.io/operator/dependencies"
@@ -144,7 +144,7 @@ var movingReasons = []string{
 // order of the spec.
 func summarize(odh *v1alpha1.OpenDataHub, detected components.Cluster, all []components.Component) status.Report {
 	var report status.Report
-	facts := cluster.FactsOf(odh, detected)
+	facts := components.NewFacts(odh, detected, all)
 	verdicts, supported := parts(odh, facts, all)
 	ready, wanted := 0, 0
 	for _, component := range components.All() {
@@ -175,7 +175,7 @@ func summarize(odh *v1alpha1.OpenDataHub, detected components.Cluster, all []com
 	report.Summary = &status.Summary{
 		ObservedGeneration: odh.Generation,
 		ComponentsReady:    fmt.Sprintf("%d/%d", ready, wanted),
-		ObjectStorage:      facts.ObjectStorage().Status(),
+		ObjectStorage:      s3.Of(facts).Status(),
 	}
 	report.Conditions = append(report.Conditions, overall(odh, verdicts, ready, wanted)...)
 	return report

@@ -10,6 +10,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/s3"
 )
 
 func TestSummarize(t *testing.T) {
@@ -177,12 +178,12 @@ func TestSummarizeHearsTheObjectStorage(t *testing.T) {
 		"it is well": {
 			storage: external, conditions: []metav1.Condition{ready},
 			want:       "Ready=True/Available: 1 of 1 components ready",
-			wantStatus: components.Facts{Spec: v1alpha1.OpenDataHubSpec{ObjectStorage: external}}.ObjectStorage().Status(),
+			wantStatus: s3.Of(components.Facts{Spec: v1alpha1.OpenDataHubSpec{ObjectStorage: external}}).Status(),
 		},
 		"it is not": {
 			storage: external, conditions: []metav1.Condition{ready, missing},
 			want:       "Ready=False/ReferenceNotFound: objectStorage: Secret s3 does not exist",
-			wantStatus: components.Facts{Spec: v1alpha1.OpenDataHubSpec{ObjectStorage: external}}.ObjectStorage().Status(),
+			wantStatus: s3.Of(components.Facts{Spec: v1alpha1.OpenDataHubSpec{ObjectStorage: external}}).Status(),
 		},
 		"nobody wants it any more, and it has not noticed yet": {
 			conditions: []metav1.Condition{ready, missing},

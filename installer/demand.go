@@ -32,7 +32,7 @@ func (r *reconciler) demandFor(ctx context.Context, operator dependencies.Operat
 // demandOf is what one platform wants of an operator: of its spec, only which components it names and whether anything may
 // be installed for it are asked.
 func demandOf(hub *v1alpha1.OpenDataHub, all []components.Component, detected components.Cluster, operator dependencies.Operator) demand {
-	needed := slices.ContainsFunc(dependencies.Needed(dependencies.Table{operator}, all, cluster.FactsOf(hub, detected)),
+	needed := slices.ContainsFunc(dependencies.Needed(dependencies.Table{operator}, all, components.NewFacts(hub, detected, all)),
 		func(need dependencies.Need) bool { return need.Operator == operator.Name })
 	switch {
 	case !needed:

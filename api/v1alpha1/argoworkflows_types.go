@@ -75,8 +75,8 @@ type ArgoWorkflowsServer struct {
 // ArgoWorkflowsArtifacts is where files that steps pass on are stored. Needs spec.objectStorage or the ceph component;
 // without either, workflows run but cannot pass files on.
 type ArgoWorkflowsArtifacts struct {
-	// bucket that holds artifacts. Without it "pipelines". With Ceph the platform makes it; an external object storage
-	// must have it.
+	// bucket that holds artifacts. With Ceph the platform makes it, and chooses its name if this is empty; an external object
+	// storage must have it, and without this field it is "pipelines".
 	//
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=63

@@ -19,8 +19,8 @@ type SeldonSpec struct {
 
 // SeldonModels is where models are stored.
 type SeldonModels struct {
-	// bucket that holds models. Without it "models". With Ceph the platform makes it; an external object storage must
-	// have it.
+	// bucket that holds models. With Ceph the platform makes it, and chooses its name if this is empty; an external object
+	// storage must have it, and without this field it is "models".
 	//
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=63

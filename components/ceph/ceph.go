@@ -11,13 +11,15 @@ const name = "ceph"
 
 type component struct{}
 
-// New is the ceph component. It also implements components.Keeper, components.Referrer and components.WithGrants.
+// New is the ceph component. It also implements components.Keeper, components.Referrer, components.WithGrants and
+// components.WithDeclarations.
 func New() components.Component { return component{} }
 
 var (
-	_ components.Keeper     = component{}
-	_ components.Referrer   = component{}
-	_ components.WithGrants = component{}
+	_ components.Keeper           = component{}
+	_ components.Referrer         = component{}
+	_ components.WithGrants       = component{}
+	_ components.WithDeclarations = component{}
 )
 
 // Name implements components.Component.
@@ -116,5 +118,5 @@ func adminName(platform components.Platform) string { return platform.Name + "-c
 
 // adminSecret is the Secret that Rook makes for the administrator.
 func adminSecret(platform components.Platform) string {
-	return "rook-ceph-object-user-" + components.ObjectStoreName(platform) + "-" + adminName(platform)
+	return "rook-ceph-object-user-" + storeName(platform) + "-" + adminName(platform)
 }

@@ -1,6 +1,7 @@
 package ceph_test
 
 import (
+	"encoding/json"
 	"slices"
 	"testing"
 
@@ -66,3 +67,64 @@ func TestKeepsData(t *testing.T) {
 }
 
 func TestHealth(t *testing.T) { componenttest.Health(t, ceph.New()) }
+
+func TestDeclaredBuckets(t *testing.T) {
+	claim := func(name string) components.BucketClaim {
+		return components.BucketClaim{Purpose: "models", Name: name, Field: "spec.components.seldon.models.bucket"}
+	}
+	existing := func(bucket string) components.Objects {
+		object := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"bucketName": bucket}}}
+		object.SetGroupVersionKind(kinds.ObjectBucketClaim.GVK())
+		object.SetName("odh-ceph-models")
+		return components.Objects{object}
+	}
+	tests := map[string]struct {
+		claim   components.BucketClaim
+		live    components.Objects
+		want    string
+		wantErr string
+	}{
+		"without a name it is the platform's": {claim: claim(""), want: "odh-models"},
+		"a name that the spec asks for":       {claim: claim("zoo"), want: "zoo"},
+		"the same name again":                 {claim: claim("zoo"), live: existing("zoo"), want: "zoo"},
+		"another name than it has": {
+			claim: claim("zoo"), live: existing("odh-models"),
+			wantErr: "spec.components.seldon.models.bucket: Ceph has the bucket odh-models for models already, and buckets cannot be renamed; use odh-models",
+		},
+		"no name any more": {
+			claim: claim(""), live: existing("zoo"),
+			wantErr: "spec.components.seldon.models.bucket: Ceph has the bucket zoo for models already, and buckets cannot be renamed; use zoo",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "data"}, Live: test.live}
+			facts.Declared.Buckets = []components.BucketClaim{test.claim}
+			objects, err := ceph.New().Render(facts)
+			if err != nil || test.wantErr != "" {
+				if err == nil || err.Error() != test.wantErr {
+					t.Errorf("err = %v, want %s", err, test.wantErr)
+				}
+				return
+			}
+			for _, object := range objects {
+				content, err := json.Marshal(object.ApplyConfiguration)
+				if err != nil {
+					t.Fatal(err)
+				}
+				claim := &unstructured.Unstructured{}
+				if err := claim.UnmarshalJSON(content); err != nil {
+					t.Fatal(err)
+				}
+				if claim.GetName() != "odh-ceph-models" {
+					continue
+				}
+				if got, _, _ := unstructured.NestedString(claim.Object, "spec", "bucketName"); got != test.want {
+					t.Errorf("bucket = %s, want %s", got, test.want)
+				}
+				return
+			}
+			t.Error("no bucket is claimed")
+		})
+	}
+}

@@ -103,7 +103,7 @@ type grants struct {
 }
 
 // outside is the name of an object that is not in the platform's namespace, and so must be told from those of other platforms.
-func (g grants) outside(name string) string { return components.StorageClassName(g.platform, name) }
+func (g grants) outside(name string) string { return className(g.platform, name) }
 
 func (g grants) accounts(names ...string) []components.Object {
 	var objects []components.Object

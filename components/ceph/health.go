@@ -42,9 +42,9 @@ func (component) Assess(observed components.Observed) components.Health {
 		kinds.CephObjectStoreUser.GroupKind: assessUser,
 		kinds.ObjectBucketClaim.GroupKind:   assessClaim,
 	})
-	if s3 := components.CephS3(observed.Facts); s3.URL != "" {
-		store := observed.Live.Find(kinds.CephObjectStore.GroupKind, components.ObjectStoreName(platform))
-		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: "s3", URL: cmp.Or(storeEndpoint(store), s3.URL)})
+	if offersS3(spec) {
+		store := observed.Live.Find(kinds.CephObjectStore.GroupKind, storeName(platform))
+		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: "s3", URL: cmp.Or(storeEndpoint(store), serviceOf(observed.Facts, spec).url)})
 		result.CredentialsSecret = adminSecret(platform)
 	}
 	if !spec.External && spec.Dashboard != v1alpha1.Disabled {

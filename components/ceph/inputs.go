@@ -16,6 +16,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/s3"
 )
 
 const field = "spec.components.ceph"
@@ -71,7 +72,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 	}
 	in.block = wanted(facts, spec.BlockStorage.State, kinds.CephBlockPool, blockPoolName(facts.Platform))
 	in.files = wanted(facts, spec.FileSystem.State, kinds.CephFilesystem, fileSystemName(facts.Platform))
-	in.objects = wanted(facts, spec.ObjectStore.State, kinds.CephObjectStore, components.ObjectStoreName(facts.Platform))
+	in.objects = wanted(facts, spec.ObjectStore.State, kinds.CephObjectStore, storeName(facts.Platform))
 	profile := profileOf(facts.Spec.Profile)
 	if spec.External {
 		if err := in.external(spec); err != nil {
@@ -211,25 +212,23 @@ func (in *inputs) enough(spec v1alpha1.CephSpec, copies int32) error {
 
 // serve describes the S3 service.
 func (in *inputs) serve(spec v1alpha1.CephSpec, profile profile, facts components.Facts) {
-	facts.Spec.Components.Ceph = spec.DeepCopy()
-	facts.Spec.Components.Ceph.ObjectStore.State = v1alpha1.Enabled // see wanted
-	s3 := components.CephS3(facts)
-	gate := gateway{SSLCertificateRef: s3.TLSSecret}
-	if s3.Secure {
-		gate.SecurePort = s3.Port
+	service := serviceOf(facts, spec)
+	gate := gateway{SSLCertificateRef: service.tlsSecret}
+	if service.secure {
+		gate.SecurePort = service.port
 	} else {
-		gate.Port = s3.Port
+		gate.Port = service.port
 	}
-	if secret, ok := facts.Secrets[s3.TLSSecret]; ok {
+	if secret, ok := facts.Secrets[service.tlsSecret]; ok {
 		gate.Annotations = map[string]string{"opendatahub.io/certificate": secret.Digest} // gateways read it at their start
 	}
-	if s3.ClusterCA {
+	if service.clusterCA {
 		gate.Service = &gatewayService{Annotations: map[string]string{
-			"service.beta.openshift.io/serving-cert-secret-name": components.S3TLSSecretName(facts.Platform),
+			"service.beta.openshift.io/serving-cert-secret-name": tlsSecretName(facts.Platform),
 		}}
 	}
-	if s3.TLSSecret == components.S3TLSSecretName(facts.Platform) && spec.ObjectStore.TLSSecretRef.Name == "" {
-		host := components.S3ServiceName(facts.Platform) + "." + facts.Platform.Namespace
+	if service.tlsSecret == tlsSecretName(facts.Platform) && spec.ObjectStore.TLSSecretRef.Name == "" {
+		host := serviceName(facts.Platform) + "." + facts.Platform.Namespace
 		in.certificate = &components.Certificate{DNSNames: []string{host + ".svc", host + ".svc.cluster.local", host}}
 	}
 	in.store = objectStoreSpec{Gateway: gate}
@@ -278,16 +277,15 @@ func objectEncryption(spec v1alpha1.CephObjectEncryption) *storeSecurity {
 	return &storeSecurity{KMS: service}
 }
 
-// claim lists the buckets: those that every platform has, and those of the spec. The spec may limit the former.
+// claim lists the buckets: those that the platform's components want, and those of the spec. The spec may limit the former.
 func (in *inputs) claim(spec v1alpha1.CephSpec, facts components.Facts) error {
-	purposes := components.Buckets()
+	if err := s3.Contradiction(facts); err != nil {
+		return err
+	}
 	limits := map[string]map[string]string{}
 	for _, bucket := range spec.ObjectStore.Buckets {
-		if components.BucketClaimName(facts.Platform, bucket.Name) == components.S3TLSSecretName(facts.Platform) {
+		if claimName(facts.Platform, bucket.Name) == tlsSecretName(facts.Platform) {
 			return components.Invalid(field+".objectStore.buckets", "%s is the name of another Secret; choose another", bucket.Name)
-		}
-		if !slices.Contains(purposes, bucket.Name) {
-			purposes = append(purposes, bucket.Name)
 		}
 		limit := map[string]string{}
 		if !bucket.MaxSize.IsZero() {
@@ -298,10 +296,25 @@ func (in *inputs) claim(spec v1alpha1.CephSpec, facts components.Facts) error {
 		}
 		limits[bucket.Name] = limit
 	}
-	for _, purpose := range purposes {
-		in.buckets = append(in.buckets, bucketInputs{
-			name: components.BucketClaimName(facts.Platform, purpose), bucket: components.BucketName(facts, purpose), limits: limits[purpose],
-		})
+	for _, claim := range s3.Claims(facts, ownBuckets(spec)...) {
+		bucket := bucketInputs{name: claimName(facts.Platform, claim.Purpose), bucket: bucketName(facts, claim), limits: limits[claim.Purpose]}
+		if err := bucket.renamed(claim, facts.Live); err != nil {
+			return err
+		}
+		in.buckets = append(in.buckets, bucket)
+	}
+	return nil
+}
+
+// renamed refuses another name for a bucket that exists: the claim would keep the old one.
+func (b bucketInputs) renamed(claim components.BucketClaim, live components.Objects) error {
+	existing := live.Find(kinds.ObjectBucketClaim.GroupKind, b.name)
+	if existing == nil || claim.Field == "" {
+		return nil
+	}
+	if bucket, _, _ := unstructured.NestedString(existing.Object, "spec", "bucketName"); bucket != "" && bucket != b.bucket {
+		return components.Invalid(claim.Field, "Ceph has the bucket %s for %s already, and buckets cannot be renamed; use %s",
+			bucket, claim.Purpose, bucket)
 	}
 	return nil
 }
@@ -332,7 +345,7 @@ func (in *inputs) provide(spec v1alpha1.CephSpec, facts components.Facts) {
 			// Claims that are kept cannot be deleted later without their StorageClass, so it is kept with them.
 			purpose: "bucket", provisioner: namespace + ".ceph.rook.io/bucket", reclaim: in.bucketReclaim(facts), data: true,
 			parameters: map[string]string{
-				"objectStoreName": components.ObjectStoreName(facts.Platform), "objectStoreNamespace": namespace,
+				"objectStoreName": storeName(facts.Platform), "objectStoreNamespace": namespace,
 			},
 		})
 	}
@@ -340,7 +353,7 @@ func (in *inputs) provide(spec v1alpha1.CephSpec, facts components.Facts) {
 
 // bucketReclaim cannot be changed in a StorageClass, and buckets keep what they were made with.
 func (in *inputs) bucketReclaim(facts components.Facts) corev1.PersistentVolumeReclaimPolicy {
-	class := facts.Live.Find(kinds.StorageClass.GroupKind, components.BucketStorageClassName(facts.Platform))
+	class := facts.Live.Find(kinds.StorageClass.GroupKind, bucketClassName(facts.Platform))
 	if class != nil {
 		policy, _, _ := unstructured.NestedString(class.Object, "reclaimPolicy")
 		return corev1.PersistentVolumeReclaimPolicy(cmp.Or(policy, string(corev1.PersistentVolumeReclaimDelete)))
@@ -376,7 +389,7 @@ func csiSecrets(namespace, driver string) map[string]string {
 }
 
 func addressOf(gateway string) address {
-	host := components.GatewayHost(gateway)
+	host := gatewayHost(gateway)
 	if _, err := netip.ParseAddr(host); err == nil {
 		return address{IP: host}
 	}

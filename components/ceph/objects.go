@@ -13,7 +13,7 @@ import (
 // certificate is what the gateways identify themselves with. They go on running when the component is removed and its data
 // is kept, so it counts as data.
 func certificate(in inputs) components.Object {
-	object := components.Data(coreapply.Secret(components.S3TLSSecretName(in.platform), in.platform.Namespace).
+	object := components.Data(coreapply.Secret(tlsSecretName(in.platform), in.platform.Namespace).
 		WithLabels(appLabels("gateway")).
 		WithType(corev1.SecretTypeTLS))
 	object.Certificate = in.certificate
@@ -59,7 +59,7 @@ func fileSystem(in inputs) components.Object {
 }
 
 func objectStore(in inputs) components.Object {
-	object := kinds.New(kinds.CephObjectStore.GVK(), in.platform.Namespace, components.ObjectStoreName(in.platform), in.store)
+	object := kinds.New(kinds.CephObjectStore.GVK(), in.platform.Namespace, storeName(in.platform), in.store)
 	object.WithLabels(appLabels("objects"))
 	return components.Data(object)
 }
@@ -68,7 +68,7 @@ func objectStore(in inputs) components.Object {
 // be cut off without it, so it counts as data.
 func administrator(in inputs) components.Object {
 	object := kinds.New(kinds.CephObjectStoreUser.GVK(), in.platform.Namespace, adminName(in.platform), userSpec{
-		Store:       components.ObjectStoreName(in.platform),
+		Store:       storeName(in.platform),
 		DisplayName: "Administrator of " + in.platform.Name,
 		Capabilities: map[string]string{
 			"bucket": "*", "metadata": "*", "usage": "*", "user": "*", "zone": "*",
@@ -79,7 +79,7 @@ func administrator(in inputs) components.Object {
 }
 
 func storageClass(in inputs, class classInputs) components.Object {
-	object := storageapply.StorageClass(components.StorageClassName(in.platform, class.purpose)).
+	object := storageapply.StorageClass(className(in.platform, class.purpose)).
 		WithLabels(appLabels(class.purpose)).
 		WithProvisioner(class.provisioner).
 		WithParameters(class.parameters).
@@ -93,7 +93,7 @@ func storageClass(in inputs, class classInputs) components.Object {
 func bucketClaim(in inputs, bucket bucketInputs) components.Object {
 	object := kinds.New(kinds.ObjectBucketClaim.GVK(), in.platform.Namespace, bucket.name, bucketClaimSpec{
 		BucketName:       bucket.bucket,
-		StorageClassName: components.BucketStorageClassName(in.platform),
+		StorageClassName: bucketClassName(in.platform),
 		AdditionalConfig: bucket.limits,
 	})
 	object.WithLabels(appLabels("bucket"))

@@ -15,6 +15,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/api/validation"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/catalog"
 )
 
 // Names of the files of a case.
@@ -72,32 +73,29 @@ func readFacts(folder string) (components.Facts, error) {
 	if err != nil {
 		return components.Facts{}, err
 	}
-	facts := components.Facts{
-		Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace},
-		Spec:     hub.Spec,
-		Cluster:  components.Cluster{KubeVersion: "v1.37.2"},
-	}
+	cluster := components.Cluster{KubeVersion: "v1.37.2"}
 	content, err := os.ReadFile(filepath.Join(folder, factsFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return facts, nil
+		return components.NewFacts(hub, cluster, catalog.All()), nil
 	}
 	if err != nil {
-		return facts, err
+		return components.Facts{}, err
 	}
 	var more factsYAML
 	if err := yaml.UnmarshalStrict(content, &more); err != nil {
-		return facts, fmt.Errorf("reading %s: %w", factsFile, err)
+		return components.Facts{}, fmt.Errorf("reading %s: %w", factsFile, err)
 	}
-	facts.Cluster.OpenShift = more.Cluster.OpenShift
-	facts.Cluster.IngressDomain = more.Cluster.IngressDomain
+	cluster.OpenShift = more.Cluster.OpenShift
+	cluster.IngressDomain = more.Cluster.IngressDomain
 	if more.Cluster.KubeVersion != "" {
-		facts.Cluster.KubeVersion = more.Cluster.KubeVersion
+		cluster.KubeVersion = more.Cluster.KubeVersion
 	}
-	facts.Cluster.Served = map[schema.GroupKind]string{}
+	cluster.Served = map[schema.GroupKind]string{}
 	for kind, version := range more.Cluster.Served {
-		facts.Cluster.Served[schema.ParseGroupKind(kind)] = version
+		cluster.Served[schema.ParseGroupKind(kind)] = version
 	}
-	facts.Cluster.OperatorNamespaces = more.Cluster.OperatorNamespaces
+	cluster.OperatorNamespaces = more.Cluster.OperatorNamespaces
+	facts := components.NewFacts(hub, cluster, catalog.All())
 	facts.Secrets = map[string]components.Secret{}
 	for name, secret := range more.Secrets {
 		facts.Secrets[name] = components.Secret{Keys: secret.Keys, Digest: secret.Digest}

@@ -7,6 +7,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/native"
+	"opendatahub.io/operator/components/s3"
 )
 
 // The keys of Secrets.
@@ -32,10 +33,10 @@ type inputs struct {
 	expose native.Exposure
 	// apiPorts are those at which the hub reaches the API server and the login provider.
 	apiPorts []int32
-	// services of the platform that notebooks may use.
-	services []service
+	// notebooks is what they get of other components.
+	notebooks components.Notebooks
 	// storage is the S3 service that notebooks use; nil if there is none.
-	storage *components.ObjectStorage
+	storage *s3.Storage
 
 	images       []v1alpha1.NotebookImage
 	defaultImage string
@@ -46,12 +47,6 @@ type inputs struct {
 
 	// hubSecrets and proxySecrets change with the Secrets that each reads at its start.
 	hubSecrets, proxySecrets string
-}
-
-// service is something of the platform that notebooks may use: Pods with these labels, at these ports.
-type service struct {
-	labels map[string]string
-	ports  []int32
 }
 
 // limits of the whole hub; zero is none.
@@ -118,8 +113,8 @@ func newInputs(facts components.Facts) (inputs, error) {
 		return inputs{}, err
 	}
 	in.apiPorts = apiPorts(in.login)
-	in.services = services(facts)
-	in.storage = facts.ObjectStorage()
+	in.notebooks = facts.Declared.Notebooks
+	in.storage = s3.Of(facts)
 	in.hubSecrets = native.SecretsDigest(facts,
 		in.Object(keysPart), in.Object(proxyPart), in.Object(loginPart), in.login.OIDC.ClientSecretRef.Name)
 	in.proxySecrets = native.SecretsDigest(facts, in.Object(proxyPart))
@@ -149,13 +144,4 @@ func apiPorts(login native.Login) []int32 {
 	ports := append(native.APIServerPorts(), login.Ports()...)
 	slices.Sort(ports)
 	return slices.Compact(ports)
-}
-
-// services are those whose Pods run in the platform's namespace.
-func services(facts components.Facts) []service {
-	var services []service
-	if _, wanted := components.FindWanted(facts.Spec.Components, "kafka"); wanted {
-		services = append(services, service{labels: facts.Labels("kafka"), ports: []int32{9093}}) // TLS and a login
-	}
-	return services
 }

@@ -5,6 +5,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/components/native"
+	"opendatahub.io/operator/components/s3"
 )
 
 const name = "jupyterHub"
@@ -65,7 +66,7 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 // References implements components.Referrer.
 func (component) References(facts components.Facts) []components.Reference {
 	references := append(native.LoginReferences(facts), native.IngressReferences(facts)...)
-	return append(references, facts.ObjectStorageReferences(components.BucketDataLake)...)
+	return append(references, s3.References(facts, s3.DataLake)...)
 }
 
 // Leftovers implements components.Leaver: KubeSpawner's Pods and volumes have no owner. The hub's own Pod does not

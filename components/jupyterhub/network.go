@@ -44,9 +44,7 @@ func notebookPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 		native.To(native.Ports(8081), native.Pods(in.Selector(hubPart))),
 		native.To(nil, native.Internet()...),
 	}
-	for _, service := range in.services {
-		egress = append(egress, native.To(service.ports, native.Pods(service.labels)))
-	}
+	egress = append(egress, native.Reach(in.notebooks.Backends...)...)
 	if in.storage != nil {
 		egress = append(egress, in.storage.Egress()...)
 	}

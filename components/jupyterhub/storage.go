@@ -5,7 +5,7 @@ import (
 
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 
-	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/s3"
 )
 
 const (
@@ -14,15 +14,21 @@ const (
 	caFolder = "/etc/opendatahub/object-storage-ca"
 )
 
-// storageOverride gives every notebook the object storage, as options of KubeSpawner, which the hub reads when a notebook
-// starts: a change restarts nothing, and no credential passes through the hub.
-func storageOverride(storage *components.ObjectStorage) options {
-	if storage == nil {
-		return nil
-	}
+// notebookOverride gives every notebook the object storage and the environment that other components declare, as options of
+// KubeSpawner, which the hub reads when a notebook starts: a change restarts nothing, and no credential passes through the hub.
+func notebookOverride(storage *s3.Storage, declared []*core.EnvVarApplyConfiguration) options {
 	environment := options{}
-	for _, variable := range storage.Env(components.BucketDataLake, path.Join(caFolder, storage.CA.Key)) {
-		environment[*variable.Name] = storageVariable(variable)
+	for _, variable := range declared {
+		environment[*variable.Name] = valueOf(variable)
+	}
+	if storage == nil {
+		if len(environment) == 0 {
+			return nil
+		}
+		return options{"environment": environment}
+	}
+	for _, variable := range storage.Env(s3.DataLake, path.Join(caFolder, storage.CA.Key)) {
+		environment[*variable.Name] = valueOf(variable)
 	}
 	override := options{"environment": environment}
 	if volume := storage.Volume(caVolume); volume != nil {
@@ -38,9 +44,9 @@ func storageOverride(storage *components.ObjectStorage) options {
 	return override
 }
 
-// storageVariable is as KubeSpawner wants it: the value, or where it comes from. A notebook starts without credentials
+// valueOf is as KubeSpawner wants it: the value, or where it comes from. A notebook starts without credentials
 // that are not there yet.
-func storageVariable(variable *core.EnvVarApplyConfiguration) any {
+func valueOf(variable *core.EnvVarApplyConfiguration) any {
 	if variable.ValueFrom == nil {
 		return *variable.Value
 	}

@@ -1,5 +1,5 @@
 // Package objectstorage publishes where the platform's S3 storage is, to the workloads of its users. Components need no
-// such thing: they have components.Facts.ObjectStorage.
+// such thing: they have package s3.
 package objectstorage
 
 import (
@@ -9,6 +9,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/s3"
 )
 
 const name = "objectStorage"
@@ -31,7 +32,7 @@ func (part) Condition() string { return v1alpha1.ConditionObjectStorageReady }
 
 // Wanted implements components.Part. A storage that was asked for and cannot be is wanted: Render says why.
 func (part) Wanted(facts components.Facts) bool {
-	return facts.Spec.ObjectStorage.Type != "" || facts.ObjectStorage() != nil
+	return facts.Spec.ObjectStorage.Type != "" || s3.Of(facts) != nil
 }
 
 // Kinds implements components.Component.
@@ -40,12 +41,15 @@ func (part) Kinds() []kinds.Kind { return []kinds.Kind{kinds.ConfigMap} }
 // References implements components.Referrer: without this, nobody would miss the Secret of an external service that no
 // component uses yet.
 func (part) References(facts components.Facts) []components.Reference {
-	return facts.ObjectStorageReferences(components.Buckets()...)
+	return s3.References(facts, s3.DataLake, s3.Models, s3.Pipelines)
 }
 
 // Render implements components.Component.
 func (part) Render(facts components.Facts) ([]components.Object, error) {
-	storage := facts.ObjectStorage()
+	if err := s3.Contradiction(facts); err != nil {
+		return nil, err
+	}
+	storage := s3.Of(facts)
 	if storage == nil {
 		return nil, components.Invalid("spec.objectStorage.type", "the ceph component offers no object storage: it is removed, "+
 			"its objectStore is Disabled, or it is external without objectStore.externalGateways; enable it, or use type External")

@@ -1,14 +1,16 @@
-package objectstorage
+package objectstorage_test
 
 import (
 	"testing"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/componenttest"
+	"opendatahub.io/operator/components/objectstorage"
 )
 
-func TestGolden(t *testing.T) { componenttest.Golden(t, New()) }
+func TestGolden(t *testing.T) { componenttest.Golden(t, objectstorage.New()) }
 
 func TestWanted(t *testing.T) {
 	external := v1alpha1.ObjectStorageSpec{
@@ -30,7 +32,8 @@ func TestWanted(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			state, got := components.StateOf(New(), components.Facts{Spec: test.spec})
+			facts := components.NewFacts(&v1alpha1.OpenDataHub{Spec: test.spec}, components.Cluster{}, catalog.All())
+			state, got := components.StateOf(objectstorage.New(), facts)
 			if got != test.want || state != v1alpha1.Managed {
 				t.Errorf("wanted = %t (%s), want %t", got, state, test.want)
 			}

@@ -21,6 +21,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/s3"
 	"opendatahub.io/operator/test/harness"
 )
 
@@ -55,8 +56,8 @@ var _ = Describe("Ceph", func() {
 		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: "odh-ceph-s3-tls"}, certificate)).To(Succeed())
 		Expect(certificate.Type).To(Equal(corev1.SecretTypeTLS))
 		Expect(certificate.Data).To(And(HaveKey("tls.crt"), HaveKey("tls.key"), HaveKey("ca.crt")))
-		for _, purpose := range components.Buckets() {
-			name := components.BucketClaimName(components.Platform{Name: "odh", Namespace: ns}, purpose)
+		for _, bucket := range s3.Of(components.NewFacts(hub, components.Cluster{}, all)).Buckets {
+			name := bucket.Secret
 			Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: name}, &corev1.Secret{})).To(Succeed())
 			Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: name}, &corev1.ConfigMap{})).To(Succeed())
 		}

@@ -20,6 +20,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/s3"
 	"opendatahub.io/operator/test/harness"
 )
 
@@ -36,7 +37,7 @@ func (reader) Name() string        { return readerName }
 func (reader) Kinds() []kinds.Kind { return []kinds.Kind{kinds.Deployment} }
 
 func (reader) References(facts components.Facts) []components.Reference {
-	return facts.ObjectStorageReferences(components.BucketPipelines)
+	return s3.References(facts, s3.Pipelines)
 }
 
 func (reader) Assess(observed components.Observed) components.Health {
@@ -47,8 +48,8 @@ func (reader) Render(facts components.Facts) ([]components.Object, error) {
 	labels := components.Merge(facts.Labels(readerName), map[string]string{"app.kubernetes.io/name": "reader"})
 	container := core.Container().WithName("reader").WithImage("example.com/reader:1").
 		WithSecurityContext(core.SecurityContext().WithAllowPrivilegeEscalation(false).WithCapabilities(core.Capabilities().WithDrop("ALL")))
-	if storage := facts.ObjectStorage(); storage != nil {
-		container.WithEnv(storage.Env(components.BucketPipelines, "")...)
+	if storage := s3.Of(facts); storage != nil {
+		container.WithEnv(storage.Env(s3.Pipelines, "")...)
 	}
 	pod := core.PodSpec().WithContainers(container).WithSecurityContext(core.PodSecurityContext().WithRunAsNonRoot(true).
 		WithSeccompProfile(core.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)))
@@ -56,7 +57,7 @@ func (reader) Render(facts components.Facts) ([]components.Object, error) {
 		WithSpec(apps.DeploymentSpec().
 			WithSelector(meta.LabelSelector().WithMatchLabels(labels)).
 			WithTemplate(core.PodTemplateSpec().WithLabels(labels).WithSpec(pod).WithAnnotations(map[string]string{
-				"opendatahub.io/secrets": facts.ObjectStorageDigest(components.BucketPipelines),
+				"opendatahub.io/secrets": s3.Digest(facts, s3.Pipelines),
 			}))))}, nil
 }
 
@@ -142,7 +143,7 @@ var _ = Describe("The object storage", func() {
 		ready(ctx, hub)
 		quiet(ctx, manager)
 
-		want := components.Facts{Platform: components.Platform{Name: "odh", Namespace: ns}, Spec: hub.Spec}.ObjectStorage()
+		want := s3.Of(components.NewFacts(hub, components.Cluster{}, all))
 		Expect(discovery(ctx, ns)).To(Equal(want.Discovery()))
 		current := &v1alpha1.OpenDataHub{}
 		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current)).To(Succeed())

@@ -7,6 +7,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/catalog"
 )
 
 func platform(change func(*components.Facts)) components.Facts {
@@ -20,7 +21,9 @@ func platform(change func(*components.Facts)) components.Facts {
 	if change != nil {
 		change(&facts)
 	}
-	return facts
+	hub := &v1alpha1.OpenDataHub{Spec: facts.Spec}
+	hub.Name, hub.Namespace = facts.Platform.Name, facts.Platform.Namespace
+	return components.NewFacts(hub, facts.Cluster, catalog.All())
 }
 
 func TestLocal(t *testing.T) {

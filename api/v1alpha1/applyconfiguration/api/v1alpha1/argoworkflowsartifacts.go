@@ -8,8 +8,8 @@ package v1alpha1
 // ArgoWorkflowsArtifacts is where files that steps pass on are stored. Needs spec.objectStorage or the ceph component;
 // without either, workflows run but cannot pass files on.
 type ArgoWorkflowsArtifactsApplyConfiguration struct {
-	// bucket that holds artifacts. Without it "pipelines". With Ceph the platform makes it; an external object storage
-	// must have it.
+	// bucket that holds artifacts. With Ceph the platform makes it, and chooses its name if this is empty; an external object
+	// storage must have it, and without this field it is "pipelines".
 	Bucket *string `json:"bucket,omitempty"`
 	// garbageCollection says when artifacts go: OnWorkflowDeletion (the default), OnWorkflowCompletion or Never.
 	// deletionPolicy Retain does not speak of them.

@@ -7,8 +7,8 @@ package v1alpha1
 //
 // SeldonModels is where models are stored.
 type SeldonModelsApplyConfiguration struct {
-	// bucket that holds models. Without it "models". With Ceph the platform makes it; an external object storage must
-	// have it.
+	// bucket that holds models. With Ceph the platform makes it, and chooses its name if this is empty; an external object
+	// storage must have it, and without this field it is "models".
 	Bucket *string `json:"bucket,omitempty"`
 }
 

@@ -1,4 +1,4 @@
-package components
+package s3_test
 
 import (
 	"encoding/json"
@@ -9,13 +9,21 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/s3"
 )
 
 // withS3 is a platform odh in the namespace lab whose spec is made by change.
-func withS3(change func(*v1alpha1.OpenDataHubSpec)) Facts {
-	facts := Facts{Platform: Platform{Name: "odh", Namespace: "lab"}}
-	change(&facts.Spec)
-	return facts
+func withS3(change func(*v1alpha1.OpenDataHubSpec)) components.Facts {
+	return on(components.Cluster{}, change)
+}
+
+func on(cluster components.Cluster, change func(*v1alpha1.OpenDataHubSpec), more ...components.Component) components.Facts {
+	hub := &v1alpha1.OpenDataHub{}
+	hub.Name, hub.Namespace = "odh", "lab"
+	change(&hub.Spec)
+	return components.NewFacts(hub, cluster, append(catalog.All(), more...))
 }
 
 func external(change func(*v1alpha1.ExternalObjectStorage)) func(*v1alpha1.OpenDataHubSpec) {
@@ -35,24 +43,26 @@ func ceph(change func(*v1alpha1.CephSpec)) func(*v1alpha1.OpenDataHubSpec) {
 	}
 }
 
+var standard = []string{s3.DataLake, s3.Models, s3.Pipelines}
+
 func asItIs[T any](*T) {}
 
-func TestObjectStorage(t *testing.T) {
-	claims := []Bucket{
-		{"data-lake", "odh-data-lake", "odh-ceph-data-lake", "odh-ceph-data-lake"},
-		{"models", "odh-models", "odh-ceph-models", "odh-ceph-models"},
-		{"pipelines", "odh-pipelines", "odh-ceph-pipelines", "odh-ceph-pipelines"},
+func TestOf(t *testing.T) {
+	claims := []components.Bucket{
+		{Purpose: "data-lake", Name: "odh-data-lake", Secret: "odh-ceph-data-lake", ConfigMap: "odh-ceph-data-lake"},
+		{Purpose: "models", Name: "odh-models", Secret: "odh-ceph-models", ConfigMap: "odh-ceph-models"},
+		{Purpose: "pipelines", Name: "odh-pipelines", Secret: "odh-ceph-pipelines", ConfigMap: "odh-ceph-pipelines"},
 	}
-	shared := []Bucket{{Purpose: "data-lake", Secret: "s3"}, {Purpose: "models", Secret: "s3"}, {Purpose: "pipelines", Secret: "s3"}}
-	ownCeph := ObjectStorage{
+	shared := []components.Bucket{{Purpose: "data-lake", Secret: "s3"}, {Purpose: "models", Secret: "s3"}, {Purpose: "pipelines", Secret: "s3"}}
+	ownCeph := s3.Storage{
 		Type: "Ceph", Endpoint: "https://rook-ceph-rgw-odh.lab.svc:8443", Host: "rook-ceph-rgw-odh.lab.svc", Port: 8443, Secure: true,
-		Region: "us-east-1", Addressing: "Path", CA: CertificateAuthority{Secret: "odh-ceph-s3-tls", Key: "ca.crt"}, Buckets: claims,
+		Region: "us-east-1", Addressing: "Path", CA: components.CertificateAuthority{Secret: "odh-ceph-s3-tls", Key: "ca.crt"}, Buckets: claims,
 	}
-	amazon := ObjectStorage{
+	amazon := s3.Storage{
 		Type: "External", Endpoint: "https://s3.example.com", Host: "s3.example.com", Port: 443, Secure: true,
 		Region: "us-east-1", Addressing: "Path", Buckets: shared,
 	}
-	but := func(storage ObjectStorage, change func(*ObjectStorage)) *ObjectStorage {
+	but := func(storage s3.Storage, change func(*s3.Storage)) *s3.Storage {
 		change(&storage)
 		return &storage
 	}
@@ -60,7 +70,7 @@ func TestObjectStorage(t *testing.T) {
 	tests := map[string]struct {
 		spec      func(*v1alpha1.OpenDataHubSpec)
 		openShift bool
-		want      *ObjectStorage
+		want      *s3.Storage
 	}{
 		"nobody asks for one": {spec: asItIs[v1alpha1.OpenDataHubSpec]},
 		"Ceph is named, so it is Ceph": {
@@ -84,20 +94,20 @@ func TestObjectStorage(t *testing.T) {
 		},
 		"Ceph on OpenShift, which signs the certificate": {
 			spec: ceph(asItIs), openShift: true,
-			want: but(ownCeph, func(s *ObjectStorage) {
-				s.CA = CertificateAuthority{ConfigMap: "openshift-service-ca.crt", Key: "service-ca.crt"}
+			want: but(ownCeph, func(s *s3.Storage) {
+				s.CA = components.CertificateAuthority{ConfigMap: "openshift-service-ca.crt", Key: "service-ca.crt"}
 			}),
 		},
 		"Ceph with a certificate that people bring": {
 			spec: ceph(func(spec *v1alpha1.CephSpec) { spec.ObjectStore.TLSSecretRef.Name = "own" }), openShift: true,
-			want: but(ownCeph, func(s *ObjectStorage) { s.CA = CertificateAuthority{Secret: "own", Key: "ca.crt"} }),
+			want: but(ownCeph, func(s *s3.Storage) { s.CA = components.CertificateAuthority{Secret: "own", Key: "ca.crt"} }),
 		},
 		"Ceph with buckets of its own, one of them the platform's": {
 			spec: ceph(func(spec *v1alpha1.CephSpec) {
 				spec.ObjectStore.Buckets = []v1alpha1.CephBucket{{Name: "models"}, {Name: "raw"}}
 			}),
-			want: but(ownCeph, func(s *ObjectStorage) {
-				s.Buckets = append(append([]Bucket{}, claims...), Bucket{"raw", "odh-raw", "odh-ceph-raw", "odh-ceph-raw"})
+			want: but(ownCeph, func(s *s3.Storage) {
+				s.Buckets = append(append([]components.Bucket{}, claims...), components.Bucket{Purpose: "raw", Name: "odh-raw", Secret: "odh-ceph-raw", ConfigMap: "odh-ceph-raw"})
 			}),
 		},
 		"a Ceph that runs elsewhere, without TLS": {
@@ -105,8 +115,8 @@ func TestObjectStorage(t *testing.T) {
 				spec.External = true
 				spec.ObjectStore.ExternalGateways = []string{"10.1.2.3:7480"}
 			}),
-			want: but(ownCeph, func(s *ObjectStorage) {
-				s.Endpoint, s.Host, s.Port, s.Secure, s.CA = "http://10.1.2.3:7480", "10.1.2.3", 7480, false, CertificateAuthority{}
+			want: but(ownCeph, func(s *s3.Storage) {
+				s.Endpoint, s.Host, s.Port, s.Secure, s.CA = "http://10.1.2.3:7480", "10.1.2.3", 7480, false, components.CertificateAuthority{}
 				s.Buckets = nil
 				for _, claim := range claims {
 					claim.Name += "-880dc5" // other platforms may share that Ceph
@@ -127,102 +137,176 @@ func TestObjectStorage(t *testing.T) {
 		},
 		"everything that can be said of a service outside": {
 			spec: external(func(spec *v1alpha1.ExternalObjectStorage) {
-				spec.Endpoint, spec.Region, spec.Addressing = "https://s3.example.com:9443/", "eu-central-1", AddressingVirtualHost
+				spec.Endpoint, spec.Region, spec.Addressing = "https://s3.example.com:9443/", "eu-central-1", s3.AddressingVirtualHost
 				spec.CASecretRef.Name = "s3-ca"
 			}),
-			want: but(amazon, func(s *ObjectStorage) {
+			want: but(amazon, func(s *s3.Storage) {
 				s.Endpoint, s.Port, s.Region, s.Addressing = "https://s3.example.com:9443", 9443, "eu-central-1", "VirtualHost"
-				s.CA = CertificateAuthority{Secret: "s3-ca", Key: "ca.crt"}
+				s.CA = components.CertificateAuthority{Secret: "s3-ca", Key: "ca.crt"}
 			}),
 		},
 		"a service without TLS": {
 			spec: external(func(spec *v1alpha1.ExternalObjectStorage) { spec.Endpoint = "http://minio.data.svc" }),
-			want: but(amazon, func(s *ObjectStorage) {
+			want: but(amazon, func(s *s3.Storage) {
 				s.Endpoint, s.Host, s.Port, s.Secure = "http://minio.data.svc", "minio.data.svc", 80, false
-			}),
-		},
-		"the buckets of a service outside are those that components name": {
-			spec: func(spec *v1alpha1.OpenDataHubSpec) {
-				external(asItIs)(spec)
-				spec.Components.ArgoWorkflows = &v1alpha1.ArgoWorkflowsSpec{}
-				spec.Components.Seldon = &v1alpha1.SeldonSpec{Models: v1alpha1.SeldonModels{Bucket: "zoo"}}
-			},
-			want: but(amazon, func(s *ObjectStorage) {
-				s.Buckets = []Bucket{
-					{Purpose: "data-lake", Secret: "s3"},
-					{Purpose: "models", Name: "zoo", Secret: "s3"},
-					{Purpose: "pipelines", Name: "pipelines", Secret: "s3"},
-				}
 			}),
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			facts := withS3(test.spec)
-			facts.Cluster.OpenShift = test.openShift
-			if diff := cmp.Diff(test.want, facts.ObjectStorage(), cmpopts.IgnoreUnexported(ObjectStorage{})); diff != "" {
+			facts := on(components.Cluster{OpenShift: test.openShift}, test.spec)
+			if diff := cmp.Diff(test.want, s3.Of(facts), cmpopts.IgnoreUnexported(s3.Storage{})); diff != "" {
 				t.Errorf("object storage (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestObjectStorageReferences(t *testing.T) {
-	credentials := Reference{
+// pipelines and serving stand for components that keep objects: one as the API names its bucket, one with a purpose of its own.
+type pipelines struct{ components.Component }
+
+func (pipelines) Name() string { return "argoWorkflows" }
+
+func (pipelines) Declare(facts components.Facts) components.Declarations {
+	return components.Declarations{Buckets: []components.BucketClaim{{
+		Purpose: s3.Pipelines, Name: facts.Spec.Components.ArgoWorkflows.Artifacts.Bucket, Field: "spec.components.argoWorkflows.artifacts.bucket",
+	}}}
+}
+
+type serving struct {
+	components.Component
+	purpose string
+}
+
+func (serving) Name() string { return "seldon" }
+
+func (s serving) Declare(facts components.Facts) components.Declarations {
+	return components.Declarations{Buckets: []components.BucketClaim{{
+		Purpose: s.purpose, Name: facts.Spec.Components.Seldon.Models.Bucket, Field: "spec.components.seldon.models.bucket",
+	}}}
+}
+
+func TestDeclaredBuckets(t *testing.T) {
+	named := func(where func(*v1alpha1.OpenDataHubSpec), artifacts, models string) func(*v1alpha1.OpenDataHubSpec) {
+		return func(spec *v1alpha1.OpenDataHubSpec) {
+			where(spec)
+			spec.Components.ArgoWorkflows = &v1alpha1.ArgoWorkflowsSpec{Artifacts: v1alpha1.ArgoWorkflowsArtifacts{Bucket: artifacts}}
+			spec.Components.Seldon = &v1alpha1.SeldonSpec{Models: v1alpha1.SeldonModels{Bucket: models}}
+		}
+	}
+	tests := map[string]struct {
+		spec    func(*v1alpha1.OpenDataHubSpec)
+		purpose string // of serving
+		want    []string
+		wantErr string
+	}{
+		"a service outside has the buckets that are named": {
+			spec: named(external(asItIs), "steps", "zoo"), purpose: "zoo",
+			want: []string{"data-lake: ", "models: ", "pipelines: steps", "zoo: zoo"},
+		},
+		"one that is not named is called like its purpose in a service outside": {
+			spec: named(external(asItIs), "", ""), purpose: "zoo",
+			want: []string{"data-lake: ", "models: ", "pipelines: pipelines", "zoo: zoo"},
+		},
+		"Ceph makes the buckets that are named, and names the rest": {
+			spec: named(ceph(asItIs), "steps", ""), purpose: "zoo",
+			want: []string{"data-lake: odh-data-lake", "models: odh-models", "pipelines: steps", "zoo: odh-zoo"},
+		},
+		"two may share a bucket that one of them names": {
+			spec: named(ceph(asItIs), "", "steps"), purpose: s3.Pipelines,
+			want: []string{"data-lake: odh-data-lake", "models: odh-models", "pipelines: steps"},
+		},
+		"two may not name it differently": {
+			spec: named(external(asItIs), "steps", "zoo"), purpose: s3.Pipelines,
+			want: []string{"data-lake: ", "models: ", "pipelines: steps"},
+			wantErr: "spec.components.seldon.models.bucket: pipelines holds one bucket, and spec.components.argoWorkflows.artifacts.bucket is steps; " +
+				"use the same name, or leave one out",
+		},
+		"what is removed declares nothing": {
+			spec: func(spec *v1alpha1.OpenDataHubSpec) {
+				named(external(asItIs), "steps", "zoo")(spec)
+				spec.Components.Seldon.ManagementState = v1alpha1.Removed
+			},
+			purpose: "zoo", want: []string{"data-lake: ", "models: ", "pipelines: steps"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			facts := on(components.Cluster{}, test.spec, pipelines{}, serving{purpose: test.purpose})
+			var got []string
+			for _, bucket := range s3.Of(facts).Buckets {
+				got = append(got, bucket.Purpose+": "+bucket.Name)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("buckets (-want +got):\n%s", diff)
+			}
+			text := ""
+			if err := s3.Contradiction(facts); err != nil {
+				text = err.Error()
+			}
+			if diff := cmp.Diff(test.wantErr, text); diff != "" {
+				t.Errorf("contradiction (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestReferences(t *testing.T) {
+	credentials := components.Reference{
 		Field: "spec.objectStorage.external.credentialsSecretRef", Name: "s3", Keys: []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
 	}
-	claim := func(purpose string) Reference {
-		return Reference{Field: "spec.components.ceph", Name: "odh-ceph-" + purpose, Keys: credentials.Keys, Awaited: true}
+	claim := func(purpose string) components.Reference {
+		return components.Reference{Field: "spec.components.ceph", Name: "odh-ceph-" + purpose, Keys: credentials.Keys, Awaited: true}
 	}
-	certificate := Reference{Field: "spec.components.ceph.objectStore.tlsSecretRef", Name: "odh-ceph-s3-tls", Keys: []string{"ca.crt"}, Awaited: true}
+	certificate := components.Reference{Field: "spec.components.ceph.objectStore.tlsSecretRef", Name: "odh-ceph-s3-tls", Keys: []string{"ca.crt"}, Awaited: true}
 	brought := certificate
 	brought.Name, brought.Awaited = "own", false
 
 	tests := map[string]struct {
 		spec     func(*v1alpha1.OpenDataHubSpec)
 		purposes []string
-		want     []Reference
+		want     []components.Reference
 	}{
-		"no object storage": {spec: asItIs[v1alpha1.OpenDataHubSpec], purposes: Buckets()},
+		"no object storage": {spec: asItIs[v1alpha1.OpenDataHubSpec], purposes: standard},
 		"the one Secret of a service outside, once": {
-			spec: external(asItIs), purposes: Buckets(), want: []Reference{credentials},
+			spec: external(asItIs), purposes: standard, want: []components.Reference{credentials},
 		},
 		"and its authority": {
 			spec:     external(func(spec *v1alpha1.ExternalObjectStorage) { spec.CASecretRef.Name = "ca" }),
-			purposes: []string{BucketModels},
-			want: []Reference{credentials, {
+			purposes: []string{s3.Models},
+			want: []components.Reference{credentials, {
 				Field: "spec.objectStorage.external.caSecretRef", Name: "ca", Keys: []string{"ca.crt"},
 			}},
 		},
 		"Ceph's are awaited, and only those of the buckets that are used": {
-			spec: ceph(asItIs), purposes: []string{BucketModels}, want: []Reference{certificate, claim("models")},
+			spec: ceph(asItIs), purposes: []string{s3.Models}, want: []components.Reference{certificate, claim("models")},
 		},
 		"a certificate that people bring must come with its authority": {
 			spec:     ceph(func(spec *v1alpha1.CephSpec) { spec.ObjectStore.TLSSecretRef.Name = "own" }),
-			purposes: []string{BucketPipelines},
-			want:     []Reference{brought, claim("pipelines")},
+			purposes: []string{s3.Pipelines},
+			want:     []components.Reference{brought, claim("pipelines")},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, withS3(test.spec).ObjectStorageReferences(test.purposes...)); diff != "" {
+			if diff := cmp.Diff(test.want, s3.References(withS3(test.spec), test.purposes...)); diff != "" {
 				t.Errorf("references (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-func TestObjectStorageDigest(t *testing.T) {
+func TestDigest(t *testing.T) {
 	facts := withS3(external(func(spec *v1alpha1.ExternalObjectStorage) { spec.CASecretRef.Name = "ca" }))
-	if got := facts.ObjectStorageDigest(BucketModels); got != "" {
+	if got := s3.Digest(facts, s3.Models); got != "" {
 		t.Errorf("before the Secrets exist: %q", got)
 	}
-	facts.Secrets = map[string]Secret{"s3": {Digest: "1"}, "ca": {Digest: "2"}, "other": {Digest: "3"}}
-	if got := facts.ObjectStorageDigest(BucketModels); got != "s3=1,ca=2" {
+	facts.Secrets = map[string]components.Secret{"s3": {Digest: "1"}, "ca": {Digest: "2"}, "other": {Digest: "3"}}
+	if got := s3.Digest(facts, s3.Models); got != "s3=1,ca=2" {
 		t.Errorf("digest = %q", got)
 	}
-	facts.Secrets["other"] = Secret{Digest: "4"}
-	if got := facts.ObjectStorageDigest(BucketModels); got != "s3=1,ca=2" {
+	facts.Secrets["other"] = components.Secret{Digest: "4"}
+	if got := s3.Digest(facts, s3.Models); got != "s3=1,ca=2" {
 		t.Errorf("another Secret changes it: %q", got)
 	}
 }
@@ -261,7 +345,7 @@ func TestDiscovery(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(test.want, withS3(test.spec).ObjectStorage().Discovery()); diff != "" {
+			if diff := cmp.Diff(test.want, s3.Of(withS3(test.spec)).Discovery()); diff != "" {
 				t.Errorf("discovery (-want +got):\n%s", diff)
 			}
 		})
@@ -315,7 +399,7 @@ func TestEgress(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := json.Marshal(withS3(test.spec).ObjectStorage().Egress())
+			got, err := json.Marshal(s3.Of(withS3(test.spec)).Egress())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -327,9 +411,9 @@ func TestEgress(t *testing.T) {
 }
 
 func TestEnv(t *testing.T) {
-	storage := withS3(ceph(asItIs)).ObjectStorage()
+	storage := s3.Of(withS3(ceph(asItIs)))
 	var got []string
-	for _, variable := range storage.Env(BucketModels, "/ca/ca.crt") {
+	for _, variable := range storage.Env(s3.Models, "/ca/ca.crt") {
 		if from := variable.ValueFrom; from != nil {
 			got = append(got, *variable.Name+"="+*from.SecretKeyRef.Name+"/"+*from.SecretKeyRef.Key)
 		} else {
@@ -350,8 +434,8 @@ func TestEnv(t *testing.T) {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
 
-	plain := withS3(external(asItIs)).ObjectStorage()
-	for _, variable := range plain.Env(BucketModels, "") {
+	plain := s3.Of(withS3(external(asItIs)))
+	for _, variable := range plain.Env(s3.Models, "") {
 		if name := *variable.Name; name == "AWS_S3_BUCKET" || name == "AWS_CA_BUNDLE" {
 			t.Errorf("%s should not be set", name)
 		}
@@ -363,7 +447,7 @@ func TestEnv(t *testing.T) {
 
 // Nothing but the authority of a Secret may be mounted: the Secret of a server has the key beside it.
 func TestVolumeHoldsTheAuthorityOnly(t *testing.T) {
-	content, err := json.Marshal(withS3(ceph(asItIs)).ObjectStorage().Volume("ca"))
+	content, err := json.Marshal(s3.Of(withS3(ceph(asItIs))).Volume("ca"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package components
+// Package s3 is the object storage of a platform, as its components use it: where it is, which bucket serves which purpose, and
+// how a Pod finds and reaches it. It follows from the spec, and from what components declare.
+package s3
 
 import (
 	"cmp"
@@ -10,16 +12,28 @@ import (
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/native"
+)
+
+// Purposes of the buckets that every platform with object storage has, whoever uses them.
+const (
+	// DataLake holds the data that people and pipelines share.
+	DataLake = "data-lake"
+	// Models holds what training writes and serving reads.
+	Models = "models"
+	// Pipelines holds the artefacts and logs of pipelines.
+	Pipelines = "pipelines"
 )
 
 // Keys of the Secrets with which clients log in to the object storage: those that AWS SDKs read from the environment.
 const (
-	S3AccessKey = "AWS_ACCESS_KEY_ID"
-	S3SecretKey = "AWS_SECRET_ACCESS_KEY"
+	AccessKey = "AWS_ACCESS_KEY_ID"
+	SecretKey = "AWS_SECRET_ACCESS_KEY"
 )
 
-// caKey of a Secret holds a certificate authority.
-const caKey = "ca.crt"
+// CAKey of a Secret holds a certificate authority.
+const CAKey = "ca.crt"
 
 // defaultRegion is what S3 services take that have no regions, Ceph's gateways among them.
 const defaultRegion = "us-east-1"
@@ -32,9 +46,8 @@ const (
 	AddressingVirtualHost = "VirtualHost"
 )
 
-// ObjectStorage is the S3 service that all components of a platform use. It follows from the spec alone, so it is
-// known before the service is there.
-type ObjectStorage struct {
+// Storage is the S3 service that all components of a platform use. It is known before the service is there.
+type Storage struct {
 	// Type says where it comes from.
 	Type v1alpha1.ObjectStorageType
 	// Endpoint is its URL, without a bucket and without a slash at its end. Host and Port are those of the URL.
@@ -48,124 +61,102 @@ type ObjectStorage struct {
 	// Addressing is AddressingPath or AddressingVirtualHost.
 	Addressing string
 	// CA signed its certificate. The zero value: a public authority did, or there is no TLS.
-	CA CertificateAuthority
-	// Buckets are those of the platform, the ones that Buckets names first. Use Bucket to find one.
-	Buckets []Bucket
+	CA components.CertificateAuthority
+	// Buckets are those of the platform, one for each of the Claims first. Use Bucket to find one.
+	Buckets []components.Bucket
 
 	// references are what the spec names, or what another component makes, by the Secret's name.
-	references []Reference
+	references []components.Reference
 	// backends are where its traffic arrives, for network policies.
-	backends []backend
+	backends []components.Backend
 }
 
-// CertificateAuthority is a Secret, or else a ConfigMap, in the platform's namespace with certificates in PEM.
-type CertificateAuthority struct {
-	Secret    string
-	ConfigMap string
-	// Key that holds the certificates.
-	Key string
-}
-
-// Bucket is where and how one purpose stores its objects.
-type Bucket struct {
-	// Purpose is one of Buckets, or a bucket's name in spec.components.ceph.objectStore.buckets.
-	Purpose string
-	// Name of the bucket in the service. Empty if nobody said which bucket of an external service is meant.
-	Name string
-	// Secret in the platform's namespace with S3AccessKey and S3SecretKey.
-	Secret string
-	// ConfigMap in the platform's namespace with BUCKET_HOST, BUCKET_PORT and BUCKET_NAME. Empty unless Ceph makes one.
-	ConfigMap string
-}
-
-// ObjectStorage resolves spec.objectStorage. It is nil when the platform has no object storage: nobody asked for one, or
-// Ceph was asked for and offers none.
-func (f Facts) ObjectStorage() *ObjectStorage {
-	spec := f.Spec.ObjectStorage
-	if external := spec.External; external != nil && spec.Type == v1alpha1.ObjectStorageExternal {
-		return externalStorage(f, *external)
-	}
-	if _, wanted := FindWanted(f.Spec.Components, "ceph"); !wanted || spec.Type == v1alpha1.ObjectStorageExternal {
+// Of resolves spec.objectStorage. It is nil when the platform has no object storage: nobody asked for one, or the component
+// that was asked for offers none.
+func Of(facts components.Facts) *Storage {
+	spec := facts.Spec.ObjectStorage
+	switch offered := facts.Declared.ObjectStorage; {
+	case spec.Type == v1alpha1.ObjectStorageExternal && spec.External != nil:
+		return external(facts, *spec.External)
+	case spec.Type != v1alpha1.ObjectStorageExternal && offered != nil:
+		return internal(facts, *offered)
+	default:
 		return nil
 	}
-	if s3 := CephS3(f); s3.URL != "" {
-		return cephStorage(f, s3)
+}
+
+// Claims are what the platform wants buckets for, each purpose once: those that every platform has, and what components
+// declare; and these besides. Whoever names the bucket first is heard, see Contradiction.
+func Claims(facts components.Facts, besides ...components.BucketClaim) []components.BucketClaim {
+	claims := []components.BucketClaim{{Purpose: DataLake}, {Purpose: Models}, {Purpose: Pipelines}}
+	for _, claim := range slices.Concat(facts.Declared.Buckets, besides) {
+		i := slices.IndexFunc(claims, func(c components.BucketClaim) bool { return c.Purpose == claim.Purpose })
+		switch {
+		case i < 0:
+			claims = append(claims, claim)
+		case claims[i].Name == "":
+			claims[i] = claim
+		}
+	}
+	return claims
+}
+
+// Contradiction refuses a spec in which two components name different buckets for one purpose.
+func Contradiction(facts components.Facts) error {
+	claims := Claims(facts)
+	for _, claim := range facts.Declared.Buckets {
+		i := slices.IndexFunc(claims, func(c components.BucketClaim) bool { return c.Purpose == claim.Purpose })
+		if claim.Name != "" && claims[i].Name != claim.Name {
+			return components.Invalid(claim.Field, "%s holds one bucket, and %s is %s; use the same name, or leave one out",
+				claim.Purpose, claims[i].Field, claims[i].Name)
+		}
 	}
 	return nil
 }
 
-func externalStorage(facts Facts, spec v1alpha1.ExternalObjectStorage) *ObjectStorage {
+func external(facts components.Facts, spec v1alpha1.ExternalObjectStorage) *Storage {
 	const field = "spec.objectStorage.external."
 	storage := newStorage(v1alpha1.ObjectStorageExternal, spec.Endpoint)
 	storage.Region = cmp.Or(spec.Region, defaultRegion)
 	storage.Addressing = cmp.Or(spec.Addressing, AddressingPath)
-	storage.references = []Reference{{
-		Field: field + "credentialsSecretRef", Name: spec.CredentialsSecretRef.Name, Keys: []string{S3AccessKey, S3SecretKey},
+	storage.references = []components.Reference{{
+		Field: field + "credentialsSecretRef", Name: spec.CredentialsSecretRef.Name, Keys: []string{AccessKey, SecretKey},
 	}}
 	if ca := spec.CASecretRef.Name; ca != "" {
-		storage.CA = CertificateAuthority{Secret: ca, Key: caKey}
-		storage.references = append(storage.references, Reference{Field: field + "caSecretRef", Name: ca, Keys: []string{caKey}})
+		storage.CA = components.CertificateAuthority{Secret: ca, Key: CAKey}
+		storage.references = append(storage.references, components.Reference{Field: field + "caSecretRef", Name: ca, Keys: []string{CAKey}})
 	}
-	names := externalBuckets(facts.Spec.Components)
-	for _, purpose := range Buckets() {
-		storage.Buckets = append(storage.Buckets, Bucket{
-			Purpose: purpose, Name: names[purpose], Secret: spec.CredentialsSecretRef.Name,
-		})
+	for _, claim := range Claims(facts) {
+		bucket := components.Bucket{Purpose: claim.Purpose, Name: claim.Name, Secret: spec.CredentialsSecretRef.Name}
+		if bucket.Name == "" && claim.Field != "" {
+			bucket.Name = claim.Purpose // nobody but people can make it, so its name must be one to expect
+		}
+		storage.Buckets = append(storage.Buckets, bucket)
 	}
-	storage.backends = externalBackends(storage.Host, storage.Port)
+	storage.backends = []components.Backend{{Host: storage.Host, Port: storage.Port}}
 	return storage
 }
 
-// externalBuckets are those that the components which use them name; nobody names one for the data lake.
-func externalBuckets(spec v1alpha1.ComponentsSpec) map[string]string {
-	names := map[string]string{}
-	if _, wanted := FindWanted(spec, "argoWorkflows"); wanted {
-		names[BucketPipelines] = cmp.Or(spec.ArgoWorkflows.Artifacts.Bucket, BucketPipelines)
-	}
-	if _, wanted := FindWanted(spec, "seldon"); wanted {
-		names[BucketModels] = cmp.Or(spec.Seldon.Models.Bucket, BucketModels)
-	}
-	return names
-}
-
-func cephStorage(facts Facts, s3 S3) *ObjectStorage {
-	ceph := facts.Spec.Components.Ceph
-	storage := newStorage(v1alpha1.ObjectStorageCeph, s3.URL)
+func internal(facts components.Facts, offered components.ObjectStorage) *Storage {
+	storage := newStorage(offered.Type, offered.Endpoint)
 	storage.Region = defaultRegion
 	storage.Addressing = AddressingPath
-	switch {
-	case s3.ClusterCA:
-		storage.CA = CertificateAuthority{ConfigMap: OpenShiftServiceCA, Key: "service-ca.crt"}
-	case s3.TLSSecret != "":
-		storage.CA = CertificateAuthority{Secret: s3.TLSSecret, Key: caKey}
-		storage.references = append(storage.references, Reference{
-			// No public authority signs for names inside a cluster, so a certificate that people bring needs its own.
-			Field: "spec.components.ceph.objectStore.tlsSecretRef", Name: s3.TLSSecret, Keys: []string{caKey},
-			Awaited: ceph.ObjectStore.TLSSecretRef.Name == "",
-		})
+	storage.CA = offered.CA
+	if offered.CA.Secret != "" {
+		storage.references = append(storage.references, offered.CAReference)
 	}
-	purposes := Buckets()
-	for _, bucket := range ceph.ObjectStore.Buckets {
-		if !slices.Contains(purposes, bucket.Name) {
-			purposes = append(purposes, bucket.Name)
-		}
+	for _, claim := range Claims(facts, offered.Buckets...) {
+		bucket, reference := offered.Bucket(claim)
+		storage.Buckets = append(storage.Buckets, bucket)
+		storage.references = append(storage.references, reference)
 	}
-	for _, purpose := range purposes {
-		claim := BucketClaimName(facts.Platform, purpose)
-		storage.Buckets = append(storage.Buckets, Bucket{
-			Purpose: purpose, Name: BucketName(facts, purpose), Secret: claim, ConfigMap: claim,
-		})
-		storage.references = append(storage.references, Reference{
-			Field: "spec.components.ceph", Name: claim, Keys: []string{S3AccessKey, S3SecretKey}, Awaited: true,
-		})
-	}
-	storage.backends = cephBackends(facts, s3)
+	storage.backends = offered.Backends
 	return storage
 }
 
 // newStorage takes an endpoint that the schema has checked.
-func newStorage(kind v1alpha1.ObjectStorageType, endpoint string) *ObjectStorage {
-	storage := &ObjectStorage{Type: kind, Endpoint: strings.TrimSuffix(endpoint, "/"), Port: 80}
+func newStorage(kind v1alpha1.ObjectStorageType, endpoint string) *Storage {
+	storage := &Storage{Type: kind, Endpoint: strings.TrimSuffix(endpoint, "/"), Port: 80}
 	parsed, err := url.Parse(storage.Endpoint)
 	if err != nil {
 		return storage
@@ -182,19 +173,19 @@ func newStorage(kind v1alpha1.ObjectStorageType, endpoint string) *ObjectStorage
 }
 
 // Bucket returns the bucket of one purpose; the zero value if there is none.
-func (s *ObjectStorage) Bucket(purpose string) Bucket {
+func (s *Storage) Bucket(purpose string) components.Bucket {
 	for _, bucket := range s.Buckets {
 		if bucket.Purpose == purpose {
 			return bucket
 		}
 	}
-	return Bucket{}
+	return components.Bucket{}
 }
 
-// ObjectStorageReferences is what a component that uses these buckets adds to its References: the condition then names a
+// References is what a component that uses these buckets adds to its References: the condition then names a
 // Secret that people must provide and did not, and the component is woken when one changes. Nil without object storage.
-func (f Facts) ObjectStorageReferences(purposes ...string) []Reference {
-	storage := f.ObjectStorage()
+func References(facts components.Facts, purposes ...string) []components.Reference {
+	storage := Of(facts)
 	if storage == nil {
 		return nil
 	}
@@ -202,7 +193,7 @@ func (f Facts) ObjectStorageReferences(purposes ...string) []Reference {
 	for _, purpose := range purposes {
 		used = append(used, storage.Bucket(purpose).Secret)
 	}
-	var references []Reference
+	var references []components.Reference
 	for _, reference := range storage.references {
 		if slices.Contains(used, reference.Name) {
 			references = append(references, reference)
@@ -211,12 +202,12 @@ func (f Facts) ObjectStorageReferences(purposes ...string) []Reference {
 	return references
 }
 
-// ObjectStorageDigest changes when a Secret changes that is needed for these buckets. It belongs in an annotation of the
+// Digest changes when a Secret changes that is needed for these buckets. It belongs in an annotation of the
 // templates of Pods that read them at their start. Empty without object storage, and before the Secrets exist.
-func (f Facts) ObjectStorageDigest(purposes ...string) string {
+func Digest(facts components.Facts, purposes ...string) string {
 	var digests []string
-	for _, reference := range f.ObjectStorageReferences(purposes...) {
-		if digest := f.Secrets[reference.Name].Digest; digest != "" {
+	for _, reference := range References(facts, purposes...) {
+		if digest := facts.Secrets[reference.Name].Digest; digest != "" {
 			digests = append(digests, reference.Name+"="+digest)
 		}
 	}
@@ -225,7 +216,7 @@ func (f Facts) ObjectStorageDigest(purposes ...string) string {
 
 // Env is the environment in which AWS SDKs, and what Open Data Hub's notebooks have always read, find a bucket. caFile is
 // where the container has the key CA.Key of CA; it is left out when CA is the zero value. Credentials are referred to.
-func (s *ObjectStorage) Env(purpose, caFile string) []*core.EnvVarApplyConfiguration {
+func (s *Storage) Env(purpose, caFile string) []*core.EnvVarApplyConfiguration {
 	bucket := s.Bucket(purpose)
 	value := func(name, value string) *core.EnvVarApplyConfiguration {
 		return core.EnvVar().WithName(name).WithValue(value)
@@ -235,8 +226,8 @@ func (s *ObjectStorage) Env(purpose, caFile string) []*core.EnvVarApplyConfigura
 			WithSecretKeyRef(core.SecretKeySelector().WithName(bucket.Secret).WithKey(key)))
 	}
 	env := []*core.EnvVarApplyConfiguration{
-		secret(S3AccessKey),
-		secret(S3SecretKey),
+		secret(AccessKey),
+		secret(SecretKey),
 		value("AWS_REGION", s.Region),
 		value("AWS_DEFAULT_REGION", s.Region),
 		value("AWS_ENDPOINT_URL_S3", s.Endpoint),
@@ -245,14 +236,14 @@ func (s *ObjectStorage) Env(purpose, caFile string) []*core.EnvVarApplyConfigura
 	if bucket.Name != "" {
 		env = append(env, value("AWS_S3_BUCKET", bucket.Name))
 	}
-	if s.CA != (CertificateAuthority{}) {
+	if s.CA != (components.CertificateAuthority{}) {
 		env = append(env, value("AWS_CA_BUNDLE", caFile))
 	}
 	return env
 }
 
 // Volume has CA as the file CA.Key, and nothing else of the object that holds it. Nil when CA is the zero value.
-func (s *ObjectStorage) Volume(name string) *core.VolumeApplyConfiguration {
+func (s *Storage) Volume(name string) *core.VolumeApplyConfiguration {
 	volume := core.Volume().WithName(name)
 	file := core.KeyToPath().WithKey(s.CA.Key).WithPath(s.CA.Key)
 	switch {
@@ -265,8 +256,11 @@ func (s *ObjectStorage) Volume(name string) *core.VolumeApplyConfiguration {
 	}
 }
 
+// Egress are the rules of a network policy that let Pods reach the object storage, and nothing else.
+func (s *Storage) Egress() []native.Egress { return native.Reach(s.backends...) }
+
 // Status is what the status of the platform says of it: names, never credentials. Nil for nil.
-func (s *ObjectStorage) Status() *v1alpha1.ObjectStorageStatus {
+func (s *Storage) Status() *v1alpha1.ObjectStorageStatus {
 	if s == nil {
 		return nil
 	}
@@ -284,7 +278,7 @@ func (s *ObjectStorage) Status() *v1alpha1.ObjectStorageStatus {
 
 // Discovery is what the platform publishes for workloads of its users, by names that are good for envFrom: never
 // credentials, only the names of the Secrets that hold them.
-func (s *ObjectStorage) Discovery() map[string]string {
+func (s *Storage) Discovery() map[string]string {
 	data := map[string]string{
 		"S3_TYPE":             string(s.Type),
 		"S3_ENDPOINT_URL":     s.Endpoint,

@@ -1,0 +1,122 @@
+package components
+
+import (
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"opendatahub.io/operator/api/v1alpha1"
+)
+
+// WithDeclarations is a component that wants something of other components, or offers them something. Who wants it declares it,
+// who provides it renders it, and neither knows the other.
+type WithDeclarations interface {
+	// Declare returns what the component wants and offers. It follows from the platform's name, the spec and the kind of cluster
+	// alone, so it is known before anything is deployed.
+	Declare(Facts) Declarations
+}
+
+// Declarations are what a component wants of others and what it offers them; in Facts.Declared, those of all components that
+// the platform has, in the order of the catalog.
+type Declarations struct {
+	// Buckets in which the component keeps objects. Package s3 resolves them.
+	Buckets []BucketClaim
+	// ObjectStorage is the S3 service that the component offers the platform. Nil: none.
+	ObjectStorage *ObjectStorage
+	// Notebooks is what notebooks get of the component.
+	Notebooks Notebooks
+}
+
+// BucketClaim is the wish for a bucket.
+type BucketClaim struct {
+	// Purpose that the bucket serves: "models". Components that name the same purpose share the bucket.
+	Purpose string
+	// Name that the spec asks for. Empty: Ceph's bucket gets a name of the platform's, and an external service has one that is
+	// called like Purpose.
+	Name string
+	// Field of the spec that holds Name, for messages: "spec.components.seldon.models.bucket".
+	Field string
+}
+
+// ObjectStorage is an S3 service that a component offers.
+type ObjectStorage struct {
+	// Type that the status shows.
+	Type v1alpha1.ObjectStorageType
+	// Endpoint is its URL, without a bucket.
+	Endpoint string
+	// CA signed its certificate. The zero value: a public authority did, or there is no TLS.
+	CA CertificateAuthority
+	// CAReference is the Secret of CA, if it is a Secret.
+	CAReference Reference
+	// Buckets that it has besides those that components declare.
+	Buckets []BucketClaim
+	// Bucket is the bucket that the service has for a claim, and Reference the Secret with which clients log in.
+	Bucket func(BucketClaim) (Bucket, Reference)
+	// Backends are where its traffic arrives.
+	Backends []Backend
+}
+
+// CertificateAuthority is a Secret, or else a ConfigMap, in the platform's namespace with certificates in PEM.
+type CertificateAuthority struct {
+	Secret    string
+	ConfigMap string
+	// Key that holds the certificates.
+	Key string
+}
+
+// Bucket is where and how one purpose stores its objects.
+type Bucket struct {
+	// Purpose as in BucketClaim.
+	Purpose string
+	// Name of the bucket in the service. Empty if nobody said which bucket of an external service is meant.
+	Name string
+	// Secret in the platform's namespace with the access key and the secret key.
+	Secret string
+	// ConfigMap in the platform's namespace with BUCKET_HOST, BUCKET_PORT and BUCKET_NAME. Empty if there is none.
+	ConfigMap string
+}
+
+// Backend is where traffic arrives, as a network policy sees it: past the Service.
+type Backend struct {
+	// Pods in the platform's namespace, by their labels.
+	Pods map[string]string
+	// Host is an address, or a name that DNS resolves, when it is not Pods of the platform.
+	Host string
+	// Port of the Pods or of the host.
+	Port int32
+}
+
+// Notebooks is what notebooks get of a component.
+type Notebooks struct {
+	// Environment of every notebook.
+	Environment []*core.EnvVarApplyConfiguration
+	// Backends that they may reach.
+	Backends []Backend
+}
+
+// NewFacts returns the facts that follow from a resource and the kind of cluster alone. all is what this binary can deploy. They
+// share the spec with the resource, and nobody may change it.
+func NewFacts(odh *v1alpha1.OpenDataHub, cluster Cluster, all []Component) Facts {
+	facts := Facts{
+		Platform: Platform{Name: odh.Name, Namespace: odh.Namespace},
+		Spec:     odh.Spec,
+		Cluster:  cluster,
+	}
+	for _, component := range all {
+		declarer, ok := component.(WithDeclarations)
+		if !ok {
+			continue
+		}
+		if _, wanted := StateOf(component, facts); wanted {
+			facts.Declared.add(declarer.Declare(facts))
+		}
+	}
+	return facts
+}
+
+func (d *Declarations) add(more Declarations) {
+	d.Buckets = append(d.Buckets, more.Buckets...)
+	if d.ObjectStorage == nil {
+		d.ObjectStorage = more.ObjectStorage
+	}
+	d.Notebooks.Environment = append(d.Notebooks.Environment, more.Notebooks.Environment...)
+	d.Notebooks.Backends = append(d.Notebooks.Backends, more.Notebooks.Backends...)
+}
