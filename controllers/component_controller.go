@@ -151,16 +151,16 @@ func (r *componentReconciler) watch(ctx context.Context) ([]apply.Served, error)
 		return nil, err
 	}
 	var served []apply.Served
-	for _, kind := range r.component.Kinds() {
-		version, ok := r.apis.Version(kind)
+	for _, use := range components.UsesOf(r.component) {
+		version, ok := r.apis.Version(use.Kind)
 		if !ok {
 			continue
 		}
-		gvk := kind.WithVersion(version)
+		gvk := use.WithVersion(version)
 		if err := r.children.Ensure(ctx, gvk); err != nil {
 			return nil, err
 		}
-		served = append(served, apply.Served{Kind: kind, GVK: gvk})
+		served = append(served, apply.Served{Use: use, GVK: gvk})
 	}
 	return served, nil
 }

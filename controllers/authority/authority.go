@@ -63,9 +63,9 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 	grants.add("apiextensions.k8s.io", "customresourcedefinitions", "list", "watch")
 	grants.add("authentication.k8s.io", "tokenreviews", "create")
 	grants.add("authorization.k8s.io", "subjectaccessreviews", "create")
-	for _, kind := range rendered(all) {
-		if kind.ClusterScoped {
-			grants.addKind(kind)
+	for _, use := range uses(all) {
+		if use.ClusterScoped {
+			grants.addUse(use)
 		}
 	}
 	return append(grants.rules(), rbacv1.PolicyRule{
@@ -84,9 +84,9 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 	grants.add(kinds.Pod.Group, kinds.Pod.Plural, "list", "watch")
 	// Whether the namespace is being deleted: then nothing may wait for the manager.
 	grants.add("", "namespaces", "get")
-	for _, kind := range rendered(all) {
-		if !kind.ClusterScoped {
-			grants.addKind(kind)
+	for _, use := range uses(all) {
+		if !use.ClusterScoped {
+			grants.addUse(use)
 		}
 	}
 	for _, component := range all {
@@ -94,7 +94,7 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 			grants.add(kinds.Secret.Group, kinds.Secret.Plural, "list", "watch")
 		}
 		if _, ok := component.(components.Recorder); ok {
-			grants.addKind(kinds.ConfigMap)
+			grants.addUse(components.Use{Kind: kinds.ConfigMap})
 		}
 		if leaver, ok := component.(components.Leaver); ok {
 			for _, leftover := range leaver.Leftovers(components.Facts{}) {
@@ -112,12 +112,12 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 	return rules
 }
 
-func rendered(all []components.Component) []kinds.Kind {
-	var rendered []kinds.Kind
+func uses(all []components.Component) []components.Use {
+	var uses []components.Use
 	for _, component := range all {
-		rendered = append(rendered, component.Kinds()...)
+		uses = append(uses, components.UsesOf(component)...)
 	}
-	return rendered
+	return uses
 }
 
 // grants are verbs by API group and resource.
@@ -135,10 +135,10 @@ func (g grants) add(group, name string, verbs ...string) {
 	}
 }
 
-func (g grants) addKind(kind kinds.Kind) {
-	g.add(kind.Group, kind.Plural, verbs...)
-	for subresource, verbs := range kind.Subresources {
-		g.add(kind.Group, kind.Plural+"/"+subresource, verbs...)
+func (g grants) addUse(use components.Use) {
+	g.add(use.Group, use.Plural, verbs...)
+	for subresource, verbs := range use.Subresources {
+		g.add(use.Group, use.Plural+"/"+subresource, verbs...)
 	}
 }
 
