@@ -14,7 +14,7 @@ TIMEOUT ?= 5m
 # The local cluster: several of different names can run at once. Without PORT a default or a free one is taken.
 NAME ?= opendatahub
 PORT ?=
-# What `make deploy` applies: config/default, config/without-installer or config/namespaced.
+# What `make deploy` applies: config/default, config/cluster-wide, config/without-installer or config/namespaced.
 CONFIG ?= config/default
 # More flags for go test, as in TESTFLAGS='-run TestX -v'.
 TESTFLAGS ?=
@@ -124,6 +124,7 @@ undeploy: ## Remove the operator. The CRD stays, and with it every platform: del
 	kubectl delete --ignore-not-found -k config/manager
 	kubectl delete --ignore-not-found -k config/rbac
 	kubectl delete --ignore-not-found -f config/namespaced/role_binding.yaml
+	kubectl delete --ignore-not-found -f config/cluster-wide/role_binding.yaml
 
 ##@ Help
 

@@ -19,10 +19,22 @@ import (
 // dependenciesOptions are the flags of the dependencies command.
 type dependenciesOptions struct {
 	hubFiles
+	operatorTable
+	format string
+	way    string
+}
+
+// operatorTable are the flags that choose the table of third-party operators.
+type operatorTable struct {
 	openShift bool
-	format    string
-	way       string
 	config    string
+}
+
+// addTo defines the flags.
+func (o *operatorTable) addTo(command *cobra.Command) {
+	flags := command.Flags()
+	flags.BoolVar(&o.openShift, "openshift", false, "for OpenShift")
+	flags.StringVar(&o.config, "config", "", "file with the installer's configuration, as in key "+dependencies.ConfigKey+" of its ConfigMap")
 }
 
 func dependenciesCommand(all []components.Component) *cobra.Command {
@@ -51,12 +63,11 @@ can. Some can come one way only.`,
 			})
 		},
 	}
-	options.addTo(command)
+	options.hubFiles.addTo(command)
+	options.operatorTable.addTo(command)
 	flags := command.Flags()
-	flags.BoolVar(&options.openShift, "openshift", false, "for OpenShift")
 	flags.StringVar(&options.format, "format", "shell", "shell or yaml")
 	flags.StringVar(&options.way, "way", "auto", "auto, olm or helm")
-	flags.StringVar(&options.config, "config", "", "file with the installer's configuration, as in key "+dependencies.ConfigKey+" of its ConfigMap")
 	return command
 }
 
@@ -78,7 +89,7 @@ func (o *dependenciesOptions) throughOLM() bool {
 }
 
 // table is the one that the installer would use.
-func (o *dependenciesOptions) table() (dependencies.Table, error) {
+func (o *operatorTable) table() (dependencies.Table, error) {
 	if o.config == "" {
 		return dependencies.Default().For(o.openShift), nil
 	}

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -41,6 +42,7 @@ type componentReconciler struct {
 	cluster  components.Cluster
 	// operators that the component needs.
 	operators *operators
+	access    *access
 	// progressing is when a component that is still reported Ready began to be Progressing, by the UID of the OpenDataHub.
 	progressing sync.Map
 	// now is the clock for that.
@@ -77,6 +79,13 @@ func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Reques
 	if odh.DeletionTimestamp != nil || !wanted {
 		return r.remove(ctx, odh)
 	}
+	again, err := r.access.check(ctx, odh)
+	if err != nil {
+		return r.report(ctx, odh, state, outcome{}, errors.Join(components.AsFailure(err, v1alpha1.ReasonFactsUnavailable), r.unwatch(ctx, odh)))
+	}
+	if again > 0 {
+		return ctrl.Result{RequeueAfter: again}, nil
+	}
 	observed, err := r.deploy(ctx, odh, state == v1alpha1.Unmanaged)
 	return r.report(ctx, odh, state, observed, err)
 }
@@ -89,7 +98,7 @@ type outcome struct {
 
 // deploy is facts, render, apply, prune, observe, assess. The error, if any, is or holds a *components.Failure.
 func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenDataHub, unmanaged bool) (outcome, error) {
-	served, err := r.watch(ctx)
+	served, err := r.watch(ctx, odh, r.component.Kinds())
 	if err != nil {
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
 	}
@@ -145,24 +154,33 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 	return observed, err
 }
 
-// watch watches every kind of the component that is served, and returns those.
-func (r *componentReconciler) watch(ctx context.Context) ([]apply.Served, error) {
-	if err := r.children.Ensure(ctx, kinds.Pod.GVK()); err != nil {
+// watch watches those of the component's kinds that are served, and returns them.
+func (r *componentReconciler) watch(ctx context.Context, odh *v1alpha1.OpenDataHub, wanted []kinds.Kind) ([]apply.Served, error) {
+	platform := client.ObjectKeyFromObject(odh)
+	if err := r.children.Ensure(ctx, kinds.Pod.GVK(), platform, r.component.Name()); err != nil {
 		return nil, err
 	}
 	var served []apply.Served
-	for _, use := range components.UsesOf(r.component) {
-		version, ok := r.apis.Version(use.Kind)
+	for _, kind := range wanted {
+		version, ok := r.apis.Version(kind)
 		if !ok {
 			continue
 		}
-		gvk := use.WithVersion(version)
-		if err := r.children.Ensure(ctx, gvk); err != nil {
+		gvk := kind.WithVersion(version)
+		if err := r.children.Ensure(ctx, gvk, platform, r.component.Name()); err != nil {
 			return nil, err
 		}
-		served = append(served, apply.Served{Use: use, GVK: gvk})
+		served = append(served, apply.Served{Kind: kind, GVK: gvk})
 	}
 	return served, nil
+}
+
+// unwatch ends the watches that take rights in the platform's namespace.
+func (r *componentReconciler) unwatch(ctx context.Context, odh *v1alpha1.OpenDataHub) error {
+	platform := client.ObjectKeyFromObject(odh)
+	r.children.Release(platform, r.component.Name())
+	_, err := r.secrets.Use(ctx, r.component.Name(), platform)
+	return err
 }
 
 func (r *componentReconciler) render(ctx context.Context, odh *v1alpha1.OpenDataHub, served []apply.Served) (components.Facts, []apply.Prepared, error) {

@@ -24,7 +24,6 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/clustertest"
@@ -39,7 +38,7 @@ type fakeKafka struct{ references []components.Reference }
 func (fakeKafka) Name() string { return "kafka" }
 
 func (fakeKafka) Kinds() []kinds.Kind {
-	return []kinds.Kind{kinds.ConfigMap, kinds.Route, kafka.Kafka, kafka.Topic}
+	return []kinds.Kind{kinds.ConfigMap, kinds.Route, kinds.Kafka, kinds.KafkaTopic}
 }
 
 func (fakeKafka) Render(components.Facts) ([]components.Object, error) { return nil, nil }
@@ -76,6 +75,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 		applier:     &apply.Applier{Client: b.cluster, Reader: b.cluster, Children: children},
 		status:      &status.Writer{Client: b.cluster, Now: now, Wrote: odhs.overlay.Wrote},
 		events:      b.events,
+		access:      &access{everywhere: true},
 		now:         now,
 		watchesCRDs: true,
 	}
@@ -423,14 +423,12 @@ func TestMissingKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	var prepared []apply.Prepared
-	for _, kind := range []kinds.Kind{kafka.Topic, kinds.ConfigMap, kafka.Kafka, kinds.Route, kafka.Topic} {
+	for _, kind := range []kinds.Kind{kinds.KafkaTopic, kinds.ConfigMap, kinds.Kafka, kinds.Route, kinds.KafkaTopic} {
 		object := &unstructured.Unstructured{}
 		object.SetGroupVersionKind(kind.GVK())
 		prepared = append(prepared, apply.Prepared{Object: object})
 	}
-	served := []apply.Served{
-		{Use: components.Use{Kind: kinds.ConfigMap}, GVK: kinds.ConfigMap.GVK()}, {Use: components.Use{Kind: kafka.Kafka}, GVK: kafka.Kafka.GVK()},
-	}
+	served := []apply.Served{{Kind: kinds.ConfigMap, GVK: kinds.ConfigMap.GVK()}, {Kind: kinds.Kafka, GVK: kinds.Kafka.GVK()}}
 	applicable, missing := b.split(prepared, served)
 	var got []string
 	for _, p := range applicable {
@@ -441,7 +439,7 @@ func TestMissingKinds(t *testing.T) {
 	}
 	odh := odhNamed("odh", func(odh *v1alpha1.OpenDataHub) { odh.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} })
 	err := b.operators.notInstalled(t.Context(), odh, b.component, missing)
-	want := "CRDs kafkatopics.kafka.strimzi.io, routes.route.openshift.io are not installed; install Strimzi, condition DependenciesReady says how; only OpenShift has Routes, " +
+	want := "CRDs kafkatopics.kafka.strimzi.io, routes.route.openshift.io are not installed; install Strimzi, condition DependenciesReady says how; install OpenShift, " +
 		"or set spec.components.kafka.managementState to Removed"
 	if err.Error() != want {
 		t.Errorf("err = %v\nwant  %s", err, want)
@@ -458,7 +456,7 @@ func TestMissingKinds(t *testing.T) {
 		reported.Name = "Strimzi"
 		b.installer = dependencies.Report{"Strimzi": reported}
 		want = "CRD kafkas.kafka.strimzi.io is not installed; " + want
-		if err := b.operators.notInstalled(t.Context(), odh, b.component, []kinds.Kind{kafka.Kafka}); err.Error() != want {
+		if err := b.operators.notInstalled(t.Context(), odh, b.component, []kinds.Kind{kinds.Kafka}); err.Error() != want {
 			t.Errorf("err = %v\nwant  %s", err, want)
 		}
 	}

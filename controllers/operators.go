@@ -90,7 +90,7 @@ func (o *operators) notInstalled(ctx context.Context, odh *v1alpha1.OpenDataHub,
 	waiting := o.notReady(ctx, odh, component)
 	alternative := ""
 	for _, kind := range missing {
-		status, ok := waiting[kind.Provider]
+		status, ok := waiting[kind.Operator]
 		if status.State != v1alpha1.DependencyInstalling { // what is being installed needs nobody's decision
 			alternative = fmt.Sprintf(", or set spec.components.%s.managementState to Removed", component.Name())
 		}
@@ -101,14 +101,9 @@ func (o *operators) notInstalled(ctx context.Context, odh *v1alpha1.OpenDataHub,
 		} else {
 			absent = append(absent, kind.CRD())
 		}
-		text := ""
-		switch {
-		case ok:
+		text := "install " + kind.Operator // the installer does not know it
+		if ok {
 			text = explain(status)
-		case kind.Provider == kinds.OpenShift:
-			text = "only OpenShift has " + kind.Kind + "s"
-		default:
-			text = "install the " + kind.Provider // which is no operator's
 		}
 		if !slices.Contains(advice, text) {
 			advice = append(advice, text)
@@ -180,7 +175,7 @@ func reportChanged(odhs cache.Cache, children *watch.Children, all []components.
 				changed = append(changed, operator.Name)
 			}
 		}
-		concerned := func(kind kinds.Kind) bool { return slices.Contains(changed, kind.Provider) }
+		concerned := func(kind kinds.Kind) bool { return slices.Contains(changed, kind.Operator) }
 		if err := wakePlatforms(ctx, odhs, children, all, concerned); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "Cannot wake the platforms for news of the installer")
 		}

@@ -21,6 +21,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
+	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/status"
 )
@@ -46,6 +47,15 @@ func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenData
 		}
 	}
 
+	again, err := r.access.check(ctx, hub)
+	var failure *components.Failure
+	if errors.As(err, &failure) {
+		_, _, err := r.write(ctx, hub, r.removing(hub, failure.Error()))
+		return ctrl.Result{RequeueAfter: again}, errors.Join(err, r.unwatch(ctx, hub))
+	}
+	if err != nil || again > 0 {
+		return ctrl.Result{RequeueAfter: again}, err
+	}
 	waiting, again, err := r.dismantle(ctx, hub)
 	if err != nil {
 		_, _, _ = r.write(ctx, hub, r.removing(hub, components.AsFailure(err, v1alpha1.ReasonPruneFailed).Error()))
@@ -66,18 +76,18 @@ func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenData
 			return ctrl.Result{}, err
 		}
 	}
+	// With the last component the operator loses its rights in the namespace, so people are told first.
+	r.events.Eventf(hub, nil, corev1.EventTypeNormal, "Removed", "Remove", "Removed %s%s", r.component.Name(), r.kept(ctx, hub))
 	if err := r.release(ctx, hub); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.events.Eventf(hub, nil, corev1.EventTypeNormal, "Removed", "Remove", "Removed %s%s", r.component.Name(), r.kept(ctx, hub))
 	return ctrl.Result{}, r.forget(ctx, client.ObjectKeyFromObject(hub))
 }
 
 // sweep deletes what is outside the namespace and holds no data. Nothing waits for it, and a failure is only logged.
 func (r *componentReconciler) sweep(ctx context.Context, hub *v1alpha1.OpenDataHub) {
-	served, err := r.watch(ctx)
+	outside, err := r.watch(ctx, hub, slices.DeleteFunc(slices.Clone(r.component.Kinds()), func(kind kinds.Kind) bool { return !kind.ClusterScoped }))
 	if err == nil {
-		outside := slices.DeleteFunc(served, func(served apply.Served) bool { return !served.Kind.ClusterScoped })
 		var changes []apply.Change
 		_, changes, err = r.applier.Remove(ctx, apply.Scope{
 			Platform: client.ObjectKeyFromObject(hub), Component: r.component.Name(), Kinds: outside, KeepData: true,
@@ -92,7 +102,7 @@ func (r *componentReconciler) sweep(ctx context.Context, hub *v1alpha1.OpenDataH
 // dismantle deletes what can be deleted now: what the component's software runs, then the component's own objects, then
 // the data of its software, which those used. It says what it waits for, and when to look again if no watch will tell.
 func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenDataHub) (waiting string, again time.Duration, err error) {
-	served, err := r.watch(ctx)
+	served, err := r.watch(ctx, hub, r.component.Kinds())
 	if err != nil {
 		return "", 0, err
 	}
@@ -145,7 +155,7 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 
 // kept names the objects that stay because they hold data.
 func (r *componentReconciler) kept(ctx context.Context, hub *v1alpha1.OpenDataHub) string {
-	served, err := r.watch(ctx)
+	served, err := r.watch(ctx, hub, r.component.Kinds())
 	if err != nil {
 		return ""
 	}
@@ -186,6 +196,7 @@ func (r *componentReconciler) released(ctx context.Context, hub *v1alpha1.OpenDa
 // forget drops what is held in memory for a platform that no longer has the component.
 func (r *componentReconciler) forget(ctx context.Context, platform types.NamespacedName) error {
 	componentReady.remove(platform, r.component.Name())
+	r.children.Release(platform, r.component.Name())
 	_, err := r.secrets.Use(ctx, r.component.Name(), platform)
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/klog/v2"
@@ -50,10 +51,15 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 		case failure.Terminal:
 		case failure.Reason == v1alpha1.ReasonAPINotInstalled && !r.watchesCRDs:
 			result.RequeueAfter = apiInterval
+		case failure.Reason == v1alpha1.ReasonAccessNotGranted:
+			result.RequeueAfter = accessInterval
 		case failure.Reason == v1alpha1.ReasonAPINotInstalled, failure.Reason == v1alpha1.ReasonReferenceNotFound:
 			// What is missing is watched, and wakes us.
 		default:
 			retry = err
+		}
+		if apierrors.IsForbidden(err) {
+			r.access.forget(odh.Namespace)
 		}
 	} else {
 		if wait := r.grace(odh, observed.State); wait > 0 {
@@ -135,6 +141,9 @@ func (r *componentReconciler) transition(ctx context.Context, odh *v1alpha1.Open
 		kind = corev1.EventTypeWarning
 	}
 	ctrl.LoggerFrom(ctx).Info("Changed "+condition.Type, "status", condition.Status, "reason", condition.Reason, "message", condition.Message)
+	if !r.access.seen(ctx, odh.Namespace) {
+		return // Events are not ours to write there
+	}
 	note := r.component.Name() + ": " + condition.Message
 	if len(note) > maxNote {
 		note = strings.ToValidUTF8(note[:maxNote-3], "") + "..."

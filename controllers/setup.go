@@ -9,6 +9,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -36,14 +37,17 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// CacheOptions restricts what the manager's own cache holds: OpenDataHubs, and the names of CustomResourceDefinitions. namespaces
-// limits it further; none means all. What platforms consist of has a cache of its own.
+// CacheOptions restricts what the manager's own cache holds: OpenDataHubs, the names of CustomResourceDefinitions, and the
+// RoleBindings that let the manager deploy. namespaces limits it further; none means all. What platforms consist of has a cache of its own.
 func CacheOptions(namespaces []string) cache.Options {
 	return cache.Options{
 		// An object that nobody asked to watch is a mistake, not a reason for one more informer.
 		ReaderFailOnMissingInformer: true,
 		DefaultNamespaces:           within(namespaces),
-		ByObject:                    map[client.Object]cache.ByObject{cluster.NewCRD(): {Transform: watch.StripMetadata}},
+		ByObject: map[client.Object]cache.ByObject{
+			cluster.NewCRD():      {Transform: watch.StripMetadata},
+			&rbacv1.RoleBinding{}: cachedBindings(),
+		},
 	}
 }
 
@@ -61,12 +65,14 @@ func within(namespaces []string) map[string]cache.Config {
 // newChildren adds a cache to the manager for what platforms consist of. It is not the manager's own: a controller starts when
 // every informer of its cache has synced, and the kind of one component that cannot be watched must not hold back the others,
 // nor the look-out that would notice why.
-func newChildren(mgr manager.Manager, namespaces []string) (*watch.Children, error) {
+//
+// Secrets have a cache for each namespace that holds a platform. Those end with ctx.
+func newChildren(ctx context.Context, mgr manager.Manager, namespaces []string) (*watch.Children, error) {
 	ours, err := labels.NewRequirement(components.LabelComponent, selection.Exists, nil)
 	if err != nil {
 		return nil, fmt.Errorf("selecting the operator's objects: %w", err)
 	}
-	objects, err := cache.New(mgr.GetConfig(), cache.Options{
+	options := cache.Options{
 		HTTPClient:                  mgr.GetHTTPClient(),
 		Scheme:                      mgr.GetScheme(),
 		Mapper:                      mgr.GetRESTMapper(),
@@ -75,14 +81,26 @@ func newChildren(mgr manager.Manager, namespaces []string) (*watch.Children, err
 		DefaultLabelSelector:        labels.NewSelector().Add(*ours),
 		DefaultTransform:            watch.StripChild,
 		ByObject:                    map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: watch.StripPod}},
-	})
+	}
+	objects, err := cache.New(mgr.GetConfig(), options)
 	if err != nil {
 		return nil, fmt.Errorf("making the cache of the operator's objects: %w", err)
 	}
 	if err := mgr.Add(startedFirst{objects}); err != nil {
 		return nil, fmt.Errorf("adding the cache of the operator's objects: %w", err)
 	}
-	return watch.NewChildren(objects), nil
+	start := func(namespace string) (cache.Cache, func(), error) {
+		options := options
+		options.DefaultNamespaces = within([]string{namespace})
+		secrets, err := cache.New(mgr.GetConfig(), options)
+		if err != nil {
+			return nil, nil, err
+		}
+		ctx, stop := context.WithCancel(ctx)
+		go func() { _ = secrets.Start(ctx) }() // what it cannot do shows when it is read
+		return secrets, stop, nil
+	}
+	return watch.NewChildren(objects, watch.NewSecrets(start)), nil
 }
 
 // startedFirst is a cache that a manager starts before controllers.
@@ -123,6 +141,7 @@ func Mapper(all []components.Component) meta.RESTMapper {
 	add(v1alpha1.GroupVersion.WithKind("OpenDataHub"), "opendatahubs", meta.RESTScopeNamespace)
 	add(cluster.CustomResourceDefinition, "customresourcedefinitions", meta.RESTScopeRoot)
 	add(corev1.SchemeGroupVersion.WithKind("Namespace"), "namespaces", meta.RESTScopeRoot)
+	add(rbacv1.SchemeGroupVersion.WithKind("RoleBinding"), "rolebindings", meta.RESTScopeNamespace)
 	add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), "leases", meta.RESTScopeNamespace)
 	add(cluster.OpenShiftIngress, "ingresses", meta.RESTScopeRoot)
 	return mapper
@@ -155,12 +174,17 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		return err
 	}
 
-	children, err := newChildren(mgr, options.Namespaces)
+	children, err := newChildren(ctx, mgr, options.Namespaces)
 	if err != nil {
 		return err
 	}
 	odhs := &odhs{cache: mgr.GetCache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](time.Now)}
 	if err := odhs.observe(ctx); err != nil {
+		return err
+	}
+	access, err := newAccess(ctx, clients.AuthorizationV1().SelfSubjectAccessReviews(), mgr.GetCache(), options.OwnNamespace,
+		accessChanged(mgr.GetCache(), children, all))
+	if err != nil {
 		return err
 	}
 	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: odhs.overlay.Wrote}
@@ -195,6 +219,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			children:  children,
 			apis:      apis,
 			secrets:   secrets,
+			access:    access,
 			applier:   &apply.Applier{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Children: children},
 			status:    writer,
 			events:    mgr.GetEventRecorder(apply.Manager(component.Name())),
@@ -217,6 +242,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 
 	summary := &summaryReconciler{
 		odhs: odhs, status: writer, events: mgr.GetEventRecorder(SummaryManager), all: all, cluster: detected, operators: operators,
+		access: access,
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("summary").

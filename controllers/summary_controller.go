@@ -31,6 +31,7 @@ type summaryReconciler struct {
 	cluster components.Cluster
 	// operators that platforms need.
 	operators *operators
+	access    *access
 }
 
 // SummaryManager is the field manager of Ready, Reconciling, Stalled and the counts.
@@ -65,7 +66,7 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 		return ctrl.Result{}, err
 	}
 	if wrote {
-		r.announce(odh, report.Conditions)
+		r.announce(ctx, odh, report.Conditions)
 	}
 	if awaits && (wait == 0 || wait > leaseInterval) {
 		wait = leaseInterval
@@ -73,7 +74,10 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 	return ctrl.Result{RequeueAfter: wait}, nil
 }
 
-func (r *summaryReconciler) announce(odh *v1alpha1.OpenDataHub, conditions []metav1.Condition) {
+func (r *summaryReconciler) announce(ctx context.Context, odh *v1alpha1.OpenDataHub, conditions []metav1.Condition) {
+	if !r.access.seen(ctx, odh.Namespace) {
+		return // Events are not ours to write there
+	}
 	for _, condition := range conditions {
 		before := meta.FindStatusCondition(odh.Status.Conditions, condition.Type)
 		changed := before == nil || before.Status != condition.Status
@@ -135,7 +139,7 @@ var terminalReasons = []string{
 
 // movingReasons are those of a component that is on its way, or that something awaited will wake.
 var movingReasons = []string{
-	v1alpha1.ReasonPending, v1alpha1.ReasonProgressing, v1alpha1.ReasonAPINotInstalled, v1alpha1.ReasonReferenceNotFound,
+	v1alpha1.ReasonPending, v1alpha1.ReasonProgressing, v1alpha1.ReasonAPINotInstalled, v1alpha1.ReasonAccessNotGranted, v1alpha1.ReasonReferenceNotFound,
 	v1alpha1.ReasonWaitingForComponent, v1alpha1.ReasonFactsUnavailable, v1alpha1.ReasonApplyFailed,
 	v1alpha1.ReasonPruneFailed, v1alpha1.ReasonConflict, v1alpha1.ReasonRemoving,
 }

@@ -92,6 +92,8 @@ const (
 	ReasonAPINotInstalled = "APINotInstalled"
 	// ReasonWaitingForComponent: another component of the platform must be ready first.
 	ReasonWaitingForComponent = "WaitingForComponent"
+	// ReasonAccessNotGranted: the operator may not deploy in the platform's namespace; the message says who can grant it, and how.
+	ReasonAccessNotGranted = "AccessNotGranted"
 	// ReasonReferenceNotFound: an object that the spec refers to does not exist or lacks a key.
 	ReasonReferenceNotFound = "ReferenceNotFound"
 	// ReasonInvalidSpec: the spec asks for something that cannot be; a person must edit it.

@@ -14,6 +14,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
+	"opendatahub.io/operator/components/kinds"
 )
 
 // Words of Rook and Ceph.
@@ -34,15 +35,15 @@ func (component) Assess(observed components.Observed) components.Health {
 	spec := specOf(observed.Facts)
 	platform := observed.Facts.Platform
 	result := health.Assess(observed, map[schema.GroupKind]health.Rule{
-		Cluster.GroupKind:         assessCluster,
-		BlockPool.GroupKind:       assessPhase,
-		Filesystem.GroupKind:      assessPhase,
-		ObjectStore.GroupKind:     assessPhase,
-		ObjectStoreUser.GroupKind: assessUser,
-		BucketClaim.GroupKind:     assessClaim,
+		kinds.CephCluster.GroupKind:         assessCluster,
+		kinds.CephBlockPool.GroupKind:       assessPhase,
+		kinds.CephFilesystem.GroupKind:      assessPhase,
+		kinds.CephObjectStore.GroupKind:     assessPhase,
+		kinds.CephObjectStoreUser.GroupKind: assessUser,
+		kinds.ObjectBucketClaim.GroupKind:   assessClaim,
 	})
 	if offersS3(spec) {
-		store := observed.Live.Find(ObjectStore.GroupKind, storeName(platform))
+		store := observed.Live.Find(kinds.CephObjectStore.GroupKind, storeName(platform))
 		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: "s3", URL: cmp.Or(storeEndpoint(store), serviceOf(observed.Facts, spec).url)})
 		result.CredentialsSecret = adminSecret(platform)
 	}
@@ -52,7 +53,7 @@ func (component) Assess(observed components.Observed) components.Health {
 		})
 		result.CredentialsSecret = dashboardSecret
 	}
-	cluster := observed.Live.Find(Cluster.GroupKind, clusterName(platform))
+	cluster := observed.Live.Find(kinds.CephCluster.GroupKind, clusterName(platform))
 	if cluster == nil {
 		return result
 	}

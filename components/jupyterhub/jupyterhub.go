@@ -32,9 +32,6 @@ func (component) Kinds() []kinds.Kind {
 	}, native.ExposureKinds()...)
 }
 
-// Uses implements components.WithUses.
-func (component) Uses() []components.Use { return native.ExposureUses() }
-
 func (component) Render(facts components.Facts) ([]components.Object, error) {
 	in, err := newInputs(facts)
 	if err != nil {

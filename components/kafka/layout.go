@@ -10,6 +10,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
 )
 
 // sizes are what a profile means.
@@ -133,15 +134,15 @@ func previousLayout(facts components.Facts) *layout {
 }
 
 func liveLayout(live components.Objects) *layout {
-	if combined := live.Find(NodePool.GroupKind, combinedPool); combined != nil {
+	if combined := live.Find(kinds.KafkaNodePool.GroupKind, combinedPool); combined != nil {
 		nodes := nodesOf(combined)
 		return &layout{
 			controllerType: v1alpha1.KafkaControllersCombined,
 			brokers:        nodes, controllers: nodes, brokerStorage: storageOf(combined),
 		}
 	}
-	brokers := live.Find(NodePool.GroupKind, brokerPool)
-	controllers := live.Find(NodePool.GroupKind, controllerPool)
+	brokers := live.Find(kinds.KafkaNodePool.GroupKind, brokerPool)
+	controllers := live.Find(kinds.KafkaNodePool.GroupKind, controllerPool)
 	if brokers == nil || controllers == nil {
 		return nil
 	}
@@ -202,7 +203,7 @@ func (component) Record(observed components.Observed) map[string]string {
 	if err != nil {
 		return nil
 	}
-	if pool := observed.Live.Find(NodePool.GroupKind, brokerPool); pool != nil {
+	if pool := observed.Live.Find(kinds.KafkaNodePool.GroupKind, brokerPool); pool != nil {
 		// Strimzi keeps brokers that hold partitions, whatever the spec says.
 		l.brokers = max(l.brokers, actualNodes(pool))
 	}
@@ -243,12 +244,12 @@ func lostClusterID(facts components.Facts) string {
 }
 
 func works(live components.Objects, platform components.Platform) bool {
-	kafka := live.Find(Kafka.GroupKind, clusterName(platform))
+	kafka := live.Find(kinds.Kafka.GroupKind, clusterName(platform))
 	return kafka != nil && clusterVerdict(kafka).State == components.Ready
 }
 
 func clusterIDOf(live components.Objects, platform components.Platform) string {
-	kafka := live.Find(Kafka.GroupKind, clusterName(platform))
+	kafka := live.Find(kinds.Kafka.GroupKind, clusterName(platform))
 	if kafka == nil {
 		return ""
 	}

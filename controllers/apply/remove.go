@@ -15,6 +15,7 @@ import (
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
+	"opendatahub.io/operator/components/kinds"
 )
 
 // Scope is whose objects are pruned or removed.
@@ -29,8 +30,8 @@ type Scope struct {
 
 // Served is a kind in the version that the cluster serves.
 type Served struct {
-	components.Use
-	GVK schema.GroupVersionKind
+	Kind kinds.Kind
+	GVK  schema.GroupVersionKind
 }
 
 // Prune deletes the component's objects that are not among the prepared ones.
@@ -125,7 +126,7 @@ func (a *Applier) Remove(ctx context.Context, scope Scope) (*Waiting, []Change, 
 		if len(failed) > 0 {
 			return nil, changes, join(failed)
 		}
-		return &Waiting{Object: objects[0], Operator: served.Provider, Others: len(objects) - 1}, changes, nil
+		return &Waiting{Object: objects[0], Operator: served.Kind.Operator, Others: len(objects) - 1}, changes, nil
 	}
 	return nil, changes, nil
 }
@@ -191,33 +192,14 @@ func (a *Applier) delete(ctx context.Context, scope Scope, served Served, object
 	return true, nil
 }
 
-// Delete asks for the deletion of objects that the manager wrote, each once. Objects that it never wrote stay.
-func (a *Applier) Delete(ctx context.Context, manager string, objects ...*unstructured.Unstructured) ([]Change, error) {
-	var changes []Change
-	var failed []error
-	for _, object := range objects {
-		if !IsOurs(object, manager) || object.GetDeletionTimestamp() != nil || a.Children.Deleting(object) {
-			continue
-		}
-		if err := a.deleteNow(ctx, object); err != nil {
-			a.Children.NotDeleting(object)
-			failed = append(failed, err)
-			continue
-		}
-		a.receipts.Delete(receiptKey{manager: manager, gvk: object.GroupVersionKind(), name: client.ObjectKeyFromObject(object)})
-		changes = append(changes, changeOf(object))
-	}
-	return changes, join(failed)
-}
-
 // letGo tells the operator of an object that what the object stands for is kept, or else that it is to be wiped.
 func (a *Applier) letGo(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) error {
 	var change map[string]any
 	switch {
-	case scope.KeepData && len(served.Release) > 0:
-		change = map[string]any{"metadata": map[string]any{"annotations": served.Release}}
-	case !scope.KeepData && served.Destroy != "":
-		if err := json.Unmarshal([]byte(served.Destroy), &change); err != nil {
+	case scope.KeepData && len(served.Kind.Release) > 0:
+		change = map[string]any{"metadata": map[string]any{"annotations": served.Kind.Release}}
+	case !scope.KeepData && served.Kind.Destroy != "":
+		if err := json.Unmarshal([]byte(served.Kind.Destroy), &change); err != nil {
 			return fmt.Errorf("releasing %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	default:

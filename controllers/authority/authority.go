@@ -19,12 +19,15 @@ import (
 	"opendatahub.io/operator/components/kinds"
 )
 
-// Names of the manager's two ClusterRoles.
+// Names of the manager's ClusterRoles.
 const (
 	// ManagerRole is what the manager needs once per cluster. It is always bound for the whole cluster.
 	ManagerRole = "opendatahub-manager"
-	// PlatformRole is what the manager needs where platforms live: bound for the whole cluster, or, with
-	// WATCH_NAMESPACE, in the named namespaces only.
+	// WatchRole is what the manager may do in every namespace, so that it finds platforms and sees what becomes of them: it is
+	// bound for the whole cluster unless WATCH_NAMESPACE names the namespaces.
+	WatchRole = "opendatahub-watch"
+	// PlatformRole is all that the manager needs in a namespace to deploy a platform there. It is bound in namespaces that
+	// hold one, see [Grant].
 	PlatformRole = "opendatahub-platform"
 )
 
@@ -32,7 +35,7 @@ const (
 // telling an object of somebody else's from one of ours that lost its labels.
 var verbs = []string{"get", "list", "watch", "create", "patch", "delete"}
 
-// Write writes both ClusterRoles as YAML. The manager may bind, and so hand out, exactly the ClusterRoles found in the YAML
+// Write writes the ClusterRoles as YAML. The manager may bind, and so hand out, exactly the ClusterRoles found in the YAML
 // files at the root of roles.
 func Write(out io.Writer, all []components.Component, roles fs.FS) error {
 	bindable, err := clusterRoles(roles)
@@ -44,6 +47,7 @@ func Write(out io.Writer, all []components.Component, roles fs.FS) error {
 	}
 	for _, role := range []rbacv1.ClusterRole{
 		clusterRole(ManagerRole, Cluster(all)),
+		clusterRole(WatchRole, Watch(all)),
 		clusterRole(PlatformRole, Platform(all, bindable)),
 	} {
 		content, err := yaml.Marshal(role)
@@ -62,10 +66,11 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 	grants := grants{}
 	grants.add("apiextensions.k8s.io", "customresourcedefinitions", "list", "watch")
 	grants.add("authentication.k8s.io", "tokenreviews", "create")
+	grants.add("authorization.k8s.io", "selfsubjectaccessreviews", "create")
 	grants.add("authorization.k8s.io", "subjectaccessreviews", "create")
-	for _, use := range uses(all) {
-		if use.ClusterScoped {
-			grants.addUse(use)
+	for _, kind := range rendered(all) {
+		if kind.ClusterScoped {
+			grants.addKind(kind)
 		}
 	}
 	return append(grants.rules(), rbacv1.PolicyRule{
@@ -74,19 +79,28 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 	})
 }
 
+// Watch is what the manager may do in every namespace. Secrets are not among it.
+func Watch(all []components.Component) []rbacv1.PolicyRule {
+	grants := grants{}
+	grants.addHubs()
+	for _, kind := range slices.Concat([]kinds.Kind{kinds.Pod}, rendered(all)) {
+		if !kind.ClusterScoped && kind.GroupKind != kinds.Secret.GroupKind {
+			grants.add(kind.Group, kind.Plural, "list", "watch")
+		}
+	}
+	return grants.rules()
+}
+
 // Platform is what the manager may do in a namespace that holds a platform. The names of ClusterRoles that it may bind
 // there are given by bindable.
 func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule {
 	grants := grants{}
-	grants.add(v1alpha1.GroupVersion.Group, "opendatahubs", "get", "list", "watch", "patch")
-	grants.add(v1alpha1.GroupVersion.Group, "opendatahubs/status", "patch")
+	grants.addHubs()
 	grants.add("events.k8s.io", "events", "create", "patch")
 	grants.add(kinds.Pod.Group, kinds.Pod.Plural, "list", "watch")
-	// Whether the namespace is being deleted: then nothing may wait for the manager.
-	grants.add("", "namespaces", "get")
-	for _, use := range uses(all) {
-		if !use.ClusterScoped {
-			grants.addUse(use)
+	for _, kind := range rendered(all) {
+		if !kind.ClusterScoped {
+			grants.addKind(kind)
 		}
 	}
 	for _, component := range all {
@@ -94,7 +108,7 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 			grants.add(kinds.Secret.Group, kinds.Secret.Plural, "list", "watch")
 		}
 		if _, ok := component.(components.Recorder); ok {
-			grants.addUse(components.Use{Kind: kinds.ConfigMap})
+			grants.addKind(kinds.ConfigMap)
 		}
 		if leaver, ok := component.(components.Leaver); ok {
 			for _, leftover := range leaver.Leftovers(components.Facts{}) {
@@ -112,12 +126,12 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 	return rules
 }
 
-func uses(all []components.Component) []components.Use {
-	var uses []components.Use
+func rendered(all []components.Component) []kinds.Kind {
+	var rendered []kinds.Kind
 	for _, component := range all {
-		uses = append(uses, components.UsesOf(component)...)
+		rendered = append(rendered, component.Kinds()...)
 	}
-	return uses
+	return rendered
 }
 
 // grants are verbs by API group and resource.
@@ -135,10 +149,20 @@ func (g grants) add(group, name string, verbs ...string) {
 	}
 }
 
-func (g grants) addUse(use components.Use) {
-	g.add(use.Group, use.Plural, verbs...)
-	for subresource, verbs := range use.Subresources {
-		g.add(use.Group, use.Plural+"/"+subresource, verbs...)
+// addHubs adds what it takes to find platforms and to report on them, whether or not the manager may deploy them.
+func (g grants) addHubs() {
+	g.add(v1alpha1.GroupVersion.Group, "opendatahubs", "get", "list", "watch", "patch") // patch for finalizers
+	g.add(v1alpha1.GroupVersion.Group, "opendatahubs/status", "patch")
+	// Whether the namespace is being deleted, and what its administrator allows.
+	g.add("", "namespaces", "get")
+	// Whether [Grant] is there.
+	g.add(rbacv1.GroupName, "rolebindings", "list", "watch")
+}
+
+func (g grants) addKind(kind kinds.Kind) {
+	g.add(kind.Group, kind.Plural, verbs...)
+	for subresource, verbs := range kind.Subresources {
+		g.add(kind.Group, kind.Plural+"/"+subresource, verbs...)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -22,12 +21,6 @@ func (plain) Name() string                                         { return "pla
 func (p plain) Kinds() []kinds.Kind                                { return p.kinds }
 func (plain) Render(components.Facts) ([]components.Object, error) { return nil, nil }
 func (plain) Assess(components.Observed) components.Health         { return components.Health{} }
-
-type restoring struct{ plain }
-
-func (restoring) Uses() []components.Use {
-	return []components.Use{{Kind: kafka.Kafka, Subresources: map[string][]string{"status": {"patch"}}}}
-}
 
 type leaver struct{ plain }
 
@@ -57,6 +50,7 @@ func TestPlatform(t *testing.T) {
 		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs"}, Verbs: []string{"get", "list", "watch", "patch"}},
 		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs/status"}, Verbs: []string{"patch"}},
+		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings"}, Verbs: []string{"list", "watch"}},
 	}
 	for name, test := range map[string]struct {
 		component components.Component
@@ -72,7 +66,7 @@ func TestPlatform(t *testing.T) {
 			},
 		},
 		"a kind whose status is restored": {
-			component: restoring{plain{kinds: []kinds.Kind{kafka.Kafka}}},
+			component: plain{kinds: []kinds.Kind{kinds.Kafka}},
 			want: []rbacv1.PolicyRule{
 				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas"}, Verbs: all},
 				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas/status"}, Verbs: []string{"patch"}},
@@ -124,9 +118,38 @@ func TestClusterHoldsClusterScopedKindsOnly(t *testing.T) {
 	for _, rule := range rules {
 		resources = append(resources, rule.Resources...)
 	}
-	want := []string{"customresourcedefinitions", "tokenreviews", "subjectaccessreviews", "storageclasses", "ingresses"}
+	want := []string{"customresourcedefinitions", "tokenreviews", "selfsubjectaccessreviews", "subjectaccessreviews", "storageclasses", "ingresses"}
 	if diff := cmp.Diff(want, resources); diff != "" {
 		t.Errorf("resources (-want +got):\n%s", diff)
+	}
+}
+
+func TestWatchReadsNoSecretsAndWritesStatusAndFinalizersOnly(t *testing.T) {
+	rules := Watch([]components.Component{plain{kinds: []kinds.Kind{kinds.Secret, kinds.ConfigMap, kinds.Kafka, clusterScoped}}, referrer{}})
+	want := []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps", "pods"}, Verbs: []string{"list", "watch"}},
+		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get"}},
+		{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas"}, Verbs: []string{"list", "watch"}},
+		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs"}, Verbs: []string{"get", "list", "watch", "patch"}},
+		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs/status"}, Verbs: []string{"patch"}},
+		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings"}, Verbs: []string{"list", "watch"}},
+	}
+	if diff := cmp.Diff(want, rules); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+}
+
+// TestGrantCommand: what people type is what the installer makes.
+func TestGrantCommand(t *testing.T) {
+	want := "kubectl create rolebinding opendatahub-platform --namespace lab --clusterrole opendatahub-platform " +
+		"--serviceaccount operators:opendatahub-operator"
+	if got := GrantCommand("operators", "lab"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	binding := Grant("operators", "lab")
+	if *binding.Name != "opendatahub-platform" || *binding.Namespace != "lab" || *binding.RoleRef.Name != "opendatahub-platform" ||
+		*binding.Subjects[0].Namespace != "operators" || *binding.Subjects[0].Name != "opendatahub-operator" {
+		t.Errorf("the RoleBinding is another one: %v", binding)
 	}
 }
 
@@ -136,7 +159,7 @@ func TestWriteBindsTheRolesOfTheFolder(t *testing.T) {
 		"kustomization.yaml": {Data: []byte("kind: Kustomization\nresources: [hub.yaml]\n")},
 	}
 	var first, second bytes.Buffer
-	component := plain{kinds: []kinds.Kind{kafka.Kafka, kafka.Topic, kinds.Secret, kinds.ConfigMap, kinds.Ingress}}
+	component := plain{kinds: []kinds.Kind{kinds.Kafka, kinds.KafkaTopic, kinds.Secret, kinds.ConfigMap, kinds.Ingress}}
 	for _, out := range []*bytes.Buffer{&first, &second} {
 		if err := Write(out, []components.Component{component}, roles); err != nil {
 			t.Fatal(err)

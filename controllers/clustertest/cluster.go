@@ -143,12 +143,14 @@ func (c *Cluster) Object(gvk schema.GroupVersionKind, namespace, name string) *u
 	return c.current(c.t.Context(), object)
 }
 
-// Children are the objects of platforms as the manager sees them, with these kinds watched.
+// Children are the objects of platforms as the manager sees them, with these kinds watched. Secrets are in namespace lab.
 func (c *Cluster) Children(gvks ...schema.GroupVersionKind) *watch.Children {
 	c.t.Helper()
-	children := watch.NewChildren(c.Cache())
+	objects := c.Cache()
+	secrets := watch.NewSecrets(func(string) (cache.Cache, func(), error) { return objects, func() {}, nil })
+	children := watch.NewChildren(objects, secrets)
 	for _, gvk := range gvks {
-		if err := children.Ensure(c.t.Context(), gvk); err != nil {
+		if err := children.Ensure(c.t.Context(), gvk, types.NamespacedName{Namespace: "lab", Name: "odh"}, "test"); err != nil {
 			c.t.Fatal(err)
 		}
 	}

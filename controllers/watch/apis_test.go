@@ -11,7 +11,6 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
-	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/watch"
 )
@@ -28,7 +27,7 @@ func serves(groupVersion string, all ...kinds.Kind) *metav1.APIResourceList {
 
 func TestAPIs(t *testing.T) {
 	clients := fake.NewClientset()
-	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.ConfigMap, kafka.Kafka, kafka.Topic, kinds.Route})
+	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.ConfigMap, kinds.Kafka, kinds.KafkaTopic, kinds.Route})
 
 	steps := []struct {
 		name        string
@@ -39,28 +38,28 @@ func TestAPIs(t *testing.T) {
 		{name: "nothing is installed", wantServed: map[schema.GroupKind]string{}},
 		{
 			name:        "an old Strimzi serves v1beta2 only",
-			resources:   []*metav1.APIResourceList{serves("kafka.strimzi.io/v1beta2", kafka.Kafka, kafka.Topic)},
+			resources:   []*metav1.APIResourceList{serves("kafka.strimzi.io/v1beta2", kinds.Kafka, kinds.KafkaTopic)},
 			wantChanged: []string{"Kafka", "KafkaTopic"},
-			wantServed:  map[schema.GroupKind]string{kafka.Kafka.GroupKind: "v1beta2", kafka.Topic.GroupKind: "v1beta2"},
+			wantServed:  map[schema.GroupKind]string{kinds.Kafka.GroupKind: "v1beta2", kinds.KafkaTopic.GroupKind: "v1beta2"},
 		},
 		{
 			name:       "nothing changed",
-			resources:  []*metav1.APIResourceList{serves("kafka.strimzi.io/v1beta2", kafka.Kafka, kafka.Topic)},
-			wantServed: map[schema.GroupKind]string{kafka.Kafka.GroupKind: "v1beta2", kafka.Topic.GroupKind: "v1beta2"},
+			resources:  []*metav1.APIResourceList{serves("kafka.strimzi.io/v1beta2", kinds.Kafka, kinds.KafkaTopic)},
+			wantServed: map[schema.GroupKind]string{kinds.Kafka.GroupKind: "v1beta2", kinds.KafkaTopic.GroupKind: "v1beta2"},
 		},
 		{
 			name: "an upgrade serves both: v1 is preferred, kind by kind",
 			resources: []*metav1.APIResourceList{
-				serves("kafka.strimzi.io/v1beta2", kafka.Kafka, kafka.Topic), serves("kafka.strimzi.io/v1", kafka.Kafka),
+				serves("kafka.strimzi.io/v1beta2", kinds.Kafka, kinds.KafkaTopic), serves("kafka.strimzi.io/v1", kinds.Kafka),
 			},
 			wantChanged: []string{"Kafka"},
-			wantServed:  map[schema.GroupKind]string{kafka.Kafka.GroupKind: "v1", kafka.Topic.GroupKind: "v1beta2"},
+			wantServed:  map[schema.GroupKind]string{kinds.Kafka.GroupKind: "v1", kinds.KafkaTopic.GroupKind: "v1beta2"},
 		},
 		{
 			name:        "one CustomResourceDefinition is deleted",
-			resources:   []*metav1.APIResourceList{serves("kafka.strimzi.io/v1", kafka.Topic)},
+			resources:   []*metav1.APIResourceList{serves("kafka.strimzi.io/v1", kinds.KafkaTopic)},
 			wantChanged: []string{"Kafka", "KafkaTopic"},
-			wantServed:  map[schema.GroupKind]string{kafka.Topic.GroupKind: "v1"},
+			wantServed:  map[schema.GroupKind]string{kinds.KafkaTopic.GroupKind: "v1"},
 		},
 		{
 			name:        "a kind of that name with another resource is not ours",
@@ -89,7 +88,7 @@ func TestAPIs(t *testing.T) {
 	if version, ok := apis.Version(kinds.ConfigMap); !ok || version != "v1" {
 		t.Errorf("native kinds are always served, and ConfigMap is %q, %v", version, ok)
 	}
-	if _, ok := apis.Version(kafka.Kafka); ok {
+	if _, ok := apis.Version(kinds.Kafka); ok {
 		t.Error("Kafka is gone and still served")
 	}
 	if _, ok := apis.GroupOfCRD("configmaps."); ok {
@@ -107,9 +106,9 @@ func TestAPIs(t *testing.T) {
 func TestDiscoverAsksOncePerGroupVersion(t *testing.T) {
 	clients := fake.NewClientset()
 	clients.Resources = []*metav1.APIResourceList{
-		serves("kafka.strimzi.io/v1", kafka.Kafka, kafka.Topic), serves("route.openshift.io/v1", kinds.Route),
+		serves("kafka.strimzi.io/v1", kinds.Kafka, kinds.KafkaTopic), serves("route.openshift.io/v1", kinds.Route),
 	}
-	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.ConfigMap, kafka.Kafka, kafka.Topic, kafka.Kafka, kinds.Route})
+	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.ConfigMap, kinds.Kafka, kinds.KafkaTopic, kinds.Kafka, kinds.Route})
 	if err := apis.Discover(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
 )
 
 // syncTimeout bounds the wait for the first list of a kind. A list that takes longer is reported as a failure and
@@ -30,29 +31,39 @@ import (
 const syncTimeout = 10 * time.Second
 
 // Children is what is known of the objects that platforms consist of: one label-filtered informer per kind, started
-// when a component first needs the kind, overlaid with the answers to our own writes.
+// when a component first needs the kind, overlaid with the answers to our own writes. Secrets are watched in the namespaces of
+// platforms only, see Secrets.
 type Children struct {
-	cache cache.Cache
+	cache   cache.Cache
+	secrets *Secrets
 
 	mu        sync.Mutex
-	informers map[schema.GroupVersionKind]*informer
+	informers map[scope]*informer
 	queues    map[string]queue // by component
 }
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
+// scope is what one informer watches. Without a namespace that is every one that the cache knows.
+type scope struct {
+	schema.GroupVersionKind
+	namespace string
+}
+
 type informer struct {
+	cache   cache.Cache
 	overlay *Overlay[*unstructured.Unstructured]
 	// deleting holds the UIDs whose deletion we asked for and have not seen yet.
 	deleting sync.Map
 	cancel   context.CancelFunc
 }
 
-// NewChildren reads through the given cache, which must be filtered to objects with components.LabelComponent.
-func NewChildren(cache cache.Cache) *Children {
+// NewChildren reads through the given caches, which must be filtered to objects with components.LabelComponent.
+func NewChildren(cache cache.Cache, secrets *Secrets) *Children {
 	return &Children{
 		cache:     cache,
-		informers: map[schema.GroupVersionKind]*informer{},
+		secrets:   secrets,
+		informers: map[scope]*informer{},
 		queues:    map[string]queue{},
 	}
 }
@@ -77,30 +88,35 @@ func (c *Children) Wake(component string, platform types.NamespacedName) {
 	}
 }
 
-// Ensure watches a kind, and returns when its objects are known. It does nothing for a kind that is watched already.
-func (c *Children) Ensure(ctx context.Context, gvk schema.GroupVersionKind) error {
-	c.mu.Lock()
-	_, ok := c.informers[gvk]
-	c.mu.Unlock()
-	if ok {
+// Ensure watches a kind for a component of a platform, and returns when its objects are known. It does nothing for a kind that is
+// watched already.
+func (c *Children) Ensure(ctx context.Context, gvk schema.GroupVersionKind, platform types.NamespacedName, component string) error {
+	scope, from := scopeOf(gvk, platform.Namespace), c.cache
+	if scope.namespace != "" {
+		var err error
+		if from, err = c.secrets.use(scope.namespace, user{component, platform}); err != nil {
+			return err
+		}
+	}
+	if watched := c.informer(scope); watched != nil && watched.cache == from {
 		return nil
 	}
 
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	object := newObject(gvk)
-	shared, err := c.cache.GetInformer(ctx, object)
+	shared, err := from.GetInformer(ctx, object)
 	if err != nil {
 		// The kind may be gone; its informer would ask for it for ever.
-		return errors.Join(fmt.Errorf("watching %s: %w", gvk.Kind, err), c.cache.RemoveInformer(context.WithoutCancel(ctx), object))
+		return errors.Join(fmt.Errorf("watching %s: %w", gvk.Kind, err), from.RemoveInformer(context.WithoutCancel(ctx), object))
 	}
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, ok := c.informers[gvk]; ok {
+	if watched, ok := c.informers[scope]; ok && watched.cache == from {
 		return nil // another component was faster
 	}
-	watched := &informer{overlay: NewOverlay[*unstructured.Unstructured](time.Now)}
+	watched := &informer{cache: from, overlay: NewOverlay[*unstructured.Unstructured](time.Now)}
 	registration, err := shared.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(object any) { c.saw(watched, object) },
 		UpdateFunc: func(old, object any) {
@@ -114,15 +130,24 @@ func (c *Children) Ensure(ctx context.Context, gvk schema.GroupVersionKind) erro
 		return fmt.Errorf("watching %s: %w", gvk.Kind, err)
 	}
 	watched.cancel = func() { _ = shared.RemoveEventHandler(registration) }
-	c.informers[gvk] = watched
+	c.informers[scope] = watched
 	return nil
+}
+
+// Release tells that a component of a platform needs no watch that is the platform's own.
+func (c *Children) Release(platform types.NamespacedName, component string) {
+	if c.secrets.release(platform.Namespace, user{component, platform}) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.informers, scopeOf(kinds.Secret.GVK(), platform.Namespace))
+	}
 }
 
 // Drop stops watching a kind that is no longer served: its informer would retry for ever.
 func (c *Children) Drop(ctx context.Context, gvk schema.GroupVersionKind) error {
 	c.mu.Lock()
-	watched, ok := c.informers[gvk]
-	delete(c.informers, gvk)
+	watched, ok := c.informers[scope{GroupVersionKind: gvk}]
+	delete(c.informers, scope{GroupVersionKind: gvk})
 	c.mu.Unlock()
 	if !ok {
 		return nil
@@ -136,13 +161,13 @@ func (c *Children) Drop(ctx context.Context, gvk schema.GroupVersionKind) error 
 
 // Get returns the object as last seen or written, or nil.
 func (c *Children) Get(ctx context.Context, gvk schema.GroupVersionKind, key types.NamespacedName) (*unstructured.Unstructured, error) {
-	watched := c.informer(gvk)
+	watched := c.informer(scopeOf(gvk, key.Namespace))
 	if watched == nil {
 		return nil, fmt.Errorf("%s is not watched", gvk.Kind)
 	}
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(gvk)
-	err := c.cache.Get(ctx, key, object)
+	err := watched.cache.Get(ctx, key, object)
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("reading %s %s: %w", gvk.Kind, key, err)
 	}
@@ -156,13 +181,13 @@ func (c *Children) Get(ctx context.Context, gvk schema.GroupVersionKind, key typ
 // List returns the objects of a kind that belong to a component of a platform, as last seen or written, by name. A
 // kind that is not watched has none.
 func (c *Children) List(ctx context.Context, gvk schema.GroupVersionKind, platform types.NamespacedName, component string) ([]*unstructured.Unstructured, error) {
-	watched := c.informer(gvk)
+	watched := c.informer(scopeOf(gvk, platform.Namespace))
 	if watched == nil {
 		return nil, nil
 	}
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-	err := c.cache.List(ctx, list, client.MatchingLabels{
+	err := watched.cache.List(ctx, list, client.MatchingLabels{
 		components.LabelComponent: component,
 		components.LabelPlatform:  platform.Name,
 	})
@@ -215,7 +240,7 @@ func (c *Children) Pods(ctx context.Context, platform types.NamespacedName, comp
 
 // Wrote records the answer to a create, apply or patch.
 func (c *Children) Wrote(object *unstructured.Unstructured) {
-	if watched := c.informer(object.GroupVersionKind()); watched != nil {
+	if watched := c.informer(scopeOf(object.GroupVersionKind(), object.GetNamespace())); watched != nil {
 		if stripped, err := StripChild(object); err == nil {
 			watched.overlay.Wrote(stripped.(*unstructured.Unstructured))
 		}
@@ -225,7 +250,7 @@ func (c *Children) Wrote(object *unstructured.Unstructured) {
 // Deleting records that the deletion of an object was asked for, and returns whether it had been before. It is not
 // asked for twice while the event is on its way.
 func (c *Children) Deleting(object *unstructured.Unstructured) bool {
-	watched := c.informer(object.GroupVersionKind())
+	watched := c.informer(scopeOf(object.GroupVersionKind(), object.GetNamespace()))
 	if watched == nil {
 		return false
 	}
@@ -235,7 +260,7 @@ func (c *Children) Deleting(object *unstructured.Unstructured) bool {
 
 // NotDeleting takes Deleting back, because the request failed.
 func (c *Children) NotDeleting(object *unstructured.Unstructured) {
-	if watched := c.informer(object.GroupVersionKind()); watched != nil {
+	if watched := c.informer(scopeOf(object.GroupVersionKind(), object.GetNamespace())); watched != nil {
 		watched.deleting.Delete(object.GetUID())
 	}
 }
@@ -254,11 +279,19 @@ func (c *Children) Pending(platform types.NamespacedName, component string) bool
 	return false
 }
 
-// informer is the kind's, or nil when the kind is not watched.
-func (c *Children) informer(gvk schema.GroupVersionKind) *informer {
+// informer is the scope's, or nil when nothing watches it.
+func (c *Children) informer(scope scope) *informer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.informers[gvk]
+	return c.informers[scope]
+}
+
+// scopeOf is where objects of a kind are watched that are in the namespace.
+func scopeOf(gvk schema.GroupVersionKind, namespace string) scope {
+	if gvk.GroupKind() == kinds.Secret.GroupKind {
+		return scope{gvk, namespace}
+	}
+	return scope{GroupVersionKind: gvk}
 }
 
 func (c *Children) saw(watched *informer, object any) {

@@ -134,7 +134,7 @@ func TestAKindThatIsNotWatched(t *testing.T) {
 	if err := children.Drop(t.Context(), kinds.ConfigMap.GVK()); err != nil {
 		t.Errorf("dropped twice: %v", err)
 	}
-	if err := children.Ensure(t.Context(), kinds.ConfigMap.GVK()); err != nil {
+	if err := children.Ensure(t.Context(), kinds.ConfigMap.GVK(), lab, "kafka"); err != nil {
 		t.Fatal(err)
 	}
 	if object, err := children.Get(t.Context(), kinds.ConfigMap.GVK(), key); err != nil || object == nil {

@@ -23,6 +23,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/controllers/authority"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
 )
@@ -32,7 +33,7 @@ var _ = Describe("Third-party kinds", Serial, func() {
 		var crds []string
 		for _, component := range all {
 			for _, kind := range component.Kinds() {
-				if kind.Provider == "Strimzi" {
+				if kind.Operator == "Strimzi" {
 					crds = append(crds, kind.CRD())
 				}
 			}
@@ -211,23 +212,19 @@ func notes(ctx context.Context, namespace, reason string) []string {
 	return notes
 }
 
-// restrict swaps the operator's rights in all namespaces for rights in one, until the end of the spec.
+// restrict swaps the operator's watches of all namespaces for rights in one, until the end of the spec.
 func restrict(ctx context.Context, namespace string) {
 	GinkgoHelper()
 	all := &unstructured.Unstructured{}
 	all.SetGroupVersionKind(kinds.RoleBinding.WithVersion("v1").GroupVersion().WithKind("ClusterRoleBinding"))
-	all.SetName("opendatahub-platform")
+	all.SetName(authority.WatchRole)
 	Expect(env.Admin.Delete(ctx, all)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) {
 		Expect(env.ApplyFile(ctx, filepath.Join(env.Root, "config", "rbac", "role_binding.yaml"))).To(Succeed())
 	})
-	one := &unstructured.Unstructured{Object: map[string]any{
-		"metadata": map[string]any{"namespace": namespace, "name": "opendatahub-platform"},
-		"roleRef":  map[string]any{"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "opendatahub-platform"},
-		"subjects": []any{map[string]any{"kind": "ServiceAccount", "namespace": harness.OperatorNamespace, "name": harness.ServiceAccount}},
-	}}
-	one.SetGroupVersionKind(kinds.RoleBinding.GVK())
-	Expect(env.Admin.Create(ctx, one)).To(Succeed())
+	odh := &v1alpha1.OpenDataHub{}
+	odh.Namespace, odh.Name = namespace, "odh"
+	Expect(env.Grant(ctx, odh)).To(Succeed())
 }
 
 var _ = Describe("A crash", func() {

@@ -167,9 +167,9 @@ func (e *Env) definitions(operator string) (map[string][]byte, error) {
 func (e *Env) operators() []string {
 	var names []string
 	for _, kind := range e.Kinds {
-		if kind.ThirdParty() && kind.Provider != kinds.OpenShift && kind.Provider != kinds.GatewayAPI &&
-			!slices.Contains(names, kind.Provider) {
-			names = append(names, kind.Provider)
+		if kind.ThirdParty() && kind.Operator != kinds.Route.Operator && kind.Operator != kinds.HTTPRoute.Operator &&
+			!slices.Contains(names, kind.Operator) {
+			names = append(names, kind.Operator)
 		}
 	}
 	return names
@@ -203,16 +203,26 @@ func (e *Env) ApplyFile(ctx context.Context, path string) error {
 		return fmt.Errorf("applying: %w", err)
 	}
 	defer file.Close() //nolint:errcheck // only read
-	decoder := yaml.NewYAMLOrJSONDecoder(file, 4096)
+	return e.Apply(ctx, path, file)
+}
+
+// Apply applies manifests, as `kubectl apply --server-side` would. what says where they are from.
+func (e *Env) Apply(ctx context.Context, what string, manifests io.Reader) error {
+	decoder := yaml.NewYAMLOrJSONDecoder(manifests, 4096)
 	for {
 		object := &unstructured.Unstructured{}
 		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {
-			return fmt.Errorf("reading %s: %w", path, err)
+			return fmt.Errorf("reading %s: %w", what, err)
 		}
 		if len(object.Object) == 0 {
 			continue
+		}
+		if object.GetNamespace() != "" { // that of an operator that is not there yet
+			if err := e.EnsureNamespace(ctx, object.GetNamespace()); err != nil {
+				return err
+			}
 		}
 		err := e.Admin.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("installer"), client.ForceOwnership)
 		if err != nil {

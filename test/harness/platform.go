@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -13,17 +14,50 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cmd"
 )
 
-// CreatePlatform creates an OpenDataHub from its spec in YAML. Unknown fields are an error.
+// CreatePlatform creates an OpenDataHub from its spec in YAML. Unknown fields are an error. It has the rights
+// granted that the platform needs, as an administrator does on a cluster without an installer.
 func (e *Env) CreatePlatform(ctx context.Context, namespace, name, spec string) (*v1alpha1.OpenDataHub, error) {
+	hub, err := NewPlatform(namespace, name, spec)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.Grant(ctx, hub); err != nil {
+		return nil, err
+	}
+	return hub, e.Admin.Create(ctx, hub)
+}
+
+// NewPlatform is an OpenDataHub from its spec in YAML. Unknown fields are an error.
+func NewPlatform(namespace, name, spec string) (*v1alpha1.OpenDataHub, error) {
 	hub := &v1alpha1.OpenDataHub{}
 	indented := "  " + strings.ReplaceAll(strings.TrimSpace(spec), "\n", "\n  ") + "\n"
 	if err := yaml.UnmarshalStrict([]byte("spec:\n"+indented), hub); err != nil {
 		return nil, fmt.Errorf("reading the spec of OpenDataHub %s/%s: %w", namespace, name, err)
 	}
 	hub.Namespace, hub.Name = namespace, name
-	return hub, e.Admin.Create(ctx, hub)
+	return hub, nil
+}
+
+// Grant applies what opendatahub grants prints for a platform, as an administrator does on a cluster without an installer.
+func (e *Env) Grant(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
+	hub = hub.DeepCopy()
+	hub.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OpenDataHub"))
+	content, err := yaml.Marshal(hub)
+	if err != nil {
+		return fmt.Errorf("writing OpenDataHub %s/%s: %w", hub.Namespace, hub.Name, err)
+	}
+	var printed bytes.Buffer
+	command := cmd.New("test", e.All)
+	command.SetArgs([]string{"grants", "--filename", "-"})
+	command.SetIn(bytes.NewReader(content))
+	command.SetOut(&printed)
+	if err := command.ExecuteContext(ctx); err != nil {
+		return fmt.Errorf("printing what OpenDataHub %s/%s needs granted: %w", hub.Namespace, hub.Name, err)
+	}
+	return e.Apply(ctx, "what opendatahub grants prints", &printed)
 }
 
 // ForgetPlatforms deletes OpenDataHubs with their namespaces, at once and without the operator: the next spec must not see them being
