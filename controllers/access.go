@@ -180,16 +180,16 @@ func (a *access) allowed(ctx context.Context, namespace string) (bool, error) {
 }
 
 // accessChanged wakes the platforms of a namespace.
-func accessChanged(hubs cache.Cache, children *watch.Children, all []components.Component) func(context.Context, string) {
+func accessChanged(odhs *odhs, queues *watch.Queues, all []components.Component) func(context.Context, string) {
 	return func(ctx context.Context, namespace string) {
-		var list v1alpha1.OpenDataHubList
-		if err := hubs.List(ctx, &list, client.InNamespace(namespace)); err != nil {
+		platforms, err := odhs.list(ctx, client.InNamespace(namespace))
+		if err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "Cannot wake the platforms whose rights changed", "namespace", namespace)
 			return
 		}
-		for i := range list.Items {
+		for _, odh := range platforms {
 			for _, component := range all {
-				children.Wake(component.Name(), client.ObjectKeyFromObject(&list.Items[i]))
+				queues.Wake(component.Name(), client.ObjectKeyFromObject(odh))
 			}
 		}
 	}

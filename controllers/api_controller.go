@@ -7,18 +7,19 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
@@ -33,46 +34,60 @@ const establishing = time.Second
 // good: OpenShift serves Routes without one, and an outdated operator serves other versions than components render.
 const maxRechecks = 10
 
-// apiReconciler notices when the kinds that components render appear and go, and wakes the components concerned. Its
-// requests are named after API groups.
+// apiInterval is how often a group is asked while a platform waits for one of its kinds, when CustomResourceDefinitions cannot
+// be watched.
+const apiInterval = 30 * time.Second
+
+// apisController is the name of the controller whose requests are named after API groups.
+const apisController = "apis"
+
+// apiReconciler notices when the kinds that components render appear and go, and wakes the components concerned.
 type apiReconciler struct {
-	cache    cache.Cache
+	cache    client.Reader
+	odhs     *odhs
 	apis     *watch.APIs
 	children *watch.Children
+	queues   *watch.Queues
 	all      []components.Component
+	// watchesCRDs is false when the manager may only look at some namespaces. Then groups are asked while somebody waits.
+	watchesCRDs bool
 
 	mu sync.Mutex
 	// rechecks counts, by group, how often it was asked again since the last event of a CustomResourceDefinition.
 	rechecks map[string]int
 }
 
-func setupAPIs(mgr manager.Manager, apis *watch.APIs, children *watch.Children, all []components.Component) error {
-	r := &apiReconciler{cache: mgr.GetCache(), apis: apis, children: children, all: all, rechecks: map[string]int{}}
-	toGroup := func(_ context.Context, object client.Object) []reconcile.Request {
-		group, concerns := apis.GroupOfCRD(object.GetName())
-		if !concerns {
-			return nil
-		}
-		r.resetRechecks(group)
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: group}}}
-	}
+func (r *apiReconciler) setup(mgr manager.Manager) error {
 	// What was asked at the start may have changed before the watch began.
 	everyGroup := source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		for _, group := range apis.Groups() {
-			q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: group}})
+		for _, group := range r.apis.Groups() {
+			q.Add(groupRequest(group))
 		}
 		return nil
 	})
-	err := builder.ControllerManagedBy(mgr).
-		Named("apis").
-		WatchesMetadata(cluster.NewCRD(), handler.EnqueueRequestsFromMapFunc(toGroup)).
+	controller := builder.ControllerManagedBy(mgr).
+		Named(apisController).
 		WatchesRawSource(everyGroup).
-		WithOptions(controllerOptions()).
-		Complete(r)
-	if err != nil {
-		return fmt.Errorf("setting up the look-out for CustomResourceDefinitions: %w", err)
+		WatchesRawSource(r.queues.Source(apisController)).
+		WithOptions(controllerOptions())
+	if r.watchesCRDs {
+		controller = controller.WatchesMetadata(cluster.NewCRD(), handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
+			group, concerns := r.apis.GroupOfCRD(object.GetName())
+			if !concerns {
+				return nil
+			}
+			r.resetRechecks(group)
+			return []reconcile.Request{groupRequest(group)}
+		}))
+	}
+	if err := controller.Complete(r); err != nil {
+		return fmt.Errorf("setting up the controller of API groups: %w", err)
 	}
 	return nil
+}
+
+func groupRequest(group string) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Name: group}}
 }
 
 // Reconcile implements reconcile.Reconciler.
@@ -91,20 +106,47 @@ func (r *apiReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 	for _, kind := range changed {
 		if version, served := before[kind.GroupKind]; served {
 			// Its informer would ask for a version that is gone, for ever.
-			if err := r.children.Drop(ctx, kind.WithVersion(version)); err != nil {
-				return ctrl.Result{}, err
-			}
+			r.children.Drop(kind.WithVersion(version))
 		}
 	}
 	if len(changed) > 0 {
 		concerned := func(own kinds.Kind) bool {
 			return slices.ContainsFunc(changed, func(k kinds.Kind) bool { return k.GroupKind == own.GroupKind })
 		}
-		if err := wakePlatforms(ctx, r.cache, r.children, r.all, concerned); err != nil {
+		if err := wakePlatforms(ctx, r.odhs, r.queues, r.all, concerned); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
+	if !r.watchesCRDs {
+		awaited, err := r.awaited(ctx, group)
+		if err != nil || !awaited {
+			return ctrl.Result{}, err
+		}
+		return ctrl.Result{RequeueAfter: apiInterval}, nil
+	}
 	return r.again(ctx, group)
+}
+
+// awaited is whether the status of a platform says that a kind of the group is missing.
+func (r *apiReconciler) awaited(ctx context.Context, group string) (bool, error) {
+	platforms, err := r.odhs.list(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, component := range r.all {
+		condition, _ := conditionOf(component)
+		missing := slices.ContainsFunc(component.Kinds(), func(kind kinds.Kind) bool {
+			_, served := r.apis.Version(kind)
+			return kind.Group == group && !served
+		})
+		if missing && slices.ContainsFunc(platforms, func(odh *v1alpha1.OpenDataHub) bool {
+			current := meta.FindStatusCondition(odh.Status.Conditions, condition)
+			return current != nil && current.Reason == v1alpha1.ReasonAPINotInstalled
+		}) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // again is whether what the group serves still has to catch up with its CustomResourceDefinitions.

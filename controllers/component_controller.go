@@ -34,6 +34,7 @@ type componentReconciler struct {
 	reader   client.Reader // the API server itself
 	odhs     *odhs
 	children *watch.Children
+	queues   *watch.Queues
 	apis     *watch.APIs
 	secrets  *watch.References
 	applier  *apply.Applier
@@ -47,7 +48,7 @@ type componentReconciler struct {
 	progressing sync.Map
 	// now is the clock for that.
 	now func() time.Time
-	// watchesCRDs is false when the manager may only look at some namespaces; then missing kinds are asked for.
+	// watchesCRDs is false when the manager may only look at some namespaces.
 	watchesCRDs bool
 }
 
@@ -61,12 +62,12 @@ func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Reques
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	if odh == nil {
-		return ctrl.Result{}, r.forget(ctx, request.NamespacedName)
-	}
-	platform, err := r.odhs.platformOf(ctx, odh.Namespace)
+	platform, err := r.odhs.platformOf(ctx, request.Namespace)
 	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if odh == nil {
+		return ctrl.Result{}, r.forget(ctx, request.NamespacedName)
 	}
 	if platform == nil || platform.UID != odh.UID {
 		// The summary says so. It has nothing deployed, even if, restored from a backup, it has our finalizers.
@@ -141,6 +142,9 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonPruneFailed)
 	}
 	if len(missing) > 0 {
+		if err := r.apis.Unknown(missing); err != nil {
+			return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
+		}
 		return outcome{}, r.operators.notInstalled(ctx, odh, r.component, missing)
 	}
 	observed, err := r.assess(ctx, facts, prepared)

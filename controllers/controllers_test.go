@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -62,16 +63,17 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 	t.Helper()
 	b := &bench{cluster: clustertest.New(t, objects...), clients: fake.NewClientset(), events: events.NewFakeRecorder(100), clock: time.Now()}
 	now := func() time.Time { return b.clock }
-	children := b.cluster.Children(kinds.ConfigMap.GVK(), kinds.Pod.GVK())
+	queues := watch.NewQueues()
+	children := b.cluster.ChildrenWaking(queues.Wake, kinds.ConfigMap.GVK(), kinds.Pod.GVK())
 	odhs := &odhs{cache: b.cluster.Cache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](now)}
 	if err := odhs.observe(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	b.componentReconciler = &componentReconciler{
 		component: fakeKafka{}, condition: "KafkaReady", all: []components.Component{fakeKafka{}},
-		client: b.cluster, reader: b.cluster, odhs: odhs, children: children,
+		client: b.cluster, reader: b.cluster, odhs: odhs, children: children, queues: queues,
 		apis:        watch.NewAPIs(b.clients.Discovery(), fakeKafka{}.Kinds()),
-		secrets:     watch.NewReferences(b.clients, children.Wake),
+		secrets:     watch.NewReferences(b.clients, queues.Wake),
 		applier:     &apply.Applier{Client: b.cluster, Reader: b.cluster, Children: children},
 		status:      &status.Writer{Client: b.cluster, Now: now, Wrote: odhs.overlay.Wrote},
 		events:      b.events,
@@ -173,7 +175,7 @@ func TestReport(t *testing.T) {
 			want: "False/APINotInstalled: what is wrong", wantEvent: "Warning APINotInstalled kafka: what is wrong",
 		},
 		"a missing API that cannot be watched is asked for": {
-			err: failure(v1alpha1.ReasonAPINotInstalled, false), oneByOne: true, wantAgain: apiInterval,
+			err: failure(v1alpha1.ReasonAPINotInstalled, false), oneByOne: true,
 			want: "False/APINotInstalled: what is wrong", wantEvent: "Warning APINotInstalled kafka: what is wrong",
 		},
 		"a missing Secret is watched": {
@@ -414,14 +416,66 @@ func TestMissingReferences(t *testing.T) {
 	}
 }
 
+// TestLateDefinitionsAreNoticedInNamedNamespaces: with WATCH_NAMESPACE nobody tells when a definition comes.
+func TestLateDefinitionsAreNoticedInNamedNamespaces(t *testing.T) {
+	b := newBench(t, odhNamed("odh", func(odh *v1alpha1.OpenDataHub) { odh.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} }))
+	b.watchesCRDs = false
+	work := map[string]workqueue.TypedRateLimitingInterface[ctrl.Request]{}
+	for _, controller := range []string{apisController, "kafka", SummaryManager} {
+		work[controller] = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[ctrl.Request]())
+		t.Cleanup(work[controller].ShutDown)
+		if err := b.queues.Source(controller).Start(t.Context(), work[controller]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	groups := &apiReconciler{odhs: b.odhs, apis: b.apis, children: b.children, queues: b.queues, all: []components.Component{b.component}}
+	ask := func() ctrl.Result {
+		t.Helper()
+		result, err := groups.Reconcile(t.Context(), ctrl.Request{NamespacedName: types.NamespacedName{Name: "kafka.strimzi.io"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result
+	}
+	if result := ask(); result.RequeueAfter != 0 {
+		t.Errorf("nobody waits, and the group is asked again after %s", result.RequeueAfter)
+	}
+
+	missing := &components.Failure{Reason: v1alpha1.ReasonAPINotInstalled, Err: errors.New("install Strimzi")}
+	if _, err := b.report(t.Context(), b.odh(t), v1alpha1.Managed, outcome{}, missing); err != nil {
+		t.Fatal(err)
+	}
+	if got := work[apisController].Len(); got != 2 { // kafka.strimzi.io and route.openshift.io
+		t.Errorf("%d groups are asked for a component that waits", got)
+	}
+	for range 3 {
+		if result := ask(); result.RequeueAfter != apiInterval {
+			t.Errorf("the platform waits, and the group is asked again after %s", result.RequeueAfter)
+		}
+	}
+	if got := work["kafka"].Len(); got != 0 {
+		t.Error("nothing came, and the component is woken")
+	}
+
+	b.clients.Resources = []*metav1.APIResourceList{{GroupVersion: "kafka.strimzi.io/v1", APIResources: []metav1.APIResource{
+		{Name: "kafkas", Kind: "Kafka"}, {Name: "kafkatopics", Kind: "KafkaTopic"},
+	}}}
+	if result := ask(); result.RequeueAfter != 0 {
+		t.Errorf("everything came, and the group is asked again after %s", result.RequeueAfter)
+	}
+	for _, controller := range []string{"kafka", SummaryManager} {
+		if work[controller].Len() != 1 {
+			t.Errorf("%s is not woken by the definitions that came", controller)
+		}
+	}
+}
+
 func TestMissingKinds(t *testing.T) {
 	b := newBench(t)
 	b.clients.Resources = []*metav1.APIResourceList{{
 		GroupVersion: "kafka.strimzi.io/v1", APIResources: []metav1.APIResource{{Name: "kafkas", Kind: "Kafka"}},
 	}}
-	if err := b.apis.Discover(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	b.apis.Discover(t.Context())
 	var prepared []apply.Prepared
 	for _, kind := range []kinds.Kind{kinds.KafkaTopic, kinds.ConfigMap, kinds.Kafka, kinds.Route, kinds.KafkaTopic} {
 		object := &unstructured.Unstructured{}

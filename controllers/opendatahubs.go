@@ -51,10 +51,10 @@ func (h *odhs) saw(object any) {
 	}
 }
 
-// get returns the resource, or nil when there is none.
+// get returns the resource, or nil when there is none. It is the caller's own.
 func (h *odhs) get(ctx context.Context, key types.NamespacedName) (*v1alpha1.OpenDataHub, error) {
 	odh := &v1alpha1.OpenDataHub{}
-	err := h.cache.Get(ctx, key, odh)
+	err := h.cache.Get(ctx, key, odh, client.UnsafeDisableDeepCopy)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("reading OpenDataHub %s: %w", key, err)
 	}
@@ -64,16 +64,25 @@ func (h *odhs) get(ctx context.Context, key types.NamespacedName) (*v1alpha1.Ope
 	return nil, nil
 }
 
-// platformOf returns the OpenDataHub of the namespace that is deployed.
-func (h *odhs) platformOf(ctx context.Context, namespace string) (*v1alpha1.OpenDataHub, error) {
+// list returns the resources of all namespaces, or of one. They are shared, and must not be changed.
+func (h *odhs) list(ctx context.Context, options ...client.ListOption) ([]*v1alpha1.OpenDataHub, error) {
 	var list v1alpha1.OpenDataHubList
-	if err := h.cache.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-		return nil, fmt.Errorf("listing the OpenDataHubs of namespace %s: %w", namespace, err)
+	if err := h.cache.List(ctx, &list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
+		return nil, fmt.Errorf("listing OpenDataHubs: %w", err)
 	}
 	all := make([]*v1alpha1.OpenDataHub, 0, len(list.Items))
 	for i := range list.Items {
-		odh, _ := h.overlay.Newest(client.ObjectKeyFromObject(&list.Items[i]), &list.Items[i], true)
-		all = append(all, odh)
+		newest, _ := h.overlay.Newest(client.ObjectKeyFromObject(&list.Items[i]), &list.Items[i], true)
+		all = append(all, newest)
+	}
+	return all, nil
+}
+
+// platformOf returns the OpenDataHub of the namespace that is deployed. It is shared, and must not be changed.
+func (h *odhs) platformOf(ctx context.Context, namespace string) (*v1alpha1.OpenDataHub, error) {
+	all, err := h.list(ctx, client.InNamespace(namespace))
+	if err != nil {
+		return nil, fmt.Errorf("finding the platform of namespace %s: %w", namespace, err)
 	}
 	return cluster.PlatformOf(all), nil
 }

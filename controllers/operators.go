@@ -12,7 +12,6 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -150,17 +149,17 @@ func (o *operators) exists(ctx context.Context, kind kinds.Kind) bool {
 
 // wakePlatforms queues every platform for the components that render one of the concerned kinds, and for the summary, which says
 // where the operators stand that bring them.
-func wakePlatforms(ctx context.Context, odhs cache.Cache, children *watch.Children, all []components.Component, concerned func(kinds.Kind) bool) error {
-	var list v1alpha1.OpenDataHubList
-	if err := odhs.List(ctx, &list); err != nil {
-		return fmt.Errorf("listing OpenDataHubs: %w", err)
+func wakePlatforms(ctx context.Context, odhs *odhs, queues *watch.Queues, all []components.Component, concerned func(kinds.Kind) bool) error {
+	platforms, err := odhs.list(ctx)
+	if err != nil {
+		return err
 	}
-	for i := range list.Items {
-		key := client.ObjectKeyFromObject(&list.Items[i])
-		children.Wake(SummaryManager, key)
+	for _, odh := range platforms {
+		key := client.ObjectKeyFromObject(odh)
+		queues.Wake(SummaryManager, key)
 		for _, component := range all {
 			if slices.ContainsFunc(component.Kinds(), concerned) {
-				children.Wake(component.Name(), key)
+				queues.Wake(component.Name(), key)
 			}
 		}
 	}
@@ -168,7 +167,7 @@ func wakePlatforms(ctx context.Context, odhs cache.Cache, children *watch.Childr
 }
 
 // reportChanged makes the function that the watch of the installer's report calls.
-func reportChanged(odhs cache.Cache, children *watch.Children, all []components.Component, table dependencies.Table) func(context.Context, []string) {
+func reportChanged(odhs *odhs, queues *watch.Queues, all []components.Component, table dependencies.Table) func(context.Context, []string) {
 	return func(ctx context.Context, changed []string) {
 		if len(changed) == 0 { // the installer came or went
 			for _, operator := range table {
@@ -176,7 +175,7 @@ func reportChanged(odhs cache.Cache, children *watch.Children, all []components.
 			}
 		}
 		concerned := func(kind kinds.Kind) bool { return slices.Contains(changed, kind.Operator) }
-		if err := wakePlatforms(ctx, odhs, children, all, concerned); err != nil {
+		if err := wakePlatforms(ctx, odhs, queues, all, concerned); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "Cannot wake the platforms for news of the installer")
 		}
 	}

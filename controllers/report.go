@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -24,9 +25,6 @@ import (
 // progressGrace is how long a component that was Ready may be Progressing before its condition says so. An annotation on a
 // Deployment triggers a brief re-sync that is not worth reporting.
 const progressGrace = time.Second
-
-// apiInterval is how often a missing kind is asked for when CustomResourceDefinitions cannot be watched.
-const apiInterval = 30 * time.Second
 
 // maxNote is the API server's bound for the note of an Event, in bytes.
 const maxNote = 1024
@@ -49,8 +47,6 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 		report.Component = componentStatus(odh, r.component.Name()) // where it was reached has not changed
 		switch {
 		case failure.Terminal:
-		case failure.Reason == v1alpha1.ReasonAPINotInstalled && !r.watchesCRDs:
-			result.RequeueAfter = apiInterval
 		case failure.Reason == v1alpha1.ReasonAccessNotGranted:
 			result.RequeueAfter = accessInterval
 		case failure.Reason == v1alpha1.ReasonAPINotInstalled, failure.Reason == v1alpha1.ReasonReferenceNotFound:
@@ -100,6 +96,9 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 	if wrote {
 		r.transition(ctx, odh, condition)
 	}
+	if condition.Reason == v1alpha1.ReasonAPINotInstalled {
+		r.await()
+	}
 	if wait > 0 && (result.RequeueAfter == 0 || wait < result.RequeueAfter) {
 		result.RequeueAfter = wait
 	}
@@ -107,6 +106,15 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 		return ctrl.Result{}, err
 	}
 	return result, nil
+}
+
+// await has the groups asked whose kinds are missing, if nobody else tells when they come.
+func (r *componentReconciler) await() {
+	for _, kind := range r.component.Kinds() {
+		if _, served := r.apis.Version(kind); !served && !r.watchesCRDs {
+			r.queues.Wake(apisController, types.NamespacedName{Name: kind.Group})
+		}
+	}
 }
 
 // grace is how long to wait before a component that is Progressing is no longer reported Ready.

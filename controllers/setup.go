@@ -5,15 +5,16 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/selection"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -62,52 +63,32 @@ func within(namespaces []string) map[string]cache.Config {
 	return limits
 }
 
-// newChildren adds a cache to the manager for what platforms consist of. It is not the manager's own: a controller starts when
-// every informer of its cache has synced, and the kind of one component that cannot be watched must not hold back the others,
-// nor the look-out that would notice why.
-//
-// Secrets have a cache for each namespace that holds a platform. Those end with ctx.
-func newChildren(ctx context.Context, mgr manager.Manager, namespaces []string) (*watch.Children, error) {
-	ours, err := labels.NewRequirement(components.LabelComponent, selection.Exists, nil)
-	if err != nil {
-		return nil, fmt.Errorf("selecting the operator's objects: %w", err)
-	}
-	options := cache.Options{
-		HTTPClient:                  mgr.GetHTTPClient(),
-		Scheme:                      mgr.GetScheme(),
-		Mapper:                      mgr.GetRESTMapper(),
-		ReaderFailOnMissingInformer: true,
-		DefaultNamespaces:           within(namespaces),
-		DefaultLabelSelector:        labels.NewSelector().Add(*ours),
-		DefaultTransform:            watch.StripChild,
-		ByObject:                    map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: watch.StripPod}},
-	}
-	objects, err := cache.New(mgr.GetConfig(), options)
-	if err != nil {
-		return nil, fmt.Errorf("making the cache of the operator's objects: %w", err)
-	}
-	if err := mgr.Add(startedFirst{objects}); err != nil {
-		return nil, fmt.Errorf("adding the cache of the operator's objects: %w", err)
-	}
-	start := func(namespace string) (cache.Cache, func(), error) {
-		options := options
-		options.DefaultNamespaces = within([]string{namespace})
-		secrets, err := cache.New(mgr.GetConfig(), options)
-		if err != nil {
-			return nil, nil, err
+// newChildren watches what platforms consist of, apart from the manager's own cache: a controller starts when every informer of its
+// cache has synced, and the kind of one component that cannot be watched must not hold back the others. Secrets are watched in
+// namespaces that hold a platform only: the manager has no right to them elsewhere.
+func newChildren(mgr manager.Manager, all []components.Component, namespaces []string, queues *watch.Queues) (*watch.Children, error) {
+	watcher, err := watch.NewWatcher(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), func(kind schema.GroupVersionKind, err error) {
+		if apierrors.IsNotFound(err) {
+			queues.Wake(apisController, types.NamespacedName{Name: kind.Group})
 		}
-		ctx, stop := context.WithCancel(ctx)
-		go func() { _ = secrets.Start(ctx) }() // what it cannot do shows when it is read
-		return secrets, stop, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return watch.NewChildren(objects, watch.NewSecrets(start)), nil
+	scope := watch.InAll(kinds.Secret)
+	if len(namespaces) > 0 {
+		var clusterScoped []kinds.Kind
+		for _, component := range all {
+			clusterScoped = append(clusterScoped, slices.DeleteFunc(slices.Clone(component.Kinds()), func(kind kinds.Kind) bool { return !kind.ClusterScoped })...)
+		}
+		scope = watch.InEach(clusterScoped...)
+	}
+	children := watch.NewChildren(watcher, scope, queues.Wake)
+	if err := mgr.Add(children); err != nil {
+		return nil, fmt.Errorf("adding the watches of objects: %w", err)
+	}
+	return children, nil
 }
-
-// startedFirst is a cache that a manager starts before controllers.
-type startedFirst struct{ cache.Cache }
-
-// GetCache is what a manager knows a cache by.
-func (c startedFirst) GetCache() cache.Cache { return c.Cache }
 
 // Mapper maps the kinds that the operator uses to their resources. They are known, so the API server is not asked.
 func Mapper(all []components.Component) meta.RESTMapper {
@@ -170,11 +151,10 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		every = append(every, component.Kinds()...)
 	}
 	apis := watch.NewAPIs(clients.Discovery(), every)
-	if err := apis.Discover(ctx); err != nil {
-		return err
-	}
+	apis.Discover(ctx)
 
-	children, err := newChildren(ctx, mgr, options.Namespaces)
+	queues := watch.NewQueues()
+	children, err := newChildren(mgr, all, options.Namespaces, queues)
 	if err != nil {
 		return err
 	}
@@ -183,15 +163,15 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		return err
 	}
 	access, err := newAccess(ctx, clients.AuthorizationV1().SelfSubjectAccessReviews(), mgr.GetCache(), options.OwnNamespace,
-		accessChanged(mgr.GetCache(), children, all))
+		accessChanged(odhs, queues, all))
 	if err != nil {
 		return err
 	}
 	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: odhs.overlay.Wrote}
-	secrets := watch.NewReferences(clients, children.Wake)
+	secrets := watch.NewReferences(clients, queues.Wake)
 	watchesCRDs := len(options.Namespaces) == 0
 	table := dependencies.Default().For(detected.OpenShift)
-	report, err := watch.NewReport(ctx, clients, options.OwnNamespace, reportChanged(mgr.GetCache(), children, all, table))
+	report, err := watch.NewReport(ctx, clients, options.OwnNamespace, reportChanged(odhs, queues, all, table))
 	if err != nil {
 		return err
 	}
@@ -217,6 +197,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			reader:    mgr.GetAPIReader(),
 			odhs:      odhs,
 			children:  children,
+			queues:    queues,
 			apis:      apis,
 			secrets:   secrets,
 			access:    access,
@@ -232,7 +213,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		err := builder.ControllerManagedBy(mgr).
 			Named(component.Name()).
 			Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache()), builder.WithPredicates(specChanged)).
-			WatchesRawSource(children.Source(component.Name())).
+			WatchesRawSource(queues.Source(component.Name())).
 			WithOptions(controllerOptions()).
 			Complete(r)
 		if err != nil {
@@ -247,16 +228,17 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	err = builder.ControllerManagedBy(mgr).
 		Named("summary").
 		Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache())).
-		WatchesRawSource(children.Source(SummaryManager)).
+		WatchesRawSource(queues.Source(SummaryManager)).
 		WithOptions(controllerOptions()).
 		Complete(summary)
 	if err != nil {
 		return fmt.Errorf("setting up the summary controller: %w", err)
 	}
-	if !watchesCRDs {
-		return nil // they are not ours to watch then
+	groups := &apiReconciler{
+		cache: mgr.GetCache(), odhs: odhs, apis: apis, children: children, queues: queues, all: all, watchesCRDs: watchesCRDs,
+		rechecks: map[string]int{},
 	}
-	return setupAPIs(mgr, apis, children, all)
+	return groups.setup(mgr)
 }
 
 func conditionOf(component components.Component) (conditionType string, known bool) {

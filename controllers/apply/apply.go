@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,7 +68,7 @@ type receiptKey struct {
 type receipt struct {
 	uid    types.UID
 	hash   string
-	fields string
+	fields [sha256.Size]byte // of the field set
 }
 
 // Manager is the field manager of a component.
@@ -101,7 +102,7 @@ func (a *Applier) Generate(ctx context.Context, manager string, prepared []Prepa
 	return changes, nil
 }
 
-// Apply makes the objects so. An object that is as wanted is left alone without a request. All objects are tried; the
+// Apply brings the objects to the desired state. An object that is in it already costs no request. All objects are tried; the
 // error joins what went wrong, in order.
 func (a *Applier) Apply(ctx context.Context, manager string, prepared []Prepared) ([]Change, error) {
 	var changes []Change
@@ -148,8 +149,8 @@ func (a *Applier) apply(ctx context.Context, manager string, p Prepared) (*Chang
 
 	key := p.receiptKey(manager)
 	_, known := a.receipts.Load(key)
-	_, fields, _ := fieldsOf(answer, manager)
-	a.receipts.Store(key, receipt{uid: answer.GetUID(), hash: p.Hash, fields: fields})
+	fields, _ := fieldsOf(answer, manager)
+	a.receipts.Store(key, receipt{uid: answer.GetUID(), hash: p.Hash, fields: sha256.Sum256([]byte(fields))})
 	a.Children.Wrote(answer)
 
 	change := p.change(Configured)
@@ -186,17 +187,17 @@ func (a *Applier) upToDate(manager string, live *unstructured.Unstructured, p Pr
 		// Created by a plain create: its random values are not ours to render, and are owned by no apply.
 		return hasMetadata(live, p.Object) && !lacks(live, p.renderedKeys())
 	}
-	fields, raw, ok := fieldsOf(live, manager)
+	fields, ok := fieldsOf(live, manager)
 	if !ok {
 		return false
 	}
 	if known, ok := a.receipts.Load(p.receiptKey(manager)); ok {
 		known := known.(receipt)
 		if known.uid == live.GetUID() && known.hash == p.Hash {
-			return known.fields == raw
+			return known.fields == sha256.Sum256([]byte(fields))
 		}
 	}
-	return fields.coversObject(p.Object)
+	return parseFields(fields).coversObject(p.Object)
 }
 
 // hasMetadata is whether the labels, annotations and owners of want are on the object.

@@ -97,7 +97,7 @@ func (p Prepared) passwords(secret *unstructured.Unstructured) string {
 	if err != nil {
 		return ""
 	}
-	data, _, _ := unstructured.NestedStringMap(stripped.(*unstructured.Unstructured).Object, "data")
+	data, _, _ := unstructured.NestedStringMap(stripped.Object, "data")
 	digests := map[string]string{}
 	for _, account := range p.Htpasswd.Accounts {
 		digests[account.PasswordKey] = data[account.PasswordKey]

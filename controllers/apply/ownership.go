@@ -3,30 +3,56 @@ package apply
 import (
 	"bytes"
 	"encoding/json"
+	"iter"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"opendatahub.io/operator/controllers/watch"
 )
 
 // owned is a node of the field set that the API server keeps for one manager, in the format of FieldsV1:
 // "f:name" leads to a field, `k:{"name":"http"}` to the list item with those keys, "v:..." to a set's value.
 type owned map[string]owned
 
-// fieldsOf returns what the API server says that the manager applied, and whether it applied anything.
-func fieldsOf(object *unstructured.Unstructured, manager string) (owned, string, bool) {
-	for _, entry := range object.GetManagedFields() {
-		if entry.Manager != manager || entry.Operation != metav1.ManagedFieldsOperationApply ||
-			entry.Subresource != "" || entry.FieldsV1 == nil {
+// fieldsOf returns what the API server says that the manager applied, as JSON, and whether it applied anything.
+func fieldsOf(object *unstructured.Unstructured, manager string) (string, bool) {
+	for entry := range entriesOf(object, manager) {
+		if entry["operation"] != string(metav1.ManagedFieldsOperationApply) || entry["fieldsV1"] == nil {
 			continue
 		}
-		var fields owned
-		if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
-			return nil, "", false
-		}
-		return fields, entry.FieldsV1.GetRawString(), true
+		fields, err := watch.FieldSet(entry)
+		return fields, err == nil
 	}
-	return nil, "", false
+	return "", false
+}
+
+// entriesOf are the entries of a manager in the managed fields, without those of subresources. The accessors of unstructured objects
+// decode every entry, which is too much for objects that are only looked at.
+func entriesOf(object *unstructured.Unstructured, manager string) iter.Seq[map[string]any] {
+	return func(yield func(map[string]any) bool) {
+		metadata, _ := object.Object["metadata"].(map[string]any)
+		entries, _ := metadata["managedFields"].([]any)
+		for _, entry := range entries {
+			entry, _ := entry.(map[string]any)
+			if entry["manager"] != manager || entry["subresource"] != nil && entry["subresource"] != "" {
+				continue
+			}
+			if !yield(entry) {
+				return
+			}
+		}
+	}
+}
+
+// parseFields reads a field set. One that cannot be read covers nothing.
+func parseFields(text string) owned {
+	var fields owned
+	if err := json.Unmarshal([]byte(text), &fields); err != nil {
+		return nil
+	}
+	return fields
 }
 
 // covers is whether the manager still owns every field of what it applied. Whoever changes an owned field takes it
@@ -146,10 +172,8 @@ func matches(item, keys map[string]any) bool {
 // IsOurs is whether the field manager ever wrote the object. Labels alone do not tell: operators such as Strimzi copy
 // the labels of a custom resource to everything they make of it.
 func IsOurs(object *unstructured.Unstructured, manager string) bool {
-	for _, entry := range object.GetManagedFields() {
-		if entry.Manager == manager && entry.Subresource == "" {
-			return true
-		}
+	for range entriesOf(object, manager) {
+		return true
 	}
 	return false
 }

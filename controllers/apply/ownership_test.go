@@ -68,11 +68,11 @@ func TestCovers(t *testing.T) {
 				{Manager: "opendatahub-test", Operation: metav1.ManagedFieldsOperationApply,
 					FieldsV1: metav1.NewFieldsV1(test.fields)},
 			})
-			fields, _, ok := fieldsOf(live, "opendatahub-test")
+			fields, ok := fieldsOf(live, "opendatahub-test")
 			if !ok {
 				t.Fatal("the manager's entry was not found")
 			}
-			if got := fields.coversObject(want); got != test.want {
+			if got := parseFields(fields).coversObject(want); got != test.want {
 				t.Errorf("covers = %v, want %v", got, test.want)
 			}
 		})

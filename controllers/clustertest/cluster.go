@@ -8,8 +8,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,6 +30,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	odhac "opendatahub.io/operator/api/v1alpha1/applyconfiguration"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/watch"
 )
 
@@ -44,6 +47,9 @@ type Cluster struct {
 	writes    []string
 	uids      int
 	informers map[schema.GroupVersionKind]*controllertest.FakeInformer
+
+	mu     sync.Mutex
+	stores []*watch.Store // of Children
 }
 
 // New is a cluster that holds the objects. Their managed fields say that nobody of the operator wrote them.
@@ -143,18 +149,62 @@ func (c *Cluster) Object(gvk schema.GroupVersionKind, namespace, name string) *u
 	return c.current(c.t.Context(), object)
 }
 
-// Children are the objects of platforms as the manager sees them, with these kinds watched. Secrets are in namespace lab.
+// Children are the objects of platforms as the manager sees them, with these kinds watched. Secrets are in namespace lab. Nobody
+// is woken by events.
 func (c *Cluster) Children(gvks ...schema.GroupVersionKind) *watch.Children {
 	c.t.Helper()
-	objects := c.Cache()
-	secrets := watch.NewSecrets(func(string) (cache.Cache, func(), error) { return objects, func() {}, nil })
-	children := watch.NewChildren(objects, secrets)
+	return c.ChildrenWaking(func(string, types.NamespacedName) {}, gvks...)
+}
+
+// ChildrenWaking is Children with somebody to wake.
+func (c *Cluster) ChildrenWaking(wake func(component string, platform types.NamespacedName), gvks ...schema.GroupVersionKind) *watch.Children {
+	c.t.Helper()
+	children := watch.NewChildren(c.watch, watch.InAll(kinds.Secret), wake)
+	go func() { _ = children.Start(c.t.Context()) }()
 	for _, gvk := range gvks {
 		if err := children.Ensure(c.t.Context(), gvk, types.NamespacedName{Namespace: "lab", Name: "odh"}, "test"); err != nil {
 			c.t.Fatal(err)
 		}
 	}
 	return children
+}
+
+// watch is a watch.Watcher.
+func (c *Cluster) watch(ctx context.Context, store *watch.Store) {
+	c.mu.Lock()
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(store.Kind().GroupVersion().WithKind(store.Kind().Kind + "List"))
+	err := c.direct.List(ctx, list, client.InNamespace(store.Namespace()))
+	if err == nil {
+		var all []any
+		for i := range list.Items {
+			if present(&list.Items[i]); selected(&list.Items[i]) {
+				all = append(all, c.delivered(&list.Items[i]))
+			}
+		}
+		err = store.Replace(all, "")
+	}
+	c.stores = append(c.stores, store)
+	c.mu.Unlock()
+	if err != nil && ctx.Err() == nil {
+		c.t.Error(err)
+	}
+	<-ctx.Done()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stores = slices.DeleteFunc(c.stores, func(s *watch.Store) bool { return s == store })
+}
+
+// delivered is an object in the form in which a watch delivers it.
+func (c *Cluster) delivered(object *unstructured.Unstructured) client.Object {
+	if object.GetKind() != "Pod" {
+		return object.DeepCopy()
+	}
+	pod := &corev1.Pod{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, pod); err != nil {
+		c.t.Fatal(err)
+	}
+	return pod
 }
 
 func (c *Cluster) write(ctx context.Context, verb string, object client.Object, do func() error) error {
@@ -227,11 +277,29 @@ func (c *Cluster) deliver(before, after *unstructured.Unstructured) {
 			gvk = object.GroupVersionKind()
 		}
 	}
+	saw, sees := selected(before), selected(after)
+	c.mu.Lock()
+	stores := slices.Clone(c.stores)
+	c.mu.Unlock()
+	for _, store := range stores {
+		if store.Kind() != gvk {
+			continue
+		}
+		var err error
+		switch {
+		case sees:
+			err = store.Update(c.delivered(after))
+		case saw:
+			err = store.Delete(c.delivered(before))
+		}
+		if err != nil {
+			c.t.Error(err)
+		}
+	}
 	informer, ok := c.informers[gvk]
 	if !ok {
 		return
 	}
-	saw, sees := selected(before), selected(after)
 	switch {
 	case !saw && sees:
 		informer.Add(c.seen(after))
@@ -251,11 +319,7 @@ func (c *Cluster) seen(object *unstructured.Unstructured) client.Object {
 		}
 		return hub
 	}
-	stripped, err := watch.StripChild(object)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	return stripped.(client.Object)
+	return object
 }
 
 func selected(object *unstructured.Unstructured) bool {
@@ -313,14 +377,6 @@ func (v view) Get(ctx context.Context, key client.ObjectKey, object client.Objec
 		return err
 	}
 	present(object)
-	u, ok := object.(*unstructured.Unstructured)
-	switch {
-	case !ok:
-		return nil
-	case !selected(u):
-		return apierrors.NewNotFound(schema.GroupResource{Resource: u.GetKind()}, key.Name)
-	}
-	u.Object = v.cluster.seen(u).(*unstructured.Unstructured).Object
 	return nil
 }
 
@@ -328,16 +384,7 @@ func (v view) List(ctx context.Context, list client.ObjectList, opts ...client.L
 	if err := v.watched(list); err != nil {
 		return err
 	}
-	if err := v.cluster.direct.List(ctx, list, opts...); err != nil {
-		return err
-	}
-	if all, ok := list.(*unstructured.UnstructuredList); ok {
-		all.Items = slices.DeleteFunc(all.Items, func(item unstructured.Unstructured) bool { return !selected(&item) })
-		for i := range all.Items {
-			all.Items[i].Object = v.cluster.seen(&all.Items[i]).(*unstructured.Unstructured).Object
-		}
-	}
-	return nil
+	return v.cluster.direct.List(ctx, list, opts...)
 }
 
 // watched is ReaderFailOnMissingInformer.

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
+	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components/kinds"
@@ -19,11 +20,13 @@ type APIs struct {
 
 	mu     sync.RWMutex
 	served map[schema.GroupKind]string
+	// unknown is why a group could not be asked what it serves.
+	unknown map[string]error
 }
 
 // NewAPIs looks for the third-party kinds among the given ones; native kinds are always served.
 func NewAPIs(discovery discovery.DiscoveryInterface, all []kinds.Kind) *APIs {
-	apis := &APIs{discovery: discovery, served: map[schema.GroupKind]string{}}
+	apis := &APIs{discovery: discovery, served: map[schema.GroupKind]string{}, unknown: map[string]error{}}
 	for _, kind := range all {
 		if kind.ThirdParty() {
 			apis.kinds = append(apis.kinds, kind)
@@ -32,18 +35,19 @@ func NewAPIs(discovery discovery.DiscoveryInterface, all []kinds.Kind) *APIs {
 	return apis
 }
 
-// Discover asks the API server for every version of every third-party group: a handful of requests, made once at
-// the start and then for one group at a time when its CustomResourceDefinitions change.
-func (a *APIs) Discover(ctx context.Context) error {
+// Discover asks the API server for every version of every third-party group: a handful of requests, made once at the start and
+// then for one group at a time when its CustomResourceDefinitions change. A group whose own API server does not answer, as that of
+// OpenShift's Routes during an upgrade, is unknown until it is asked again.
+func (a *APIs) Discover(ctx context.Context) {
 	for _, group := range a.Groups() {
 		if _, err := a.Refresh(ctx, group); err != nil {
-			return err
+			ctrl.LoggerFrom(ctx).Info("Cannot tell yet which kinds are served", "group", group, "error", err.Error())
 		}
 	}
-	return nil
 }
 
-// Refresh asks again what a group serves. It returns the kinds whose state changed.
+// Refresh asks again what a group serves. It returns the kinds whose state changed. If the group cannot be asked, what is known of
+// it stays.
 func (a *APIs) Refresh(_ context.Context, group string) ([]kinds.Kind, error) {
 	served := cluster.NewServed(a.discovery)
 	found := map[schema.GroupKind]string{}
@@ -53,6 +57,9 @@ func (a *APIs) Refresh(_ context.Context, group string) ([]kinds.Kind, error) {
 		}
 		version, err := served.Version(schema.GroupResource{Group: group, Resource: kind.Plural}, kind.Versions...)
 		if err != nil {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.unknown[group] = err
 			return nil, err
 		}
 		if version != "" {
@@ -62,6 +69,7 @@ func (a *APIs) Refresh(_ context.Context, group string) ([]kinds.Kind, error) {
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	delete(a.unknown, group)
 	var changed []kinds.Kind
 	for _, kind := range a.kinds {
 		if kind.Group != group || a.served[kind.GroupKind] == found[kind.GroupKind] {
@@ -97,6 +105,18 @@ func (a *APIs) Version(kind kinds.Kind) (version string, served bool) {
 	defer a.mu.RUnlock()
 	version, served = a.served[kind.GroupKind]
 	return version, served
+}
+
+// Unknown is why it is not known which of the kinds are served, or nil.
+func (a *APIs) Unknown(all []kinds.Kind) error {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	for _, kind := range all {
+		if err := a.unknown[kind.Group]; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Groups are the API groups that the third-party kinds are of.

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -109,9 +110,7 @@ func TestDiscoverAsksOncePerGroupVersion(t *testing.T) {
 		serves("kafka.strimzi.io/v1", kinds.Kafka, kinds.KafkaTopic), serves("route.openshift.io/v1", kinds.Route),
 	}
 	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.ConfigMap, kinds.Kafka, kinds.KafkaTopic, kinds.Kafka, kinds.Route})
-	if err := apis.Discover(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	apis.Discover(t.Context())
 	if got := len(clients.Actions()); got != 2 {
 		t.Errorf("asked %d times, want once for each group: %v", got, clients.Actions())
 	}
@@ -120,10 +119,41 @@ func TestDiscoverAsksOncePerGroupVersion(t *testing.T) {
 	broken := errors.New("no route to host")
 	clients.PrependReactor("get", "resource", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, broken })
 	clients.Resources = nil
-	if err := apis.Discover(t.Context()); !errors.Is(err, broken) {
+	apis.Discover(t.Context())
+	if err := apis.Unknown([]kinds.Kind{kinds.Kafka}); !errors.Is(err, broken) {
 		t.Errorf("err = %v", err)
 	}
 	if diff := cmp.Diff(known, apis.Served()); diff != "" {
 		t.Errorf("an unreachable API server is no reason to forget (-want +got):\n%s", diff)
+	}
+}
+
+// TestOneGroupThatDoesNotAnswer is an OpenShift during an upgrade: Routes are served by an API server of their own.
+func TestOneGroupThatDoesNotAnswer(t *testing.T) {
+	clients := fake.NewClientset()
+	clients.Resources = []*metav1.APIResourceList{serves("kafka.strimzi.io/v1", kinds.Kafka), serves("route.openshift.io/v1", kinds.Route)}
+	asked := 0
+	clients.PrependReactor("get", "resource", func(clienttesting.Action) (bool, runtime.Object, error) {
+		if asked++; asked == 2 { // Kafka first, then Route
+			return true, nil, apierrors.NewServiceUnavailable("the server is currently unable to handle the request")
+		}
+		return false, nil, nil
+	})
+	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.Kafka, kinds.Route})
+	apis.Discover(t.Context())
+	if _, served := apis.Version(kinds.Kafka); !served {
+		t.Error("Kafka is not served, because Routes are not")
+	}
+	if err := apis.Unknown([]kinds.Kind{kinds.Kafka}); err != nil {
+		t.Errorf("Kafka: %v", err)
+	}
+	if err := apis.Unknown([]kinds.Kind{kinds.Kafka, kinds.Route}); !apierrors.IsServiceUnavailable(err) {
+		t.Errorf("Route: %v", err)
+	}
+	if changed, err := apis.Refresh(t.Context(), "route.openshift.io"); err != nil || len(changed) != 1 {
+		t.Errorf("changed %v, %v", changed, err)
+	}
+	if err := apis.Unknown([]kinds.Kind{kinds.Route}); err != nil {
+		t.Errorf("Route answers again: %v", err)
 	}
 }

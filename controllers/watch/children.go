@@ -6,243 +6,192 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sort"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
-	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 )
 
-// syncTimeout bounds the wait for the first list of a kind. A list that takes longer is reported as a failure and
-// tried again.
+// syncTimeout bounds the wait for the first list of a kind. A list that takes longer goes on; whoever waits is told, and
+// asks again.
 const syncTimeout = 10 * time.Second
 
-// Children is what is known of the objects that platforms consist of: one label-filtered informer per kind, started
-// when a component first needs the kind, overlaid with the answers to our own writes. Secrets are watched in the namespaces of
-// platforms only, see Secrets.
+// Watcher lists and watches what the store covers until the context ends.
+type Watcher func(ctx context.Context, store *Store)
+
+// Scope says which namespace a watch of a kind covers that the platform of a namespace needs: that one, or empty for all.
+type Scope func(kind schema.GroupVersionKind, namespace string) string
+
+// Children holds the objects that platforms consist of. A watch starts when a component first needs a kind. Every watch is a store
+// and a goroutine of its own, so that starting one, giving one up and starting it again cannot disturb each other.
 type Children struct {
-	cache   cache.Cache
-	secrets *Secrets
+	watcher Watcher
+	scope   Scope
+	wake    func(component string, platform types.NamespacedName)
+	// started is closed once ctx, in which the watches run, is set.
+	started chan struct{}
+	ctx     context.Context
+	timeout time.Duration
 
-	mu        sync.Mutex
-	informers map[scope]*informer
-	queues    map[string]queue // by component
+	mu     sync.Mutex
+	stores map[scope]*Store
 }
 
-type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
-
-// scope is what one informer watches. Without a namespace that is every one that the cache knows.
-type scope struct {
-	schema.GroupVersionKind
-	namespace string
-}
-
-type informer struct {
-	cache   cache.Cache
-	overlay *Overlay[*unstructured.Unstructured]
-	// deleting holds the UIDs whose deletion we asked for and have not seen yet.
-	deleting sync.Map
-	cancel   context.CancelFunc
-}
-
-// NewChildren reads through the given caches, which must be filtered to objects with components.LabelComponent.
-func NewChildren(cache cache.Cache, secrets *Secrets) *Children {
+// NewChildren watches with the given watcher once it is started, and wakes a component of a platform when one of its objects or
+// Pods changes.
+func NewChildren(watcher Watcher, scoped Scope, wake func(component string, platform types.NamespacedName)) *Children {
 	return &Children{
-		cache:     cache,
-		secrets:   secrets,
-		informers: map[scope]*informer{},
-		queues:    map[string]queue{},
+		watcher: watcher, scope: scoped, wake: wake, timeout: syncTimeout,
+		started: make(chan struct{}), stores: map[scope]*Store{},
 	}
 }
 
-// Source wakes a component's controller when one of the component's objects or Pods changes.
-func (c *Children) Source(component string) source.Source {
-	return source.Func(func(_ context.Context, q queue) error {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.queues[component] = q
+// Start implements manager.Runnable: watches run until the context ends.
+func (c *Children) Start(ctx context.Context) error {
+	c.ctx = ctx
+	close(c.started)
+	<-ctx.Done()
+	return nil
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable: controllers, which do need it, start after this.
+func (*Children) NeedLeaderElection() bool { return false }
+
+// Ensure watches a kind for a component of a platform, and returns when its objects are known. It returns at once for a kind
+// that is watched already.
+func (c *Children) Ensure(ctx context.Context, kind schema.GroupVersionKind, platform types.NamespacedName, component string) error {
+	timer := time.NewTimer(c.timeout)
+	defer timer.Stop()
+	select {
+	case <-c.started:
+	case <-ctx.Done():
+		return fmt.Errorf("watching %s: %w", kind.Kind, ctx.Err())
+	case <-timer.C:
+		return fmt.Errorf("watching %s: watches are not started", kind.Kind)
+	}
+	store := c.start(scope{kind, c.scope(kind, platform.Namespace)}, user{component, platform})
+	select {
+	case <-store.synced:
 		return nil
-	})
-}
-
-// Wake queues a platform for a component's controller.
-func (c *Children) Wake(component string, platform types.NamespacedName) {
-	c.mu.Lock()
-	q := c.queues[component]
-	c.mu.Unlock()
-	if q != nil {
-		q.Add(reconcile.Request{NamespacedName: platform})
-	}
-}
-
-// Ensure watches a kind for a component of a platform, and returns when its objects are known. It does nothing for a kind that is
-// watched already.
-func (c *Children) Ensure(ctx context.Context, gvk schema.GroupVersionKind, platform types.NamespacedName, component string) error {
-	scope, from := scopeOf(gvk, platform.Namespace), c.cache
-	if scope.namespace != "" {
-		var err error
-		if from, err = c.secrets.use(scope.namespace, user{component, platform}); err != nil {
-			return err
+	case <-store.stopped:
+		return fmt.Errorf("watching %s: the watch was given up", kind.Kind)
+	case <-ctx.Done():
+		return fmt.Errorf("watching %s: %w", kind.Kind, ctx.Err())
+	case <-timer.C:
+		if err := store.lastFailure(); err != nil {
+			return fmt.Errorf("watching %s: %w", kind.Kind, err)
 		}
+		return fmt.Errorf("watching %s: its first list is not complete after %s", kind.Kind, c.timeout)
 	}
-	if watched := c.informer(scope); watched != nil && watched.cache == from {
-		return nil
-	}
+}
 
-	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
-	defer cancel()
-	object := newObject(gvk)
-	shared, err := from.GetInformer(ctx, object)
-	if err != nil {
-		// The kind may be gone; its informer would ask for it for ever.
-		return errors.Join(fmt.Errorf("watching %s: %w", gvk.Kind, err), from.RemoveInformer(context.WithoutCancel(ctx), object))
-	}
-
+// start returns the store of a scope, and starts its watch if there is none.
+func (c *Children) start(of scope, by user) *Store {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if watched, ok := c.informers[scope]; ok && watched.cache == from {
-		return nil // another component was faster
+	if store, ok := c.stores[of]; ok {
+		store.users[by] = true
+		return store
 	}
-	watched := &informer{cache: from, overlay: NewOverlay[*unstructured.Unstructured](time.Now)}
-	registration, err := shared.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: func(object any) { c.saw(watched, object) },
-		UpdateFunc: func(old, object any) {
-			// A changed label may move an object from one platform to another; both must know.
-			c.wake(old)
-			c.saw(watched, object)
-		},
-		DeleteFunc: func(object any) { c.gone(watched, object) },
-	})
-	if err != nil {
-		return fmt.Errorf("watching %s: %w", gvk.Kind, err)
-	}
-	watched.cancel = func() { _ = shared.RemoveEventHandler(registration) }
-	c.informers[scope] = watched
-	return nil
+	ctx, cancel := context.WithCancel(c.ctx)
+	store := newStore(of, func(concerned owner) { c.wake(concerned.component, concerned.platform) }, cancel)
+	store.users[by] = true
+	c.stores[of] = store
+	go func() {
+		defer close(store.stopped)
+		c.watcher(ctx, store)
+	}()
+	return store
 }
 
-// Release tells that a component of a platform needs no watch that is the platform's own.
-func (c *Children) Release(platform types.NamespacedName, component string) {
-	if c.secrets.release(platform.Namespace, user{component, platform}) {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		delete(c.informers, scopeOf(kinds.Secret.GVK(), platform.Namespace))
-	}
-}
-
-// Drop stops watching a kind that is no longer served: its informer would retry for ever.
-func (c *Children) Drop(ctx context.Context, gvk schema.GroupVersionKind) error {
+// Drop gives up the watches of a kind that is no longer served: they would ask for it for ever.
+func (c *Children) Drop(kind schema.GroupVersionKind) {
 	c.mu.Lock()
-	watched, ok := c.informers[scope{GroupVersionKind: gvk}]
-	delete(c.informers, scope{GroupVersionKind: gvk})
-	c.mu.Unlock()
-	if !ok {
-		return nil
-	}
-	watched.cancel()
-	if err := c.cache.RemoveInformer(ctx, newObject(gvk)); err != nil {
-		return fmt.Errorf("no longer watching %s: %w", gvk.Kind, err)
-	}
-	return nil
-}
-
-// Get returns the object as last seen or written, or nil.
-func (c *Children) Get(ctx context.Context, gvk schema.GroupVersionKind, key types.NamespacedName) (*unstructured.Unstructured, error) {
-	watched := c.informer(scopeOf(gvk, key.Namespace))
-	if watched == nil {
-		return nil, fmt.Errorf("%s is not watched", gvk.Kind)
-	}
-	object := &unstructured.Unstructured{}
-	object.SetGroupVersionKind(gvk)
-	err := watched.cache.Get(ctx, key, object)
-	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("reading %s %s: %w", gvk.Kind, key, err)
-	}
-	object, ok := watched.overlay.Newest(key, object, err == nil)
-	if !ok {
-		return nil, nil
-	}
-	return object, nil
-}
-
-// List returns the objects of a kind that belong to a component of a platform, as last seen or written, by name. A
-// kind that is not watched has none.
-func (c *Children) List(ctx context.Context, gvk schema.GroupVersionKind, platform types.NamespacedName, component string) ([]*unstructured.Unstructured, error) {
-	watched := c.informer(scopeOf(gvk, platform.Namespace))
-	if watched == nil {
-		return nil, nil
-	}
-	list := &unstructured.UnstructuredList{}
-	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-	err := watched.cache.List(ctx, list, client.MatchingLabels{
-		components.LabelComponent: component,
-		components.LabelPlatform:  platform.Name,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing %s: %w", gvk.Kind, err)
-	}
-
-	known := map[types.NamespacedName]*unstructured.Unstructured{}
-	for i := range list.Items {
-		object := &list.Items[i]
-		key := client.ObjectKeyFromObject(object)
-		known[key], _ = watched.overlay.Newest(key, object, true)
-	}
-	for _, object := range watched.overlay.Pending() {
-		key := client.ObjectKeyFromObject(object)
-		if _, ok := known[key]; !ok {
-			known[key] = object
+	defer c.mu.Unlock()
+	for of, store := range c.stores {
+		if of.kind == kind {
+			store.stop()
+			delete(c.stores, of)
 		}
 	}
-	objects := make([]*unstructured.Unstructured, 0, len(known))
-	for _, object := range known {
-		if object.GetLabels()[components.LabelComponent] == component && platformOf(object) == platform {
-			objects = append(objects, object)
+}
+
+// Release tells that a component of a platform is gone. Watches of the platform's namespace that nobody needs any more are given up;
+// the manager may have lost the right to them.
+func (c *Children) Release(platform types.NamespacedName, component string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for of, store := range c.stores {
+		if of.namespace != platform.Namespace || of.namespace == "" {
+			continue
+		}
+		if delete(store.users, user{component, platform}); len(store.users) == 0 {
+			store.stop()
+			delete(c.stores, of)
 		}
 	}
-	sort.Slice(objects, func(i, j int) bool {
-		a, b := objects[i], objects[j]
-		return a.GetNamespace()+"/"+a.GetName() < b.GetNamespace()+"/"+b.GetName()
-	})
+}
+
+// Get returns the object as last seen or written, or nil. It is shared, and must not be changed.
+func (c *Children) Get(_ context.Context, kind schema.GroupVersionKind, key types.NamespacedName) (*unstructured.Unstructured, error) {
+	store := c.store(kind, key.Namespace)
+	if store == nil || !store.ready() {
+		// Missing it is not: it would be created.
+		return nil, fmt.Errorf("%s is not watched", kind.Kind)
+	}
+	found := store.get(key)
+	if found == nil {
+		return nil, nil
+	}
+	return found.object()
+}
+
+// List returns the objects of a kind that belong to a component of a platform, as last seen or written, by name. They are shared,
+// and must not be changed. A kind that is not watched has none.
+func (c *Children) List(_ context.Context, kind schema.GroupVersionKind, platform types.NamespacedName, component string) ([]*unstructured.Unstructured, error) {
+	store := c.store(kind, platform.Namespace)
+	if store == nil {
+		return nil, nil
+	}
+	if !store.ready() {
+		return nil, fmt.Errorf("%s is not listed yet", kind.Kind)
+	}
+	var objects []*unstructured.Unstructured
+	for _, found := range store.list(owner{platform, component}) {
+		object, err := found.object()
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, object)
+	}
 	return objects, nil
 }
 
-// Pods returns the Pods that carry a component's labels, whoever created them. Their kind must have been ensured.
-func (c *Children) Pods(ctx context.Context, platform types.NamespacedName, component string) ([]*corev1.Pod, error) {
-	var list corev1.PodList
-	err := c.cache.List(ctx, &list, client.InNamespace(platform.Namespace), client.MatchingLabels{
-		components.LabelComponent: component,
-		components.LabelPlatform:  platform.Name,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("listing Pods: %w", err)
+// Pods returns the Pods that carry a component's labels, whoever created them, by name. They are shared, and must not be changed.
+func (c *Children) Pods(_ context.Context, platform types.NamespacedName, component string) ([]*corev1.Pod, error) {
+	store := c.store(kinds.Pod.GVK(), platform.Namespace)
+	if store == nil || !store.ready() {
+		return nil, errors.New("Pods are not watched")
 	}
-	pods := make([]*corev1.Pod, 0, len(list.Items))
-	for i := range list.Items {
-		pods = append(pods, &list.Items[i])
+	var pods []*corev1.Pod
+	for _, found := range store.list(owner{platform, component}) {
+		if found.key.Namespace == platform.Namespace {
+			pods = append(pods, found.pod)
+		}
 	}
-	sort.Slice(pods, func(i, j int) bool { return pods[i].Name < pods[j].Name })
 	return pods, nil
 }
 
 // Wrote records the answer to a create, apply or patch.
 func (c *Children) Wrote(object *unstructured.Unstructured) {
-	if watched := c.informer(scopeOf(object.GroupVersionKind(), object.GetNamespace())); watched != nil {
-		if stripped, err := StripChild(object); err == nil {
-			watched.overlay.Wrote(stripped.(*unstructured.Unstructured))
+	if store := c.store(object.GroupVersionKind(), object.GetNamespace()); store != nil {
+		if written, err := childOf(object); err == nil {
+			store.overlay.Wrote(written)
 		}
 	}
 }
@@ -250,89 +199,32 @@ func (c *Children) Wrote(object *unstructured.Unstructured) {
 // Deleting records that the deletion of an object was asked for, and returns whether it had been before. It is not
 // asked for twice while the event is on its way.
 func (c *Children) Deleting(object *unstructured.Unstructured) bool {
-	watched := c.informer(scopeOf(object.GroupVersionKind(), object.GetNamespace()))
-	if watched == nil {
-		return false
-	}
-	_, before := watched.deleting.LoadOrStore(object.GetUID(), struct{}{})
-	return before
+	store := c.store(object.GroupVersionKind(), object.GetNamespace())
+	return store != nil && store.markDeleting(object.GetUID())
 }
 
 // NotDeleting takes Deleting back, because the request failed.
 func (c *Children) NotDeleting(object *unstructured.Unstructured) {
-	if watched := c.informer(scopeOf(object.GroupVersionKind(), object.GetNamespace())); watched != nil {
-		watched.deleting.Delete(object.GetUID())
+	if store := c.store(object.GroupVersionKind(), object.GetNamespace()); store != nil {
+		store.unmarkDeleting(object.GetUID())
 	}
 }
 
-// Pending is whether the watch still owes the event of a write to an object of the platform.
+// Pending is whether a watch still owes the event of a write to an object of the platform's component.
 func (c *Children) Pending(platform types.NamespacedName, component string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, watched := range c.informers {
-		for _, object := range watched.overlay.Pending() {
-			if object.GetLabels()[components.LabelComponent] == component && platformOf(object) == platform {
-				return true
-			}
+	for of, store := range c.stores {
+		if (of.namespace == "" || of.namespace == platform.Namespace) && store.pending(owner{platform, component}) {
+			return true
 		}
 	}
 	return false
 }
 
-// informer is the scope's, or nil when nothing watches it.
-func (c *Children) informer(scope scope) *informer {
+// store is the one that covers a kind in a namespace, or nil when there is none.
+func (c *Children) store(kind schema.GroupVersionKind, namespace string) *Store {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.informers[scope]
-}
-
-// scopeOf is where objects of a kind are watched that are in the namespace.
-func scopeOf(gvk schema.GroupVersionKind, namespace string) scope {
-	if gvk.GroupKind() == kinds.Secret.GroupKind {
-		return scope{gvk, namespace}
-	}
-	return scope{GroupVersionKind: gvk}
-}
-
-func (c *Children) saw(watched *informer, object any) {
-	if o, ok := object.(client.Object); ok {
-		watched.overlay.Saw(o)
-		c.wake(o)
-	}
-}
-
-func (c *Children) gone(watched *informer, object any) {
-	if tombstone, ok := object.(toolscache.DeletedFinalStateUnknown); ok {
-		object = tombstone.Obj
-	}
-	if o, ok := object.(client.Object); ok {
-		watched.overlay.Gone(o)
-		watched.deleting.Delete(o.GetUID())
-		c.wake(o)
-	}
-}
-
-func (c *Children) wake(object any) {
-	if o, ok := object.(client.Object); ok {
-		c.Wake(o.GetLabels()[components.LabelComponent], platformOf(o))
-	}
-}
-
-// platformOf is the platform that an object belongs to, by its labels: objects that hold data have no owner reference.
-func platformOf(object metav1.Object) types.NamespacedName {
-	labels := object.GetLabels()
-	namespace := object.GetNamespace()
-	if labels[components.LabelPlatformNamespace] != "" {
-		namespace = labels[components.LabelPlatformNamespace]
-	}
-	return types.NamespacedName{Namespace: namespace, Name: labels[components.LabelPlatform]}
-}
-
-func newObject(gvk schema.GroupVersionKind) client.Object {
-	if gvk == corev1.SchemeGroupVersion.WithKind("Pod") {
-		return &corev1.Pod{}
-	}
-	object := &unstructured.Unstructured{}
-	object.SetGroupVersionKind(gvk)
-	return object
+	return c.stores[scope{kind, c.scope(kind, namespace)}]
 }

@@ -30,11 +30,11 @@ func child(namespace, name, platform, component string) *corev1.ConfigMap {
 }
 
 // queueOf starts a component's source and returns what it has queued so far.
-func queueOf(t *testing.T, children *watch.Children, component string) func() []string {
+func queueOf(t *testing.T, queues *watch.Queues, component string) func() []string {
 	t.Helper()
 	queue := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	t.Cleanup(queue.ShutDown)
-	if err := children.Source(component).Start(t.Context(), queue); err != nil {
+	if err := queues.Source(component).Start(t.Context(), queue); err != nil {
 		t.Fatal(err)
 	}
 	return func() []string {
@@ -51,8 +51,9 @@ func queueOf(t *testing.T, children *watch.Children, component string) func() []
 
 func TestChildrenWakeTheirPlatform(t *testing.T) {
 	cluster := clustertest.New(t)
-	children := cluster.Children(kinds.ConfigMap.GVK())
-	kafka, hub := queueOf(t, children, "kafka"), queueOf(t, children, "jupyterHub")
+	queues := watch.NewQueues()
+	cluster.ChildrenWaking(queues.Wake, kinds.ConfigMap.GVK())
+	kafka, hub := queueOf(t, queues, "kafka"), queueOf(t, queues, "jupyterHub")
 	expect := func(what string, wantKafka, wantHub []string) {
 		t.Helper()
 		if diff := cmp.Diff(wantKafka, kafka()); diff != "" {
@@ -121,9 +122,7 @@ func TestAKindThatIsNotWatched(t *testing.T) {
 	if object, err := children.Get(t.Context(), kinds.ConfigMap.GVK(), key); err != nil || object == nil {
 		t.Fatalf("got %v, %v", object, err)
 	}
-	if err := children.Drop(t.Context(), kinds.ConfigMap.GVK()); err != nil {
-		t.Fatal(err)
-	}
+	children.Drop(kinds.ConfigMap.GVK())
 	if _, err := children.Get(t.Context(), kinds.ConfigMap.GVK(), key); err == nil {
 		t.Error("an object of a kind that is not watched counts as missing, and would be created")
 	}
@@ -131,9 +130,7 @@ func TestAKindThatIsNotWatched(t *testing.T) {
 	if err != nil || len(objects) > 0 {
 		t.Errorf("listed %d objects, %v", len(objects), err)
 	}
-	if err := children.Drop(t.Context(), kinds.ConfigMap.GVK()); err != nil {
-		t.Errorf("dropped twice: %v", err)
-	}
+	children.Drop(kinds.ConfigMap.GVK())
 	if err := children.Ensure(t.Context(), kinds.ConfigMap.GVK(), lab, "kafka"); err != nil {
 		t.Fatal(err)
 	}

@@ -6,30 +6,41 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Overlay remembers the answers to our own writes until the watch has delivered them. Read through it, a cache never
 // shows a state older than our last write, so nothing is written twice because its event was still on the way.
 //
 // The resource versions of one resource are ordered numbers, see KEP-5504.
-type Overlay[T client.Object] struct {
+type Overlay[T Versioned] struct {
 	now     func() time.Time
 	mu      sync.Mutex
 	written map[types.NamespacedName]answer[T]
+}
+
+// Versioned is what an Overlay must know of an object.
+type Versioned interface {
+	GetNamespace() string
+	GetName() string
+	GetUID() types.UID
+	GetResourceVersion() string
+}
+
+func keyOf(object Versioned) types.NamespacedName {
+	return types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()}
 }
 
 // Confirmation is how long an answer is believed without the watch confirming it. An object can be deleted while a
 // watch is broken, before it was ever delivered; then no event will ever come.
 const Confirmation = 30 * time.Second
 
-type answer[T client.Object] struct {
+type answer[T Versioned] struct {
 	object T
 	at     time.Time
 }
 
 // NewOverlay is an overlay without writes. The clock is time.Now outside tests.
-func NewOverlay[T client.Object](now func() time.Time) *Overlay[T] {
+func NewOverlay[T Versioned](now func() time.Time) *Overlay[T] {
 	return &Overlay[T]{now: now, written: map[types.NamespacedName]answer[T]{}}
 }
 
@@ -37,7 +48,7 @@ func NewOverlay[T client.Object](now func() time.Time) *Overlay[T] {
 func (o *Overlay[T]) Wrote(object T) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	key := client.ObjectKeyFromObject(object)
+	key := keyOf(object)
 	if earlier, ok := o.written[key]; ok && newer(earlier.object, object) {
 		return
 	}
@@ -45,20 +56,20 @@ func (o *Overlay[T]) Wrote(object T) {
 }
 
 // Saw records what the watch delivered: answers that are not newer are forgotten.
-func (o *Overlay[T]) Saw(object client.Object) {
+func (o *Overlay[T]) Saw(object Versioned) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	key := client.ObjectKeyFromObject(object)
+	key := keyOf(object)
 	if written, ok := o.written[key]; ok && !newer(written.object, object) {
 		delete(o.written, key)
 	}
 }
 
 // Gone records that the watch delivered the deletion of an object. An answer about its successor stays.
-func (o *Overlay[T]) Gone(object client.Object) {
+func (o *Overlay[T]) Gone(object Versioned) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	key := client.ObjectKeyFromObject(object)
+	key := keyOf(object)
 	if written, ok := o.written[key]; ok && (written.object.GetUID() == object.GetUID() || !newer(written.object, object)) {
 		delete(o.written, key)
 	}
@@ -104,7 +115,7 @@ func (o *Overlay[T]) expire() {
 
 // newer is whether a is strictly newer than b. Versions that cannot be compared count as newer, so that our own
 // write is believed until the watch delivers something.
-func newer(a, b client.Object) bool {
+func newer(a, b Versioned) bool {
 	order, err := resourceversion.CompareResourceVersion(a.GetResourceVersion(), b.GetResourceVersion())
 	return err != nil || order > 0
 }

@@ -3,6 +3,9 @@ package watch
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,25 +17,34 @@ import (
 // to ignore what the operator owns, and a renamed manager would orphan its fields.
 const ManagerPrefix = "opendatahub"
 
-// StripChild is the cache's transform for objects of platforms. It drops what the operator never looks at: the field
-// sets of other managers, and the values of Secrets, of which it keeps digests.
-func StripChild(object any) (any, error) {
-	u, ok := object.(*unstructured.Unstructured)
-	if !ok {
-		return object, nil
-	}
-	u = u.DeepCopy() // the answer to a write may still be in use
-	u.SetManagedFields(ours(u.GetManagedFields()))
-	if u.GetKind() == "Secret" && u.GetAPIVersion() == "v1" {
-		if data, ok := u.Object["data"].(map[string]any); ok {
-			for key, value := range data {
-				if s, ok := value.(string); ok && !strings.HasPrefix(s, digestPrefix) {
-					data[key] = digest(s)
-				}
-			}
+// StripChild drops of an object of a platform what the operator never looks at: the field sets of other managers, and the values of
+// Secrets, of which it keeps digests. The field sets of ours are kept as text, which [FieldSet] reads.
+func StripChild(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	stripped := &unstructured.Unstructured{Object: maps.Clone(object.Object)} // the answer to a write may still be in use
+	if metadata, ok := object.Object["metadata"].(map[string]any); ok {
+		metadata = maps.Clone(metadata)
+		stripped.Object["metadata"] = metadata
+		entries, err := ours(metadata["managedFields"])
+		if err != nil {
+			return nil, fmt.Errorf("stripping %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+		delete(metadata, "managedFields")
+		if len(entries) > 0 {
+			metadata["managedFields"] = entries
 		}
 	}
-	return u, nil
+	if data, ok := object.Object["data"].(map[string]any); ok && object.GetKind() == "Secret" && object.GetAPIVersion() == "v1" {
+		digests := map[string]any{}
+		for key, value := range data {
+			s, ok := value.(string)
+			if ok && !strings.HasPrefix(s, digestPrefix) {
+				value = digest(s)
+			}
+			digests[key] = value
+		}
+		stripped.Object["data"] = digests
+	}
+	return stripped, nil
 }
 
 // StripPod is the cache's transform for Pods: what is left says whether the Pod works, and if not, why.
@@ -70,14 +82,36 @@ func StripMetadata(object any) (any, error) {
 	return object, nil
 }
 
-func ours(entries []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
-	var kept []metav1.ManagedFieldsEntry
+// ours are the entries of our managers, with their field sets as text.
+func ours(managedFields any) ([]any, error) {
+	entries, _ := managedFields.([]any)
+	var kept []any
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Manager, ManagerPrefix) {
-			kept = append(kept, entry)
+		entry, ok := entry.(map[string]any)
+		if manager, isText := entry["manager"].(string); !ok || !isText || !strings.HasPrefix(manager, ManagerPrefix) {
+			continue
 		}
+		entry = maps.Clone(entry)
+		text, err := FieldSet(entry)
+		if err != nil {
+			return nil, err
+		}
+		entry["fieldsV1"] = text
+		kept = append(kept, entry)
 	}
-	return kept
+	return kept, nil
+}
+
+// FieldSet is the field set of an entry of metadata.managedFields as JSON, of a stripped object or of one that is whole.
+func FieldSet(entry map[string]any) (string, error) {
+	if text, ok := entry["fieldsV1"].(string); ok {
+		return text, nil
+	}
+	text, err := json.Marshal(entry["fieldsV1"])
+	if err != nil {
+		return "", fmt.Errorf("encoding a field set: %w", err)
+	}
+	return string(text), nil
 }
 
 const digestPrefix = "digest:"
