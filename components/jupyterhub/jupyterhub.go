@@ -17,20 +17,8 @@ type component struct{}
 
 func (component) Name() string { return name }
 
-// Kinds, in the order of applying: an account has its rights, and a network its policies, before a Pod uses them, and
-// the address is published last. Removal goes the other way round.
-func (component) Kinds() []kinds.Kind {
-	return append([]kinds.Kind{
-		kinds.NetworkPolicy,
-		kinds.ServiceAccount,
-		kinds.RoleBinding,
-		kinds.Secret,
-		kinds.ConfigMap,
-		kinds.PersistentVolumeClaim,
-		kinds.Service,
-		kinds.Deployment,
-	}, native.ExposureKinds()...)
-}
+// Kinds implements components.Component.
+func (component) Kinds() []kinds.Kind { return native.Kinds() }
 
 func (component) Render(facts components.Facts) ([]components.Object, error) {
 	in, err := newInputs(facts)

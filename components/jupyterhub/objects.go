@@ -20,7 +20,6 @@ const (
 	keysPart     = "keys"
 	loginPart    = "login"
 	oauthPart    = "oauth"
-	caPart       = "ca"
 	configPart   = "config"
 	profilesPart = "profiles"
 )
@@ -31,10 +30,7 @@ const HubRole = "opendatahub-jupyterhub-hub"
 func hubAccount(in inputs) *core.ServiceAccountApplyConfiguration {
 	account := in.ServiceAccount(hubPart)
 	if in.login.Type == v1alpha1.AuthenticationOpenShift {
-		// The account is the OAuth client; this is the only address that OpenShift sends browsers back to.
-		account.WithAnnotations(map[string]string{
-			"serviceaccounts.openshift.io/oauth-redirecturi.jupyterhub": in.url() + "hub/oauth_callback",
-		})
+		in.OpenShiftClient(account, in.url()+"hub/oauth_callback")
 	}
 	return account
 }
@@ -82,9 +78,7 @@ func loginObjects(in inputs) []components.Object {
 			WithType(corev1.SecretTypeServiceAccountToken)))
 	}
 	if in.OpenShift {
-		// OpenShift fills it with the authorities that the cluster trusts.
-		objects = append(objects, components.Owned(in.ConfigMap(hubPart, caPart).
-			WithLabels(map[string]string{"config.openshift.io/inject-trusted-cabundle": "true"})))
+		objects = append(objects, components.Owned(in.ClusterCA(hubPart)))
 	}
 	return objects
 }
@@ -129,7 +123,7 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 		WithVolumes(
 			native.ConfigMapVolume("config", in.Object(configPart)),
 			native.ConfigMapVolume("profiles", in.Object(profilesPart)),
-			core.Volume().WithName("ca").WithConfigMap(core.ConfigMapVolumeSource().WithName(in.Object(caPart)).WithOptional(true)),
+			core.Volume().WithName("ca").WithConfigMap(core.ConfigMapVolumeSource().WithName(in.Object("ca")).WithOptional(true)),
 			native.ClaimVolume("data", in.Object(databasePart)),
 			native.EmptyVolume("tmp"),
 		)
@@ -155,7 +149,7 @@ func hubEnv(in inputs) []*core.EnvVarApplyConfiguration {
 	case v1alpha1.AuthenticationOpenShift:
 		env = append(env, native.SecretEnv("OAUTH_CLIENT_SECRET", in.Object(oauthPart), accountTokenKey))
 	case v1alpha1.AuthenticationOIDC:
-		env = append(env, native.SecretEnv("OAUTH_CLIENT_SECRET", in.login.OIDC.ClientSecretRef.Name, native.OIDCSecretKey))
+		env = append(env, in.login.ClientSecret("OAUTH_CLIENT_SECRET"))
 	}
 	return env
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 )
@@ -92,6 +94,25 @@ func withDefaults(oidc v1alpha1.OIDCSpec) v1alpha1.OIDCSpec {
 		oidc.Scopes = []string{"openid", "profile", "email"}
 	}
 	return oidc
+}
+
+// ClientSecret is a variable with the secret by which the OpenID Connect provider knows the platform.
+func (l Login) ClientSecret(variable string) *core.EnvVarApplyConfiguration {
+	return SecretEnv(variable, l.OIDC.ClientSecretRef.Name, OIDCSecretKey)
+}
+
+// OpenShiftClient makes an account an OAuth client of OpenShift, which sends browsers back to the callback and nowhere else.
+func (a App) OpenShiftClient(account *core.ServiceAccountApplyConfiguration, callback string) *core.ServiceAccountApplyConfiguration {
+	return account.WithAnnotations(map[string]string{"serviceaccounts.openshift.io/oauth-redirecturi." + a.Name: callback})
+}
+
+// ClusterCAKey is the file of ClusterCA.
+const ClusterCAKey = "ca-bundle.crt"
+
+// ClusterCA is a ConfigMap that OpenShift fills with the authorities that its administrators trust: a login provider may
+// have a certificate of theirs.
+func (a App) ClusterCA(part string) *core.ConfigMapApplyConfiguration {
+	return a.ConfigMap(part, "ca").WithLabels(map[string]string{"config.openshift.io/inject-trusted-cabundle": "true"})
 }
 
 // Ports at which the provider is reached.
