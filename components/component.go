@@ -3,6 +3,9 @@
 package components
 
 import (
+	"slices"
+	"time"
+
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -143,6 +146,30 @@ type WithGrants interface {
 	Grants(Facts) []Object
 }
 
+// WithPodSecurity is a component whose Pods, or those that a third-party operator runs for it, do not fit the restricted Pod
+// Security Standard. The controller deploys nothing into a namespace that would refuse them.
+type WithPodSecurity interface {
+	// PodSecurity returns the level that the Pods of this spec need, and why, as in "they use paths of the host".
+	PodSecurity(Facts) (level PodSecurityLevel, because string)
+}
+
+// PodSecurityLevel is a level of the Pod Security Standards, https://kubernetes.io/docs/concepts/security/pod-security-standards/.
+type PodSecurityLevel string
+
+// The levels, the strictest first.
+const (
+	PodSecurityRestricted PodSecurityLevel = "restricted"
+	PodSecurityBaseline   PodSecurityLevel = "baseline"
+	PodSecurityPrivileged PodSecurityLevel = "privileged"
+)
+
+// FitsIn is whether Pods that need this level are admitted where another is enforced. What is no level is enforced as the
+// strictest.
+func (l PodSecurityLevel) FitsIn(enforced PodSecurityLevel) bool {
+	order := []PodSecurityLevel{PodSecurityRestricted, PodSecurityBaseline, PodSecurityPrivileged}
+	return slices.Index(order, l) <= max(0, slices.Index(order, enforced))
+}
+
 // Keeper is a component whose data needs a word of its own, besides deletionPolicy Delete, before it is deleted, and whose
 // software goes on running as long as the data is kept: nobody waits for its Pods to end.
 type Keeper interface {
@@ -169,10 +196,12 @@ type Leftover struct {
 // State is a verdict about something deployed.
 type State string
 
-// The states, from best to worst. Unknown is not healthy: an object that says nothing is Progressing.
+// The states, from best to worst. An object that has said nothing yet is Progressing; Unknown is one whose last word is too old
+// to be believed.
 const (
 	Ready       State = "Ready"
 	Progressing State = "Progressing"
+	Unknown     State = "Unknown"
 	Degraded    State = "Degraded"
 )
 
@@ -188,4 +217,6 @@ type Health struct {
 	Endpoints []v1alpha1.Endpoint
 	// CredentialsSecret names the Secret with the login.
 	CredentialsSecret string
+	// Expires is when the verdict no longer holds if nothing is heard until then: it is made again at that time. Zero: never.
+	Expires time.Time
 }

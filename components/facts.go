@@ -2,6 +2,7 @@ package components
 
 import (
 	"maps"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -95,6 +96,8 @@ func (f Facts) Retains() bool { return f.Spec.DeletionPolicy != v1alpha1.Deletio
 // Observed is what the cluster holds for the objects that a component rendered.
 type Observed struct {
 	Facts Facts
+	// Now is when it was observed, to compare with times that objects have in their status. See Health.Expires.
+	Now time.Time
 	// Rendered are the objects that should exist.
 	Rendered []Rendered
 	// Live are the component's objects as last seen.

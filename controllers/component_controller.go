@@ -46,7 +46,9 @@ type componentReconciler struct {
 	access    *access
 	// progressing is when a component that is still reported Ready began to be Progressing, by the UID of the OpenDataHub.
 	progressing sync.Map
-	// now is the clock for that.
+	// admitted has, by UID, the platforms whose namespaces admit the component's Pods.
+	admitted sync.Map
+	// now is the clock for both.
 	now func() time.Time
 	// watchesCRDs is false when the manager may only look at some namespaces.
 	watchesCRDs bool
@@ -116,6 +118,10 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 	if unmanaged {
 		return r.assess(ctx, facts, prepared)
 	}
+	remark, err := r.admit(ctx, odh, facts, prepared, served)
+	if err != nil {
+		return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
+	}
 
 	generated, err := r.applier.Generate(ctx, r.manager(), prepared)
 	r.announce(ctx, odh, generated)
@@ -154,6 +160,10 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 		for _, operator := range slices.Sorted(maps.Keys(waiting)) {
 			observed.Message += "; " + explain(waiting[operator])
 		}
+		if remark != "" {
+			observed.Message += "; " + remark
+		}
+		r.reconsider(odh)
 	}
 	return observed, err
 }
@@ -214,7 +224,7 @@ func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Se
 }
 
 func (r *componentReconciler) assess(ctx context.Context, facts components.Facts, prepared []apply.Prepared) (outcome, error) {
-	observed := components.Observed{Facts: facts}
+	observed := components.Observed{Facts: facts, Now: r.now()}
 	objects := int32(0)
 	platform := types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name}
 	for _, p := range prepared {

@@ -178,6 +178,14 @@ func TestReport(t *testing.T) {
 			err: failure(v1alpha1.ReasonAPINotInstalled, false), oneByOne: true,
 			want: "False/APINotInstalled: what is wrong", wantEvent: "Warning APINotInstalled kafka: what is wrong",
 		},
+		"a namespace that is too strict is asked again": {
+			err: failure(v1alpha1.ReasonPodSecurityTooStrict, false), wantAgain: admissionInterval,
+			want: "False/PodSecurityTooStrict: what is wrong", wantEvent: "Warning PodSecurityTooStrict kafka: what is wrong",
+		},
+		"rights that nobody has granted are asked for again": {
+			err: failure(v1alpha1.ReasonAccessNotGranted, false), wantAgain: admissionInterval,
+			want: "False/AccessNotGranted: what is wrong", wantEvent: "Warning AccessNotGranted kafka: what is wrong",
+		},
 		"a missing Secret is watched": {
 			err:  failure(v1alpha1.ReasonReferenceNotFound, false),
 			want: "False/ReferenceNotFound: what is wrong", wantEvent: "Warning ReferenceNotFound kafka: what is wrong",

@@ -32,6 +32,7 @@ const leftoverInterval = 2 * time.Second
 // remove takes the component away: first what its software created, then its objects in the reverse of their order,
 // each kind when the one before is gone. Data stays unless the deletion policy says otherwise.
 func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenDataHub) (ctrl.Result, error) {
+	r.admitted.Delete(hub.UID)
 	if !slices.Contains(hub.Finalizers, r.finalizer()) {
 		return ctrl.Result{}, errors.Join(r.released(ctx, hub), r.forget(ctx, client.ObjectKeyFromObject(hub)))
 	}

@@ -47,8 +47,10 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 		report.Component = componentStatus(odh, r.component.Name()) // where it was reached has not changed
 		switch {
 		case failure.Terminal:
-		case failure.Reason == v1alpha1.ReasonAccessNotGranted:
+		case failure.Reason == v1alpha1.ReasonAccessNotGranted && !r.access.known(odh.Namespace):
 			result.RequeueAfter = accessInterval
+		case failure.Reason == v1alpha1.ReasonPodSecurityTooStrict, failure.Reason == v1alpha1.ReasonAccessNotGranted:
+			result.RequeueAfter = admissionInterval
 		case failure.Reason == v1alpha1.ReasonAPINotInstalled, failure.Reason == v1alpha1.ReasonReferenceNotFound:
 			// What is missing is watched, and wakes us.
 		default:
@@ -66,6 +68,8 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 			condition.Status, condition.Reason = metav1.ConditionTrue, v1alpha1.ReasonAvailable
 		case components.Degraded:
 			condition.Reason = v1alpha1.ReasonDegraded
+		case components.Unknown:
+			condition.Status, condition.Reason = metav1.ConditionUnknown, v1alpha1.ReasonOutdated
 		default:
 			condition.Reason = v1alpha1.ReasonProgressing
 		}
@@ -75,6 +79,9 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 		}
 		if r.children.Pending(client.ObjectKeyFromObject(odh), r.component.Name()) {
 			result.RequeueAfter = watch.Confirmation
+		}
+		if wait := observed.Expires.Sub(r.now()); !observed.Expires.IsZero() && (result.RequeueAfter == 0 || wait < result.RequeueAfter) {
+			result.RequeueAfter = max(wait, time.Second)
 		}
 	}
 	if state == v1alpha1.Unmanaged {

@@ -88,12 +88,16 @@ const (
 	ReasonProgressing = "Progressing"
 	// ReasonDegraded: something that the component installed reports a failure; the message says which and why.
 	ReasonDegraded = "Degraded"
+	// ReasonOutdated: what watches over the component has said nothing for so long that nobody knows how it is.
+	ReasonOutdated = "Outdated"
 	// ReasonAPINotInstalled: a CustomResourceDefinition that the component needs is not in the cluster.
 	ReasonAPINotInstalled = "APINotInstalled"
 	// ReasonWaitingForComponent: another component of the platform must be ready first.
 	ReasonWaitingForComponent = "WaitingForComponent"
 	// ReasonAccessNotGranted: the operator may not deploy in the platform's namespace; the message says who can grant it, and how.
 	ReasonAccessNotGranted = "AccessNotGranted"
+	// ReasonPodSecurityTooStrict: the namespace would refuse the component's Pods; the message has the label to set.
+	ReasonPodSecurityTooStrict = "PodSecurityTooStrict"
 	// ReasonReferenceNotFound: an object that the spec refers to does not exist or lacks a key.
 	ReasonReferenceNotFound = "ReferenceNotFound"
 	// ReasonInvalidSpec: the spec asks for something that cannot be; a person must edit it.

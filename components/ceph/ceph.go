@@ -11,8 +11,7 @@ const name = "ceph"
 
 type component struct{}
 
-// New is the ceph component. It also implements components.Keeper, components.Referrer, components.WithGrants and
-// components.WithDeclarations.
+// New is the ceph component, with the abilities below.
 func New() components.Component { return component{} }
 
 var (
@@ -20,6 +19,7 @@ var (
 	_ components.Referrer         = component{}
 	_ components.WithGrants       = component{}
 	_ components.WithDeclarations = component{}
+	_ components.WithPodSecurity  = component{}
 )
 
 // Name implements components.Component.
@@ -33,6 +33,16 @@ func (component) Kinds() []kinds.Kind {
 		kinds.CephCluster, kinds.Secret, kinds.StorageClass, kinds.CephBlockPool, kinds.CephFilesystem,
 		kinds.CephObjectStore, kinds.CephObjectStoreUser, kinds.ObjectBucketClaim,
 	}
+}
+
+// PodSecurity implements components.WithPodSecurity. Monitors and others keep files on their node besides their volumes, and
+// daemons that store data are privileged
+// (https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/osd/spec.go). A Ceph that runs elsewhere has no Pods.
+func (component) PodSecurity(facts components.Facts) (components.PodSecurityLevel, string) {
+	if specOf(facts).External {
+		return components.PodSecurityRestricted, ""
+	}
+	return components.PodSecurityPrivileged, "Ceph's daemons use devices and paths of the host"
 }
 
 // KeepsData implements components.Keeper: nothing that Ceph stores is deleted unless the spec confirms it. When the block

@@ -2,9 +2,11 @@ package ceph
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,31 +21,44 @@ import (
 
 // Words of Rook and Ceph.
 const (
-	phaseReady     = "Ready"
-	phaseConnected = "Connected"
-	phaseFailure   = "Failure"
-	healthOK       = "HEALTH_OK"
-	healthWarning  = "HEALTH_WARN"
-	healthError    = "HEALTH_ERR"
-	noDevices      = "TOO_FEW_OSDS"
+	phaseReady       = "Ready"
+	phaseConnected   = "Connected"
+	phaseProgressing = "Progressing"
+	phaseFailure     = "Failure"
+	healthOK         = "HEALTH_OK"
+	healthWarning    = "HEALTH_WARN"
+	healthError      = "HEALTH_ERR"
+	// Checks of Ceph's health, https://docs.ceph.com/en/latest/rados/operations/health-checks/.
+	noDevices     = "TOO_FEW_OSDS"
+	noData        = "PG_AVAILABILITY"
+	insecureKeys  = "AUTH_INSECURE_"
+	oldDaemonKeys = "AUTH_INSECURE_SERVICE_"
 )
 
 const maxText = 240
+
+// maxAge is how old Rook's last look at Ceph may be: it looks every minute, and not while it starts
+// (https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/cephstatus.go).
+const maxAge = 10 * time.Minute
 
 // Assess implements components.Component.
 func (component) Assess(observed components.Observed) components.Health {
 	spec := specOf(observed.Facts)
 	platform := observed.Facts.Platform
+	store := observed.Live.Find(kinds.CephObjectStore.GroupKind, storeName(platform))
 	result := health.Assess(observed, map[schema.GroupKind]health.Rule{
-		kinds.CephCluster.GroupKind:         assessCluster,
-		kinds.CephBlockPool.GroupKind:       assessPhase,
-		kinds.CephFilesystem.GroupKind:      assessPhase,
-		kinds.CephObjectStore.GroupKind:     assessPhase,
-		kinds.CephObjectStoreUser.GroupKind: assessUser,
-		kinds.ObjectBucketClaim.GroupKind:   assessClaim,
+		kinds.CephCluster.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+			return assessCluster(object, pods, observed.Now)
+		},
+		kinds.CephBlockPool.GroupKind:   assessPhase,
+		kinds.CephFilesystem.GroupKind:  assessPhase,
+		kinds.CephObjectStore.GroupKind: assessStore,
+		kinds.CephObjectStoreUser.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+			return assessUser(object, pods, store)
+		},
+		kinds.ObjectBucketClaim.GroupKind: assessClaim,
 	})
 	if offersS3(spec) {
-		store := observed.Live.Find(kinds.CephObjectStore.GroupKind, storeName(platform))
 		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: "s3", URL: cmp.Or(storeEndpoint(store), serviceOf(observed.Facts, spec).url)})
 		result.CredentialsSecret = adminSecret(platform)
 	}
@@ -60,22 +75,49 @@ func (component) Assess(observed components.Observed) components.Health {
 	if version, ok := parseRelease(text(cluster, "status", "version", "version")); ok {
 		result.Version = version.String()
 	}
-	if result.State == components.Ready && text(cluster, "status", "ceph", "health") == healthWarning {
+	if result.State != components.Ready {
+		return result
+	}
+	if seen, ok := lastSeen(cluster); ok && !observed.Now.IsZero() {
+		result.Expires = seen.Add(maxAge)
+	}
+	if text(cluster, "status", "ceph", "health") == healthWarning {
 		result.Message += "; Ceph warns: " + cmp.Or(firstCheck(cluster), healthWarning)
 	}
 	return result
 }
 
-// assessCluster judges the CephCluster by what Rook says, and by the Pods when that is not enough.
-func assessCluster(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+// assessCluster judges the CephCluster by what Rook says, if that is not too old, and by the Pods.
+func assessCluster(object *unstructured.Unstructured, pods []*corev1.Pod, now time.Time) health.Verdict {
 	verdict := clusterVerdict(object)
 	if verdict.State == components.Ready {
+		if seen, ok := lastSeen(object); ok && now.Sub(seen) > maxAge {
+			return health.Verdict{State: components.Unknown, Message: fmt.Sprintf(
+				"the Rook operator has not looked at Ceph for more than %d minutes, so nobody knows how it is; see that its Deployment rook-ceph-operator runs",
+				int(maxAge.Minutes()))}
+		}
+		// What a node that failed or a job left behind says nothing about the daemons of now.
+		pods = slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool {
+			owner := metav1.GetControllerOf(pod)
+			return pod.Status.Phase == corev1.PodFailed || owner != nil && owner.Kind == "Job"
+		})
+	}
+	problem, state := health.PodProblem(pods)
+	switch {
+	case problem == "" && verdict.State == components.Ready && state != components.Ready:
+		return health.Progress("waiting for its Pods to be ready")
+	case problem == "":
 		return verdict
+	case verdict.Message != "":
+		problem += "; " + verdict.Message
 	}
-	if problem, state := health.PodProblem(pods); problem != "" {
-		return health.Worst(verdict, health.Verdict{State: state, Message: problem + "; " + verdict.Message})
-	}
-	return verdict
+	return health.Worst(verdict, health.Verdict{State: state, Message: problem})
+}
+
+// lastSeen is when Rook last looked at Ceph.
+func lastSeen(cluster *unstructured.Unstructured) (time.Time, bool) {
+	seen, err := time.Parse(time.RFC3339, text(cluster, "status", "ceph", "lastChecked"))
+	return seen, err == nil
 }
 
 // clusterVerdict knows that Rook says Progressing whenever it looks at a cluster, also at one that works: what counts then
@@ -92,6 +134,9 @@ func clusterVerdict(object *unstructured.Unstructured) health.Verdict {
 		return health.Progress("the Rook operator has not looked at it yet; does it run, and watch this namespace?")
 	case phase == phaseFailure || state == "Error":
 		return health.Failing("Rook reports a failure: %s", cmp.Or(message, "no reason given"))
+	case ceph == healthError && strings.HasPrefix(firstCheck(object), oldDaemonKeys):
+		name, _, _ := strings.Cut(firstCheck(object), ":")
+		return health.Failing("the keys of Ceph's daemons are of an old type (%s); renew them: %s", name, renewKeys(object))
 	case ceph == healthError:
 		return health.Failing("Ceph is in %s: %s", ceph, cmp.Or(firstCheck(object), "no check named; see ceph health detail"))
 	case strings.HasPrefix(checkMessage(checks[noDevices]), "OSD count 0"):
@@ -106,6 +151,8 @@ func clusterVerdict(object *unstructured.Unstructured) health.Verdict {
 			return health.Progress("the Rook operator has not acted on the latest change; does it run, and watch this namespace?")
 		}
 		return health.Progress("%s", cmp.Or(message, phase))
+	case checks[noData] != nil:
+		return health.Progress("some data can be neither read nor written: %s", checkMessage(checks[noData]))
 	case ceph == healthOK || ceph == healthWarning:
 		return health.Healthy()
 	default:
@@ -132,19 +179,42 @@ func upgrading(object *unstructured.Unstructured) string {
 	return "upgrading from " + oldest.String() + " to " + newest.String()
 }
 
-// firstCheck is Ceph's first health check, errors before warnings: "OSD_DOWN: 1 osds down".
+// renewKeys is the command that has Rook renew the keys of the daemons,
+// https://rook.io/docs/rook/latest/Storage-Configuration/Advanced/cephx-key-rotation/. The operator leaves these fields alone.
+func renewKeys(object *unstructured.Unstructured) string {
+	keys, _, _ := unstructured.NestedMap(object.Object, "status", "cephx")
+	newest := int64(1)
+	for _, key := range keys {
+		fields, _ := key.(map[string]any)
+		generation, _, _ := unstructured.NestedInt64(fields, "keyGeneration")
+		newest = max(newest, generation)
+	}
+	return fmt.Sprintf(`kubectl patch cephcluster %s -n %s --type merge -p '{"spec":{"security":{"cephx":{"daemon":{"keyRotationPolicy":"KeyGeneration","keyGeneration":%d}}}}}'`,
+		object.GetName(), object.GetNamespace(), newest+1)
+}
+
+// firstCheck is Ceph's first health check, errors before warnings: "OSD_DOWN: 1 osds down". Old types of keys come last: with
+// kernels before 7.0 Ceph warns of them for ever.
 func firstCheck(object *unstructured.Unstructured) string {
 	checks, _, _ := unstructured.NestedMap(object.Object, "status", "ceph", "details")
-	first := ""
-	for _, name := range slices.Sorted(maps.Keys(checks)) {
+	rank := func(name string) int {
 		fields, _ := checks[name].(map[string]any)
-		description := health.Shorten(name+": "+checkMessage(fields), maxText)
-		if fields["severity"] == healthError {
-			return description
+		rank := 0
+		if fields["severity"] != healthError {
+			rank += 2
 		}
-		first = cmp.Or(first, description)
+		if strings.HasPrefix(name, insecureKeys) {
+			rank++
+		}
+		return rank
 	}
-	return first
+	names := slices.SortedFunc(maps.Keys(checks), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b))
+	})
+	if len(names) == 0 {
+		return ""
+	}
+	return health.Shorten(names[0]+": "+checkMessage(checks[names[0]]), maxText)
 }
 
 func checkMessage(check any) string {
@@ -184,10 +254,23 @@ func explanation(object *unstructured.Unstructured) string {
 	return health.Shorten(cmp.Or(found, "no reason given; see the log of the Rook operator"), maxText)
 }
 
-// assessUser judges the administrator, who is of use when the Secret with the keys is there.
-func assessUser(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+// assessStore knows that Rook says Progressing whenever it looks at a store, also at one that works
+// (https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/object/controller.go): it has finished with this generation before.
+func assessStore(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+	if text(object, "status", "phase") == phaseProgressing && health.Current(object) {
+		return health.Healthy()
+	}
+	return assessPhase(object, pods)
+}
+
+// assessUser judges the administrator, who is of use when the Secret with the keys is there. While there are no gateways Rook fails to
+// make it, and tries again (https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/object/user/controller.go).
+func assessUser(object *unstructured.Unstructured, pods []*corev1.Pod, store *unstructured.Unstructured) health.Verdict {
 	verdict := assessPhase(object, pods)
-	if verdict.State == components.Ready && text(object, "status", "info", "secretName") == "" {
+	switch {
+	case verdict.State == components.Degraded && (store == nil || assessStore(store, pods).State != components.Ready):
+		return health.Progress("it waits for the object store")
+	case verdict.State == components.Ready && text(object, "status", "info", "secretName") == "":
 		return health.Progress("Rook has not said where its keys are")
 	}
 	return verdict

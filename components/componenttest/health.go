@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -23,7 +25,9 @@ type healthYAML struct {
 	// Live are the objects that do.
 	Live []map[string]any `json:"live"`
 	Pods []corev1.Pod     `json:"pods"`
-	Want healthWant       `json:"want"`
+	// Now is when they are observed.
+	Now  metav1.Time `json:"now"`
+	Want healthWant  `json:"want"`
 }
 
 // healthWant is components.Health as it is written in a file.
@@ -33,6 +37,7 @@ type healthWant struct {
 	Version           string              `json:"version,omitempty"`
 	Endpoints         []v1alpha1.Endpoint `json:"endpoints,omitempty"`
 	CredentialsSecret string              `json:"credentialsSecret,omitempty"`
+	Expires           time.Time           `json:"expires,omitzero"`
 }
 
 // Health checks what the component makes of what it observes. A file testdata/health/<case>.yaml of the calling package
@@ -41,7 +46,8 @@ type healthWant struct {
 //	case  a golden case; its objects are those that should exist
 //	live  the objects that do exist
 //	pods  the component's Pods
-//	want  state, message, version, endpoints and credentialsSecret of the components.Health; the last key, because -update
+//	now   when this is observed; optional
+//	want  state, message, version, endpoints, credentialsSecret and expires of the components.Health; the last key, because -update
 //	      rewrites the file from there on
 func Health(t *testing.T, component components.Component) {
 	t.Helper()
@@ -91,7 +97,7 @@ func observe(component components.Component, file healthYAML) (components.Observ
 	if err != nil {
 		return components.Observed{}, err
 	}
-	observed := components.Observed{Facts: facts}
+	observed := components.Observed{Facts: facts, Now: file.Now.UTC()}
 	for _, object := range rendered {
 		if object.Subresource != "" {
 			continue

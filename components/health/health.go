@@ -136,8 +136,10 @@ func badness(state components.State) int {
 	switch state {
 	case components.Ready:
 		return 0
-	case components.Degraded:
+	case components.Unknown:
 		return 2
+	case components.Degraded:
+		return 3
 	default:
 		return 1
 	}

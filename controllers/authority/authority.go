@@ -104,6 +104,9 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 		}
 	}
 	for _, component := range all {
+		if _, ok := component.(components.WithGrants); ok {
+			grants.add(kinds.ServiceAccount.Group, kinds.ServiceAccount.Plural, "get") // whether they were granted
+		}
 		if _, ok := component.(components.Referrer); ok {
 			grants.add(kinds.Secret.Group, kinds.Secret.Plural, "list", "watch")
 		}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -62,6 +63,32 @@ var _ = Describe("Ceph", func() {
 			Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: name}, &corev1.ConfigMap{})).To(Succeed())
 		}
 	})
+
+	It("is not deployed where its Pods would be refused, and is as soon as they are not", func(ctx context.Context) {
+		manager := start(ctx)
+		ns := namespace(ctx, "ceph") // which enforces the restricted level
+		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {}")
+		edit(ctx, hub, `{"spec":{"components":{"ceph":{}}}}`)
+		Eventually(ctx, status(hub, cephReady)).Should(And(
+			HavePrefix("False PodSecurityTooStrict: namespace "+ns+" enforces the Pod Security level restricted, and the Pods need privileged"),
+			HaveSuffix("kubectl label namespace "+ns+" pod-security.kubernetes.io/enforce=privileged --overwrite"),
+		))
+		Expect(cephsOwn(ctx, ns)).To(BeEmpty())
+		quiet(ctx, manager)
+
+		Expect(env.Enforce(ctx, ns, components.PodSecurityPrivileged)).To(Succeed())
+		Eventually(ctx, status(hub, cephReady)).Should(And(
+			HavePrefix("False AccessNotGranted: the ServiceAccounts rook-ceph-cmd-reporter, rook-ceph-default, rook-ceph-mgr, rook-ceph-osd, "+
+				"rook-ceph-purge-osd, rook-ceph-rgw that its Pods need do not exist in namespace "+ns),
+			ContainSubstring("opendatahub grants --filename -"),
+		))
+		Expect(cephsOwn(ctx, ns)).To(BeEmpty())
+
+		current := &v1alpha1.OpenDataHub{}
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current)).To(Succeed())
+		Expect(env.Grant(ctx, current)).To(Succeed())
+		ready(ctx, hub)
+	}, SpecTimeout(2*time.Minute))
 
 	It("shows what Ceph warns of, and is not ready when Ceph is in error", func(ctx context.Context) {
 		start(ctx)
@@ -247,6 +274,18 @@ components: {ceph: {objectStore: {buckets: [{name: raw}]}}}
 		Entry("Rook is gone, whose finalizers hold the namespace", true),
 	)
 })
+
+// cephsOwn are the names of the objects that the component applied.
+func cephsOwn(ctx context.Context, namespace string) []string {
+	GinkgoHelper()
+	var names []string
+	for name, object := range children(ctx, namespace) {
+		if object.GetLabels()[components.LabelComponent] == "ceph" {
+			names = append(names, name)
+		}
+	}
+	return names
+}
 
 // removal is one cell of the matrix.
 type removal struct {

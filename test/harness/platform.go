@@ -15,13 +15,17 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cmd"
+	"opendatahub.io/operator/components"
 )
 
 // CreatePlatform creates an OpenDataHub from its spec in YAML. Unknown fields are an error. It has the rights
-// granted that the platform needs, as an administrator does on a cluster without an installer.
+// granted that the platform needs, and the level of its namespace, as an administrator does on a cluster without an installer.
 func (e *Env) CreatePlatform(ctx context.Context, namespace, name, spec string) (*v1alpha1.OpenDataHub, error) {
 	hub, err := NewPlatform(namespace, name, spec)
 	if err != nil {
+		return nil, err
+	}
+	if err := e.admit(ctx, hub); err != nil {
 		return nil, err
 	}
 	if err := e.Grant(ctx, hub); err != nil {
@@ -58,6 +62,31 @@ func (e *Env) Grant(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
 		return fmt.Errorf("printing what OpenDataHub %s/%s needs granted: %w", hub.Namespace, hub.Name, err)
 	}
 	return e.Apply(ctx, "what opendatahub grants prints", &printed)
+}
+
+// admit labels the namespace of a platform with the Pod Security level that the platform needs.
+func (e *Env) admit(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
+	facts := components.NewFacts(hub, components.Cluster{}, e.All)
+	for _, component := range e.All {
+		secured, ok := component.(components.WithPodSecurity)
+		if _, wanted := components.StateOf(component, facts); !ok || !wanted {
+			continue
+		}
+		if level, _ := secured.PodSecurity(facts); level != components.PodSecurityRestricted {
+			return e.Enforce(ctx, hub.Namespace, level)
+		}
+	}
+	return nil
+}
+
+// Enforce sets the Pod Security level of a namespace.
+func (e *Env) Enforce(ctx context.Context, name string, level components.PodSecurityLevel) error {
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	label := fmt.Sprintf(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":%q}}}`, level)
+	if err := e.Admin.Patch(ctx, namespace, client.RawPatch(types.MergePatchType, []byte(label))); err != nil {
+		return fmt.Errorf("labelling namespace %s: %w", name, err)
+	}
+	return nil
 }
 
 // ForgetPlatforms deletes OpenDataHubs with their namespaces, at once and without the operator: the next spec must not see them being

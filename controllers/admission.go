@@ -1,0 +1,137 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/controllers/apply"
+)
+
+// labelEnforce is the label of a namespace with the Pod Security level that its Pods must fit.
+const labelEnforce = "pod-security.kubernetes.io/enforce"
+
+// admissionInterval is how often it is asked whether a namespace admits a component's Pods now. Namespaces are not the
+// manager's to watch.
+const admissionInterval = 10 * time.Second
+
+// admitted is that a namespace admitted a component's Pods when it was last asked.
+type admitted struct {
+	generation int64
+	at         time.Time
+	// remark is what is not certain.
+	remark string
+}
+
+// admit fails when the platform's namespace would refuse the component's Pods: the third-party operator would try for ever, and
+// only its log would say why. It asks once for each generation of the spec, and again while a component does not become
+// ready. The remark says what could still keep it from that. What an operator needs granted is known when it is installed.
+func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataHub, facts components.Facts, prepared []apply.Prepared, served []apply.Served) (remark string, err error) {
+	level, because := components.PodSecurityRestricted, ""
+	if secured, ok := r.component.(components.WithPodSecurity); ok {
+		level, because = secured.PodSecurity(facts)
+	}
+	accounts := grantedAccounts(r.component, facts)
+	if level == components.PodSecurityRestricted && len(accounts) == 0 {
+		return "", nil
+	}
+	if known, ok := r.admitted.Load(odh.UID); ok && known.(admitted).generation == odh.Generation {
+		return known.(admitted).remark, nil
+	}
+
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := r.reader.Get(ctx, types.NamespacedName{Name: odh.Namespace}, namespace); err != nil {
+		return "", fmt.Errorf("reading namespace %s: %w", odh.Namespace, err)
+	}
+	set := fmt.Sprintf("kubectl label namespace %s %s=%s", odh.Namespace, labelEnforce, level)
+	enforced, labelled := namespace.Labels[labelEnforce]
+	switch {
+	case !labelled && level != components.PodSecurityRestricted:
+		remark = fmt.Sprintf("namespace %s has no label %s, and if the cluster's own level is stricter than %s it refuses the Pods (%s): %s",
+			odh.Namespace, labelEnforce, level, because, set)
+	case labelled && !level.FitsIn(components.PodSecurityLevel(enforced)):
+		return "", &components.Failure{Reason: v1alpha1.ReasonPodSecurityTooStrict, Err: fmt.Errorf(
+			"namespace %s enforces the Pod Security level %s, and the Pods need %s: %s; nothing is changed until somebody sets it: %s --overwrite",
+			odh.Namespace, enforced, level, because, set)}
+	}
+
+	if _, missing := r.split(prepared, served); len(missing) > 0 {
+		return remark, nil
+	}
+	missing, err := r.missing(ctx, odh.Namespace, accounts)
+	if err != nil {
+		return "", err
+	}
+	if len(missing) > 0 {
+		return "", r.notGranted(odh, missing)
+	}
+	r.admitted.Store(odh.UID, admitted{generation: odh.Generation, at: r.now(), remark: remark})
+	return remark, nil
+}
+
+// grantedAccounts are the ServiceAccounts in the platform's namespace that the component needs granted. The manager may look at
+// them, and they stand for the rest: all is applied together.
+func grantedAccounts(component components.Component, facts components.Facts) []string {
+	granted, ok := component.(components.WithGrants)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, object := range granted.Grants(facts) {
+		account, ok := object.ApplyConfiguration.(*coreapply.ServiceAccountApplyConfiguration)
+		if ok && *account.GetNamespace() == facts.Platform.Namespace {
+			names = append(names, *account.GetName())
+		}
+	}
+	return names
+}
+
+func (r *componentReconciler) missing(ctx context.Context, namespace string, accounts []string) ([]string, error) {
+	var missing []string
+	for _, name := range accounts {
+		account := &metav1.PartialObjectMetadata{}
+		account.SetGroupVersionKind(kinds.ServiceAccount.GVK())
+		err := r.reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, account)
+		switch {
+		case apierrors.IsNotFound(err):
+			missing = append(missing, name)
+		case err != nil:
+			return nil, fmt.Errorf("reading ServiceAccount %s/%s: %w", namespace, name, err)
+		}
+	}
+	slices.Sort(missing)
+	return missing, nil
+}
+
+func (r *componentReconciler) notGranted(odh *v1alpha1.OpenDataHub, missing []string) error {
+	noun := "ServiceAccount " + missing[0] + " that its Pods need does"
+	if len(missing) > 1 {
+		noun = "ServiceAccounts " + strings.Join(missing, ", ") + " that its Pods need do"
+	}
+	advice := fmt.Sprintf("grant them: kubectl get opendatahub %s --namespace %s --output yaml | opendatahub grants --filename - | "+
+		"kubectl apply --server-side --filename -", odh.Name, odh.Namespace)
+	if r.operators.report() != nil {
+		advice = "the installer is to grant them"
+	}
+	return &components.Failure{Reason: v1alpha1.ReasonAccessNotGranted, Err: fmt.Errorf(
+		"the %s not exist in namespace %s; %s", noun, odh.Namespace, advice)}
+}
+
+// reconsider has the namespace looked at again when what was admitted does not become ready.
+func (r *componentReconciler) reconsider(odh *v1alpha1.OpenDataHub) {
+	if known, ok := r.admitted.Load(odh.UID); ok && r.now().Sub(known.(admitted).at) > admissionInterval {
+		r.admitted.Delete(odh.UID)
+	}
+}
