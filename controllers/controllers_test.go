@@ -510,7 +510,7 @@ func TestMissingKinds(t *testing.T) {
 		t.Errorf("reason = %s", reason)
 	}
 	for want, reported := range map[string]v1alpha1.DependencyStatus{
-		"Strimzi (failed): quay.io does not answer, or set spec.components.kafka.managementState to Removed": {
+		"Strimzi (failed): quay.io does not answer; act on condition DependenciesReady, or set spec.components.kafka.managementState to Removed": {
 			State: v1alpha1.DependencyFailed, Message: "quay.io does not answer",
 		},
 		"Strimzi (installing): Helm is installing it": {State: v1alpha1.DependencyInstalling, Message: "Helm is installing it"},

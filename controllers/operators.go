@@ -90,7 +90,12 @@ func (o *operators) notInstalled(ctx context.Context, odh *v1alpha1.OpenDataHub,
 	alternative := ""
 	for _, kind := range missing {
 		status, ok := waiting[kind.Operator]
-		if status.State != v1alpha1.DependencyInstalling { // what is being installed needs nobody's decision
+		switch {
+		case status.State == v1alpha1.DependencyInstalling: // needs nobody's decision
+		case ok && status.State != v1alpha1.DependencyMissing: // what is said of it is no advice
+			alternative = fmt.Sprintf("; act on condition %s, or set spec.components.%s.managementState to Removed",
+				v1alpha1.ConditionDependenciesReady, component.Name())
+		case alternative == "":
 			alternative = fmt.Sprintf(", or set spec.components.%s.managementState to Removed", component.Name())
 		}
 		// A definition that was just created is not served at once.

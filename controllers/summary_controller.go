@@ -1,10 +1,12 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -13,6 +15,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/s3"
 	"opendatahub.io/operator/controllers/status"
@@ -126,10 +129,12 @@ func refused(odh, platform *v1alpha1.OpenDataHub) status.Report {
 
 // verdict is what a component says.
 type verdict struct {
-	name    string
-	reason  string
-	message string
-	ready   bool
+	name string
+	// condition is the type of the condition that says it.
+	condition string
+	reason    string
+	message   string
+	ready     bool
 }
 
 // terminalReasons are those that no retry and no watch can end: a person must edit the resource or the cluster.
@@ -144,8 +149,8 @@ var movingReasons = []string{
 	v1alpha1.ReasonPruneFailed, v1alpha1.ReasonConflict, v1alpha1.ReasonRemoving,
 }
 
-// summarize judges the platform by its component conditions. Issues come first, then what has not reported, both in the
-// order of the spec.
+// summarize judges the platform by its component conditions. The worst comes first: what only a person can end, then what is broken,
+// then what is on its way, then what has not reported; each in the order of the spec.
 func summarize(odh *v1alpha1.OpenDataHub, detected components.Cluster, all []components.Component) status.Report {
 	var report status.Report
 	facts := components.NewFacts(odh, detected, all)
@@ -155,8 +160,8 @@ func summarize(odh *v1alpha1.OpenDataHub, detected components.Cluster, all []com
 		condition := meta.FindStatusCondition(odh.Status.Conditions, component.Condition)
 		_, ok := components.FindWanted(odh.Spec.Components, component.Name)
 		if !ok || odh.DeletionTimestamp != nil {
-			if condition != nil && condition.Reason == v1alpha1.ReasonRemoving {
-				verdicts = append(verdicts, verdict{component.Name, condition.Reason, condition.Message, false})
+			if leaves, message := leaving(odh, component.Name, condition, slices.Contains(supported, component.Name)); leaves {
+				verdicts = append(verdicts, verdict{component.Name, component.Condition, v1alpha1.ReasonRemoving, message, false})
 			}
 			continue
 		}
@@ -169,7 +174,7 @@ func summarize(odh *v1alpha1.OpenDataHub, detected components.Cluster, all []com
 			report.Conditions = append(report.Conditions, own)
 			condition = &own
 		}
-		v := judge(component.Name, condition, odh.Generation)
+		v := judge(component.Name, component.Condition, condition, odh.Generation)
 		if v.ready {
 			ready++
 		}
@@ -204,17 +209,46 @@ func parts(odh *v1alpha1.OpenDataHub, facts components.Facts, all []components.C
 		condition := meta.FindStatusCondition(odh.Status.Conditions, part.Condition())
 		deploying := odh.DeletionTimestamp == nil && part.Wanted(facts)
 		if condition != nil && (deploying || condition.Reason == v1alpha1.ReasonRemoving) {
-			verdicts = append(verdicts, judge(part.Name(), condition, odh.Generation))
+			verdicts = append(verdicts, judge(part.Name(), part.Condition(), condition, odh.Generation))
 		}
 	}
 	return verdicts, others
 }
 
-func judge(name string, condition *metav1.Condition, generation int64) verdict {
-	if condition == nil || condition.ObservedGeneration != generation {
-		return verdict{name, v1alpha1.ReasonPending, "has not reported yet", false}
+// leaving is whether a component that is not wanted is still there, and what it says. Before it reports that it is being removed, its
+// finalizer or its last condition shows it.
+func leaving(odh *v1alpha1.OpenDataHub, name string, condition *metav1.Condition, supported bool) (leaves bool, message string) {
+	switch {
+	case condition != nil && condition.Reason == v1alpha1.ReasonRemoving:
+		return true, condition.Message
+	case odh.DeletionTimestamp != nil || !supported:
+		return false, ""
+	case condition != nil, slices.Contains(odh.Finalizers, cluster.FinalizerPrefix+name):
+		return true, "is being removed"
 	}
-	return verdict{name, condition.Reason, condition.Message, condition.Status == metav1.ConditionTrue}
+	return false, ""
+}
+
+func judge(name, conditionType string, condition *metav1.Condition, generation int64) verdict {
+	if condition == nil || condition.ObservedGeneration != generation {
+		return verdict{name, conditionType, v1alpha1.ReasonPending, "has not reported yet", false}
+	}
+	return verdict{name, conditionType, condition.Reason, condition.Message, condition.Status == metav1.ConditionTrue}
+}
+
+// weight orders what components say, the worst first.
+func (v verdict) weight() int {
+	switch {
+	case slices.Contains(terminalReasons, v.reason):
+		return 0
+	case v.reason == v1alpha1.ReasonPending:
+		return 4
+	case v.reason == v1alpha1.ReasonProgressing, v.reason == v1alpha1.ReasonRemoving, v.reason == v1alpha1.ReasonUnmanaged:
+		return 3
+	case slices.Contains(movingReasons, v.reason):
+		return 2
+	}
+	return 1 // Degraded: nothing is on its way
 }
 
 // merged says once what several components say in the same words, as they do of spec.ingress: "jupyterHub, mlflow: ...".
@@ -237,32 +271,25 @@ func overall(odh *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) [
 	condition := func(kind string, value metav1.ConditionStatus, reason, message string) metav1.Condition {
 		return metav1.Condition{Type: kind, Status: value, Reason: reason, Message: message, ObservedGeneration: odh.Generation}
 	}
-	var issues, pending, moving, stalled []string
-	reason := ""
-	for _, v := range merged(verdicts) {
-		text := v.name + ": " + v.message
-		switch {
-		case v.ready:
-			continue
-		case v.reason == v1alpha1.ReasonPending:
-			pending = append(pending, text)
-		default:
-			issues = append(issues, text)
-		}
-		if reason == "" || reason == v1alpha1.ReasonPending || reason == v1alpha1.ReasonProgressing {
-			reason = v.reason
-		}
+	issues := slices.DeleteFunc(merged(verdicts), func(v verdict) bool { return v.ready })
+	slices.SortStableFunc(issues, func(a, b verdict) int { return cmp.Compare(a.weight(), b.weight()) })
+	var moving, stalled []verdict
+	for _, v := range issues {
 		if slices.Contains(terminalReasons, v.reason) {
-			stalled = append(stalled, text)
+			stalled = append(stalled, v)
 		}
 		if slices.Contains(movingReasons, v.reason) || v.reason == v1alpha1.ReasonUnmanaged {
-			moving = append(moving, text)
+			moving = append(moving, v)
 		}
+	}
+	reason := ""
+	if len(issues) > 0 {
+		reason = issues[0].reason
 	}
 	if reason == v1alpha1.ReasonPending {
 		reason = v1alpha1.ReasonProgressing
 	}
-	message := strings.Join(append(issues, pending...), "; ")
+	message := brief(issues)
 
 	switch {
 	case odh.DeletionTimestamp != nil:
@@ -283,10 +310,57 @@ func overall(odh *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) [
 	conditions := []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)}
 	if len(moving) > 0 && len(stalled) == 0 {
 		conditions = append(conditions, condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonProgressing,
-			strings.Join(moving, "; ")))
+			brief(moving)))
 	}
 	if len(stalled) > 0 {
-		conditions = append(conditions, condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, reason, strings.Join(stalled, "; ")))
+		conditions = append(conditions, condition(v1alpha1.ConditionStalled, metav1.ConditionTrue, stalled[0].reason, brief(stalled)))
 	}
 	return conditions
+}
+
+// maxSummary is how many characters a line of kubectl get bears. What does not fit is in the components' own conditions.
+const maxSummary = 256
+
+// brief says as much as fits, in the order given: the first ones in full, the others by name.
+func brief(issues []verdict) string {
+	if len(issues) == 0 {
+		return ""
+	}
+	for full := len(issues); full > 0; full-- {
+		texts := make([]string, 0, full)
+		for _, v := range issues[:full] {
+			texts = append(texts, v.name+": "+v.message)
+		}
+		if text := strings.Join(texts, "; ") + others(issues[full:]); utf8.RuneCountInString(text) <= maxSummary {
+			return text
+		}
+	}
+	worst, rest := issues[0], others(issues[1:])
+	see := "... (see " + worst.condition + ")"
+	room := maxSummary - utf8.RuneCountInString(see+rest)
+	return cut(worst.name+": "+worst.message, room) + see + rest
+}
+
+func others(issues []verdict) string {
+	names := make([]string, 0, len(issues))
+	for _, v := range issues {
+		names = append(names, v.name)
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "; not ready either: " + strings.Join(names, ", ")
+}
+
+// cut ends a text after a word.
+func cut(text string, room int) string {
+	runes := []rune(text)
+	if room <= 0 || len(runes) <= room {
+		return text
+	}
+	short := string(runes[:room])
+	if end := strings.LastIndexAny(short, " "); end > len(short)/2 {
+		short = short[:end]
+	}
+	return strings.TrimRight(short, " ,;:")
 }

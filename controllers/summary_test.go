@@ -27,6 +27,7 @@ func TestSummarize(t *testing.T) {
 	cases := map[string]struct {
 		components v1alpha1.ComponentsSpec
 		conditions []metav1.Condition
+		finalizers []string
 		deleted    bool
 		want       []string // type=status/reason: message
 		wantCount  string
@@ -113,6 +114,32 @@ func TestSummarize(t *testing.T) {
 			},
 			wantCount: "1/1",
 		},
+		"Stalled has the reason of a component that stalls, which comes first": {
+			components: both, conditions: []metav1.Condition{
+				condition("JupyterHubReady", "False", v1alpha1.ReasonInvalidSpec, "edit it"), condition("KafkaReady", "False", v1alpha1.ReasonDegraded, "broken"),
+			},
+			want: []string{
+				"Ready=False/InvalidSpec: jupyterHub: edit it; kafka: broken",
+				"Stalled=True/InvalidSpec: jupyterHub: edit it",
+			},
+			wantCount: "0/2",
+		},
+		"a component that was just disabled is not gone": {
+			conditions: []metav1.Condition{old},
+			want: []string{
+				"Ready=False/Removing: kafka: is being removed",
+				"Reconciling=True/Progressing: kafka: is being removed",
+			},
+			wantCount: "0/0",
+		},
+		"a component that was just disabled and had no condition is not gone": {
+			finalizers: []string{"opendatahub.io/kafka"},
+			want: []string{
+				"Ready=False/Removing: kafka: is being removed",
+				"Reconciling=True/Progressing: kafka: is being removed",
+			},
+			wantCount: "0/0",
+		},
 		"the removal of the platform says what it waits for": {
 			components: both, deleted: true,
 			conditions: []metav1.Condition{hubReady, condition("KafkaReady", "False", v1alpha1.ReasonRemoving, "waiting")},
@@ -129,6 +156,7 @@ func TestSummarize(t *testing.T) {
 			odh.Generation = generation
 			odh.Spec.Components = test.components
 			odh.Status.Conditions = test.conditions
+			odh.Finalizers = test.finalizers
 			if test.deleted {
 				now := metav1.Now()
 				odh.DeletionTimestamp = &now
@@ -219,5 +247,46 @@ func TestRefusedNamesTheOlderPlatform(t *testing.T) {
 		if !strings.Contains(condition.Message, "namespace ns already has the OpenDataHub first") {
 			t.Errorf("%s: %s", condition.Type, condition.Message)
 		}
+	}
+}
+
+func TestTheSummaryFitsALine(t *testing.T) {
+	long := "CRDs kafkas.kafka.strimzi.io, kafkatopics.kafka.strimzi.io are not installed; install Strimzi, condition DependenciesReady says how, " +
+		"or set spec.components.kafka.managementState to Removed"
+	invalid := "spec.components.jupyterHub.images: " + strings.Repeat("ünbekannt ", 40)
+	tests := map[string]struct {
+		kafka, hub, want string
+		reasons          [2]string
+	}{
+		"both fit": {
+			kafka: "1 of 3 brokers", hub: "0 of 1 Pods", reasons: [2]string{v1alpha1.ReasonProgressing, v1alpha1.ReasonProgressing},
+			want: "kafka: 1 of 3 brokers; jupyterHub: 0 of 1 Pods",
+		},
+		"the worst fits, and the other is named": {
+			kafka: long, hub: long, reasons: [2]string{v1alpha1.ReasonAPINotInstalled, v1alpha1.ReasonDegraded},
+			want: "jupyterHub: " + long + "; not ready either: kafka",
+		},
+		"not even the worst fits": {
+			kafka: long, hub: invalid, reasons: [2]string{v1alpha1.ReasonAPINotInstalled, v1alpha1.ReasonInvalidSpec},
+			want: "jupyterHub: spec.components.jupyterHub.images: " + strings.TrimSuffix(strings.Repeat("ünbekannt ", 15), " ") + "... (see JupyterHubReady); not ready either: kafka",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			odh := &v1alpha1.OpenDataHub{}
+			odh.Spec.Components = v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}, JupyterHub: &v1alpha1.JupyterHubSpec{}}
+			odh.Status.Conditions = []metav1.Condition{
+				{Type: "KafkaReady", Status: "False", Reason: test.reasons[0], Message: test.kafka},
+				{Type: "JupyterHubReady", Status: "False", Reason: test.reasons[1], Message: test.hub},
+			}
+			for _, condition := range summarize(odh, components.Cluster{}, catalog.All()).Conditions {
+				if length := len([]rune(condition.Message)); length > 256 {
+					t.Errorf("%s has %d characters: %s", condition.Type, length, condition.Message)
+				}
+				if condition.Type == v1alpha1.ConditionReady && condition.Message != test.want {
+					t.Errorf("message = %s\nwant      %s", condition.Message, test.want)
+				}
+			}
+		})
 	}
 }
