@@ -164,10 +164,6 @@ func renderOffline(component components.Component, facts components.Facts) ([]ap
 }
 
 func writeObject(out *bytes.Buffer, p apply.Prepared) error {
-	content, err := yaml.Marshal(p.Object.Object)
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", p, err)
-	}
 	if p.Data {
 		out.WriteString("# Holds data: it stays under deletionPolicy Retain.\n")
 	}
@@ -180,6 +176,13 @@ func writeObject(out *bytes.Buffer, p apply.Prepared) error {
 	if p.Certificate != nil {
 		_, _ = fmt.Fprintf(out, "# data is generated in the cluster, once: a certificate for %s, its key and its authority.\n",
 			strings.Join(p.Certificate.DNSNames, ", "))
+		// An API server refuses the type without these keys, even in the dry run of kubectl diff.
+		_, _ = fmt.Fprintf(out, "# type %s is set with them.\n", p.Object.Object["type"])
+		delete(p.Object.Object, "type")
+	}
+	content, err := yaml.Marshal(p.Object.Object)
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", p, err)
 	}
 	out.Write(content)
 	return nil

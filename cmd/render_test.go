@@ -8,10 +8,12 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/controllers/apply"
 )
 
 // fakeKafka renders what shows every fact that the command makes up.
@@ -287,5 +289,26 @@ func TestVersion(t *testing.T) {
 	out, _, err := opendatahub(t, "", "version")
 	if err != nil || !strings.HasPrefix(out, "opendatahub v1.2.3 (go1.") {
 		t.Errorf("version: %q, %v", out, err)
+	}
+}
+
+// TestAGeneratedCertificateCanBeDiffed: an API server refuses a Secret of type kubernetes.io/tls without its keys, in a dry run too.
+func TestAGeneratedCertificateCanBeDiffed(t *testing.T) {
+	secret := apply.Prepared{Certificate: &components.Certificate{DNSNames: []string{"s3.lab.svc"}}, Object: &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls", "metadata": map[string]any{"name": "odh-s3"},
+	}}}
+	var out bytes.Buffer
+	if err := writeObject(&out, secret); err != nil {
+		t.Fatal(err)
+	}
+	want := `# data is generated in the cluster, once: a certificate for s3.lab.svc, its key and its authority.
+# type kubernetes.io/tls is set with them.
+apiVersion: v1
+kind: Secret
+metadata:
+  name: odh-s3
+`
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("rendered (-want +got):\n%s", diff)
 	}
 }

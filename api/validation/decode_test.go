@@ -202,3 +202,25 @@ func TestDecodeRefuses(t *testing.T) {
 		})
 	}
 }
+
+func TestRefusalsHaveAnOrder(t *testing.T) {
+	input := odh + `spec:
+  profile: Huge
+  a: 1
+  b: 2
+  deletionPolicy: Sometimes
+  objectStorage: {type: Tape}
+  authentication: {type: Trust}
+  ingress: {type: Tunnel}
+  components: {kafka: {replicas: many, managementState: Maybe, c: 3, d: 4}, jupyterHub: {managementState: Maybe}}
+`
+	_, want := Decode(strings.NewReader(input), "lab")
+	if lines := strings.Count(want.Error(), "\n"); lines < 8 {
+		t.Fatalf("only %d lines: %v", lines, want)
+	}
+	for range 20 {
+		if _, err := Decode(strings.NewReader(input), "lab"); err.Error() != want.Error() {
+			t.Fatalf("refused in other words:\n%v\nand\n%v", err, want)
+		}
+	}
+}

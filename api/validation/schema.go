@@ -3,9 +3,11 @@
 package validation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -84,13 +86,17 @@ func (s *Schema) unknownFields(object *unstructured.Unstructured) []error {
 	if err != nil {
 		problems = append(problems, fmt.Errorf("metadata: %w", err))
 	}
-	for _, path := range append(inMetadata, unknown...) {
+	for _, path := range slices.Sorted(slices.Values(append(inMetadata, unknown...))) {
 		problems = append(problems, fmt.Errorf("unknown field %q", path))
 	}
 	return problems
 }
 
+// plain are the errors in an order of their own: validation walks through maps, and the same resource must be refused in the same words.
 func plain(errs field.ErrorList) []error {
+	slices.SortStableFunc(errs, func(a, b *field.Error) int {
+		return cmp.Or(cmp.Compare(a.Field, b.Field), cmp.Compare(a.Error(), b.Error()))
+	})
 	all := make([]error, 0, len(errs))
 	for _, err := range errs {
 		if err.Field == "<nil>" {
