@@ -139,7 +139,7 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 	applied, err := r.applier.Apply(ctx, r.manager(), applicable)
 	r.announce(ctx, odh, applied)
 	if err != nil {
-		return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
+		return outcome{}, r.operators.upgrade(r.component, components.AsFailure(err, v1alpha1.ReasonApplyFailed))
 	}
 	scope := r.scope(facts, served)
 	pruned, err := r.applier.Prune(ctx, scope, prepared)

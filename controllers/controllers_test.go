@@ -186,6 +186,18 @@ func TestReport(t *testing.T) {
 			err: failure(v1alpha1.ReasonAccessNotGranted, false), wantAgain: admissionInterval,
 			want: "False/AccessNotGranted: what is wrong", wantEvent: "Warning AccessNotGranted kafka: what is wrong",
 		},
+		"a definition that is too old is tried again, seldom": {
+			err: failure(v1alpha1.ReasonVersionNotSupported, false), wantAgain: versionInterval,
+			want: "False/VersionNotSupported: what is wrong", wantEvent: "Warning VersionNotSupported kafka: what is wrong",
+		},
+		"what was heard too long ago is not known": {
+			observed: outcome{Health: components.Health{State: components.Unknown, Message: "silence"}},
+			want:     "Unknown/Outdated: silence", wantEvent: "Warning Outdated kafka: silence",
+		},
+		"a verdict that expires is made again": {
+			observed:  outcome{Health: components.Health{State: components.Ready, Message: "all is well", Expires: time.Now().Add(time.Hour)}},
+			wantAgain: time.Hour, want: "True/Available: all is well", wantEvent: "Normal Available kafka: all is well",
+		},
 		"a missing Secret is watched": {
 			err:  failure(v1alpha1.ReasonReferenceNotFound, false),
 			want: "False/ReferenceNotFound: what is wrong", wantEvent: "Warning ReferenceNotFound kafka: what is wrong",
@@ -212,7 +224,7 @@ func TestReport(t *testing.T) {
 			if (err != nil) != test.wantRetry {
 				t.Errorf("err = %v", err)
 			}
-			if result.RequeueAfter != test.wantAgain {
+			if result.RequeueAfter.Round(time.Second) != test.wantAgain {
 				t.Errorf("looks again after %s, want %s", result.RequeueAfter, test.wantAgain)
 			}
 			condition := meta.FindStatusCondition(b.odh(t).Status.Conditions, "KafkaReady")
@@ -521,6 +533,19 @@ func TestMissingKinds(t *testing.T) {
 		if err := b.operators.notInstalled(t.Context(), odh, b.component, []kinds.Kind{kinds.Kafka}); err.Error() != want {
 			t.Errorf("err = %v\nwant  %s", err, want)
 		}
+	}
+}
+
+func TestDefinitionsThatAreTooOld(t *testing.T) {
+	b := newBench(t)
+	failure := &components.Failure{Reason: v1alpha1.ReasonVersionNotSupported, Err: errors.New("no such field")}
+	want := "no such field; bring Strimzi to a version in the range >=0.46.0 <2.0.0-0"
+	if got := b.operators.upgrade(b.component, failure); got.Error() != want || got.Reason != failure.Reason {
+		t.Errorf("got  %s: %s\nwant %s", got.Reason, got, want)
+	}
+	other := &components.Failure{Reason: v1alpha1.ReasonConflict, Err: errors.New("not mine")}
+	if got := b.operators.upgrade(b.component, other); got != other {
+		t.Errorf("another failure became %v", got)
 	}
 }
 

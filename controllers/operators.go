@@ -82,6 +82,20 @@ func explain(status v1alpha1.DependencyStatus) string {
 	return dependencies.Explain(status)
 }
 
+// upgrade says which versions of its operators a component needs, if the failure is that a definition is too old.
+func (o *operators) upgrade(component components.Component, failure *components.Failure) *components.Failure {
+	if failure.Reason != v1alpha1.ReasonVersionNotSupported {
+		return failure
+	}
+	err := failure.Err
+	for _, operator := range o.table {
+		if slices.ContainsFunc(component.Kinds(), func(kind kinds.Kind) bool { return kind.Operator == operator.Name }) {
+			err = fmt.Errorf("%w; bring %s to a version in the range %s", err, operator.Name, operator.Versions)
+		}
+	}
+	return &components.Failure{Reason: failure.Reason, Err: err}
+}
+
 // notInstalled says which definitions a component misses, and what to do about it.
 func (o *operators) notInstalled(ctx context.Context, odh *v1alpha1.OpenDataHub, component components.Component, missing []kinds.Kind) error {
 	var absent, facts, advice []string

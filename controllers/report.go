@@ -26,6 +26,9 @@ import (
 // Deployment triggers a brief re-sync that is not worth reporting.
 const progressGrace = time.Second
 
+// versionInterval is how often an object is applied again whose definition was too old: what fields a definition has is not watched.
+const versionInterval = time.Minute
+
 // maxNote is the API server's bound for the note of an Event, in bytes.
 const maxNote = 1024
 
@@ -51,6 +54,8 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 			result.RequeueAfter = accessInterval
 		case failure.Reason == v1alpha1.ReasonPodSecurityTooStrict, failure.Reason == v1alpha1.ReasonAccessNotGranted:
 			result.RequeueAfter = admissionInterval
+		case failure.Reason == v1alpha1.ReasonVersionNotSupported:
+			result.RequeueAfter = versionInterval
 		case failure.Reason == v1alpha1.ReasonAPINotInstalled, failure.Reason == v1alpha1.ReasonReferenceNotFound:
 			// What is missing is watched, and wakes us.
 		default:

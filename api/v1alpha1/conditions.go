@@ -22,7 +22,7 @@ const (
 	ReasonNotNeeded = "NotNeeded"
 	// ReasonNotInstalled: the operator is not in the cluster, and nobody is going to bring it; the message says how to.
 	ReasonNotInstalled = "NotInstalled"
-	// ReasonVersionNotSupported: the operator is in the cluster, in a version that this one cannot work with.
+	// ReasonVersionNotSupported: the third-party operator is in the cluster, in a version that this one cannot work with.
 	ReasonVersionNotSupported = "VersionNotSupported"
 	// ReasonInstallerConfigInvalid: the ConfigMap of the installer cannot be used; nothing is installed until it can.
 	ReasonInstallerConfigInvalid = "InstallerConfigInvalid"

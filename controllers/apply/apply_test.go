@@ -271,6 +271,11 @@ func TestAPIErrors(t *testing.T) {
 		wantTerminal bool
 		wantText     string
 	}{
+		"a field is newer than the definition": {
+			apierrors.NewInternalError(errors.New("failed to create typed patch object (data/odh; ceph.rook.io/v1, Kind=CephCluster): " +
+				".spec.security.cephx.csi.keyType: field not declared in schema")),
+			v1alpha1.ReasonVersionNotSupported, false, ".spec.security.cephx.csi.keyType: field not declared in schema",
+		},
 		"a selector was changed": {
 			invalid(`Deployment.apps "odh" is invalid: spec.selector: Invalid value: {}: field is immutable`),
 			v1alpha1.ReasonImmutableFieldChanged, true, "delete the object to have it made anew",
