@@ -90,6 +90,34 @@ type Notebooks struct {
 	Environment []*core.EnvVarApplyConfiguration
 	// Backends that they may reach.
 	Backends []Backend
+	// Authorities that signed certificates of these, each with a name that makes its file, see File.
+	Authorities []NotebookAuthority
+}
+
+// NotebookAuthority is a certificate authority that every notebook has as a file.
+type NotebookAuthority struct {
+	Name string
+	CertificateAuthority
+}
+
+// Folder of the file.
+func (a NotebookAuthority) Folder() string { return "/etc/opendatahub/" + a.Name + "-ca" }
+
+// File holds the certificates. It is not there as long as the Secret or ConfigMap is not.
+func (a NotebookAuthority) File() string { return a.Folder() + "/" + a.Key }
+
+// Volume has the file, and nothing else of the Secret or ConfigMap.
+func (a CertificateAuthority) Volume(name string) *core.VolumeApplyConfiguration {
+	volume := core.Volume().WithName(name)
+	file := core.KeyToPath().WithKey(a.Key).WithPath(a.Key)
+	switch {
+	case a.Secret != "":
+		return volume.WithSecret(core.SecretVolumeSource().WithSecretName(a.Secret).WithItems(file))
+	case a.ConfigMap != "":
+		return volume.WithConfigMap(core.ConfigMapVolumeSource().WithName(a.ConfigMap).WithItems(file))
+	default:
+		return nil
+	}
 }
 
 // NewFacts returns the facts that follow from a resource and the kind of cluster alone. all is what this binary can deploy. They
@@ -119,4 +147,5 @@ func (d *Declarations) add(more Declarations) {
 	}
 	d.Notebooks.Environment = append(d.Notebooks.Environment, more.Notebooks.Environment...)
 	d.Notebooks.Backends = append(d.Notebooks.Backends, more.Notebooks.Backends...)
+	d.Notebooks.Authorities = append(d.Notebooks.Authorities, more.Notebooks.Authorities...)
 }

@@ -206,7 +206,7 @@ type profileSize struct {
 }
 
 func choices(in inputs) profiles {
-	choices := profiles{Override: notebookOverride(in.storage, in.notebooks.Environment)}
+	choices := profiles{Override: notebookOverride(in.storage, in.notebooks)}
 	for _, image := range in.images {
 		choices.Images = append(choices.Images, profileImage{
 			Name:        image.Name,

@@ -30,6 +30,9 @@ func (tracker) Declare(facts components.Facts) components.Declarations {
 	return components.Declarations{Notebooks: components.Notebooks{
 		Environment: []*core.EnvVarApplyConfiguration{core.EnvVar().WithName("TRACKER_URL").WithValue("http://tracker:5000")},
 		Backends:    []components.Backend{{Pods: map[string]string{"app": "tracker"}, Port: 5000}},
+		Authorities: []components.NotebookAuthority{{
+			Name: "tracker", CertificateAuthority: components.CertificateAuthority{Secret: "tracker-tls", Key: "ca.crt"},
+		}},
 	}}
 }
 
@@ -56,13 +59,15 @@ func TestNotebooksGetWhatComponentsDeclare(t *testing.T) {
 	}
 	environment := `\"environment\": {\n      \"TRACKER_URL\": \"http://tracker:5000\"`
 	reach := `{"ports":[{"protocol":"TCP","port":5000}],"to":[{"podSelector":{"matchLabels":{"app":"tracker"}}}]}`
-	for _, part := range []string{environment, reach} {
+	file := `\"mountPath\": \"/etc/opendatahub/tracker-ca\"`
+	secret := `\"optional\": true,\n          \"secretName\": \"tracker-tls\"`
+	for _, part := range []string{environment, reach, file, secret} {
 		if strings.Contains(render(), part) {
 			t.Errorf("a component that the platform does not have is in it: %s", part)
 		}
 	}
 	hub.Spec.Components.Monitoring = &v1alpha1.MonitoringSpec{}
-	for _, part := range []string{environment, reach} {
+	for _, part := range []string{environment, reach, file, secret} {
 		if !strings.Contains(render(), part) {
 			t.Errorf("%s is missing in\n%s", part, render())
 		}

@@ -1,45 +1,54 @@
 package jupyterhub
 
 import (
-	"path"
+	"slices"
 
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/s3"
 )
 
-const (
-	// caVolume and caFolder are where a notebook has the authority of the object storage.
-	caVolume = "object-storage-ca"
-	caFolder = "/etc/opendatahub/object-storage-ca"
-)
+// objectStorageCA is the authority of the object storage, as notebooks have it.
+func objectStorageCA(storage *s3.Storage) components.NotebookAuthority {
+	return components.NotebookAuthority{Name: "object-storage", CertificateAuthority: storage.CA}
+}
 
-// notebookOverride gives every notebook the object storage and the environment that other components declare, as options of
-// KubeSpawner, which the hub reads when a notebook starts: a change restarts nothing, and no credential passes through the hub.
-func notebookOverride(storage *s3.Storage, declared []*core.EnvVarApplyConfiguration) options {
-	environment := options{}
-	for _, variable := range declared {
+// notebookOverride gives every notebook the object storage and what other components declare, as options of KubeSpawner, which
+// the hub reads when a notebook starts: a change restarts nothing, and no credential passes through the hub.
+func notebookOverride(storage *s3.Storage, declared components.Notebooks) options {
+	environment, volumes, mounts := options{}, options{}, options{}
+	for _, variable := range declared.Environment {
 		environment[*variable.Name] = valueOf(variable)
 	}
-	if storage == nil {
-		if len(environment) == 0 {
-			return nil
+	authorities := declared.Authorities
+	if storage != nil {
+		authority := objectStorageCA(storage)
+		authorities = append(slices.Clip(authorities), authority)
+		for _, variable := range storage.Env(s3.DataLake, authority.File()) {
+			environment[*variable.Name] = valueOf(variable)
 		}
-		return options{"environment": environment}
 	}
-	for _, variable := range storage.Env(s3.DataLake, path.Join(caFolder, storage.CA.Key)) {
-		environment[*variable.Name] = valueOf(variable)
-	}
-	override := options{"environment": environment}
-	if volume := storage.Volume(caVolume); volume != nil {
-		// A notebook starts before Ceph has made its certificate, and while a Secret is away.
-		if volume.Secret != nil {
+	for _, authority := range authorities {
+		name := authority.Name + "-ca"
+		volume := authority.Volume(name)
+		// A notebook starts before the certificate is made, and while a Secret is away.
+		switch {
+		case volume == nil:
+			continue
+		case volume.Secret != nil:
 			volume.Secret.WithOptional(true)
-		} else {
+		default:
 			volume.ConfigMap.WithOptional(true)
 		}
-		override["volumes"] = options{caVolume: volume}
-		override["volume_mounts"] = options{caVolume: options{"name": caVolume, "mountPath": caFolder, "readOnly": true}}
+		volumes[name] = volume
+		mounts[name] = options{"name": name, "mountPath": authority.Folder(), "readOnly": true}
+	}
+	override := options{}
+	for option, value := range map[string]options{"environment": environment, "volumes": volumes, "volume_mounts": mounts} {
+		if len(value) > 0 {
+			override[option] = value
+		}
 	}
 	return override
 }

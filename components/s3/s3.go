@@ -243,18 +243,7 @@ func (s *Storage) Env(purpose, caFile string) []*core.EnvVarApplyConfiguration {
 }
 
 // Volume has CA as the file CA.Key, and nothing else of the object that holds it. Nil when CA is the zero value.
-func (s *Storage) Volume(name string) *core.VolumeApplyConfiguration {
-	volume := core.Volume().WithName(name)
-	file := core.KeyToPath().WithKey(s.CA.Key).WithPath(s.CA.Key)
-	switch {
-	case s.CA.Secret != "":
-		return volume.WithSecret(core.SecretVolumeSource().WithSecretName(s.CA.Secret).WithItems(file))
-	case s.CA.ConfigMap != "":
-		return volume.WithConfigMap(core.ConfigMapVolumeSource().WithName(s.CA.ConfigMap).WithItems(file))
-	default:
-		return nil
-	}
-}
+func (s *Storage) Volume(name string) *core.VolumeApplyConfiguration { return s.CA.Volume(name) }
 
 // Egress are the rules of a network policy that let Pods reach the object storage, and nothing else.
 func (s *Storage) Egress() []native.Egress { return native.Reach(s.backends...) }

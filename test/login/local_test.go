@@ -125,7 +125,7 @@ func TestNothingMayBeMissing(t *testing.T) {
 			}
 			t.Run(string(authentication)+" "+name, func(t *testing.T) {
 				s := newSite(t, spec)
-				path := filepath.Join(s.folder, "etc/login-proxy", name)
+				path := filepath.Join(s.folder, "etc", "login-proxy", name)
 				if err := os.Remove(path); err != nil {
 					t.Fatal(err)
 				}

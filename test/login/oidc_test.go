@@ -139,7 +139,7 @@ func (p *provider) login(b *browser, user string, groups ...string) answer {
 	if err != nil {
 		b.site.Fatal(err)
 	}
-	response.Body.Close()
+	_ = response.Body.Close()
 	back := response.Header.Get("Location")
 	if !strings.HasPrefix(back, outside+"/oauth2/callback?") {
 		b.site.Fatalf("the provider sends the browser to %s", back)

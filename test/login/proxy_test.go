@@ -70,7 +70,7 @@ func newSite(t *testing.T, spec v1alpha1.OpenDataHubSpec) *site {
 	t.Helper()
 	s := &site{T: t, cluster: clustertest.New(t), folder: t.TempDir(), secure: freeAddress(t), plain: freeAddress(t)}
 	s.upstream = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "hello %s at %s", r.Header.Get("X-Forwarded-User"), r.Host)
+		_, _ = fmt.Fprintf(w, "hello %s at %s", r.Header.Get("X-Forwarded-User"), r.Host)
 	}))
 	t.Cleanup(s.upstream.Close)
 
@@ -251,7 +251,7 @@ func (s *site) ends() (output string, ends bool) {
 		default:
 		}
 		if connection, err := net.Dial("tcp", s.address()); err == nil {
-			connection.Close()
+			_ = connection.Close()
 			_ = command.Process.Kill()
 			<-failed
 			return log.String(), false
@@ -271,7 +271,7 @@ func (s *site) start() {
 	go func() { ended <- command.Wait() }()
 	s.Cleanup(func() {
 		_ = command.Process.Kill()
-		<-ended
+		_ = <-ended
 		if s.Failed() {
 			s.Logf("oauth2-proxy:\n%s", log)
 		}
@@ -286,7 +286,7 @@ func (s *site) start() {
 		probe := s.pod.Containers[0].ReadinessProbe.HTTPGet
 		response, err := s.browser().client().Get(strings.ToLower(string(probe.Scheme)) + "://odh-mlflow.lab.svc" + probe.Path)
 		if err == nil {
-			response.Body.Close()
+			_ = response.Body.Close()
 			if response.StatusCode == http.StatusOK {
 				return
 			}
@@ -358,7 +358,7 @@ func (b *browser) do(request *http.Request) answer {
 	if err != nil {
 		b.site.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		b.site.Fatal(err)
@@ -394,7 +394,7 @@ func freeAddress(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
 }
 
