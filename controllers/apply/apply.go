@@ -23,6 +23,22 @@ import (
 	"opendatahub.io/operator/controllers/watch"
 )
 
+// Objects is what is known of the objects that an Applier writes, as last seen or written. *watch.Children is one.
+type Objects interface {
+	// Get returns nil when there is no such object.
+	Get(ctx context.Context, kind schema.GroupVersionKind, key types.NamespacedName) (*unstructured.Unstructured, error)
+	// List returns the objects of a component of a platform.
+	List(ctx context.Context, kind schema.GroupVersionKind, platform types.NamespacedName, component string) ([]*unstructured.Unstructured, error)
+	// Wrote records the answer to a write.
+	Wrote(object *unstructured.Unstructured)
+	// Deleting records that a deletion was asked for, and returns whether it had been before.
+	Deleting(object *unstructured.Unstructured) bool
+	// NotDeleting takes Deleting back.
+	NotDeleting(object *unstructured.Unstructured)
+}
+
+var _ Objects = (*watch.Children)(nil)
+
 // Action is what was done to an object.
 type Action string
 
@@ -53,7 +69,10 @@ type Applier struct {
 	// Reader reads from the API server itself, for objects that the filtered cache cannot know.
 	Reader client.Reader
 	// Children is what the cluster holds.
-	Children *watch.Children
+	Children Objects
+	// Claim decides about an object that exists and that Children does not know: nil lets it be taken over. Without it, an
+	// object that the field manager never wrote is a conflict with the platform.
+	Claim func(manager string, want Prepared, existing *unstructured.Unstructured) error
 
 	receipts sync.Map // receiptKey → receipt
 }
@@ -235,6 +254,8 @@ func (a *Applier) claim(ctx context.Context, manager string, p Prepared) (exists
 		return false, nil
 	case err != nil:
 		return false, explain(fmt.Errorf("reading %s: %w", p, err))
+	case a.Claim != nil:
+		return true, a.Claim(manager, p, existing)
 	case IsOurs(existing, manager):
 		return true, nil
 	default:

@@ -72,6 +72,24 @@ func Prepare(component string, known []kinds.Kind, facts components.Facts, owner
 	return all, nil
 }
 
+// PrepareObject prepares an object that has its namespace and its labels: only the hash is added. What no API server would take
+// is an error.
+func PrepareObject(object *unstructured.Unstructured) (Prepared, error) {
+	prepared := Prepared{Object: object.DeepCopy()}
+	if object.GetName() == "" {
+		return Prepared{}, fmt.Errorf("%s has no name", object.GetKind())
+	}
+	err := validate(prepared.Object)
+	if err == nil {
+		prepared.Hash, err = hash(prepared.Object)
+	}
+	if err != nil {
+		return Prepared{}, fmt.Errorf("%s: %w", prepared, err)
+	}
+	prepared.Object.SetAnnotations(components.Merge(object.GetAnnotations(), map[string]string{HashAnnotation: prepared.Hash}))
+	return prepared, nil
+}
+
 func prepare(component string, known []kinds.Kind, facts components.Facts, owner *metav1.OwnerReference, object components.Object) (Prepared, error) {
 	target, err := toUnstructured(object)
 	if err != nil {

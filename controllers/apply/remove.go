@@ -192,6 +192,25 @@ func (a *Applier) delete(ctx context.Context, scope Scope, served Served, object
 	return true, nil
 }
 
+// Delete asks for the deletion of objects that the manager wrote, each once. Objects that it never wrote stay.
+func (a *Applier) Delete(ctx context.Context, manager string, objects ...*unstructured.Unstructured) ([]Change, error) {
+	var changes []Change
+	var failed []error
+	for _, object := range objects {
+		if !IsOurs(object, manager) || object.GetDeletionTimestamp() != nil || a.Children.Deleting(object) {
+			continue
+		}
+		if err := a.deleteNow(ctx, object); err != nil {
+			a.Children.NotDeleting(object)
+			failed = append(failed, err)
+			continue
+		}
+		a.receipts.Delete(receiptKey{manager: manager, gvk: object.GroupVersionKind(), name: client.ObjectKeyFromObject(object)})
+		changes = append(changes, changeOf(object))
+	}
+	return changes, join(failed)
+}
+
 // letGo tells the operator of an object that what the object stands for is kept, or else that it is to be wiped.
 func (a *Applier) letGo(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) error {
 	var change map[string]any
