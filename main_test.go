@@ -158,6 +158,18 @@ func TestEveryComponentFitsTheAPI(t *testing.T) {
 				t.Errorf("%s: the kind %s has no plural or no version", name, kind.GroupKind)
 			}
 		}
+		for _, use := range components.UsesOf(component) {
+			if use.GroupKind == kinds.Route.GroupKind && use.Subresources["custom-host"] == nil {
+				t.Errorf("%s: its Routes need native.ExposureUses, or OpenShift refuses their hosts", name)
+			}
+		}
+		if user, ok := component.(components.WithUses); ok {
+			for _, use := range user.Uses() {
+				if !lists(component, use.Kind) {
+					t.Errorf("%s uses %s, which is not among its Kinds", name, use.GroupKind)
+				}
+			}
+		}
 	}
 }
 

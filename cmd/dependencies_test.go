@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/ceph"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/dependencies"
 )
@@ -19,7 +20,7 @@ type fakeCeph struct{ fakeKafka }
 
 func (fakeCeph) Name() string { return "ceph" }
 
-func (fakeCeph) Kinds() []kinds.Kind { return []kinds.Kind{kinds.CephCluster, kinds.StorageClass} }
+func (fakeCeph) Kinds() []kinds.Kind { return []kinds.Kind{ceph.Cluster, kinds.StorageClass} }
 
 // fakeGPU needs what only OLM brings on OpenShift.
 type fakeGPU struct{ fakeKafka }
@@ -27,8 +28,8 @@ type fakeGPU struct{ fakeKafka }
 func (fakeGPU) Name() string { return "gpu" }
 
 func (fakeGPU) Kinds() []kinds.Kind {
-	kind := kinds.CephCluster
-	kind.Operator = "NVIDIA GPU operator"
+	kind := ceph.Cluster
+	kind.Provider = "NVIDIA GPU operator"
 	return []kinds.Kind{kind}
 }
 

@@ -12,6 +12,7 @@ import (
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
 )
@@ -22,7 +23,7 @@ type fakeKafka struct{}
 func (fakeKafka) Name() string { return "kafka" }
 
 func (fakeKafka) Kinds() []kinds.Kind {
-	return []kinds.Kind{kinds.Secret, kinds.ConfigMap, kinds.Kafka}
+	return []kinds.Kind{kinds.Secret, kinds.ConfigMap, kafka.Kafka}
 }
 
 func (fakeKafka) Render(facts components.Facts) ([]components.Object, error) {
@@ -45,7 +46,7 @@ func (fakeKafka) Render(facts components.Facts) ([]components.Object, error) {
 		password,
 		components.Owned(coreac.ConfigMap(name, "").WithData(data)),
 		{
-			ApplyConfiguration: kinds.NewStatus[struct{}](facts.GVK(kinds.Kafka), "", facts.Platform.Name, map[string]string{"clusterId": "abc"}),
+			ApplyConfiguration: kinds.NewStatus[struct{}](facts.GVK(kafka.Kafka), "", facts.Platform.Name, map[string]string{"clusterId": "abc"}),
 			Subresource:        "status",
 		},
 	}, nil

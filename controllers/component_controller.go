@@ -175,16 +175,19 @@ func (r *componentReconciler) watch(ctx context.Context, odh *v1alpha1.OpenDataH
 		return nil, err
 	}
 	var served []apply.Served
-	for _, kind := range wanted {
-		version, ok := r.apis.Version(kind)
+	for _, use := range components.UsesOf(r.component) {
+		if !slices.ContainsFunc(wanted, func(kind kinds.Kind) bool { return kind.GroupKind == use.GroupKind }) {
+			continue
+		}
+		version, ok := r.apis.Version(use.Kind)
 		if !ok {
 			continue
 		}
-		gvk := kind.WithVersion(version)
+		gvk := use.WithVersion(version)
 		if err := r.children.Ensure(ctx, gvk, platform, r.component.Name()); err != nil {
 			return nil, err
 		}
-		served = append(served, apply.Served{Kind: kind, GVK: gvk})
+		served = append(served, apply.Served{Use: use, GVK: gvk})
 	}
 	return served, nil
 }

@@ -25,6 +25,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/clustertest"
@@ -39,7 +40,7 @@ type fakeKafka struct{ references []components.Reference }
 func (fakeKafka) Name() string { return "kafka" }
 
 func (fakeKafka) Kinds() []kinds.Kind {
-	return []kinds.Kind{kinds.ConfigMap, kinds.Route, kinds.Kafka, kinds.KafkaTopic}
+	return []kinds.Kind{kinds.ConfigMap, kinds.Route, kafka.Kafka, kafka.Topic}
 }
 
 func (fakeKafka) Render(components.Facts) ([]components.Object, error) { return nil, nil }
@@ -497,12 +498,14 @@ func TestMissingKinds(t *testing.T) {
 	}}
 	b.apis.Discover(t.Context())
 	var prepared []apply.Prepared
-	for _, kind := range []kinds.Kind{kinds.KafkaTopic, kinds.ConfigMap, kinds.Kafka, kinds.Route, kinds.KafkaTopic} {
+	for _, kind := range []kinds.Kind{kafka.Topic, kinds.ConfigMap, kafka.Kafka, kinds.Route, kafka.Topic} {
 		object := &unstructured.Unstructured{}
 		object.SetGroupVersionKind(kind.GVK())
 		prepared = append(prepared, apply.Prepared{Object: object})
 	}
-	served := []apply.Served{{Kind: kinds.ConfigMap, GVK: kinds.ConfigMap.GVK()}, {Kind: kinds.Kafka, GVK: kinds.Kafka.GVK()}}
+	served := []apply.Served{
+		{Use: components.Use{Kind: kinds.ConfigMap}, GVK: kinds.ConfigMap.GVK()}, {Use: components.Use{Kind: kafka.Kafka}, GVK: kafka.Kafka.GVK()},
+	}
 	applicable, missing := b.split(prepared, served)
 	var got []string
 	for _, p := range applicable {
@@ -513,7 +516,7 @@ func TestMissingKinds(t *testing.T) {
 	}
 	odh := odhNamed("odh", func(odh *v1alpha1.OpenDataHub) { odh.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} })
 	err := b.operators.notInstalled(t.Context(), odh, b.component, missing)
-	want := "CRDs kafkatopics.kafka.strimzi.io, routes.route.openshift.io are not installed; install Strimzi, condition DependenciesReady says how; install OpenShift, " +
+	want := "CRDs kafkatopics.kafka.strimzi.io, routes.route.openshift.io are not installed; install Strimzi, condition DependenciesReady says how; only OpenShift has Routes, " +
 		"or set spec.components.kafka.managementState to Removed"
 	if err.Error() != want {
 		t.Errorf("err = %v\nwant  %s", err, want)
@@ -530,7 +533,7 @@ func TestMissingKinds(t *testing.T) {
 		reported.Name = "Strimzi"
 		b.installer = dependencies.Report{"Strimzi": reported}
 		want = "CRD kafkas.kafka.strimzi.io is not installed; " + want
-		if err := b.operators.notInstalled(t.Context(), odh, b.component, []kinds.Kind{kinds.Kafka}); err.Error() != want {
+		if err := b.operators.notInstalled(t.Context(), odh, b.component, []kinds.Kind{kafka.Kafka}); err.Error() != want {
 			t.Errorf("err = %v\nwant  %s", err, want)
 		}
 	}

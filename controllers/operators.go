@@ -89,7 +89,7 @@ func (o *operators) upgrade(component components.Component, failure *components.
 	}
 	err := failure.Err
 	for _, operator := range o.table {
-		if slices.ContainsFunc(component.Kinds(), func(kind kinds.Kind) bool { return kind.Operator == operator.Name }) {
+		if slices.ContainsFunc(component.Kinds(), func(kind kinds.Kind) bool { return kind.Provider == operator.Name }) {
 			err = fmt.Errorf("%w; bring %s to a version in the range %s", err, operator.Name, operator.Versions)
 		}
 	}
@@ -103,7 +103,7 @@ func (o *operators) notInstalled(ctx context.Context, odh *v1alpha1.OpenDataHub,
 	waiting := o.notReady(ctx, odh, component)
 	alternative := ""
 	for _, kind := range missing {
-		status, ok := waiting[kind.Operator]
+		status, ok := waiting[kind.Provider]
 		switch {
 		case status.State == v1alpha1.DependencyInstalling: // needs nobody's decision
 		case ok && status.State != v1alpha1.DependencyMissing: // what is said of it is no advice
@@ -119,9 +119,14 @@ func (o *operators) notInstalled(ctx context.Context, odh *v1alpha1.OpenDataHub,
 		} else {
 			absent = append(absent, kind.CRD())
 		}
-		text := "install " + kind.Operator // the installer does not know it
-		if ok {
+		text := ""
+		switch {
+		case ok:
 			text = explain(status)
+		case kind.Provider == kinds.OpenShift:
+			text = "only OpenShift has " + kind.Kind + "s"
+		default:
+			text = "install the " + kind.Provider // which is no operator's
 		}
 		if !slices.Contains(advice, text) {
 			advice = append(advice, text)
@@ -193,7 +198,7 @@ func reportChanged(odhs *odhs, queues *watch.Queues, all []components.Component,
 				changed = append(changed, operator.Name)
 			}
 		}
-		concerned := func(kind kinds.Kind) bool { return slices.Contains(changed, kind.Operator) }
+		concerned := func(kind kinds.Kind) bool { return slices.Contains(changed, kind.Provider) }
 		if err := wakePlatforms(ctx, odhs, queues, all, concerned); err != nil {
 			ctrl.LoggerFrom(ctx).Error(err, "Cannot wake the platforms for news of the installer")
 		}

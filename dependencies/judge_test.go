@@ -9,6 +9,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -49,7 +50,7 @@ func TestNeeded(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	strimzi, _ := Default().Find("Strimzi")
-	need := Need{Operator: "Strimzi", Kinds: []kinds.Kind{kinds.Kafka, kinds.KafkaTopic}}
+	need := Need{Operator: "Strimzi", Kinds: []kinds.Kind{kafka.Kafka, kafka.Topic}}
 	every := func(kinds.Kind) bool { return true }
 	none := func(kinds.Kind) bool { return false }
 	only := func(kind kinds.Kind) func(kinds.Kind) bool {
@@ -70,10 +71,10 @@ func TestJudge(t *testing.T) {
 			want: " Missing NotInstalled: Strimzi is not installed, and this cluster has no installer; to install it: helm upgrade --install strimzi-kafka-operator ...",
 		},
 		"no installer, and a part is missing": {
-			view: View{Served: only(kinds.Kafka), Exists: only(kinds.Kafka)}, want: " Missing NotInstalled: Strimzi is not installed...",
+			view: View{Served: only(kafka.Kafka), Exists: only(kafka.Kafka)}, want: " Missing NotInstalled: Strimzi is not installed...",
 		},
 		"no installer, and it is outdated": {
-			view: View{Served: only(kinds.KafkaTopic), Exists: every},
+			view: View{Served: only(kafka.Topic), Exists: every},
 			want: "Existing Blocked VersionNotSupported: Strimzi is installed in a version that this operator does not work with: " +
 				"the cluster does not serve kafkas.kafka.strimzi.io (v1, v1beta2); bring Strimzi to a version in the range >=0.46.0 <2.0.0-0",
 		},
@@ -100,7 +101,7 @@ func TestJudge(t *testing.T) {
 			view: View{Served: every, Exists: every, Report: reports(v1alpha1.DependencyReady, "Available", "")}, want: "Helm Ready Available: ",
 		},
 		"the installer brought it, and the kinds are not served yet": {
-			view: View{Served: only(kinds.Kafka), Exists: only(kinds.Kafka), Report: reports(v1alpha1.DependencyReady, "Available", "")},
+			view: View{Served: only(kafka.Kafka), Exists: only(kafka.Kafka), Report: reports(v1alpha1.DependencyReady, "Available", "")},
 			want: "Helm Installing Progressing: not served yet: kafkatopics.kafka.strimzi.io",
 		},
 		"the installer is in trouble": {

@@ -27,13 +27,13 @@ func Needed(table Table, all []components.Component, facts components.Facts) []N
 			continue
 		}
 		for _, kind := range component.Kinds() {
-			if _, known := table.Find(kind.Operator); !known {
+			if _, known := table.Find(kind.Provider); !known {
 				continue // a kind of Kubernetes, or of the kind of cluster
 			}
-			need := needs[kind.Operator]
+			need := needs[kind.Provider]
 			if need == nil {
-				need = &Need{Operator: kind.Operator}
-				needs[kind.Operator] = need
+				need = &Need{Operator: kind.Provider}
+				needs[kind.Provider] = need
 			}
 			if !slices.Contains(need.Components, component.Name()) {
 				need.Components = append(need.Components, component.Name())

@@ -33,7 +33,7 @@ const (
 
 // Operator is a third-party operator: one entry of the table.
 type Operator struct {
-	// Name of the operator, as in kinds.Kind.Operator: "Strimzi".
+	// Name of the operator, as in kinds.Kind.Provider: "Strimzi".
 	Name string `json:"name"`
 	// Description is half a sentence for people who have not heard of it.
 	Description string `json:"description,omitempty"`

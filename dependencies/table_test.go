@@ -53,13 +53,13 @@ func TestTheTableHasTheKindsOfComponents(t *testing.T) {
 	rendered := map[string]map[string][]string{} // operator → CRD → versions
 	for _, component := range catalog.All() {
 		for _, kind := range component.Kinds() {
-			if !kind.ThirdParty() || slices.Contains(platforms(), kind.Operator) {
+			if !kind.ThirdParty() || slices.Contains(platforms(), kind.Provider) {
 				continue
 			}
-			if rendered[kind.Operator] == nil {
-				rendered[kind.Operator] = map[string][]string{}
+			if rendered[kind.Provider] == nil {
+				rendered[kind.Provider] = map[string][]string{}
 			}
-			rendered[kind.Operator][kind.CRD()] = kind.Versions
+			rendered[kind.Provider][kind.CRD()] = kind.Versions
 		}
 	}
 	if got := slices.Sorted(maps.Keys(rendered)); len(got) < 2 {
@@ -84,7 +84,7 @@ func TestTheTableHasTheKindsOfComponents(t *testing.T) {
 }
 
 // platforms are what kinds name as their operator, and nobody installs.
-func platforms() []string { return []string{kinds.Route.Operator, kinds.HTTPRoute.Operator} }
+func platforms() []string { return []string{kinds.OpenShift, kinds.GatewayAPI} }
 
 func TestCRDsOfTheTableAreReal(t *testing.T) {
 	served := servedUpstream(t)

@@ -30,8 +30,8 @@ func (component) Name() string { return name }
 // all, because it may be what says that its data goes, see KeepsData.
 func (component) Kinds() []kinds.Kind {
 	return []kinds.Kind{
-		kinds.CephCluster, kinds.Secret, kinds.StorageClass, kinds.CephBlockPool, kinds.CephFilesystem,
-		kinds.CephObjectStore, kinds.CephObjectStoreUser, kinds.ObjectBucketClaim,
+		Cluster, kinds.Secret, kinds.StorageClass, BlockPool, Filesystem,
+		ObjectStore, ObjectStoreUser, BucketClaim,
 	}
 }
 
@@ -51,7 +51,7 @@ func (component) KeepsData(facts components.Facts) bool {
 	if spec := facts.Spec.Components.Ceph; spec != nil {
 		return spec.DestroyData == ""
 	}
-	cluster := facts.Live.Find(kinds.CephCluster.GroupKind, clusterName(facts.Platform))
+	cluster := facts.Live.Find(Cluster.GroupKind, clusterName(facts.Platform))
 	return cluster == nil || cluster.GetAnnotations()[annotationDestroy] == ""
 }
 

@@ -12,7 +12,6 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/ceph"
 	"opendatahub.io/operator/components/componenttest"
-	"opendatahub.io/operator/components/kinds"
 )
 
 func TestGolden(t *testing.T) { componenttest.Golden(t, ceph.New()) }
@@ -37,7 +36,7 @@ func TestRemovalOrder(t *testing.T) {
 func TestKeepsData(t *testing.T) {
 	cluster := func(annotations map[string]string) components.Objects {
 		object := &unstructured.Unstructured{}
-		object.SetGroupVersionKind(kinds.CephCluster.GVK())
+		object.SetGroupVersionKind(ceph.Cluster.GVK())
 		object.SetName("odh")
 		object.SetAnnotations(annotations)
 		return components.Objects{object}
@@ -74,7 +73,7 @@ func TestDeclaredBuckets(t *testing.T) {
 	}
 	existing := func(bucket string) components.Objects {
 		object := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"bucketName": bucket}}}
-		object.SetGroupVersionKind(kinds.ObjectBucketClaim.GVK())
+		object.SetGroupVersionKind(ceph.BucketClaim.GVK())
 		object.SetName("odh-ceph-models")
 		return components.Objects{object}
 	}

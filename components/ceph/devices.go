@@ -12,7 +12,6 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/kinds"
 )
 
 // deviceSetName is the one set of volumes. Rook names the claims <set>-data-<number>.
@@ -92,7 +91,7 @@ func volumes(spec v1alpha1.CephSpec, profile profile, facts components.Facts) (d
 
 // liveVolumes is how many volumes there are and how large they are, zero if there are none.
 func liveVolumes(facts components.Facts) (count int32, size resource.Quantity) {
-	cluster := facts.Live.Find(kinds.CephCluster.GroupKind, clusterName(facts.Platform))
+	cluster := facts.Live.Find(Cluster.GroupKind, clusterName(facts.Platform))
 	if cluster == nil {
 		return 0, size
 	}

@@ -16,7 +16,6 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
-	"opendatahub.io/operator/components/kinds"
 )
 
 // Words of Rook and Ceph.
@@ -45,18 +44,18 @@ const maxAge = 10 * time.Minute
 func (component) Assess(observed components.Observed) components.Health {
 	spec := specOf(observed.Facts)
 	platform := observed.Facts.Platform
-	store := observed.Live.Find(kinds.CephObjectStore.GroupKind, storeName(platform))
+	store := observed.Live.Find(ObjectStore.GroupKind, storeName(platform))
 	result := health.Assess(observed, map[schema.GroupKind]health.Rule{
-		kinds.CephCluster.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+		Cluster.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
 			return assessCluster(object, pods, observed.Now)
 		},
-		kinds.CephBlockPool.GroupKind:   assessPhase,
-		kinds.CephFilesystem.GroupKind:  assessPhase,
-		kinds.CephObjectStore.GroupKind: assessStore,
-		kinds.CephObjectStoreUser.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+		BlockPool.GroupKind:   assessPhase,
+		Filesystem.GroupKind:  assessPhase,
+		ObjectStore.GroupKind: assessStore,
+		ObjectStoreUser.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
 			return assessUser(object, pods, store)
 		},
-		kinds.ObjectBucketClaim.GroupKind: assessClaim,
+		BucketClaim.GroupKind: assessClaim,
 	})
 	if offersS3(spec) {
 		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: "s3", URL: cmp.Or(storeEndpoint(store), serviceOf(observed.Facts, spec).url)})
@@ -68,7 +67,7 @@ func (component) Assess(observed components.Observed) components.Health {
 		})
 		result.CredentialsSecret = dashboardSecret
 	}
-	cluster := observed.Live.Find(kinds.CephCluster.GroupKind, clusterName(platform))
+	cluster := observed.Live.Find(Cluster.GroupKind, clusterName(platform))
 	if cluster == nil {
 		return result
 	}

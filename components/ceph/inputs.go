@@ -70,9 +70,9 @@ func newInputs(facts components.Facts) (inputs, error) {
 	if spec.DestroyData != "" {
 		in.annotations[annotationDestroy] = spec.DestroyData
 	}
-	in.block = wanted(facts, spec.BlockStorage.State, kinds.CephBlockPool, blockPoolName(facts.Platform))
-	in.files = wanted(facts, spec.FileSystem.State, kinds.CephFilesystem, fileSystemName(facts.Platform))
-	in.objects = wanted(facts, spec.ObjectStore.State, kinds.CephObjectStore, storeName(facts.Platform))
+	in.block = wanted(facts, spec.BlockStorage.State, BlockPool, blockPoolName(facts.Platform))
+	in.files = wanted(facts, spec.FileSystem.State, Filesystem, fileSystemName(facts.Platform))
+	in.objects = wanted(facts, spec.ObjectStore.State, ObjectStore, storeName(facts.Platform))
 	profile := profileOf(facts.Spec.Profile)
 	if spec.External {
 		if err := in.external(spec); err != nil {
@@ -308,7 +308,7 @@ func (in *inputs) claim(spec v1alpha1.CephSpec, facts components.Facts) error {
 
 // renamed refuses another name for a bucket that exists: the claim would keep the old one.
 func (b bucketInputs) renamed(claim components.BucketClaim, live components.Objects) error {
-	existing := live.Find(kinds.ObjectBucketClaim.GroupKind, b.name)
+	existing := live.Find(BucketClaim.GroupKind, b.name)
 	if existing == nil || claim.Field == "" {
 		return nil
 	}

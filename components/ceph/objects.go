@@ -21,7 +21,7 @@ func certificate(in inputs) components.Object {
 }
 
 func cluster(in inputs) components.Object {
-	object := kinds.New(kinds.CephCluster.GVK(), in.platform.Namespace, clusterName(in.platform), in.cluster)
+	object := kinds.New(Cluster.GVK(), in.platform.Namespace, clusterName(in.platform), in.cluster)
 	object.WithLabels(appLabels("cluster"))
 	if len(in.annotations) > 0 {
 		object.WithAnnotations(in.annotations)
@@ -30,7 +30,7 @@ func cluster(in inputs) components.Object {
 }
 
 func blockPool(in inputs) components.Object {
-	object := kinds.New(kinds.CephBlockPool.GVK(), in.platform.Namespace, blockPoolName(in.platform), in.pool)
+	object := kinds.New(BlockPool.GVK(), in.platform.Namespace, blockPoolName(in.platform), in.pool)
 	object.WithLabels(appLabels("block"))
 	return components.Data(object)
 }
@@ -40,7 +40,7 @@ func blockPool(in inputs) components.Object {
 func managerPool(in inputs) components.Object {
 	spec := in.pool
 	spec.Name = ".mgr"
-	object := kinds.New(kinds.CephBlockPool.GVK(), in.platform.Namespace, managerPoolName(in.platform), spec)
+	object := kinds.New(BlockPool.GVK(), in.platform.Namespace, managerPoolName(in.platform), spec)
 	object.WithLabels(appLabels("manager"))
 	return components.Data(object)
 }
@@ -48,7 +48,7 @@ func managerPool(in inputs) components.Object {
 func fileSystem(in inputs) components.Object {
 	data := in.pool
 	data.Name = dataPoolName
-	object := kinds.New(kinds.CephFilesystem.GVK(), in.platform.Namespace, fileSystemName(in.platform), fileSystemSpec{
+	object := kinds.New(Filesystem.GVK(), in.platform.Namespace, fileSystemName(in.platform), fileSystemSpec{
 		MetadataPool:               in.pool,
 		DataPools:                  []pool{data},
 		PreserveFilesystemOnDelete: in.keep,
@@ -59,7 +59,7 @@ func fileSystem(in inputs) components.Object {
 }
 
 func objectStore(in inputs) components.Object {
-	object := kinds.New(kinds.CephObjectStore.GVK(), in.platform.Namespace, storeName(in.platform), in.store)
+	object := kinds.New(ObjectStore.GVK(), in.platform.Namespace, storeName(in.platform), in.store)
 	object.WithLabels(appLabels("objects"))
 	return components.Data(object)
 }
@@ -67,7 +67,7 @@ func objectStore(in inputs) components.Object {
 // administrator may do everything in the object store. Rook puts the keys into the Secret adminSecret. What it owns would
 // be cut off without it, so it counts as data.
 func administrator(in inputs) components.Object {
-	object := kinds.New(kinds.CephObjectStoreUser.GVK(), in.platform.Namespace, adminName(in.platform), userSpec{
+	object := kinds.New(ObjectStoreUser.GVK(), in.platform.Namespace, adminName(in.platform), userSpec{
 		Store:       storeName(in.platform),
 		DisplayName: "Administrator of " + in.platform.Name,
 		Capabilities: map[string]string{
@@ -91,7 +91,7 @@ func storageClass(in inputs, class classInputs) components.Object {
 }
 
 func bucketClaim(in inputs, bucket bucketInputs) components.Object {
-	object := kinds.New(kinds.ObjectBucketClaim.GVK(), in.platform.Namespace, bucket.name, bucketClaimSpec{
+	object := kinds.New(BucketClaim.GVK(), in.platform.Namespace, bucket.name, bucketClaimSpec{
 		BucketName:       bucket.bucket,
 		StorageClassName: bucketClassName(in.platform),
 		AdditionalConfig: bucket.limits,

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/kinds"
 )
 
 // release is a version of Ceph: 20.2.4.
@@ -65,7 +64,7 @@ func chooseVersion(wanted string, facts components.Facts) (string, error) {
 // running are the versions of the oldest and the newest daemon. Of an image that was asked for and has not started yet,
 // nothing has written.
 func running(facts components.Facts) (oldest, newest release, runs bool) {
-	cluster := facts.Live.Find(kinds.CephCluster.GroupKind, clusterName(facts.Platform))
+	cluster := facts.Live.Find(Cluster.GroupKind, clusterName(facts.Platform))
 	if cluster == nil {
 		return oldest, newest, false
 	}

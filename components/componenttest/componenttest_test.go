@@ -16,6 +16,7 @@ import (
 
 	"opendatahub.io/operator/api/validation"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -201,7 +202,7 @@ live: [{apiVersion: v1, kind: ConfigMap, metadata: {name: c, generation: 3}}]
 	if facts.Spec.Profile != "Standard" || facts.Spec.Components.Kafka.ManagementState != "Managed" {
 		t.Errorf("the defaults of the schema are missing: %+v", facts.Spec)
 	}
-	if got := facts.GVK(kinds.Kafka).Version; got != "v1beta2" {
+	if got := facts.GVK(kafka.Kafka).Version; got != "v1beta2" {
 		t.Errorf("served version %q, want v1beta2", got)
 	}
 	if !facts.Cluster.OpenShift || facts.Record["a"] != "b" || facts.Secrets["s"].Digest != "d" {

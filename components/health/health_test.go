@@ -17,6 +17,9 @@ import (
 	"opendatahub.io/operator/components/kinds"
 )
 
+// kafkaKind stands for a kind that only its component can judge.
+var kafkaKind = kinds.Kind{GroupKind: schema.GroupKind{Group: "kafka.strimzi.io", Kind: "Kafka"}, Versions: []string{"v1"}, Plural: "kafkas", Provider: "Strimzi"}
+
 func TestAssess(t *testing.T) {
 	const healthyHub = `
 apiVersion: apps/v1
@@ -26,7 +29,7 @@ spec: {replicas: 1, selector: {matchLabels: {app: hub}}}
 status: {observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplicas: 1}
 `
 	hub := rendered(kinds.Deployment, "lab", "odh-hub")
-	kafka := rendered(kinds.Kafka, "lab", "odh-kafka")
+	kafka := rendered(kafkaKind, "lab", "odh-kafka")
 	tests := map[string]struct {
 		rendered    []components.Rendered
 		live        string
@@ -52,7 +55,7 @@ status: {observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplic
 ---
 {apiVersion: kafka.strimzi.io/v1, kind: Kafka, metadata: {name: odh-kafka, namespace: lab}}
 `,
-			rules:       map[schema.GroupKind]Rule{kinds.Kafka.GroupKind: Exists},
+			rules:       map[schema.GroupKind]Rule{kafkaKind.GroupKind: Exists},
 			wantState:   components.Ready,
 			wantMessage: "1 Kafka and 1 Deployment ready",
 		},
@@ -94,7 +97,7 @@ status: {observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplic
 		"the served version does not matter": {
 			rendered:    []components.Rendered{kafka},
 			live:        `{apiVersion: kafka.strimzi.io/v1beta2, kind: Kafka, metadata: {name: odh-kafka, namespace: lab}}`,
-			rules:       map[schema.GroupKind]Rule{kinds.Kafka.GroupKind: Exists},
+			rules:       map[schema.GroupKind]Rule{kafkaKind.GroupKind: Exists},
 			wantState:   components.Ready,
 			wantMessage: "1 Kafka ready",
 		},
@@ -122,7 +125,7 @@ status: {observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplic
 				rendered(kinds.Service, "lab", "c"), rendered(kinds.Service, "lab", "d"),
 			},
 			live: `{apiVersion: kafka.strimzi.io/v1, kind: Kafka, metadata: {name: odh-kafka, namespace: lab}}`,
-			rules: map[schema.GroupKind]Rule{kinds.Kafka.GroupKind: func(*unstructured.Unstructured, []*corev1.Pod) Verdict {
+			rules: map[schema.GroupKind]Rule{kafkaKind.GroupKind: func(*unstructured.Unstructured, []*corev1.Pod) Verdict {
 				return Failing("on fire")
 			}},
 			wantState:   components.Degraded,

@@ -20,6 +20,9 @@ func (component) Name() string { return name }
 // Kinds implements components.Component.
 func (component) Kinds() []kinds.Kind { return native.Kinds() }
 
+// Uses implements components.WithUses.
+func (component) Uses() []components.Use { return native.ExposureUses() }
+
 func (component) Render(facts components.Facts) ([]components.Object, error) {
 	in, err := newInputs(facts)
 	if err != nil {

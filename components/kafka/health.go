@@ -14,7 +14,6 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
-	"opendatahub.io/operator/components/kinds"
 )
 
 const maxText = 240
@@ -24,21 +23,21 @@ func (component) Assess(observed components.Observed) components.Health {
 	platform := observed.Facts.Platform
 	restoring := lostClusterID(components.Facts{Platform: platform, Record: observed.Facts.Record, Live: observed.Live}) != ""
 	result := health.Assess(observed, map[schema.GroupKind]health.Rule{
-		kinds.Kafka.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+		Kafka.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
 			if restoring {
 				return health.Progress("getting back the cluster id that the kept volumes were written with")
 			}
 			return assessCluster(object, pods)
 		},
-		kinds.KafkaNodePool.GroupKind: assessPool,
-		kinds.KafkaUser.GroupKind:     assessEntity,
-		kinds.KafkaTopic.GroupKind:    assessEntity,
+		NodePool.GroupKind: assessPool,
+		User.GroupKind:     assessEntity,
+		Topic.GroupKind:    assessEntity,
 	})
 	result.CredentialsSecret = adminName(platform)
 	result.Endpoints = []v1alpha1.Endpoint{{
 		Name: "bootstrap", URL: clusterName(platform) + "-kafka-bootstrap." + platform.Namespace + ".svc:9093",
 	}}
-	kafka := observed.Live.Find(kinds.Kafka.GroupKind, clusterName(platform))
+	kafka := observed.Live.Find(Kafka.GroupKind, clusterName(platform))
 	if kafka == nil {
 		return result
 	}

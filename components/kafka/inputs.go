@@ -19,7 +19,6 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/kinds"
 )
 
 // inputs are the plain values that the objects are made of.
@@ -115,10 +114,10 @@ func newInputs(facts components.Facts) (inputs, error) {
 		cluster:   clusterName(facts.Platform),
 		admin:     adminName(facts.Platform),
 
-		kafkaKind: facts.GVK(kinds.Kafka),
-		poolKind:  facts.GVK(kinds.KafkaNodePool),
-		userKind:  facts.GVK(kinds.KafkaUser),
-		topicKind: facts.GVK(kinds.KafkaTopic),
+		kafkaKind: facts.GVK(Kafka),
+		poolKind:  facts.GVK(NodePool),
+		userKind:  facts.GVK(User),
+		topicKind: facts.GVK(Topic),
 
 		podLabels:   facts.Labels(name),
 		dataLabels:  components.Merge(facts.Labels(name), map[string]string{components.LabelData: "true"}),
@@ -185,7 +184,7 @@ func authentication(spec v1alpha1.KafkaSpec) string {
 // measure chooses how metrics are shown. Of the Strimzi versions without v1, the older ones know JMX only.
 func (in *inputs) measure(spec v1alpha1.KafkaSpec, facts components.Facts) {
 	how := spec.Metrics.Type
-	if how == "" && in.kafkaKind.Version == kinds.Kafka.Versions[0] {
+	if how == "" && in.kafkaKind.Version == Kafka.Versions[0] {
 		how = v1alpha1.KafkaMetricsStrimziReporter
 	}
 	switch how {

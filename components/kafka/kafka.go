@@ -26,7 +26,7 @@ func (component) Name() string { return name }
 // serves their finalizers, still runs; then the cluster; then the pools that it is made of.
 func (component) Kinds() []kinds.Kind {
 	return []kinds.Kind{
-		kinds.Secret, kinds.ConfigMap, kinds.KafkaNodePool, kinds.Kafka, kinds.KafkaUser, kinds.KafkaTopic,
+		kinds.Secret, kinds.ConfigMap, NodePool, Kafka, User, Topic,
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/kinds"
 )
 
 // sizes are what a profile means.
@@ -134,15 +133,15 @@ func previousLayout(facts components.Facts) *layout {
 }
 
 func liveLayout(live components.Objects) *layout {
-	if combined := live.Find(kinds.KafkaNodePool.GroupKind, combinedPool); combined != nil {
+	if combined := live.Find(NodePool.GroupKind, combinedPool); combined != nil {
 		nodes := nodesOf(combined)
 		return &layout{
 			controllerType: v1alpha1.KafkaControllersCombined,
 			brokers:        nodes, controllers: nodes, brokerStorage: storageOf(combined),
 		}
 	}
-	brokers := live.Find(kinds.KafkaNodePool.GroupKind, brokerPool)
-	controllers := live.Find(kinds.KafkaNodePool.GroupKind, controllerPool)
+	brokers := live.Find(NodePool.GroupKind, brokerPool)
+	controllers := live.Find(NodePool.GroupKind, controllerPool)
 	if brokers == nil || controllers == nil {
 		return nil
 	}
@@ -203,7 +202,7 @@ func (component) Record(observed components.Observed) map[string]string {
 	if err != nil {
 		return nil
 	}
-	if pool := observed.Live.Find(kinds.KafkaNodePool.GroupKind, brokerPool); pool != nil {
+	if pool := observed.Live.Find(NodePool.GroupKind, brokerPool); pool != nil {
 		// Strimzi keeps brokers that hold partitions, whatever the spec says.
 		l.brokers = max(l.brokers, actualNodes(pool))
 	}
@@ -244,12 +243,12 @@ func lostClusterID(facts components.Facts) string {
 }
 
 func works(live components.Objects, platform components.Platform) bool {
-	kafka := live.Find(kinds.Kafka.GroupKind, clusterName(platform))
+	kafka := live.Find(Kafka.GroupKind, clusterName(platform))
 	return kafka != nil && clusterVerdict(kafka).State == components.Ready
 }
 
 func clusterIDOf(live components.Objects, platform components.Platform) string {
-	kafka := live.Find(kinds.Kafka.GroupKind, clusterName(platform))
+	kafka := live.Find(Kafka.GroupKind, clusterName(platform))
 	if kafka == nil {
 		return ""
 	}

@@ -37,6 +37,11 @@ type Web struct {
 // ExposureKinds are the kinds that expose web interfaces.
 func ExposureKinds() []kinds.Kind { return []kinds.Kind{kinds.Ingress, kinds.Route, kinds.HTTPRoute} }
 
+// ExposureUses is how they are used: OpenShift asks for rights of their own when a Route names its host.
+func ExposureUses() []components.Use {
+	return []components.Use{{Kind: kinds.Route, Subresources: map[string][]string{"custom-host": {"create", "update"}}}}
+}
+
 func ingressType(facts components.Facts) v1alpha1.IngressType {
 	switch {
 	case facts.Spec.Ingress.Type != "":

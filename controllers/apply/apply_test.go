@@ -21,6 +21,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/clustertest"
@@ -51,7 +52,7 @@ func (s *site) restart() {
 }
 
 func all() []kinds.Kind {
-	return []kinds.Kind{kinds.ConfigMap, kinds.Secret, kinds.KafkaTopic, kinds.Kafka}
+	return []kinds.Kind{kinds.ConfigMap, kinds.Secret, kafka.Topic, kafka.Kafka}
 }
 
 func gvks() []schema.GroupVersionKind {
@@ -227,7 +228,7 @@ func TestApplyDoesNotTakeForeignObjects(t *testing.T) {
 func TestApplyRestoresAStatus(t *testing.T) {
 	s := newSite(t)
 	s.cluster.Fail = func(string, client.Object) error { return nil }
-	kafka := kinds.New(kinds.Kafka.GVK(), "lab", "odh-kafka", map[string]any{"clusterId": "abc"})
+	kafka := kinds.New(kafka.Kafka.GVK(), "lab", "odh-kafka", map[string]any{"clusterId": "abc"})
 	prepared := s.prepare(components.Object{ApplyConfiguration: kafka, Subresource: "status"})
 	s.cluster.Fail = func(verb string, object client.Object) error {
 		if verb != "apply status of" || object.GetName() != "odh-kafka" {

@@ -17,6 +17,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -26,7 +27,7 @@ var clusterWide = kinds.Kind{
 }
 
 var (
-	everyKind = []kinds.Kind{kinds.ConfigMap, kinds.Secret, kinds.Service, kinds.Deployment, kinds.RoleBinding, kinds.Kafka, clusterWide}
+	everyKind = []kinds.Kind{kinds.ConfigMap, kinds.Secret, kinds.Service, kinds.Deployment, kinds.RoleBinding, kafka.Kafka, clusterWide}
 	lab       = components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}}
 	hubOwner  = &metav1.OwnerReference{
 		APIVersion: "opendatahub.io/v1alpha1", Kind: "OpenDataHub", Name: "odh", UID: "1", BlockOwnerDeletion: new(true),
@@ -140,7 +141,7 @@ metadata:
 		},
 		"a status carries nothing but itself": {
 			object: components.Object{
-				ApplyConfiguration: withLabels(kinds.NewStatus[kafkaSpec](kinds.Kafka.GVK(), "", "odh-kafka", map[string]any{"clusterId": "abc"})),
+				ApplyConfiguration: withLabels(kinds.NewStatus[kafkaSpec](kafka.Kafka.GVK(), "", "odh-kafka", map[string]any{"clusterId": "abc"})),
 				Subresource:        "status",
 			},
 			owner: hubOwner,
@@ -152,7 +153,7 @@ status: {clusterId: abc}
 `,
 		},
 		"numbers have the types of unstructured objects": {
-			object: components.Owned(kinds.New(kinds.Kafka.GVK(), "", "odh-kafka", kafkaSpec{Replicas: 3, Ratio: 0.5})),
+			object: components.Owned(kinds.New(kafka.Kafka.GVK(), "", "odh-kafka", kafkaSpec{Replicas: 3, Ratio: 0.5})),
 			want: `
 apiVersion: kafka.strimzi.io/v1
 kind: Kafka
@@ -294,7 +295,7 @@ func TestPrepareRefuses(t *testing.T) {
 			want:    "kafka: object 1: Deployment.apps a is of a kind that the component does not list",
 		},
 		"a version that is not listed": {
-			objects: []components.Object{components.Owned(kinds.New(kinds.Kafka.WithVersion("v9"), "", "a", kafkaSpec{}))},
+			objects: []components.Object{components.Owned(kinds.New(kafka.Kafka.WithVersion("v9"), "", "a", kafkaSpec{}))},
 			want:    "kafka: object 1: Kafka a has version v9, and the component knows v1, v1beta2",
 		},
 		"a cluster-scoped object with a namespace": {
@@ -361,8 +362,8 @@ func TestPrepareAllowsWhatTheAPIServerAllows(t *testing.T) {
 		components.Owned(coreac.ConfigMap("b", "").WithLabels(map[string]string{"empty": ""})),
 		// The same name as another kind, and the same object with another subresource.
 		components.Owned(coreac.Secret("a", "")),
-		components.Owned(kinds.New(kinds.Kafka.GVK(), "", "a", kafkaSpec{})),
-		{ApplyConfiguration: kinds.NewStatus[kafkaSpec](kinds.Kafka.GVK(), "", "a", map[string]any{}), Subresource: "status"},
+		components.Owned(kinds.New(kafka.Kafka.GVK(), "", "a", kafkaSpec{})),
+		{ApplyConfiguration: kinds.NewStatus[kafkaSpec](kafka.Kafka.GVK(), "", "a", map[string]any{}), Subresource: "status"},
 		components.Owned(&coreac.ServiceApplyConfiguration{
 			TypeMetaApplyConfiguration:   *metaac.TypeMeta().WithAPIVersion("v1").WithKind("Service"),
 			ObjectMetaApplyConfiguration: metaac.ObjectMeta().WithName(strings.Repeat("a", 63)),

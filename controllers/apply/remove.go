@@ -15,7 +15,6 @@ import (
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
-	"opendatahub.io/operator/components/kinds"
 )
 
 // Scope is whose objects are pruned or removed.
@@ -30,8 +29,8 @@ type Scope struct {
 
 // Served is a kind in the version that the cluster serves.
 type Served struct {
-	Kind kinds.Kind
-	GVK  schema.GroupVersionKind
+	components.Use
+	GVK schema.GroupVersionKind
 }
 
 // Prune deletes the component's objects that are not among the prepared ones.
@@ -126,7 +125,7 @@ func (a *Applier) Remove(ctx context.Context, scope Scope) (*Waiting, []Change, 
 		if len(failed) > 0 {
 			return nil, changes, join(failed)
 		}
-		return &Waiting{Object: objects[0], Operator: served.Kind.Operator, Others: len(objects) - 1}, changes, nil
+		return &Waiting{Object: objects[0], Operator: served.Provider, Others: len(objects) - 1}, changes, nil
 	}
 	return nil, changes, nil
 }
@@ -215,10 +214,10 @@ func (a *Applier) Delete(ctx context.Context, manager string, objects ...*unstru
 func (a *Applier) letGo(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) error {
 	var change map[string]any
 	switch {
-	case scope.KeepData && len(served.Kind.Release) > 0:
-		change = map[string]any{"metadata": map[string]any{"annotations": served.Kind.Release}}
-	case !scope.KeepData && served.Kind.Destroy != "":
-		if err := json.Unmarshal([]byte(served.Kind.Destroy), &change); err != nil {
+	case scope.KeepData && len(served.Release) > 0:
+		change = map[string]any{"metadata": map[string]any{"annotations": served.Release}}
+	case !scope.KeepData && served.Destroy != "":
+		if err := json.Unmarshal([]byte(served.Destroy), &change); err != nil {
 			return fmt.Errorf("releasing %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	default:

@@ -13,25 +13,40 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/ceph"
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/clustertest"
 )
 
+// used is how the component that renders a kind uses it.
+func used(kind kinds.Kind) components.Use {
+	for _, component := range catalog.All() {
+		for _, use := range components.UsesOf(component) {
+			if use.GroupKind == kind.GroupKind {
+				return use
+			}
+		}
+	}
+	return components.Use{Kind: kind}
+}
+
 func scope(keepData bool) apply.Scope {
 	s := apply.Scope{Platform: types.NamespacedName{Namespace: "lab", Name: "odh"}, Component: "kafka", KeepData: keepData}
 	for _, kind := range all() {
-		s.Kinds = append(s.Kinds, apply.Served{Kind: kind, GVK: kind.GVK()})
+		s.Kinds = append(s.Kinds, apply.Served{Use: used(kind), GVK: kind.GVK()})
 	}
 	return s
 }
 
 func topic(name string) components.Object {
-	return components.Data(kinds.New(kinds.KafkaTopic.GVK(), "lab", name, map[string]any{"partitions": int64(1)}))
+	return components.Data(kinds.New(kafka.Topic.GVK(), "lab", name, map[string]any{"partitions": int64(1)}))
 }
 
-func kafka(name string) components.Object {
-	return components.Owned(kinds.New(kinds.Kafka.GVK(), "lab", name, map[string]any{"kafka": map[string]any{"version": "4.1.0"}}))
+func kafkaNamed(name string) components.Object {
+	return components.Owned(kinds.New(kafka.Kafka.GVK(), "lab", name, map[string]any{"kafka": map[string]any{"version": "4.1.0"}}))
 }
 
 func (s *site) prune(rendered ...components.Object) []string {
@@ -58,9 +73,9 @@ func (s *site) remove(keepData bool) (string, []string) {
 
 func TestPruneDeletesWhatIsNoLongerRendered(t *testing.T) {
 	s := newSite(t)
-	s.apply(settings("odh-a", "1"), settings("odh-b", "1"), kafka("odh-kafka"), topic("odh-orders"))
+	s.apply(settings("odh-a", "1"), settings("odh-b", "1"), kafkaNamed("odh-kafka"), topic("odh-orders"))
 	s.cluster.Writes()
-	s.expect("all is rendered", nil, s.prune(settings("odh-a", "1"), settings("odh-b", "1"), kafka("odh-kafka"), topic("odh-orders")))
+	s.expect("all is rendered", nil, s.prune(settings("odh-a", "1"), settings("odh-b", "1"), kafkaNamed("odh-kafka"), topic("odh-orders")))
 
 	// Under Retain what holds data stays, rendered or not.
 	s.expect("b and the cluster are not", []string{"Deleted Kafka odh-kafka", "Deleted ConfigMap odh-b"}, s.prune(settings("odh-a", "1")))
@@ -157,9 +172,9 @@ func TestAFailedDeletionIsAskedForAgain(t *testing.T) {
 // TestRemoveGoesKindByKind: what an operator must act on goes before what it needs for that.
 func TestRemoveGoesKindByKind(t *testing.T) {
 	s := newSite(t)
-	s.apply(settings("odh-a", "1"), settings("odh-b", "1"), topic("odh-orders"), kafka("odh-kafka"), kafka("odh-mirror"))
+	s.apply(settings("odh-a", "1"), settings("odh-b", "1"), topic("odh-orders"), kafkaNamed("odh-kafka"), kafkaNamed("odh-mirror"))
 	for _, name := range []string{"odh-kafka", "odh-mirror"} {
-		s.edit(kinds.Kafka, name, func(object *unstructured.Unstructured) { object.SetFinalizers([]string{"strimzi.io/hold"}) })
+		s.edit(kafka.Kafka, name, func(object *unstructured.Unstructured) { object.SetFinalizers([]string{"strimzi.io/hold"}) })
 	}
 	s.cluster.Writes()
 
@@ -179,7 +194,7 @@ func TestRemoveGoesKindByKind(t *testing.T) {
 	s.expect("requests", []string{"delete Kafka lab/odh-kafka", "delete Kafka lab/odh-mirror"}, s.cluster.Writes())
 
 	for _, name := range []string{"odh-kafka", "odh-mirror"} {
-		s.edit(kinds.Kafka, name, func(object *unstructured.Unstructured) { object.SetFinalizers(nil) })
+		s.edit(kafka.Kafka, name, func(object *unstructured.Unstructured) { object.SetFinalizers(nil) })
 	}
 	waiting, changes = s.remove(false)
 	s.expect("then", []string{"Deleted KafkaTopic odh-orders"}, changes)
@@ -206,7 +221,7 @@ func TestRemoveKeepsData(t *testing.T) {
 	if waiting != "" {
 		t.Errorf("waits for data that is kept: %s", waiting)
 	}
-	s.get(kinds.KafkaTopic, "odh-orders")
+	s.get(kafka.Topic, "odh-orders")
 	s.get(kinds.Secret, "odh-login")
 
 	_, changes = s.remove(false)
@@ -218,7 +233,7 @@ func TestRemoveKeepsData(t *testing.T) {
 // TestRemoveLetsGoFirst: an operator that would delete what the object stands for is told not to.
 func TestRemoveLetsGoFirst(t *testing.T) {
 	owned := func() components.Object { // a topic whose object is not kept, but whose messages are
-		return components.Owned(kinds.New(kinds.KafkaTopic.GVK(), "lab", "odh-orders", map[string]any{"partitions": int64(1)}))
+		return components.Owned(kinds.New(kafka.Topic.GVK(), "lab", "odh-orders", map[string]any{"partitions": int64(1)}))
 	}
 	tests := map[string]struct {
 		keepData bool
@@ -233,7 +248,7 @@ func TestRemoveLetsGoFirst(t *testing.T) {
 			s.apply(owned())
 			s.cluster.Writes()
 			s.cluster.Fail = func(verb string, _ client.Object) error {
-				managed := s.get(kinds.KafkaTopic, "odh-orders").GetAnnotations()["strimzi.io/managed"]
+				managed := s.get(kafka.Topic, "odh-orders").GetAnnotations()["strimzi.io/managed"]
 				if verb == "delete" && (managed == "false") != test.keepData {
 					t.Errorf("at the deletion strimzi.io/managed is %q", managed)
 				}
@@ -310,16 +325,16 @@ func TestLeftovers(t *testing.T) {
 // TestRemoveDestroysLast: an operator that wipes what an object stands for is told so right before the deletion, and only
 // when data goes.
 func TestRemoveDestroysLast(t *testing.T) {
-	cluster := kinds.New(kinds.CephCluster.GVK(), "lab", "odh", map[string]any{"cephVersion": map[string]any{"image": "ceph:1"}})
-	ceph := func(keepData bool) apply.Scope {
+	cluster := kinds.New(ceph.Cluster.GVK(), "lab", "odh", map[string]any{"cephVersion": map[string]any{"image": "ceph:1"}})
+	destroying := func(keepData bool) apply.Scope {
 		scope := scope(keepData)
-		scope.Kinds = []apply.Served{{Kind: kinds.CephCluster, GVK: kinds.CephCluster.GVK()}}
+		scope.Kinds = []apply.Served{{Use: used(ceph.Cluster), GVK: ceph.Cluster.GVK()}}
 		return scope
 	}
 	s := &site{T: t, cluster: clustertest.New(t)}
-	s.applier = &apply.Applier{Client: s.cluster, Reader: s.cluster, Children: s.cluster.Children(kinds.CephCluster.GVK())}
+	s.applier = &apply.Applier{Client: s.cluster, Reader: s.cluster, Children: s.cluster.Children(ceph.Cluster.GVK())}
 	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}}
-	prepared, err := apply.Prepare("kafka", []kinds.Kind{kinds.CephCluster}, facts, &odh, []components.Object{components.Data(cluster)})
+	prepared, err := apply.Prepare("kafka", []kinds.Kind{ceph.Cluster}, facts, &odh, []components.Object{components.Data(cluster)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,20 +342,20 @@ func TestRemoveDestroysLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	confirmation := func() string {
-		text, _, _ := unstructured.NestedString(s.get(kinds.CephCluster, "odh").Object, "spec", "cleanupPolicy", "confirmation")
+		text, _, _ := unstructured.NestedString(s.get(ceph.Cluster, "odh").Object, "spec", "cleanupPolicy", "confirmation")
 		return text
 	}
-	if _, _, err := s.applier.Remove(t.Context(), ceph(true)); err != nil || confirmation() != "" {
+	if _, _, err := s.applier.Remove(t.Context(), destroying(true)); err != nil || confirmation() != "" {
 		t.Errorf("data is kept, and still: %q, %v", confirmation(), err)
 	}
-	s.edit(kinds.CephCluster, "odh", func(object *unstructured.Unstructured) { object.SetFinalizers([]string{"example.com/hold"}) })
-	if _, _, err := s.applier.Remove(t.Context(), ceph(false)); err != nil {
+	s.edit(ceph.Cluster, "odh", func(object *unstructured.Unstructured) { object.SetFinalizers([]string{"example.com/hold"}) })
+	if _, _, err := s.applier.Remove(t.Context(), destroying(false)); err != nil {
 		t.Fatal(err)
 	}
 	if got := confirmation(); got != "yes-really-destroy-data" {
 		t.Errorf("cleanupPolicy.confirmation = %q", got)
 	}
-	if s.get(kinds.CephCluster, "odh").GetDeletionTimestamp() == nil {
+	if s.get(ceph.Cluster, "odh").GetDeletionTimestamp() == nil {
 		t.Error("it is not deleted")
 	}
 }

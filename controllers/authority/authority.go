@@ -68,9 +68,9 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 	grants.add("authentication.k8s.io", "tokenreviews", "create")
 	grants.add("authorization.k8s.io", "selfsubjectaccessreviews", "create")
 	grants.add("authorization.k8s.io", "subjectaccessreviews", "create")
-	for _, kind := range rendered(all) {
-		if kind.ClusterScoped {
-			grants.addKind(kind)
+	for _, use := range uses(all) {
+		if use.ClusterScoped {
+			grants.addUse(use)
 		}
 	}
 	return append(grants.rules(), rbacv1.PolicyRule{
@@ -83,7 +83,7 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 func Watch(all []components.Component) []rbacv1.PolicyRule {
 	grants := grants{}
 	grants.addHubs()
-	for _, kind := range slices.Concat([]kinds.Kind{kinds.Pod}, rendered(all)) {
+	for _, kind := range append(uses(all), components.Use{Kind: kinds.Pod}) {
 		if !kind.ClusterScoped && kind.GroupKind != kinds.Secret.GroupKind {
 			grants.add(kind.Group, kind.Plural, "list", "watch")
 		}
@@ -98,9 +98,9 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 	grants.addHubs()
 	grants.add("events.k8s.io", "events", "create", "patch")
 	grants.add(kinds.Pod.Group, kinds.Pod.Plural, "list", "watch")
-	for _, kind := range rendered(all) {
-		if !kind.ClusterScoped {
-			grants.addKind(kind)
+	for _, use := range uses(all) {
+		if !use.ClusterScoped {
+			grants.addUse(use)
 		}
 	}
 	for _, component := range all {
@@ -111,7 +111,7 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 			grants.add(kinds.Secret.Group, kinds.Secret.Plural, "list", "watch")
 		}
 		if _, ok := component.(components.Recorder); ok {
-			grants.addKind(kinds.ConfigMap)
+			grants.addUse(components.Use{Kind: kinds.ConfigMap})
 		}
 		if leaver, ok := component.(components.Leaver); ok {
 			for _, leftover := range leaver.Leftovers(components.Facts{}) {
@@ -129,12 +129,12 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 	return rules
 }
 
-func rendered(all []components.Component) []kinds.Kind {
-	var rendered []kinds.Kind
+func uses(all []components.Component) []components.Use {
+	var uses []components.Use
 	for _, component := range all {
-		rendered = append(rendered, component.Kinds()...)
+		uses = append(uses, components.UsesOf(component)...)
 	}
-	return rendered
+	return uses
 }
 
 // grants are verbs by API group and resource.
@@ -162,10 +162,10 @@ func (g grants) addHubs() {
 	g.add(rbacv1.GroupName, "rolebindings", "list", "watch")
 }
 
-func (g grants) addKind(kind kinds.Kind) {
-	g.add(kind.Group, kind.Plural, verbs...)
-	for subresource, verbs := range kind.Subresources {
-		g.add(kind.Group, kind.Plural+"/"+subresource, verbs...)
+func (g grants) addUse(use components.Use) {
+	g.add(use.Group, use.Plural, verbs...)
+	for subresource, verbs := range use.Subresources {
+		g.add(use.Group, use.Plural+"/"+subresource, verbs...)
 	}
 }
 

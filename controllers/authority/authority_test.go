@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -21,6 +22,12 @@ func (plain) Name() string                                         { return "pla
 func (p plain) Kinds() []kinds.Kind                                { return p.kinds }
 func (plain) Render(components.Facts) ([]components.Object, error) { return nil, nil }
 func (plain) Assess(components.Observed) components.Health         { return components.Health{} }
+
+type restoring struct{ plain }
+
+func (restoring) Uses() []components.Use {
+	return []components.Use{{Kind: kafka.Kafka, Subresources: map[string][]string{"status": {"patch"}}}}
+}
 
 type leaver struct{ plain }
 
@@ -66,7 +73,7 @@ func TestPlatform(t *testing.T) {
 			},
 		},
 		"a kind whose status is restored": {
-			component: plain{kinds: []kinds.Kind{kinds.Kafka}},
+			component: restoring{plain{kinds: []kinds.Kind{kafka.Kafka}}},
 			want: []rbacv1.PolicyRule{
 				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas"}, Verbs: all},
 				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas/status"}, Verbs: []string{"patch"}},
@@ -125,7 +132,7 @@ func TestClusterHoldsClusterScopedKindsOnly(t *testing.T) {
 }
 
 func TestWatchReadsNoSecretsAndWritesStatusAndFinalizersOnly(t *testing.T) {
-	rules := Watch([]components.Component{plain{kinds: []kinds.Kind{kinds.Secret, kinds.ConfigMap, kinds.Kafka, clusterScoped}}, referrer{}})
+	rules := Watch([]components.Component{plain{kinds: []kinds.Kind{kinds.Secret, kinds.ConfigMap, kafka.Kafka, clusterScoped}}, referrer{}})
 	want := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "pods"}, Verbs: []string{"list", "watch"}},
 		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get"}},
@@ -159,7 +166,7 @@ func TestWriteBindsTheRolesOfTheFolder(t *testing.T) {
 		"kustomization.yaml": {Data: []byte("kind: Kustomization\nresources: [hub.yaml]\n")},
 	}
 	var first, second bytes.Buffer
-	component := plain{kinds: []kinds.Kind{kinds.Kafka, kinds.KafkaTopic, kinds.Secret, kinds.ConfigMap, kinds.Ingress}}
+	component := plain{kinds: []kinds.Kind{kafka.Kafka, kafka.Topic, kinds.Secret, kinds.ConfigMap, kinds.Ingress}}
 	for _, out := range []*bytes.Buffer{&first, &second} {
 		if err := Write(out, []components.Component{component}, roles); err != nil {
 			t.Fatal(err)

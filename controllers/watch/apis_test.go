@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/watch"
 )
@@ -28,7 +29,7 @@ func serves(groupVersion string, all ...kinds.Kind) *metav1.APIResourceList {
 
 func TestAPIs(t *testing.T) {
 	clients := fake.NewClientset()
-	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.ConfigMap, kinds.Kafka, kinds.KafkaTopic, kinds.Route})
+	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.ConfigMap, kafka.Kafka, kafka.Topic, kinds.Route})
 
 	steps := []struct {
 		name        string
@@ -39,28 +40,28 @@ func TestAPIs(t *testing.T) {
 		{name: "nothing is installed", wantServed: map[schema.GroupKind]string{}},
 		{
 			name:        "an old Strimzi serves v1beta2 only",
-			resources:   []*metav1.APIResourceList{serves("kafka.strimzi.io/v1beta2", kinds.Kafka, kinds.KafkaTopic)},
+			resources:   []*metav1.APIResourceList{serves("kafka.strimzi.io/v1beta2", kafka.Kafka, kafka.Topic)},
 			wantChanged: []string{"Kafka", "KafkaTopic"},
-			wantServed:  map[schema.GroupKind]string{kinds.Kafka.GroupKind: "v1beta2", kinds.KafkaTopic.GroupKind: "v1beta2"},
+			wantServed:  map[schema.GroupKind]string{kafka.Kafka.GroupKind: "v1beta2", kafka.Topic.GroupKind: "v1beta2"},
 		},
 		{
 			name:       "nothing changed",
-			resources:  []*metav1.APIResourceList{serves("kafka.strimzi.io/v1beta2", kinds.Kafka, kinds.KafkaTopic)},
-			wantServed: map[schema.GroupKind]string{kinds.Kafka.GroupKind: "v1beta2", kinds.KafkaTopic.GroupKind: "v1beta2"},
+			resources:  []*metav1.APIResourceList{serves("kafka.strimzi.io/v1beta2", kafka.Kafka, kafka.Topic)},
+			wantServed: map[schema.GroupKind]string{kafka.Kafka.GroupKind: "v1beta2", kafka.Topic.GroupKind: "v1beta2"},
 		},
 		{
 			name: "an upgrade serves both: v1 is preferred, kind by kind",
 			resources: []*metav1.APIResourceList{
-				serves("kafka.strimzi.io/v1beta2", kinds.Kafka, kinds.KafkaTopic), serves("kafka.strimzi.io/v1", kinds.Kafka),
+				serves("kafka.strimzi.io/v1beta2", kafka.Kafka, kafka.Topic), serves("kafka.strimzi.io/v1", kafka.Kafka),
 			},
 			wantChanged: []string{"Kafka"},
-			wantServed:  map[schema.GroupKind]string{kinds.Kafka.GroupKind: "v1", kinds.KafkaTopic.GroupKind: "v1beta2"},
+			wantServed:  map[schema.GroupKind]string{kafka.Kafka.GroupKind: "v1", kafka.Topic.GroupKind: "v1beta2"},
 		},
 		{
 			name:        "one CustomResourceDefinition is deleted",
-			resources:   []*metav1.APIResourceList{serves("kafka.strimzi.io/v1", kinds.KafkaTopic)},
+			resources:   []*metav1.APIResourceList{serves("kafka.strimzi.io/v1", kafka.Topic)},
 			wantChanged: []string{"Kafka", "KafkaTopic"},
-			wantServed:  map[schema.GroupKind]string{kinds.KafkaTopic.GroupKind: "v1"},
+			wantServed:  map[schema.GroupKind]string{kafka.Topic.GroupKind: "v1"},
 		},
 		{
 			name:        "a kind of that name with another resource is not ours",
@@ -89,7 +90,7 @@ func TestAPIs(t *testing.T) {
 	if version, ok := apis.Version(kinds.ConfigMap); !ok || version != "v1" {
 		t.Errorf("native kinds are always served, and ConfigMap is %q, %v", version, ok)
 	}
-	if _, ok := apis.Version(kinds.Kafka); ok {
+	if _, ok := apis.Version(kafka.Kafka); ok {
 		t.Error("Kafka is gone and still served")
 	}
 	if _, ok := apis.GroupOfCRD("configmaps."); ok {
@@ -107,9 +108,9 @@ func TestAPIs(t *testing.T) {
 func TestDiscoverAsksOncePerGroupVersion(t *testing.T) {
 	clients := fake.NewClientset()
 	clients.Resources = []*metav1.APIResourceList{
-		serves("kafka.strimzi.io/v1", kinds.Kafka, kinds.KafkaTopic), serves("route.openshift.io/v1", kinds.Route),
+		serves("kafka.strimzi.io/v1", kafka.Kafka, kafka.Topic), serves("route.openshift.io/v1", kinds.Route),
 	}
-	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.ConfigMap, kinds.Kafka, kinds.KafkaTopic, kinds.Kafka, kinds.Route})
+	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.ConfigMap, kafka.Kafka, kafka.Topic, kafka.Kafka, kinds.Route})
 	apis.Discover(t.Context())
 	if got := len(clients.Actions()); got != 2 {
 		t.Errorf("asked %d times, want once for each group: %v", got, clients.Actions())
@@ -120,7 +121,7 @@ func TestDiscoverAsksOncePerGroupVersion(t *testing.T) {
 	clients.PrependReactor("get", "resource", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, broken })
 	clients.Resources = nil
 	apis.Discover(t.Context())
-	if err := apis.Unknown([]kinds.Kind{kinds.Kafka}); !errors.Is(err, broken) {
+	if err := apis.Unknown([]kinds.Kind{kafka.Kafka}); !errors.Is(err, broken) {
 		t.Errorf("err = %v", err)
 	}
 	if diff := cmp.Diff(known, apis.Served()); diff != "" {
@@ -131,7 +132,7 @@ func TestDiscoverAsksOncePerGroupVersion(t *testing.T) {
 // TestOneGroupThatDoesNotAnswer is an OpenShift during an upgrade: Routes are served by an API server of their own.
 func TestOneGroupThatDoesNotAnswer(t *testing.T) {
 	clients := fake.NewClientset()
-	clients.Resources = []*metav1.APIResourceList{serves("kafka.strimzi.io/v1", kinds.Kafka), serves("route.openshift.io/v1", kinds.Route)}
+	clients.Resources = []*metav1.APIResourceList{serves("kafka.strimzi.io/v1", kafka.Kafka), serves("route.openshift.io/v1", kinds.Route)}
 	asked := 0
 	clients.PrependReactor("get", "resource", func(clienttesting.Action) (bool, runtime.Object, error) {
 		if asked++; asked == 2 { // Kafka first, then Route
@@ -139,15 +140,15 @@ func TestOneGroupThatDoesNotAnswer(t *testing.T) {
 		}
 		return false, nil, nil
 	})
-	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kinds.Kafka, kinds.Route})
+	apis := watch.NewAPIs(clients.Discovery(), []kinds.Kind{kafka.Kafka, kinds.Route})
 	apis.Discover(t.Context())
-	if _, served := apis.Version(kinds.Kafka); !served {
+	if _, served := apis.Version(kafka.Kafka); !served {
 		t.Error("Kafka is not served, because Routes are not")
 	}
-	if err := apis.Unknown([]kinds.Kind{kinds.Kafka}); err != nil {
+	if err := apis.Unknown([]kinds.Kind{kafka.Kafka}); err != nil {
 		t.Errorf("Kafka: %v", err)
 	}
-	if err := apis.Unknown([]kinds.Kind{kinds.Kafka, kinds.Route}); !apierrors.IsServiceUnavailable(err) {
+	if err := apis.Unknown([]kinds.Kind{kafka.Kafka, kinds.Route}); !apierrors.IsServiceUnavailable(err) {
 		t.Errorf("Route: %v", err)
 	}
 	if changed, err := apis.Refresh(t.Context(), "route.openshift.io"); err != nil || len(changed) != 1 {

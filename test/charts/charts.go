@@ -42,7 +42,7 @@ func Write(folder string, operator dependencies.Operator, definitions map[string
 func StandIns(operator string, all []kinds.Kind) []*apiextensionsv1.CustomResourceDefinition {
 	var own []standin.Kind
 	for _, kind := range all {
-		if kind.Operator == operator {
+		if kind.Provider == operator {
 			own = append(own, standin.Kind{
 				Group: kind.Group, Versions: kind.Versions[:1], Kind: kind.Kind, Plural: kind.Plural, ClusterScoped: kind.ClusterScoped,
 			})

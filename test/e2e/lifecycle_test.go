@@ -33,7 +33,7 @@ var _ = Describe("Third-party kinds", Serial, func() {
 		var crds []string
 		for _, component := range all {
 			for _, kind := range component.Kinds() {
-				if kind.Operator == "Strimzi" {
+				if kind.Provider == "Strimzi" {
 					crds = append(crds, kind.CRD())
 				}
 			}

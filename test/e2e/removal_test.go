@@ -245,10 +245,10 @@ func gone(ctx context.Context, object client.Object) {
 
 func kafkaClusterID(ctx context.Context, namespace string) string {
 	GinkgoHelper()
-	kafka := &unstructured.Unstructured{}
-	kafka.SetGroupVersionKind(kinds.Kafka.GVK())
-	Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: namespace, Name: "odh"}, kafka)).To(Succeed())
-	id, _, _ := unstructured.NestedString(kafka.Object, "status", "clusterId")
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(kafka.Kafka.GVK())
+	Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: namespace, Name: "odh"}, object)).To(Succeed())
+	id, _, _ := unstructured.NestedString(object.Object, "status", "clusterId")
 	return id
 }
 

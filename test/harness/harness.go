@@ -167,9 +167,9 @@ func (e *Env) definitions(operator string) (map[string][]byte, error) {
 func (e *Env) operators() []string {
 	var names []string
 	for _, kind := range e.Kinds {
-		if kind.ThirdParty() && kind.Operator != kinds.Route.Operator && kind.Operator != kinds.HTTPRoute.Operator &&
-			!slices.Contains(names, kind.Operator) {
-			names = append(names, kind.Operator)
+		if kind.ThirdParty() && kind.Provider != kinds.OpenShift && kind.Provider != kinds.GatewayAPI &&
+			!slices.Contains(names, kind.Provider) {
+			names = append(names, kind.Provider)
 		}
 	}
 	return names

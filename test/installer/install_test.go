@@ -18,7 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster/standin"
@@ -234,7 +234,7 @@ var _ = Describe("What the installer brought", func() {
 		By("removing both while somebody else has a Kafka of his own")
 		Expect(env.EnsureNamespace(ctx, "theirs")).To(Succeed())
 		theirs := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"kafka": map[string]any{}}}}
-		theirs.SetGroupVersionKind(kinds.Kafka.GVK())
+		theirs.SetGroupVersionKind(kafka.Kafka.GVK())
 		theirs.SetNamespace("theirs")
 		theirs.SetName("orders")
 		Expect(env.Admin.Create(ctx, theirs)).To(Succeed())
@@ -250,7 +250,7 @@ var _ = Describe("What the installer brought", func() {
 		Expect(releases()).To(BeZero())
 		crd := &metav1.PartialObjectMetadata{}
 		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
-		Expect(env.Admin.Get(ctx, types.NamespacedName{Name: kinds.Kafka.CRD()}, crd)).To(Succeed(), "CustomResourceDefinitions are never deleted")
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Name: kafka.Kafka.CRD()}, crd)).To(Succeed(), "CustomResourceDefinitions are never deleted")
 
 		By("bringing it again for the next platform, although its CustomResourceDefinitions are there")
 		third := platform(ctx, "third", small)

@@ -88,7 +88,7 @@ func needing(name string, operators ...string) components.Component {
 		}
 		for _, crd := range operator.CRDs {
 			plural, group, _ := strings.Cut(crd.Name, ".")
-			k := kinds.Kind{Versions: crd.Versions, Plural: plural, Operator: name}
+			k := kinds.Kind{Versions: crd.Versions, Plural: plural, Provider: name}
 			k.Group, k.Kind = group, strings.ToUpper(plural[:1])+plural[1:]
 			needs.kinds = append(needs.kinds, k)
 		}

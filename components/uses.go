@@ -1,0 +1,39 @@
+package components
+
+import "opendatahub.io/operator/components/kinds"
+
+// WithUses is a component that uses some of its kinds in a way of its own.
+type WithUses interface {
+	// Uses lists these kinds. The others of Kinds are rendered, watched, pruned and removed, and that is all.
+	Uses() []Use
+}
+
+// Use is how a component uses a kind.
+type Use struct {
+	kinds.Kind
+	// Release annotations are put on an object before it is deleted while data is kept, so that its operator lets go of
+	// what the object stands for instead of deleting that too.
+	Release map[string]string
+	// Destroy is a merge patch that is put on an object before it is deleted together with its data, so that its operator
+	// wipes what the object stands for.
+	Destroy string
+	// Subresources are the verbs that deploying the kind takes on its subresources, by their names.
+	Subresources map[string][]string
+}
+
+// UsesOf lists how a component uses each of its kinds, in the order of Kinds.
+func UsesOf(component Component) []Use {
+	uses := make([]Use, 0, len(component.Kinds()))
+	for _, kind := range component.Kinds() {
+		use := Use{Kind: kind}
+		if user, ok := component.(WithUses); ok {
+			for _, own := range user.Uses() {
+				if own.GroupKind == kind.GroupKind {
+					use = own
+				}
+			}
+		}
+		uses = append(uses, use)
+	}
+	return uses
+}
