@@ -60,7 +60,7 @@ func TestNotebooksGetWhatComponentsDeclare(t *testing.T) {
 	environment := `\"environment\": {\n      \"TRACKER_URL\": \"http://tracker:5000\"`
 	reach := `{"ports":[{"protocol":"TCP","port":5000}],"to":[{"podSelector":{"matchLabels":{"app":"tracker"}}}]}`
 	file := `\"mountPath\": \"/etc/opendatahub/tracker-ca\"`
-	secret := `\"optional\": true,\n          \"secretName\": \"tracker-tls\"`
+	secret := `\"secretName\": \"tracker-tls\"`
 	for _, part := range []string{environment, reach, file, secret} {
 		if strings.Contains(render(), part) {
 			t.Errorf("a component that the platform does not have is in it: %s", part)
