@@ -127,14 +127,6 @@ type Reference struct {
 	Awaited bool
 }
 
-// Recorder is a component that must remember something about data which outlives its objects, such as the cluster id
-// that Kafka's volumes belong to. The record is kept as data in a ConfigMap, which must be among its Kinds, and comes
-// back as Facts.Record.
-type Recorder interface {
-	// Record returns what to remember. An empty result leaves the earlier record alone.
-	Record(Observed) map[string]string
-}
-
 // WithGrants is a component whose third-party operator needs rights for a platform that the manager must not be able to give:
 // ServiceAccounts, roles and bindings in the platform's namespace, and what goes with them outside it.
 //

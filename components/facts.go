@@ -37,8 +37,6 @@ type Facts struct {
 	Declared Declarations
 	// Secrets are the component's own generated Secrets and those it refers to, by name. Absent: not there (yet).
 	Secrets map[string]Secret
-	// Record is what the component asked to be remembered, see Recorder.
-	Record map[string]string
 	// Live are the component's objects as last seen; empty before the first apply and when rendering offline.
 	Live Objects
 }

@@ -234,9 +234,7 @@ func (r *componentReconciler) assess(ctx context.Context, facts components.Facts
 		if p.Subresource != "" {
 			continue
 		}
-		if p.Object.GetName() != recordName(facts.Platform.Name, r.component.Name()) {
-			objects++ // the record comes when there is something to remember, which is no news
-		}
+		objects++
 		rendered := components.Rendered{
 			Kind: p.Object.GroupVersionKind(), Namespace: p.Object.GetNamespace(), Name: p.Object.GetName(),
 		}

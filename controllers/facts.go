@@ -35,10 +35,6 @@ func (r *componentReconciler) facts(ctx context.Context, odh *v1alpha1.OpenDataH
 				return facts, fmt.Errorf("reading Secret %s: %w", object.GetName(), err)
 			}
 			facts.Secrets[object.GetName()] = watch.SecretOf(digests)
-		case "ConfigMap":
-			if object.GetName() == recordName(odh.Name, r.component.Name()) {
-				facts.Record, _, _ = unstructured.NestedStringMap(object.Object, "data")
-			}
 		}
 	}
 	return facts, r.references(ctx, platform, &facts)

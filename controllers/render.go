@@ -1,10 +1,7 @@
 package controllers
 
 import (
-	"strings"
-
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -18,30 +15,7 @@ func Render(component components.Component, facts components.Facts, owner *metav
 	if err != nil {
 		return nil, components.AsFailure(err, v1alpha1.ReasonInvalidSpec)
 	}
-	objects = append(objects, record(component, facts)...)
 	return apply.Prepare(component.Name(), component.Kinds(), facts, owner, objects)
-}
-
-// record is the object that keeps what the component must remember beyond its own objects, or none.
-func record(component components.Component, facts components.Facts) []components.Object {
-	recorder, ok := component.(components.Recorder)
-	if !ok {
-		return nil
-	}
-	record := recorder.Record(components.Observed{Facts: facts, Live: facts.Live})
-	if len(record) == 0 {
-		record = facts.Record
-	}
-	if len(record) == 0 {
-		return nil
-	}
-	return []components.Object{components.Data(
-		corev1ac.ConfigMap(recordName(facts.Platform.Name, component.Name()), facts.Platform.Namespace).WithData(record),
-	)}
-}
-
-func recordName(platform, component string) string {
-	return platform + "-" + strings.ToLower(component) + "-record"
 }
 
 func ownerOf(odh *v1alpha1.OpenDataHub) *metav1.OwnerReference {

@@ -45,8 +45,7 @@ type factsYAML struct {
 		Keys   []string `json:"keys"`
 		Digest string   `json:"digest"`
 	} `json:"secrets"`
-	Record map[string]string `json:"record"`
-	Live   []map[string]any  `json:"live"`
+	Live []map[string]any `json:"live"`
 }
 
 // cases returns the names of the folders below testdata that have a hub.yaml, in order.
@@ -100,7 +99,6 @@ func readFacts(folder string) (components.Facts, error) {
 	for name, secret := range more.Secrets {
 		facts.Secrets[name] = components.Secret{Keys: secret.Keys, Digest: secret.Digest}
 	}
-	facts.Record = more.Record
 	facts.Live, err = objects(more.Live)
 	return facts, err
 }

@@ -191,7 +191,6 @@ func TestFactsOfACase(t *testing.T) {
 	write(hubFile, `{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {name: odh, namespace: data}, spec: {components: {kafka: {}}}}`)
 	write(factsFile, `
 cluster: {openShift: true, served: {Kafka.kafka.strimzi.io: v1beta2}}
-record: {a: b}
 secrets: {s: {keys: [k], digest: d}}
 live: [{apiVersion: v1, kind: ConfigMap, metadata: {name: c, generation: 3}}]
 `)
@@ -205,7 +204,7 @@ live: [{apiVersion: v1, kind: ConfigMap, metadata: {name: c, generation: 3}}]
 	if got := facts.GVK(kafka.Kafka).Version; got != "v1beta2" {
 		t.Errorf("served version %q, want v1beta2", got)
 	}
-	if !facts.Cluster.OpenShift || facts.Record["a"] != "b" || facts.Secrets["s"].Digest != "d" {
+	if !facts.Cluster.OpenShift || facts.Secrets["s"].Digest != "d" {
 		t.Errorf("facts are missing: %+v", facts)
 	}
 	if got := facts.Live.Find(kinds.ConfigMap.GroupKind, "c").GetGeneration(); got != 3 {

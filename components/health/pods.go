@@ -38,7 +38,7 @@ func PodProblem(pods []*corev1.Pod) (string, components.State) {
 	var troubles []trouble
 	state := components.Ready
 	for _, pod := range pods {
-		if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || podReady(pod) {
+		if pod.DeletionTimestamp != nil || pod.Status.Phase == corev1.PodSucceeded || Serves(pod) {
 			continue
 		}
 		if pod.Status.Phase != corev1.PodFailed {
@@ -205,7 +205,8 @@ func imageProblem(image string, waiting *corev1.ContainerStateWaiting) string {
 	return text + ": " + Shorten(scrub(cause, nil), 160)
 }
 
-func podReady(pod *corev1.Pod) bool {
+// Serves is whether a Pod is ready.
+func Serves(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})

@@ -21,18 +21,16 @@ const maxText = 240
 // Assess implements components.Component.
 func (component) Assess(observed components.Observed) components.Health {
 	platform := observed.Facts.Platform
-	restoring := lostClusterID(components.Facts{Platform: platform, Record: observed.Facts.Record, Live: observed.Live}) != ""
 	result := health.Assess(observed, map[schema.GroupKind]health.Rule{
-		Kafka.GroupKind: func(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
-			if restoring {
-				return health.Progress("getting back the cluster id that the kept volumes were written with")
-			}
-			return assessCluster(object, pods)
-		},
+		Kafka.GroupKind:    assessCluster,
 		NodePool.GroupKind: assessPool,
 		User.GroupKind:     assessEntity,
-		Topic.GroupKind:    assessEntity,
+		Topic.GroupKind:    assessTopic,
 	})
+	if !slices.ContainsFunc(observed.Rendered, func(r components.Rendered) bool { return r.Kind.GroupKind() == Kafka.GroupKind }) {
+		result.State = components.Progressing
+		result.Message = "the cluster id that the kept volumes were written with is being restored"
+	}
 	result.CredentialsSecret = adminName(platform)
 	result.Endpoints = []v1alpha1.Endpoint{{
 		Name: "bootstrap", URL: clusterName(platform) + "-kafka-bootstrap." + platform.Namespace + ".svc:9093",
@@ -55,8 +53,9 @@ func (component) Assess(observed components.Observed) components.Health {
 // assessCluster judges the Kafka resource. Strimzi says Ready=True, or NotReady=True with a reason; never Ready=False. It
 // looks every two minutes, so its word may be older than what befell the Pods.
 func assessCluster(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
-	verdict := clusterVerdict(object)
-	problem, state := health.PodProblem(health.Labelled(map[string]string{labelCluster: object.GetName()}, pods))
+	pods = health.Labelled(map[string]string{labelCluster: object.GetName()}, pods)
+	verdict := clusterVerdict(object, len(pods) > 0)
+	problem, state := health.PodProblem(pods)
 	switch {
 	case problem == "", verdict.State == components.Ready && state != components.Degraded:
 		return verdict
@@ -66,14 +65,22 @@ func assessCluster(object *unstructured.Unstructured, pods []*corev1.Pod) health
 	return health.Worst(health.Verdict{State: state, Message: problem}, health.Verdict{State: verdict.State, Message: problem})
 }
 
-func clusterVerdict(object *unstructured.Unstructured) health.Verdict {
+// clusterVerdict is what Strimzi says itself. It writes Creating when it begins, and observedGeneration only at the end, after
+// some minutes; acts is whether it has made Pods.
+// (KafkaAssemblyOperator.initialStatus and createOrUpdate, Strimzi 1.2)
+func clusterVerdict(object *unstructured.Unstructured, acts bool) health.Verdict {
 	ready, _ := health.Condition(object, "Ready")
 	notReady, _ := health.Condition(object, "NotReady")
 	switch {
 	case object.GetAnnotations()[annotationPause] == "true":
 		return health.Progress("Strimzi does not act on it while it has the annotation %s; if you set it, remove it", annotationPause)
-	case notReady.Status == metav1.ConditionTrue && notReady.Reason != "Creating":
+	case notReady.Status == metav1.ConditionTrue && notReady.Reason == "Creating":
+		return health.Progress("Strimzi is creating it")
+	case notReady.Status == metav1.ConditionTrue:
 		return health.Failing("Strimzi reports %s", explain(notReady))
+	case !health.Current(object) && acts:
+		return health.Progress("Strimzi has not finished with the latest change, which takes minutes when nodes are restarted one by one; " +
+			"if it takes longer, see that the Strimzi operator runs")
 	case !health.Current(object):
 		return health.Progress("the Strimzi operator has not acted on the latest change; does it run, and watch this namespace?")
 	case ready.Status == metav1.ConditionTrue:
@@ -83,8 +90,9 @@ func clusterVerdict(object *unstructured.Unstructured) health.Verdict {
 	}
 }
 
-// assessPool judges a KafkaNodePool, which has no Ready condition.
-func assessPool(object *unstructured.Unstructured, _ []*corev1.Pod) health.Verdict {
+// assessPool judges a KafkaNodePool, which has no Ready condition: its nodes are ready when as many Pods are, all of them
+// made from what the pool says now.
+func assessPool(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
 	wanted, _, _ := unstructured.NestedInt64(object.Object, "spec", "replicas")
 	ids, _, _ := unstructured.NestedSlice(object.Object, "status", "nodeIds")
 	switch nodes := int64(len(ids)); {
@@ -95,9 +103,36 @@ func assessPool(object *unstructured.Unstructured, _ []*corev1.Pod) health.Verdi
 		return health.Progress("the Strimzi operator has not acted on the latest change")
 	case nodes < wanted:
 		return health.Progress("%d of %d nodes", nodes, wanted)
-	default:
-		return health.Healthy()
 	}
+	current, _, _ := unstructured.NestedString(object.Object, "spec", "template", "pod", "metadata", "annotations", annotationDigest)
+	var ready, old int64
+	for _, pod := range health.Labelled(map[string]string{labelCluster: object.GetLabels()[labelCluster], labelPool: object.GetName()}, pods) {
+		switch {
+		case pod.DeletionTimestamp != nil || !health.Serves(pod):
+		case pod.Annotations[annotationDigest] != current:
+			old++
+		default:
+			ready++
+		}
+	}
+	switch {
+	case ready >= wanted:
+		return health.Healthy()
+	case old > 0:
+		return health.Progress("%d of %d Pods are ready with the latest change, Strimzi is about to replace %d", ready, wanted, old)
+	default:
+		return health.Progress("%d of %d Pods are ready", ready, wanted)
+	}
+}
+
+// assessTopic adds what can be done about what Strimzi cannot do.
+func assessTopic(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
+	verdict := assessEntity(object, pods)
+	if ready, _ := health.Condition(object, "Ready"); ready.Status == metav1.ConditionFalse && ready.Reason == "NotSupported" {
+		verdict.Message = "set its partitions and replicas back to what the topic has, or change the topic itself first " +
+			"(kafka-reassign-partitions.sh): " + verdict.Message
+	}
+	return verdict
 }
 
 // assessEntity judges what the entity operator makes: a KafkaUser fails with NotReady=True, a KafkaTopic with Ready=False.

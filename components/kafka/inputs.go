@@ -12,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 	metaapply "k8s.io/client-go/applyconfigurations/meta/v1"
@@ -23,6 +24,7 @@ import (
 
 // inputs are the plain values that the objects are made of.
 type inputs struct {
+	platform  components.Platform
 	namespace string
 	cluster   string
 	admin     string
@@ -51,8 +53,12 @@ type inputs struct {
 	// passwordSecret and jmxConfigMap are empty when there is none.
 	passwordSecret string
 	jmxConfigMap   string
+	// record is empty until there is something to remember.
+	record record
 	// restoredID is the id that a cluster made anew must get to take up volumes that were kept; otherwise empty.
 	restoredID string
+	// withheld is whether the Kafka has to wait for the pools to have that id: Strimzi would make a new one.
+	withheld bool
 
 	fsGroup        *int64
 	nodeLabels     []*coreapply.NodeSelectorRequirementApplyConfiguration
@@ -110,6 +116,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 		return inputs{}, err
 	}
 	in := inputs{
+		platform:  facts.Platform,
 		namespace: facts.Platform.Namespace,
 		cluster:   clusterName(facts.Platform),
 		admin:     adminName(facts.Platform),
@@ -132,6 +139,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 		entityOperator:     requirements{amounts{"50m", "256Mi"}, amounts{Memory: "512Mi"}},
 		exporter:           requirements{amounts{"20m", "64Mi"}, amounts{Memory: "256Mi"}},
 
+		record:      newRecord(facts, layout),
 		restoredID:  lostClusterID(facts),
 		nodeLabels:  nodeLabels(spec.Placement.NodeSelector),
 		tolerations: tolerations(spec.Placement.Tolerations),
@@ -140,6 +148,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 	if !facts.Cluster.OpenShift {
 		in.fsGroup = new(int64(0))
 	}
+	in.withheld = in.restoredID != "" && facts.Live.Find(Kafka.GroupKind, in.cluster) == nil
 	in.annotate()
 	in.authenticate(spec, facts)
 	in.measure(spec, facts)
@@ -147,18 +156,15 @@ func newInputs(facts components.Facts) (inputs, error) {
 	if in.listeners, err = listeners(spec, facts); err != nil {
 		return inputs{}, err
 	}
-	in.topics, err = topics(spec, facts.Platform, layout.brokers)
+	in.topics, err = topics(spec, facts, layout.brokers)
 	return in, err
 }
 
-// annotate sets what v1beta2 needs to be told, and holds Strimzi back until the cluster has its id.
+// annotate sets what v1beta2 needs to be told.
 func (in *inputs) annotate() {
 	if in.kafkaKind.Version == "v1beta2" {
 		in.annotations[annotationNodePools] = "enabled"
 		in.annotations[annotationKRaft] = "enabled"
-	}
-	if in.restoredID != "" {
-		in.annotations[annotationPause] = "true"
 	}
 }
 
@@ -254,7 +260,7 @@ func listeners(spec v1alpha1.KafkaSpec, facts components.Facts) ([]listener, err
 	return append(all, external), nil
 }
 
-func topics(spec v1alpha1.KafkaSpec, platform components.Platform, brokers int32) ([]topicInputs, error) {
+func topics(spec v1alpha1.KafkaSpec, facts components.Facts, brokers int32) ([]topicInputs, error) {
 	var all []topicInputs
 	similar := map[string]string{}
 	for _, topic := range spec.Topics {
@@ -266,7 +272,8 @@ func topics(spec v1alpha1.KafkaSpec, platform components.Platform, brokers int32
 		similar[metric] = topic.Name
 
 		path := fmt.Sprintf("%s.topics[%s]", field, topic.Name)
-		replicas := cmp.Or(topic.Replicas, min(brokers, defaultCopies))
+		objectName := topicObjectName(facts.Platform, topic.Name)
+		replicas := cmp.Or(topic.Replicas, liveReplicas(facts.Live, objectName), min(brokers, defaultCopies))
 		if replicas > brokers {
 			return nil, components.Invalid(path+".replicas", "%d replicas need as many brokers, and there are %d; "+
 				"use at most %d, or raise %s.replicas", replicas, brokers, brokers, field)
@@ -276,7 +283,7 @@ func topics(spec v1alpha1.KafkaSpec, platform components.Platform, brokers int32
 				topic.MinInSyncReplicas, replicas, replicas)
 		}
 		all = append(all, topicInputs{
-			objectName: topicObjectName(platform, topic.Name),
+			objectName: objectName,
 			spec: topicSpec{
 				TopicName:  topic.Name,
 				Partitions: cmp.Or(topic.Partitions, 1),
@@ -292,6 +299,17 @@ func topics(spec v1alpha1.KafkaSpec, platform components.Platform, brokers int32
 		})
 	}
 	return all, nil
+}
+
+// liveReplicas are those of a topic that exists, or 0: Strimzi cannot change their number, so more brokers must not change
+// what nobody asked for.
+func liveReplicas(live components.Objects, objectName string) int32 {
+	topic := live.Find(Topic.GroupKind, objectName)
+	if topic == nil {
+		return 0
+	}
+	replicas, _, _ := unstructured.NestedInt64(topic.Object, "spec", "replicas")
+	return int32(replicas)
 }
 
 var cleanupPolicies = map[v1alpha1.KafkaCleanupPolicy]string{

@@ -11,32 +11,31 @@ const name = "kafka"
 
 type component struct{}
 
-// New is the kafka component. It also implements components.Recorder and components.Leaver.
+// New is the kafka component. It also implements components.Leaver.
 func New() components.Component { return component{} }
 
-var (
-	_ components.Recorder = component{}
-	_ components.Leaver   = component{}
-)
+var _ components.Leaver = component{}
 
 // Name implements components.Component.
 func (component) Name() string { return name }
 
 // Kinds implements components.Component. Removal goes backwards: topics and users while the entity operator, which
-// serves their finalizers, still runs; then the cluster; then the pools that it is made of.
+// removes the topics' finalizers, still runs; then the cluster; then the pools that it is made of.
 func (component) Kinds() []kinds.Kind {
 	return []kinds.Kind{
 		kinds.Secret, kinds.ConfigMap, NodePool, Kafka, User, Topic,
 	}
 }
 
-// Leftovers implements components.Leaver: what an earlier removal kept is no longer Strimzi's to delete. Strimzi puts
-// the labels of the Kafka on everything that it makes of it.
+// Leftovers implements components.Leaver: the volumes and the certificate authorities, which Strimzi no longer deletes once
+// they were kept. It puts the labels of the Kafka on everything that it makes of it; its other Secrets go with their owners.
 func (component) Leftovers(facts components.Facts) []components.Leftover {
 	labels := components.Merge(facts.Labels(name), map[string]string{labelCluster: clusterName(facts.Platform)})
 	return []components.Leftover{
 		{Kind: kinds.PersistentVolumeClaim, Labels: labels, Data: true},
-		{Kind: kinds.Secret, Labels: labels, Data: true},
+		{Kind: kinds.Secret, Data: true, Labels: components.Merge(labels, map[string]string{
+			labelComponentType: "certificate-authority", // CaReconciler, since 1.2 CaProvider: caLabels
+		})},
 	}
 }
 
@@ -47,6 +46,9 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 		return nil, err
 	}
 	var objects []components.Object
+	if len(in.record) > 0 {
+		objects = append(objects, memory(in))
+	}
 	if in.passwordSecret != "" {
 		objects = append(objects, passwordSecret(in))
 	}
@@ -56,9 +58,11 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	for _, pool := range in.pools {
 		objects = append(objects, nodePool(in, pool))
 	}
-	objects = append(objects, cluster(in))
 	if in.restoredID != "" {
 		objects = append(objects, clusterID(in))
+	}
+	if !in.withheld {
+		objects = append(objects, cluster(in))
 	}
 	objects = append(objects, administrator(in))
 	for _, t := range in.topics {
@@ -85,7 +89,9 @@ const (
 const (
 	labelCluster         = "strimzi.io/cluster"
 	labelPool            = "strimzi.io/pool-name"
+	labelComponentType   = "strimzi.io/component-type"
 	annotationPause      = "strimzi.io/pause-reconciliation"
+	annotationDigest     = "opendatahub.io/node-pool"
 	annotationNextIDs    = "strimzi.io/next-node-ids"
 	annotationNodePools  = "strimzi.io/node-pools"
 	annotationKRaft      = "strimzi.io/kraft"

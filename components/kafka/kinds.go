@@ -26,7 +26,7 @@ func strimziKind(kind, plural string) kinds.Kind {
 func (component) Uses() []components.Use {
 	return []components.Use{
 		// The cluster id of kept volumes is restored, see components.Object.Subresource.
-		{Kind: Kafka, Subresources: map[string][]string{"status": {"patch"}}},
+		{Kind: NodePool, Subresources: map[string][]string{"status": {"patch"}}},
 		// Deleting a topic that Strimzi manages deletes its messages.
 		{Kind: Topic, Release: map[string]string{"strimzi.io/managed": "false"}},
 	}

@@ -3,7 +3,6 @@ package kafka
 import (
 	"fmt"
 	"slices"
-	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -99,6 +98,11 @@ func (l layout) follows(previous *layout) error {
 	case l.controllers != previous.controllers:
 		return immutable(field+".controllers.replicas", "the number of controllers cannot change from %d to %d; %s",
 			previous.controllers, l.controllers, undo)
+	case l.brokers < min(previous.brokers, defaultCopies) && !previous.kept:
+		// Strimzi keeps brokers that hold partitions, but our settings for new topics would be lower already.
+		return immutable(field+".replicas", "%d brokers cannot hold the %d copies that the cluster keeps of its data; use at least %d, "+
+			"or give up the data first: deletionPolicy Delete, then managementState Removed",
+			l.brokers, min(previous.brokers, defaultCopies), min(previous.brokers, defaultCopies))
 	case l.brokers < previous.brokers && previous.kept:
 		return immutable(field+".replicas", "the volumes that were kept are those of %d brokers, and %d would not find all "+
 			"messages; use at least %d", previous.brokers, l.brokers, previous.brokers)
@@ -124,7 +128,7 @@ func immutable(field, format string, args ...any) error {
 // somebody else. A cluster that is too young for a record is taken as it is. Without live pools only the volumes are left.
 func previousLayout(facts components.Facts) *layout {
 	live := liveLayout(facts.Live)
-	recorded := recordedLayout(facts.Record)
+	recorded := readRecord(facts).layout()
 	if recorded == nil {
 		return live
 	}
@@ -175,85 +179,6 @@ func storageOf(pool *unstructured.Unstructured) resource.Quantity {
 		return resource.Quantity{}
 	}
 	return size
-}
-
-// Keys of the record.
-const (
-	recordClusterID         = "clusterId"
-	recordControllerType    = "controllerType"
-	recordBrokers           = "brokers"
-	recordBrokerStorage     = "brokerStorage"
-	recordControllers       = "controllers"
-	recordControllerStorage = "controllerStorage"
-)
-
-// Record implements components.Recorder: the cluster id is written on every volume, so a cluster that takes them up
-// must have it, and must have nodes of the same names.
-func (component) Record(observed components.Observed) map[string]string {
-	id := clusterIDOf(observed.Live, observed.Facts.Platform)
-	recorded := observed.Facts.Record[recordClusterID]
-	spec := observed.Facts.Spec.Components.Kafka
-	// A new id replaces the recorded one only once the cluster works with it: otherwise it may be one that does not fit
-	// the volumes, and the record is the last place that knows theirs.
-	if id == "" || spec == nil || liveLayout(observed.Live) == nil || recorded != "" && recorded != id && !works(observed.Live, observed.Facts.Platform) {
-		return nil
-	}
-	l, err := newLayout(*spec, sizesOf(observed.Facts.Spec.Profile))
-	if err != nil {
-		return nil
-	}
-	if pool := observed.Live.Find(NodePool.GroupKind, brokerPool); pool != nil {
-		// Strimzi keeps brokers that hold partitions, whatever the spec says.
-		l.brokers = max(l.brokers, actualNodes(pool))
-	}
-	record := map[string]string{
-		recordClusterID:      id,
-		recordControllerType: string(l.controllerType),
-		recordBrokers:        strconv.Itoa(int(l.brokers)),
-		recordBrokerStorage:  l.brokerStorage.String(),
-		recordControllers:    strconv.Itoa(int(l.controllers)),
-	}
-	if l.controllerType == v1alpha1.KafkaControllersDedicated {
-		record[recordControllerStorage] = l.controllerStorage.String()
-	}
-	return record
-}
-
-func recordedLayout(record map[string]string) *layout {
-	// What somebody spoiled is as good as nothing: a type that does not exist, or a number that is 0 then.
-	if !slices.Contains([]string{string(v1alpha1.KafkaControllersCombined), string(v1alpha1.KafkaControllersDedicated)}, record[recordControllerType]) {
-		return nil
-	}
-	l := &layout{controllerType: v1alpha1.KafkaControllerType(record[recordControllerType])}
-	brokers, _ := strconv.ParseInt(record[recordBrokers], 10, 32)
-	controllers, _ := strconv.ParseInt(record[recordControllers], 10, 32)
-	l.brokers, l.controllers = int32(brokers), int32(controllers)
-	l.brokerStorage = quantity(resource.Quantity{}, record[recordBrokerStorage])
-	l.controllerStorage = quantity(resource.Quantity{}, record[recordControllerStorage])
-	return l
-}
-
-// lostClusterID is the recorded cluster id if the live cluster has none yet: the cluster is being made anew. A cluster
-// that has an id knows better than the record, which somebody may have changed.
-func lostClusterID(facts components.Facts) string {
-	if clusterIDOf(facts.Live, facts.Platform) != "" {
-		return ""
-	}
-	return facts.Record[recordClusterID]
-}
-
-func works(live components.Objects, platform components.Platform) bool {
-	kafka := live.Find(Kafka.GroupKind, clusterName(platform))
-	return kafka != nil && clusterVerdict(kafka).State == components.Ready
-}
-
-func clusterIDOf(live components.Objects, platform components.Platform) string {
-	kafka := live.Find(Kafka.GroupKind, clusterName(platform))
-	if kafka == nil {
-		return ""
-	}
-	id, _, _ := unstructured.NestedString(kafka.Object, "status", "clusterId")
-	return id
 }
 
 // newPools returns the brokers first: controllers are useless without them, brokers wait for controllers.

@@ -40,6 +40,27 @@ func livePool(name string, replicas int64, size string, ids ...any) *unstructure
 	}}
 }
 
+func withID(object *unstructured.Unstructured, id string) *unstructured.Unstructured {
+	if err := unstructured.SetNestedField(object.Object, id, "status", "clusterId"); err != nil {
+		panic(err)
+	}
+	return object
+}
+
+// recorded is the ConfigMap of a record, as the cluster holds it.
+func recorded(r record) components.Objects {
+	if r == nil {
+		return nil
+	}
+	data := map[string]any{}
+	for key, value := range r {
+		data[key] = value
+	}
+	return components.Objects{{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "odh-kafka-record"}, "data": data,
+	}}}
+}
+
 func TestWhatIsRememberedOfACluster(t *testing.T) {
 	development := v1alpha1.OpenDataHubSpec{
 		Profile:    v1alpha1.ProfileDevelopment,
@@ -49,9 +70,9 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 	standard.Profile = v1alpha1.ProfileStandard
 	tests := map[string]struct {
 		spec   v1alpha1.OpenDataHubSpec
-		record map[string]string
+		record record
 		live   components.Objects
-		want   map[string]string
+		want   record
 	}{
 		"a cluster without an id yet": {
 			spec: development,
@@ -60,7 +81,7 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 		"dedicated controllers": {
 			spec: standard,
 			live: components.Objects{liveKafka("id"), livePool(brokerPool, 3, "50Gi"), livePool(controllerPool, 3, "10Gi")},
-			want: map[string]string{
+			want: record{
 				"clusterId": "id", "controllerType": "Dedicated",
 				"brokers": "3", "brokerStorage": "50Gi", "controllers": "3", "controllerStorage": "10Gi",
 			},
@@ -68,7 +89,7 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 		"combined nodes": {
 			spec: development,
 			live: components.Objects{liveKafka("id"), livePool(combinedPool, 1, "5Gi")},
-			want: map[string]string{
+			want: record{
 				"clusterId": "id", "controllerType": "Combined",
 				"brokers": "1", "brokerStorage": "5Gi", "controllers": "1",
 			},
@@ -76,7 +97,7 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 		"what somebody else made of the pools is not remembered": {
 			spec: standard,
 			live: components.Objects{liveKafka("id"), livePool(brokerPool, 7, "90Gi"), livePool(controllerPool, 5, "90Gi")},
-			want: map[string]string{
+			want: record{
 				"clusterId": "id", "controllerType": "Dedicated",
 				"brokers": "3", "brokerStorage": "50Gi", "controllers": "3", "controllerStorage": "10Gi",
 			},
@@ -84,38 +105,49 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 		"brokers that Strimzi did not take away": {
 			spec: standard,
 			live: components.Objects{liveKafka("id"), livePool(brokerPool, 3, "50Gi", int64(0), int64(1), int64(2), int64(3)), livePool(controllerPool, 3, "10Gi")},
-			want: map[string]string{
+			want: record{
 				"clusterId": "id", "controllerType": "Dedicated",
 				"brokers": "4", "brokerStorage": "50Gi", "controllers": "3", "controllerStorage": "10Gi",
 			},
 		},
 		"a new id that does not work yet does not replace that of kept volumes": {
 			spec:   development,
-			record: map[string]string{"clusterId": "kept"},
+			record: record{"clusterId": "kept"},
 			live:   components.Objects{liveKafka("id"), livePool(combinedPool, 1, "5Gi")},
+			want:   record{"clusterId": "kept"},
+		},
+		"the id that only the pools have, as before the first broker answered": {
+			spec: development,
+			live: components.Objects{liveKafka(""), withID(livePool(combinedPool, 1, "5Gi"), "id")},
+			want: record{
+				"clusterId": "id", "controllerType": "Combined",
+				"brokers": "1", "brokerStorage": "5Gi", "controllers": "1",
+			},
 		},
 		"the id of a cluster that works replaces a spoiled record": {
 			spec:   development,
-			record: map[string]string{"clusterId": "spoiled"},
+			record: record{"clusterId": "spoiled"},
 			live:   components.Objects{readyKafka("id"), livePool(combinedPool, 1, "5Gi")},
-			want: map[string]string{
+			want: record{
 				"clusterId": "id", "controllerType": "Combined",
 				"brokers": "1", "brokerStorage": "5Gi", "controllers": "1",
 			},
 		},
 		"nothing is forgotten while pools are gone": {
 			spec:   development,
-			record: map[string]string{"clusterId": "id"},
+			record: record{"clusterId": "id"},
 			live:   components.Objects{liveKafka("id")},
+			want:   record{"clusterId": "id"},
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := component{}.Record(components.Observed{
-				Facts: components.Facts{Platform: components.Platform{Name: "odh"}, Spec: test.spec, Record: test.record},
-				Live:  test.live,
-			})
-			if diff := cmp.Diff(test.want, got); diff != "" {
+			facts := components.Facts{Platform: components.Platform{Name: "odh"}, Spec: test.spec, Live: append(test.live, recorded(test.record)...)}
+			l, err := newLayout(*test.spec.Components.Kafka, sizesOf(test.spec.Profile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, newRecord(facts, l)); diff != "" {
 				t.Error(diff)
 			}
 		})
@@ -130,7 +162,12 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 		}}},
 	}
 	live := components.Objects{liveKafka("id"), livePool(brokerPool, 4, "50Gi"), livePool(controllerPool, 5, "10Gi")}
-	facts.Record = component{}.Record(components.Observed{Facts: facts, Live: live})
+	facts.Live = live
+	l, err := newLayout(*facts.Spec.Components.Kafka, sizesOf(facts.Spec.Profile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts.Live = recorded(newRecord(facts, l))
 	want := liveLayout(live)
 	want.kept = true
 	if diff := cmp.Diff(want, previousLayout(facts), cmp.AllowUnexported(layout{}), cmp.Comparer(resource.Quantity.Equal)); diff != "" {
@@ -142,7 +179,7 @@ func TestASpoiledRecordRefusesNothing(t *testing.T) {
 	facts := components.Facts{
 		Platform: components.Platform{Name: "odh", Namespace: "data"},
 		Spec:     v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}}},
-		Record:   map[string]string{"clusterId": "id", "controllerType": "Dedicated", "controllers": "three", "brokerStorage": "much"},
+		Live:     recorded(record{"clusterId": "id", "controllerType": "Dedicated", "controllers": "three", "brokerStorage": "much"}),
 	}
 	if _, err := newInputs(facts); err != nil {
 		t.Error(err)

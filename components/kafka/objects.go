@@ -1,7 +1,10 @@
 package kafka
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
+	"encoding/json"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +23,10 @@ const (
 //go:embed jmx.yaml
 var jmxRulesFile string
 
+func memory(in inputs) components.Object {
+	return components.Data(coreapply.ConfigMap(recordName(in.platform), in.namespace).WithData(in.record))
+}
+
 // passwordSecret holds the administrator's password. Strimzi would make one, but delete it with the KafkaUser, and
 // clients would have to be told a new one when the component comes back.
 func passwordSecret(in inputs) components.Object {
@@ -37,6 +44,13 @@ func jmxRules(in inputs) components.Object {
 }
 
 func nodePool(in inputs, pool poolInputs) components.Object {
+	template := &nodePoolTemplate{
+		Pod:                   nodeTemplate(in, pool),
+		PersistentVolumeClaim: &objectTemplate{Metadata: metadataTemplate{Labels: in.dataLabels}},
+		KafkaContainer:        container(),
+		InitContainer:         container(),
+	}
+	template.Pod.Metadata.Annotations = map[string]string{annotationDigest: digest(pool.resources, template)}
 	object := kinds.New(in.poolKind, in.namespace, pool.name, nodePoolSpec{
 		Replicas:  pool.replicas,
 		Roles:     pool.roles,
@@ -51,12 +65,7 @@ func nodePool(in inputs, pool poolInputs) components.Object {
 				DeleteClaim:   !in.retain,
 			}},
 		},
-		Template: &nodePoolTemplate{
-			Pod:                   nodeTemplate(in, pool),
-			PersistentVolumeClaim: &objectTemplate{Metadata: metadataTemplate{Labels: in.dataLabels}},
-			KafkaContainer:        container(),
-			InitContainer:         container(),
-		},
+		Template: template,
 	})
 	object.WithLabels(clusterLabels(in, strings.TrimPrefix(pool.name, name+"-")))
 	// Ranges of its own keep the ids of a pool, and so the names of its volumes, the same when it is made again.
@@ -64,17 +73,33 @@ func nodePool(in inputs, pool poolInputs) components.Object {
 	return components.Owned(object)
 }
 
+// digest changes with what Strimzi replaces the Pods of a pool for. The Pods carry it, so that it can be seen which of them
+// are replaced: Strimzi says that it has observed a pool before it touches the first Pod.
+// (KafkaReconciler.reconcile: updateNodePoolStatuses comes before podSet and rollingUpdate, Strimzi 1.2)
+func digest(parts ...any) string {
+	encoded, err := json.Marshal(parts)
+	if err != nil {
+		return "" // plain structs
+	}
+	sum := sha256.Sum256(encoded)
+	return hex.EncodeToString(sum[:8])
+}
+
 func nodeTemplate(in inputs, pool poolInputs) *podTemplate {
 	siblings := map[string]string{labelCluster: in.cluster, labelPool: pool.name}
 	template := pod(in)
 	template.SecurityContext.FSGroup = in.fsGroup
 	for _, spread := range in.spread {
-		template.TopologySpreadConstraints = append(template.TopologySpreadConstraints,
-			coreapply.TopologySpreadConstraint().
-				WithMaxSkew(1).
-				WithTopologyKey(spread.topologyKey).
-				WithWhenUnsatisfiable(spread.whenUnsatisfiable).
-				WithLabelSelector(selector(siblings)))
+		constraint := coreapply.TopologySpreadConstraint().
+			WithMaxSkew(1).
+			WithTopologyKey(spread.topologyKey).
+			WithWhenUnsatisfiable(spread.whenUnsatisfiable).
+			WithLabelSelector(selector(siblings))
+		if spread.whenUnsatisfiable == corev1.DoNotSchedule {
+			// Nodes that no Pod may use, such as those of the control plane, would count as empty domains.
+			constraint.WithNodeTaintsPolicy(corev1.NodeInclusionPolicyHonor)
+		}
+		template.TopologySpreadConstraints = append(template.TopologySpreadConstraints, constraint)
 	}
 	if in.oneNodePerHost {
 		template.affinity().WithPodAntiAffinity(coreapply.PodAntiAffinity().
@@ -123,11 +148,11 @@ func cluster(in inputs) components.Object {
 	return components.Owned(object)
 }
 
-// clusterID gives a cluster the id that its volumes were written with, before Strimzi acts on it: brokers do not start
-// on volumes of another id.
+// clusterID gives a cluster the id that its volumes were written with: brokers do not start on volumes of another one.
+// Strimzi looks for it in the pools when the Kafka has none, see clusterIDOf, and does not act on pools without a Kafka.
 func clusterID(in inputs) components.Object {
-	object := components.Owned(kinds.NewStatus[kafkaSpec](in.kafkaKind, in.namespace, in.cluster,
-		kafkaStatus{ClusterID: in.restoredID}))
+	object := components.Owned(kinds.NewStatus[nodePoolSpec](in.poolKind, in.namespace, in.pools[0].name,
+		nodePoolStatus{ClusterID: in.restoredID}))
 	object.Subresource = "status"
 	return object
 }

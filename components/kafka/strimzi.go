@@ -125,7 +125,8 @@ func (t *podTemplate) affinity() *corev1.AffinityApplyConfiguration {
 }
 
 type metadataTemplate struct {
-	Labels map[string]string `json:"labels,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 type objectTemplate struct {
@@ -226,8 +227,8 @@ type topicConfig struct {
 	RetentionMS       int64  `json:"retention.ms,omitempty"`
 }
 
-// kafkaStatus is the part of a Kafka's status that is restored.
-type kafkaStatus struct {
+// nodePoolStatus is the part of a KafkaNodePool's status that is restored.
+type nodePoolStatus struct {
 	ClusterID string `json:"clusterId"`
 }
 

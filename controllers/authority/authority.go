@@ -110,9 +110,6 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 		if _, ok := component.(components.Referrer); ok {
 			grants.add(kinds.Secret.Group, kinds.Secret.Plural, "list", "watch")
 		}
-		if _, ok := component.(components.Recorder); ok {
-			grants.addUse(components.Use{Kind: kinds.ConfigMap})
-		}
 		if leaver, ok := component.(components.Leaver); ok {
 			for _, leftover := range leaver.Leftovers(components.Facts{}) {
 				grants.add(leftover.Kind.Group, leftover.Kind.Plural, "list", "delete")

@@ -26,7 +26,7 @@ func (plain) Assess(components.Observed) components.Health         { return comp
 type restoring struct{ plain }
 
 func (restoring) Uses() []components.Use {
-	return []components.Use{{Kind: kafka.Kafka, Subresources: map[string][]string{"status": {"patch"}}}}
+	return []components.Use{{Kind: kafka.NodePool, Subresources: map[string][]string{"status": {"patch"}}}}
 }
 
 type leaver struct{ plain }
@@ -38,10 +38,6 @@ func (leaver) Leftovers(components.Facts) []components.Leftover {
 type referrer struct{ plain }
 
 func (referrer) References(components.Facts) []components.Reference { return nil }
-
-type recorder struct{ plain }
-
-func (recorder) Record(components.Observed) map[string]string { return nil }
 
 var clusterScoped = kinds.Kind{
 	GroupKind: schema.GroupKind{Group: "storage.k8s.io", Kind: "StorageClass"}, Versions: []string{"v1"},
@@ -73,10 +69,10 @@ func TestPlatform(t *testing.T) {
 			},
 		},
 		"a kind whose status is restored": {
-			component: restoring{plain{kinds: []kinds.Kind{kafka.Kafka}}},
+			component: restoring{plain{kinds: []kinds.Kind{kafka.NodePool}}},
 			want: []rbacv1.PolicyRule{
-				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas"}, Verbs: all},
-				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas/status"}, Verbs: []string{"patch"}},
+				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkanodepools"}, Verbs: all},
+				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkanodepools/status"}, Verbs: []string{"patch"}},
 			},
 		},
 		"software that leaves Pods and volumes behind": {
@@ -91,10 +87,6 @@ func TestPlatform(t *testing.T) {
 			want: []rbacv1.PolicyRule{
 				{APIGroups: []string{""}, Resources: []string{"pods", "secrets"}, Verbs: []string{"list", "watch"}},
 			},
-		},
-		"a component that remembers": {
-			component: recorder{},
-			want:      []rbacv1.PolicyRule{{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: all}},
 		},
 		"ClusterRoles are bound by name": {
 			component: plain{},

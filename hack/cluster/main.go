@@ -14,9 +14,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"opendatahub.io/operator/test/cluster"
+	"opendatahub.io/operator/test/cluster/strimzi"
 )
 
 const defaultPort = 16443
@@ -43,7 +45,7 @@ func command() *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&opts.Name, "name", "default", "name of the cluster")
 	root.PersistentFlags().StringVar(&opts.Dir, "dir", "", "folder for the state of the cluster (default .local/clusters/<name>)")
-	root.AddCommand(buildCommand(), upCommand(&opts), downCommand(&opts), statusCommand(&opts))
+	root.AddCommand(buildCommand(), upCommand(&opts), downCommand(&opts), statusCommand(&opts), playCommand())
 	return root
 }
 
@@ -73,6 +75,10 @@ func upCommand(opts *cluster.Options) *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			started := time.Now()
+			var err error
+			if opts.Player, err = os.Executable(); err != nil {
+				return err
+			}
 			c, existed, err := cluster.Up(cmd.Context(), *opts)
 			if err != nil {
 				return err
@@ -96,6 +102,26 @@ func upCommand(opts *cluster.Options) *cobra.Command {
 	cmd.Flags().IntVar(&opts.Nodes, "nodes", 3, "number of nodes")
 	cmd.Flags().BoolVar(&opts.Audit, "audit", false, "write all requests to audit.log in the folder of the cluster")
 	cmd.Flags().StringSliceVar(&crds, "crds", nil, "folders of CustomResourceDefinitions to install")
+	return cmd
+}
+
+// playCommand is the process that upCommand leaves behind.
+func playCommand() *cobra.Command {
+	var kubeconfig string
+	cmd := &cobra.Command{
+		Use:    "play",
+		Short:  "Play the Strimzi operators until the process is stopped",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+			if err != nil {
+				return err
+			}
+			return strimzi.New().Run(cmd.Context(), config)
+		},
+	}
+	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file of the cluster")
 	return cmd
 }
 

@@ -93,6 +93,10 @@ func run(ctx context.Context, o options) (err error) {
 			say("Stopped the cluster.")
 		}()
 	}
+	if err := c.StartOperator(ctx, "strimzi"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.StopOperator(context.WithoutCancel(ctx), "strimzi")) }()
 	unlock, err := lock(c)
 	if err != nil {
 		return err

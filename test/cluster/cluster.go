@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +19,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/test/cluster/strimzi"
 )
 
 const (
@@ -45,6 +48,9 @@ type Options struct {
 	Nodes int
 	// Operators are the third-party operators to play, by the names of [Operators]. nil plays them all, an empty slice none.
 	Operators []string
+	// Player is a program that plays the operators that have no Stages, with the arguments of `hack/cluster play`, for a cluster
+	// that outlives this process. Without it [Cluster.StartOperator] plays them as long as this process runs.
+	Player string
 	// Audit makes the API server write every request, at level Metadata, to [Cluster.AuditLog].
 	Audit bool
 	// Binaries to run; nil builds them, or finds those built before.
@@ -102,6 +108,7 @@ type Cluster struct {
 	config    *rest.Config
 	client    client.Client
 	kube      kubernetes.Interface
+	strimzi   *player
 }
 
 // state is what a later process needs to know to use or to stop the cluster.
@@ -148,7 +155,7 @@ func Attach(ctx context.Context, opts Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{opts: opts, state: s}
+	c := &Cluster{opts: opts, state: s, strimzi: &player{strimzi: strimzi.New()}}
 	for _, p := range s.Processes {
 		if !p.alive() {
 			return nil, fmt.Errorf("%s of cluster %s no longer runs", p.Name, opts.Name)
@@ -215,7 +222,7 @@ func start(ctx context.Context, opts Options, detached bool) (_ *Cluster, existe
 	defer cancel()
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
-		c := &Cluster{opts: opts, state: state{Name: opts.Name}}
+		c := &Cluster{opts: opts, state: state{Name: opts.Name}, strimzi: &player{strimzi: strimzi.New()}}
 		err := c.start(ctx, detached)
 		if err == nil {
 			return c, false, nil
@@ -299,7 +306,18 @@ func (c *Cluster) start(ctx context.Context, detached bool) error {
 	if err := c.wait(ctx, "the nodes", c.nodesReady); err != nil {
 		return err
 	}
-	return c.wait(ctx, "the default ServiceAccount", c.defaultServiceAccountReady)
+	if err := c.wait(ctx, "the default ServiceAccount", c.defaultServiceAccountReady); err != nil {
+		return err
+	}
+	switch {
+	case c.opts.Operators != nil && !slices.Contains(c.opts.Operators, playedStrimzi):
+		return nil
+	case !detached:
+		return c.StartOperator(ctx, playedStrimzi)
+	case c.opts.Player != "":
+		return c.run(playedStrimzi, c.opts.Player, []string{"play", "--kubeconfig", c.Kubeconfig()}, detached)
+	}
+	return nil
 }
 
 // run starts one process and records it at once, so that whatever happens next, it can be found and stopped.
@@ -356,6 +374,9 @@ func (c *Cluster) failure() error {
 func (c *Cluster) Stop() error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
+	if err := c.strimzi.stop(ctx); err != nil {
+		return err
+	}
 	if err := kill(ctx, c.state.Processes); err != nil {
 		return err
 	}

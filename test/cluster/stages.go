@@ -53,24 +53,28 @@ const (
 	syncStage = "sync"
 )
 
-// Operators lists the third-party operators that can be played, by the names of their folders in stages/.
+// playedStrimzi is the operator that is played by a program: see package strimzi.
+const playedStrimzi = "strimzi"
+
+// Operators lists the third-party operators that can be played: strimzi, and those with a folder in stages/.
 func Operators() []string {
 	entries, err := stageFiles.ReadDir(stageFolder)
 	if err != nil {
 		panic(err) // the folder is embedded above
 	}
-	var names []string
+	names := []string{playedStrimzi}
 	for _, entry := range entries {
 		if entry.Name() != coreStages {
 			names = append(names, entry.Name())
 		}
 	}
+	slices.Sort(names)
 	return names
 }
 
 // OperatorStages returns the Stages that play one of [Operators], to use with [Cluster.ApplyStages].
 func OperatorStages(operator string) (fs.FS, error) {
-	if !slices.Contains(Operators(), operator) {
+	if operator == playedStrimzi || !slices.Contains(Operators(), operator) {
 		return nil, fmt.Errorf("no stages for operator %q: there are %s", operator, strings.Join(Operators(), ", "))
 	}
 	return fs.Sub(stageFiles, path.Join(stageFolder, operator))
@@ -78,6 +82,12 @@ func OperatorStages(operator string) (fs.FS, error) {
 
 // StartOperator plays one of [Operators] from now on: objects that it left unfinished move on. It returns when KWOK knows the Stages.
 func (c *Cluster) StartOperator(ctx context.Context, operator string) error {
+	if operator == playedStrimzi {
+		if !slices.ContainsFunc(c.state.Processes, func(p processRecord) bool { return p.Name == playedStrimzi }) {
+			c.strimzi.start(c.config)
+		}
+		return nil
+	}
 	stages, err := OperatorStages(operator)
 	if err != nil {
 		return err
@@ -87,6 +97,9 @@ func (c *Cluster) StartOperator(ctx context.Context, operator string) error {
 
 // StopOperator makes an operator of [Operators] be gone: nothing moves its objects any more, nor removes their finalizers.
 func (c *Cluster) StopOperator(ctx context.Context, operator string) error {
+	if operator == playedStrimzi {
+		return c.strimzi.stop(ctx)
+	}
 	return c.RemoveStages(ctx, operator)
 }
 
@@ -246,6 +259,9 @@ func (c *Cluster) installStages(ctx context.Context) error {
 		operators = Operators()
 	}
 	for _, set := range append([]string{coreStages}, operators...) {
+		if set == playedStrimzi {
+			continue // by this process, see [Cluster.StartOperator]
+		}
 		files, err := fs.Sub(stageFiles, path.Join(stageFolder, set))
 		if err != nil {
 			return err
