@@ -11,6 +11,13 @@ type WithUses interface {
 // Use is how a component uses a kind.
 type Use struct {
 	kinds.Kind
+	// Optional kinds are rendered where the cluster serves them and left out elsewhere: nothing is installed for them, and when
+	// one comes later, its objects are made.
+	Optional bool
+	// Shared kinds are cluster-scoped, and their objects belong to all platforms that want them, so they are rendered from nothing that
+	// differs between platforms, least of all the name. A platform that wants an object otherwise than the first is told so; the
+	// last one that leaves removes it. They hold no data.
+	Shared bool
 	// Release annotations are put on an object before it is deleted while data is kept, so that its operator lets go of
 	// what the object stands for instead of deleting that too.
 	Release map[string]string
@@ -21,19 +28,23 @@ type Use struct {
 	Subresources map[string][]string
 }
 
+// UseOf is how a component uses a kind.
+func UseOf(component Component, kind kinds.Kind) Use {
+	if user, ok := component.(WithUses); ok {
+		for _, use := range user.Uses() {
+			if use.GroupKind == kind.GroupKind {
+				return use
+			}
+		}
+	}
+	return Use{Kind: kind}
+}
+
 // UsesOf lists how a component uses each of its kinds, in the order of Kinds.
 func UsesOf(component Component) []Use {
 	uses := make([]Use, 0, len(component.Kinds()))
 	for _, kind := range component.Kinds() {
-		use := Use{Kind: kind}
-		if user, ok := component.(WithUses); ok {
-			for _, own := range user.Uses() {
-				if own.GroupKind == kind.GroupKind {
-					use = own
-				}
-			}
-		}
-		uses = append(uses, use)
+		uses = append(uses, UseOf(component, kind))
 	}
 	return uses
 }

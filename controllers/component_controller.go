@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -209,18 +210,20 @@ func (r *componentReconciler) render(ctx context.Context, odh *v1alpha1.OpenData
 	return facts, prepared, err
 }
 
-// split parts the objects whose kind is served, and so watched, from the kinds that are missing.
+// split parts the objects whose kind is served, and so watched, from the kinds that are missing. Objects of a missing kind that is
+// optional are left out.
 func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Served) (applicable []apply.Prepared, missing []kinds.Kind) {
-	byKind := map[string]kinds.Kind{}
-	for _, kind := range r.component.Kinds() {
-		byKind[kind.GroupKind.String()] = kind
+	uses := map[schema.GroupKind]components.Use{}
+	for _, use := range components.UsesOf(r.component) {
+		uses[use.GroupKind] = use
 	}
 	for _, p := range prepared {
-		kind := byKind[p.Object.GroupVersionKind().GroupKind().String()]
-		if slices.ContainsFunc(served, func(s apply.Served) bool { return s.Kind.GroupKind == kind.GroupKind }) {
+		use := uses[p.Object.GroupVersionKind().GroupKind()]
+		switch {
+		case slices.ContainsFunc(served, func(s apply.Served) bool { return s.Kind.GroupKind == use.GroupKind }):
 			applicable = append(applicable, p)
-		} else if !slices.ContainsFunc(missing, func(k kinds.Kind) bool { return k.GroupKind == kind.GroupKind }) {
-			missing = append(missing, kind)
+		case !use.Optional && !slices.ContainsFunc(missing, func(k kinds.Kind) bool { return k.GroupKind == use.GroupKind }):
+			missing = append(missing, use.Kind)
 		}
 	}
 	return applicable, missing
@@ -234,12 +237,17 @@ func (r *componentReconciler) assess(ctx context.Context, facts components.Facts
 		if p.Subresource != "" {
 			continue
 		}
-		objects++
 		rendered := components.Rendered{
 			Kind: p.Object.GroupVersionKind(), Namespace: p.Object.GetNamespace(), Name: p.Object.GetName(),
 		}
+		use := components.UseOf(r.component, kindFor(r.component, rendered))
+		_, served := r.apis.Version(use.Kind)
+		if use.Optional && !served {
+			continue
+		}
+		objects++
 		observed.Rendered = append(observed.Rendered, rendered)
-		if _, ok := r.apis.Version(kindFor(r.component, rendered)); !ok {
+		if !served {
 			continue
 		}
 		live, err := r.children.Get(ctx, rendered.Kind, client.ObjectKeyFromObject(p.Object))

@@ -539,6 +539,48 @@ func TestMissingKinds(t *testing.T) {
 	}
 }
 
+// exposed is a component that may be reached through the Gateway API.
+type exposed struct{ fakeKafka }
+
+func (exposed) Kinds() []kinds.Kind { return []kinds.Kind{kinds.ConfigMap, kinds.HTTPRoute} }
+
+func (exposed) Uses() []components.Use {
+	return []components.Use{{Kind: kinds.HTTPRoute, Optional: true}}
+}
+
+func (exposed) Assess(observed components.Observed) components.Health {
+	var names []string
+	for _, rendered := range observed.Rendered {
+		names = append(names, rendered.Kind.Kind)
+	}
+	return components.Health{State: components.Ready, Message: strings.Join(names, " ")}
+}
+
+func TestAnOptionalKindIsLeftOut(t *testing.T) {
+	b := newBench(t)
+	b.component = exposed{}
+	b.apis = watch.NewAPIs(b.clients.Discovery(), exposed{}.Kinds())
+	var prepared []apply.Prepared
+	for _, kind := range (exposed{}).Kinds() {
+		object := &unstructured.Unstructured{}
+		object.SetGroupVersionKind(kind.GVK())
+		object.SetName("odh-web")
+		prepared = append(prepared, apply.Prepared{Object: object})
+	}
+	served := []apply.Served{{Use: components.Use{Kind: kinds.ConfigMap}, GVK: kinds.ConfigMap.GVK()}}
+	applicable, missing := b.split(prepared, served)
+	if len(applicable) != 1 || len(missing) != 0 {
+		t.Errorf("%d objects are applied and %d kinds are missing, want the ConfigMap and none", len(applicable), len(missing))
+	}
+	observed, err := b.assess(t.Context(), components.Facts{}, prepared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if observed.Message != "ConfigMap" || observed.objects != 1 {
+		t.Errorf("judged by %q, %d objects; want the ConfigMap alone", observed.Message, observed.objects)
+	}
+}
+
 func TestDefinitionsThatAreTooOld(t *testing.T) {
 	b := newBench(t)
 	failure := &components.Failure{Reason: v1alpha1.ReasonVersionNotSupported, Err: errors.New("no such field")}

@@ -45,6 +45,25 @@ func (h *odhs) observe(ctx context.Context) error {
 	return nil
 }
 
+// keys are those of all OpenDataHubs that the manager may look at.
+func (h *odhs) keys() []types.NamespacedName {
+	all, err := h.list(context.Background())
+	if err != nil {
+		return nil // the cache has not begun, and everything is queued when it does
+	}
+	keys := make([]types.NamespacedName, 0, len(all))
+	for _, odh := range all {
+		keys = append(keys, client.ObjectKeyFromObject(odh))
+	}
+	return keys
+}
+
+// exists is whether there is an OpenDataHub. In doubt there is.
+func (h *odhs) exists(key types.NamespacedName) bool {
+	odh, err := h.get(context.Background(), key)
+	return err != nil || odh != nil
+}
+
 func (h *odhs) saw(object any) {
 	if odh, ok := object.(*v1alpha1.OpenDataHub); ok {
 		h.overlay.Saw(odh)

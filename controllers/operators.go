@@ -119,7 +119,7 @@ func (o *operators) notInstalled(ctx context.Context, odh *v1alpha1.OpenDataHub,
 		} else {
 			absent = append(absent, kind.CRD())
 		}
-		text := ""
+		var text string
 		switch {
 		case ok:
 			text = explain(status)

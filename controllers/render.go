@@ -15,7 +15,7 @@ func Render(component components.Component, facts components.Facts, owner *metav
 	if err != nil {
 		return nil, components.AsFailure(err, v1alpha1.ReasonInvalidSpec)
 	}
-	return apply.Prepare(component.Name(), component.Kinds(), facts, owner, objects)
+	return apply.Prepare(component.Name(), components.UsesOf(component), facts, owner, objects)
 }
 
 func ownerOf(odh *v1alpha1.OpenDataHub) *metav1.OwnerReference {

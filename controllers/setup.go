@@ -66,7 +66,7 @@ func within(namespaces []string) map[string]cache.Config {
 // newChildren watches what platforms consist of, apart from the manager's own cache: a controller starts when every informer of its
 // cache has synced, and the kind of one component that cannot be watched must not hold back the others. Secrets are watched in
 // namespaces that hold a platform only: the manager has no right to them elsewhere.
-func newChildren(mgr manager.Manager, all []components.Component, namespaces []string, queues *watch.Queues) (*watch.Children, error) {
+func newChildren(mgr manager.Manager, all []components.Component, namespaces []string, queues *watch.Queues, odhs *odhs) (*watch.Children, error) {
 	watcher, err := watch.NewWatcher(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), func(kind schema.GroupVersionKind, err error) {
 		if apierrors.IsNotFound(err) {
 			queues.Wake(apisController, types.NamespacedName{Name: kind.Group})
@@ -83,7 +83,16 @@ func newChildren(mgr manager.Manager, all []components.Component, namespaces []s
 		}
 		scope = watch.InEach(clusterScoped...)
 	}
-	children := watch.NewChildren(watcher, scope, queues.Wake)
+	children := watch.NewChildren(watcher, scope, func(component string, platform types.NamespacedName) {
+		if platform.Name != "" {
+			queues.Wake(component, platform)
+			return
+		}
+		// Platforms share the object: whoever wants it, or is kept from it, must look again.
+		for _, key := range odhs.keys() {
+			queues.Wake(component, key)
+		}
+	})
 	if err := mgr.Add(children); err != nil {
 		return nil, fmt.Errorf("adding the watches of objects: %w", err)
 	}
@@ -154,12 +163,12 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	apis.Discover(ctx)
 
 	queues := watch.NewQueues()
-	children, err := newChildren(mgr, all, options.Namespaces, queues)
-	if err != nil {
-		return err
-	}
 	odhs := &odhs{cache: mgr.GetCache(), overlay: watch.NewOverlay[*v1alpha1.OpenDataHub](time.Now)}
 	if err := odhs.observe(ctx); err != nil {
+		return err
+	}
+	children, err := newChildren(mgr, all, options.Namespaces, queues, odhs)
+	if err != nil {
 		return err
 	}
 	access, err := newAccess(ctx, clients.AuthorizationV1().SelfSubjectAccessReviews(), mgr.GetCache(), options.OwnNamespace,
@@ -170,6 +179,10 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: odhs.overlay.Wrote}
 	secrets := watch.NewReferences(clients, queues.Wake)
 	watchesCRDs := len(options.Namespaces) == 0
+	exists := odhs.exists
+	if len(options.Namespaces) > 0 {
+		exists = nil // other managers look after other namespaces
+	}
 	table := dependencies.Default().For(detected.OpenShift)
 	report, err := watch.NewReport(ctx, clients, options.OwnNamespace, reportChanged(odhs, queues, all, table))
 	if err != nil {
@@ -201,7 +214,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			apis:      apis,
 			secrets:   secrets,
 			access:    access,
-			applier:   &apply.Applier{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Children: children},
+			applier:   &apply.Applier{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Children: children, Exists: exists},
 			status:    writer,
 			events:    mgr.GetEventRecorder(apply.Manager(component.Name())),
 			cluster:   detected,

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -12,6 +13,28 @@ import (
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
 )
+
+// measured renders a PodMonitor where there is one, and a Kafka anyway.
+type measured struct{ components.Component }
+
+func (measured) Name() string { return "kafka" }
+
+func (measured) Kinds() []kinds.Kind { return []kinds.Kind{podMonitor, kafka.Kafka} }
+
+func (measured) Uses() []components.Use { return []components.Use{{Kind: podMonitor, Optional: true}} }
+
+var podMonitor = kinds.Kind{
+	GroupKind: schema.GroupKind{Group: "monitoring.coreos.com", Kind: "PodMonitor"}, Versions: []string{"v1"}, Plural: "podmonitors",
+	Provider: "Prometheus operator",
+}
+
+func TestAnOptionalKindBringsNoOperator(t *testing.T) {
+	facts := components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}}}}
+	needs := Needed(Default(), []components.Component{measured{}}, facts)
+	if len(needs) != 1 || needs[0].Operator != "Strimzi" || len(needs[0].Kinds) != 1 {
+		t.Errorf("needs = %v, want Strimzi for Kafka alone", needs)
+	}
+}
 
 func TestNeeded(t *testing.T) {
 	all := catalog.All()

@@ -26,19 +26,19 @@ func Needed(table Table, all []components.Component, facts components.Facts) []N
 		if _, wanted := components.StateOf(component, facts); !wanted {
 			continue
 		}
-		for _, kind := range component.Kinds() {
-			if _, known := table.Find(kind.Provider); !known {
-				continue // a kind of Kubernetes, or of the kind of cluster
+		for _, use := range components.UsesOf(component) {
+			if _, known := table.Find(use.Provider); !known || use.Optional {
+				continue // a kind of Kubernetes, of the kind of cluster, or one that the component does without
 			}
-			need := needs[kind.Provider]
+			need := needs[use.Provider]
 			if need == nil {
-				need = &Need{Operator: kind.Provider}
-				needs[kind.Provider] = need
+				need = &Need{Operator: use.Provider}
+				needs[use.Provider] = need
 			}
 			if !slices.Contains(need.Components, component.Name()) {
 				need.Components = append(need.Components, component.Name())
 			}
-			need.Kinds = append(need.Kinds, kind)
+			need.Kinds = append(need.Kinds, use.Kind)
 		}
 	}
 	var ordered []Need

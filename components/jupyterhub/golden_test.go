@@ -26,7 +26,7 @@ type tracker struct{ components.Component }
 
 func (tracker) Name() string { return "monitoring" }
 
-func (tracker) Declare(facts components.Facts) components.Declarations {
+func (tracker) Declare(components.Facts) components.Declarations {
 	return components.Declarations{Notebooks: components.Notebooks{
 		Environment: []*core.EnvVarApplyConfiguration{core.EnvVar().WithName("TRACKER_URL").WithValue("http://tracker:5000")},
 		Backends:    []components.Backend{{Pods: map[string]string{"app": "tracker"}, Port: 5000}},

@@ -29,6 +29,8 @@ type Objects interface {
 	Get(ctx context.Context, kind schema.GroupVersionKind, key types.NamespacedName) (*unstructured.Unstructured, error)
 	// List returns the objects of a component of a platform.
 	List(ctx context.Context, kind schema.GroupVersionKind, platform types.NamespacedName, component string) ([]*unstructured.Unstructured, error)
+	// Shared returns the objects of a component that platforms share.
+	Shared(ctx context.Context, kind schema.GroupVersionKind, component string) ([]*unstructured.Unstructured, error)
 	// Wrote records the answer to a write.
 	Wrote(object *unstructured.Unstructured)
 	// Deleting records that a deletion was asked for, and returns whether it had been before.
@@ -73,6 +75,10 @@ type Applier struct {
 	// Claim decides about an object that exists and that Children does not know: nil lets it be taken over. Without it, an
 	// object that the field manager never wrote is a conflict with the platform.
 	Claim func(manager string, want Prepared, existing *unstructured.Unstructured) error
+
+	// Exists is whether there is an OpenDataHub: one that went without leaving a shared object must not hold it. Without it, all
+	// that are on the list count.
+	Exists func(types.NamespacedName) bool
 
 	receipts sync.Map // receiptKey → receipt
 }
@@ -143,6 +149,9 @@ func (a *Applier) apply(ctx context.Context, manager string, p Prepared) (*Chang
 	if p.Subresource != "" {
 		return a.applySubresource(ctx, manager, p)
 	}
+	if p.Shared {
+		return a.applyShared(ctx, manager, p)
+	}
 	live, err := a.live(ctx, p)
 	if err != nil {
 		return nil, err
@@ -156,7 +165,14 @@ func (a *Applier) apply(ctx context.Context, manager string, p Prepared) (*Chang
 		if exists, err = a.claim(ctx, manager, p); err != nil {
 			return nil, err
 		}
+	} else if err := ofAnother(live, manager, p); err != nil {
+		return nil, err
 	}
+	return a.write(ctx, manager, p, live, exists)
+}
+
+// write applies an object. live is nil when the cache does not know it, although it may exist.
+func (a *Applier) write(ctx context.Context, manager string, p Prepared, live *unstructured.Unstructured, exists bool) (*Change, error) {
 	options := []client.ApplyOption{client.FieldOwner(manager)}
 	if exists {
 		options = append(options, client.ForceOwnership)
@@ -257,7 +273,7 @@ func (a *Applier) claim(ctx context.Context, manager string, p Prepared) (exists
 	case a.Claim != nil:
 		return true, a.Claim(manager, p, existing)
 	case IsOurs(existing, manager):
-		return true, nil
+		return true, ofAnother(existing, manager, p)
 	default:
 		return false, &components.Failure{Reason: v1alpha1.ReasonConflict, Err: fmt.Errorf(
 			"%s exists already and is not the platform's: delete or rename it, or give the OpenDataHub another name", p)}

@@ -55,6 +55,14 @@ func all() []kinds.Kind {
 	return []kinds.Kind{kinds.ConfigMap, kinds.Secret, kafka.Topic, kafka.Kafka}
 }
 
+func allUses() []components.Use {
+	var uses []components.Use
+	for _, kind := range all() {
+		uses = append(uses, used(kind))
+	}
+	return uses
+}
+
 func gvks() []schema.GroupVersionKind {
 	var list []schema.GroupVersionKind
 	for _, kind := range all() {
@@ -66,7 +74,7 @@ func gvks() []schema.GroupVersionKind {
 func (s *site) prepare(objects ...components.Object) []apply.Prepared {
 	s.Helper()
 	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}}
-	prepared, err := apply.Prepare("kafka", all(), facts, &odh, objects)
+	prepared, err := apply.Prepare("kafka", allUses(), facts, &odh, objects)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -3,12 +3,16 @@ package apply
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers/watch"
 )
 
@@ -167,6 +171,24 @@ func matches(item, keys map[string]any) bool {
 		}
 	}
 	return true
+}
+
+// ofAnother refuses an object outside the namespaces of platforms that another platform wrote: the field manager is the component's, and
+// so the same for all platforms. Labels that somebody else put there do not count.
+func ofAnother(object *unstructured.Unstructured, manager string, p Prepared) error {
+	labels := object.GetLabels()
+	platform := types.NamespacedName{Namespace: labels[components.LabelPlatformNamespace], Name: labels[components.LabelPlatform]}
+	if p.Object.GetNamespace() != "" || platform.Namespace == "" || platform.Name == "" || platform == p.Platform {
+		return nil
+	}
+	fields, _ := fieldsOf(object, manager)
+	labelled := parseFields(fields)["f:metadata"]["f:labels"]
+	for _, key := range []string{components.LabelPlatformNamespace, components.LabelPlatform} {
+		if _, ours := labelled["f:"+key]; !ours {
+			return nil
+		}
+	}
+	return &components.Failure{Reason: v1alpha1.ReasonConflict, Err: fmt.Errorf("%s belongs to OpenDataHub %s", p, platform)}
 }
 
 // IsOurs is whether the field manager ever wrote the object. Labels alone do not tell: operators such as Strimzi copy

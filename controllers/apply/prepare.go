@@ -11,6 +11,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -41,6 +42,9 @@ type Prepared struct {
 	Certificate *components.Certificate
 	Htpasswd    *components.Htpasswd
 	Subresource string
+	// Shared objects belong to all platforms that want them, of which Platform is one.
+	Shared   bool
+	Platform types.NamespacedName
 	// Hash changes when anything but the owner references of Object changes.
 	Hash string
 }
@@ -53,7 +57,7 @@ type Prepared struct {
 // terminal Failure: the same spec would give it again.
 //
 // known are the kinds that the component's controller watches; only they can be rendered.
-func Prepare(component string, known []kinds.Kind, facts components.Facts, owner *metav1.OwnerReference, objects []components.Object) ([]Prepared, error) {
+func Prepare(component string, known []components.Use, facts components.Facts, owner *metav1.OwnerReference, objects []components.Object) ([]Prepared, error) {
 	all := make([]Prepared, 0, len(objects))
 	seen := map[string]bool{}
 	for i, object := range objects {
@@ -90,7 +94,7 @@ func PrepareObject(object *unstructured.Unstructured) (Prepared, error) {
 	return prepared, nil
 }
 
-func prepare(component string, known []kinds.Kind, facts components.Facts, owner *metav1.OwnerReference, object components.Object) (Prepared, error) {
+func prepare(component string, known []components.Use, facts components.Facts, owner *metav1.OwnerReference, object components.Object) (Prepared, error) {
 	target, err := toUnstructured(object)
 	if err != nil {
 		return Prepared{}, err
@@ -98,16 +102,21 @@ func prepare(component string, known []kinds.Kind, facts components.Facts, owner
 	if target.GetName() == "" {
 		return Prepared{}, fmt.Errorf("%s has no name", target.GetKind())
 	}
-	kind, err := kindOf(known, target)
+	use, err := useOf(known, target)
 	if err != nil {
 		return Prepared{}, err
 	}
+	kind := use.Kind
 	if !kind.ClusterScoped && target.GetNamespace() == "" {
 		target.SetNamespace(facts.Platform.Namespace)
 	}
 	prepared := Prepared{
 		Object: target, Data: object.Data, Generate: object.Generate, Certificate: object.Certificate, Htpasswd: object.Htpasswd,
-		Subresource: object.Subresource,
+		Subresource: object.Subresource, Shared: use.Shared,
+		Platform: types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name},
+	}
+	if use.Shared && (!kind.ClusterScoped || object.Data || len(prepared.GeneratedKeys()) > 0 || object.Subresource != "") {
+		return Prepared{}, fmt.Errorf("%s is shared, so it must be cluster-scoped, and must not hold data or generated values", prepared)
 	}
 	if kind.ClusterScoped && target.GetNamespace() != "" {
 		return Prepared{}, fmt.Errorf("%s has a namespace, but its kind has none", prepared)
@@ -115,7 +124,7 @@ func prepare(component string, known []kinds.Kind, facts components.Facts, owner
 	if object.Subresource != "" {
 		prepared.Object = only(target, object.Subresource)
 	} else {
-		label(target, component, facts, object.Data)
+		label(target, component, facts, object.Data, use.Shared)
 	}
 	if err := validate(prepared.Object); err != nil {
 		return Prepared{}, fmt.Errorf("%s: %w", prepared, err)
@@ -156,20 +165,20 @@ func toUnstructured(object components.Object) (*unstructured.Unstructured, error
 	return target, nil
 }
 
-func kindOf(known []kinds.Kind, object *unstructured.Unstructured) (kinds.Kind, error) {
+func useOf(known []components.Use, object *unstructured.Unstructured) (components.Use, error) {
 	gvk := object.GroupVersionKind()
-	for _, kind := range known {
-		if kind.GroupKind != gvk.GroupKind() {
+	for _, use := range known {
+		if use.GroupKind != gvk.GroupKind() {
 			continue
 		}
-		if !slices.Contains(kind.Versions, gvk.Version) {
-			return kinds.Kind{}, fmt.Errorf("%s %s has version %s, and the component knows %s",
-				gvk.Kind, object.GetName(), gvk.Version, strings.Join(kind.Versions, ", "))
+		if !slices.Contains(use.Versions, gvk.Version) {
+			return components.Use{}, fmt.Errorf("%s %s has version %s, and the component knows %s",
+				gvk.Kind, object.GetName(), gvk.Version, strings.Join(use.Versions, ", "))
 		}
-		return kind, nil
+		return use, nil
 	}
 	// It would be neither watched nor pruned.
-	return kinds.Kind{}, fmt.Errorf("%s %s is of a kind that the component does not list", gvk.GroupKind(), object.GetName())
+	return components.Use{}, fmt.Errorf("%s %s is of a kind that the component does not list", gvk.GroupKind(), object.GetName())
 }
 
 // only keeps what identifies the object, and the subresource.
@@ -181,13 +190,17 @@ func only(object *unstructured.Unstructured, subresource string) *unstructured.U
 	return kept
 }
 
-func label(object *unstructured.Unstructured, component string, facts components.Facts, data bool) {
+func label(object *unstructured.Unstructured, component string, facts components.Facts, data, shared bool) {
 	common := map[string]string{labelPartOf: partOf}
 	ours := components.Merge(facts.Labels(component), map[string]string{labelManagedBy: managedBy})
 	if data {
 		ours[components.LabelData] = "true"
 	}
-	if object.GetNamespace() != facts.Platform.Namespace {
+	switch {
+	case shared:
+		delete(ours, components.LabelPlatform)
+		ours[components.LabelShared] = "true"
+	case object.GetNamespace() != facts.Platform.Namespace:
 		ours[components.LabelPlatformNamespace] = facts.Platform.Namespace
 	}
 	object.SetLabels(components.Merge(common, object.GetLabels(), ours))

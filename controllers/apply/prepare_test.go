@@ -34,6 +34,14 @@ var (
 	}
 )
 
+func everyUse(all []kinds.Kind) []components.Use {
+	uses := make([]components.Use, 0, len(all))
+	for _, kind := range all {
+		uses = append(uses, components.Use{Kind: kind})
+	}
+	return uses
+}
+
 type kafkaSpec struct {
 	Replicas int     `json:"replicas,omitempty"`
 	Ratio    float64 `json:"ratio,omitempty"`
@@ -172,7 +180,7 @@ spec: {replicas: 3, ratio: 0.5}
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			prepared, err := Prepare("kafka", everyKind, lab, test.owner, []components.Object{test.object})
+			prepared, err := Prepare("kafka", everyUse(everyKind), lab, test.owner, []components.Object{test.object})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +217,7 @@ func TestPrepareKeepsTheOrder(t *testing.T) {
 		components.Owned(coreac.ConfigMap("c", "")),
 		{ApplyConfiguration: coreac.Secret("a", ""), Generate: []components.Random{{Key: "password", Bytes: 32}}},
 	}
-	prepared, err := Prepare("kafka", everyKind, lab, nil, objects)
+	prepared, err := Prepare("kafka", everyUse(everyKind), lab, nil, objects)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +236,7 @@ func TestPrepareKeepsTheOrder(t *testing.T) {
 func TestHash(t *testing.T) {
 	hashOf := func(t *testing.T, owner *metav1.OwnerReference, object components.Object) string {
 		t.Helper()
-		prepared, err := Prepare("kafka", everyKind, lab, owner, []components.Object{object})
+		prepared, err := Prepare("kafka", everyUse(everyKind), lab, owner, []components.Object{object})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -343,7 +351,7 @@ func TestPrepareRefuses(t *testing.T) {
 			if known == nil {
 				known = everyKind
 			}
-			_, err := Prepare("kafka", known, lab, nil, test.objects)
+			_, err := Prepare("kafka", everyUse(known), lab, nil, test.objects)
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("Prepare: %v; want %q", err, test.want)
 			}
@@ -369,7 +377,7 @@ func TestPrepareAllowsWhatTheAPIServerAllows(t *testing.T) {
 			ObjectMetaApplyConfiguration: metaac.ObjectMeta().WithName(strings.Repeat("a", 63)),
 		}),
 	}
-	if _, err := Prepare("kafka", everyKind, lab, hubOwner, objects); err != nil {
+	if _, err := Prepare("kafka", everyUse(everyKind), lab, hubOwner, objects); err != nil {
 		t.Error(err)
 	}
 }

@@ -116,7 +116,7 @@ func TestPruneLeavesOtherPlatformsAndComponents(t *testing.T) {
 		{components.Platform{Name: "odh", Namespace: "lab"}, "jupyterHub"},
 	} {
 		object := components.Owned(coreac.ConfigMap(other.platform.Name+"-"+strings.ToLower(other.component), other.platform.Namespace))
-		prepared, err := apply.Prepare(other.component, all(), components.Facts{Platform: other.platform}, nil, []components.Object{object})
+		prepared, err := apply.Prepare(other.component, allUses(), components.Facts{Platform: other.platform}, nil, []components.Object{object})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,7 +334,7 @@ func TestRemoveDestroysLast(t *testing.T) {
 	s := &site{T: t, cluster: clustertest.New(t)}
 	s.applier = &apply.Applier{Client: s.cluster, Reader: s.cluster, Children: s.cluster.Children(ceph.Cluster.GVK())}
 	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}}
-	prepared, err := apply.Prepare("kafka", []kinds.Kind{ceph.Cluster}, facts, &odh, []components.Object{components.Data(cluster)})
+	prepared, err := apply.Prepare("kafka", []components.Use{used(ceph.Cluster)}, facts, &odh, []components.Object{components.Data(cluster)})
 	if err != nil {
 		t.Fatal(err)
 	}

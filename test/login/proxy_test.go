@@ -115,7 +115,7 @@ func (s *site) generate() {
 			secrets = append(secrets, object)
 		}
 	}
-	prepared, err := apply.Prepare("mlflow", []kinds.Kind{kinds.Secret}, facts, nil, secrets)
+	prepared, err := apply.Prepare("mlflow", []components.Use{{Kind: kinds.Secret}}, facts, nil, secrets)
 	if err != nil {
 		s.Fatal(err)
 	}
