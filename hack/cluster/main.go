@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
+	"opendatahub.io/operator/hack/node"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/cluster/strimzi"
 )
@@ -69,6 +70,7 @@ func buildCommand() *cobra.Command {
 
 func upCommand(opts *cluster.Options) *cobra.Command {
 	var crds []string
+	var nodes string
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start the cluster and leave it running; does nothing when it runs already",
@@ -79,7 +81,7 @@ func upCommand(opts *cluster.Options) *cobra.Command {
 			if opts.Player, err = os.Executable(); err != nil {
 				return err
 			}
-			c, existed, err := cluster.Up(cmd.Context(), *opts)
+			c, existed, err := up(cmd.Context(), *opts, nodes)
 			if err != nil {
 				return err
 			}
@@ -99,7 +101,8 @@ func upCommand(opts *cluster.Options) *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&opts.Port, "port", defaultPort, "port of the API server; 0 picks a free one")
-	cmd.Flags().IntVar(&opts.Nodes, "nodes", 3, "number of nodes")
+	cmd.Flags().IntVar(&opts.Nodes, "nodes", 3, "number of played nodes")
+	cmd.Flags().StringVar(&nodes, "node", nodePlayed, "nodes to have: played ones, or one real (Linux, root)")
 	cmd.Flags().BoolVar(&opts.Audit, "audit", false, "write all requests to audit.log in the folder of the cluster")
 	cmd.Flags().StringSliceVar(&crds, "crds", nil, "folders of CustomResourceDefinitions to install")
 	return cmd
@@ -123,6 +126,22 @@ func playCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&kubeconfig, "kubeconfig", "", "kubeconfig file of the cluster")
 	return cmd
+}
+
+const (
+	nodePlayed = "played"
+	nodeReal   = "real"
+)
+
+func up(ctx context.Context, opts cluster.Options, nodes string) (*cluster.Cluster, bool, error) {
+	switch nodes {
+	case nodePlayed:
+		return cluster.Up(ctx, opts)
+	case nodeReal:
+		return node.Up(ctx, node.Options{Name: opts.Name, Dir: opts.Dir, Port: opts.Port, Log: opts.Log})
+	default:
+		return nil, false, fmt.Errorf("--node must be %s or %s, not %q", nodePlayed, nodeReal, nodes)
+	}
 }
 
 func downCommand(opts *cluster.Options) *cobra.Command {

@@ -32,6 +32,13 @@ type Binaries struct {
 	Kwok              string
 }
 
+// NodeBinaries are the paths of the programs that make a real node of a machine, apart from the container runtime.
+type NodeBinaries struct {
+	Kubelet string
+	Proxy   string
+	DNS     string
+}
+
 // BuildOptions says where binaries come from and where they are kept. The zero value is right almost always.
 type BuildOptions struct {
 	// Root is the checkout of this repository; found from the working directory when empty.
@@ -43,17 +50,17 @@ type BuildOptions struct {
 	Log io.Writer
 }
 
-// program is one binary and the module that pins it.
-type program struct {
+// program is one binary and the module that pins it. T has its path.
+type program[T any] struct {
 	name    string
 	pkg     string // the main package
 	module  string // the module whose version names the cached file
 	folder  string // the nested module, below hack/cluster
 	ldflags func(version string) string
-	path    func(*Binaries) *string
+	path    func(*T) *string
 }
 
-var programs = []program{
+var programs = []program[Binaries]{
 	{
 		name: "etcd", pkg: "go.etcd.io/etcd/server/v3", module: "go.etcd.io/etcd/server/v3", folder: "controlplane",
 		path: func(b *Binaries) *string { return &b.Etcd },
@@ -76,6 +83,21 @@ var programs = []program{
 	},
 }
 
+var nodePrograms = []program[NodeBinaries]{
+	{
+		name: "kubelet", pkg: "k8s.io/kubernetes/cmd/kubelet", module: "k8s.io/kubernetes", folder: "controlplane",
+		ldflags: kubernetesVersionFlags, path: func(b *NodeBinaries) *string { return &b.Kubelet },
+	},
+	{
+		name: "kube-proxy", pkg: "k8s.io/kubernetes/cmd/kube-proxy", module: "k8s.io/kubernetes", folder: "controlplane",
+		ldflags: kubernetesVersionFlags, path: func(b *NodeBinaries) *string { return &b.Proxy },
+	},
+	{
+		name: "coredns", pkg: ".", module: "github.com/coredns/coredns", folder: "coredns",
+		path: func(b *NodeBinaries) *string { return &b.DNS },
+	},
+}
+
 // kubernetesVersionFlags stamps the version the way Kubernetes' own build does. Without it the API server reports v0.0.0,
 // and everything that compares versions (emulation, feature gates, clients) goes wrong.
 func kubernetesVersionFlags(version string) string {
@@ -91,7 +113,16 @@ func kubernetesVersionFlags(version string) string {
 // The versions are those of the nested modules' go.mod files. A build from nothing takes minutes; with a warm cache
 // Build only looks at files.
 func Build(ctx context.Context, opts BuildOptions) (Binaries, error) {
-	var binaries Binaries
+	return build(ctx, opts, programs)
+}
+
+// BuildNode is [Build] for the programs of a real node.
+func BuildNode(ctx context.Context, opts BuildOptions) (NodeBinaries, error) {
+	return build(ctx, opts, nodePrograms)
+}
+
+func build[T any](ctx context.Context, opts BuildOptions, programs []program[T]) (T, error) {
+	var binaries T
 	root, err := repositoryRoot(opts.Root)
 	if err != nil {
 		return binaries, err
@@ -129,7 +160,7 @@ func fromAssets(name string) string {
 	return path
 }
 
-func (p program) build(ctx context.Context, module, cache string, log io.Writer) (string, error) {
+func (p program[T]) build(ctx context.Context, module, cache string, log io.Writer) (string, error) {
 	version, err := requiredVersion(filepath.Join(module, "go.mod"), p.module)
 	if err != nil {
 		return "", err

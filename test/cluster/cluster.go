@@ -28,6 +28,7 @@ const (
 	serviceCIDR    = "10.96.0.0/16"
 	serviceIP      = "10.96.0.1" // the first of serviceCIDR: the Service `kubernetes`
 	podCIDR        = "10.244.0.0/16"
+	kubeletClient  = "kube-apiserver-kubelet-client"
 	fieldManager   = "opendatahub-cluster"
 	defaultTimeout = 2 * time.Minute
 	stopTimeout    = 20 * time.Second
@@ -44,8 +45,10 @@ type Options struct {
 	Root string
 	// Port of the API server. 0 picks a free one.
 	Port int
-	// Nodes is the number of nodes, spread over the zones a, b and c. Default: 3.
+	// Nodes is the number of played nodes, spread over the zones a, b and c. Default: 3; a negative number means none.
 	Nodes int
+	// Machine makes the place in which the processes run, at their start. nil: on this machine, as they are.
+	Machine func(context.Context, *Cluster) (*Machine, error)
 	// Operators are the third-party operators to play, by the names of [Operators]. nil plays them all, an empty slice none.
 	Operators []string
 	// Player is a program that plays the operators that have no Stages, with the arguments of `hack/cluster play`, for a cluster
@@ -83,6 +86,7 @@ func (o *Options) setDefaults() error {
 	if o.Nodes == 0 {
 		o.Nodes = 3
 	}
+	o.Nodes = max(o.Nodes, 0)
 	if o.Timeout == 0 {
 		o.Timeout = defaultTimeout
 	}
@@ -116,6 +120,7 @@ type state struct {
 	Name      string          `json:"name"`
 	Port      int             `json:"port"`
 	Processes []processRecord `json:"processes"`
+	Machine   *Machine        `json:"machine,omitempty"`
 }
 
 // files of a cluster, relative to its folder. Nothing else in the folder is ever removed.
@@ -127,6 +132,7 @@ const (
 	pkiFolder      = "pki"
 	logFolder      = "logs"
 	etcdFolder     = "etcd"
+	machineFolder  = "machine"
 	lockFileName   = "lock"
 )
 
@@ -229,7 +235,7 @@ func start(ctx context.Context, opts Options, detached bool) (_ *Cluster, existe
 		}
 		// The context may be what ended the start, so the processes are stopped under another.
 		stopContext, stop := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
-		err = errors.Join(err, kill(stopContext, c.state.Processes))
+		err = errors.Join(err, c.state.end(stopContext, opts.Dir))
 		stop()
 
 		var taken *PortInUseError
@@ -264,6 +270,13 @@ func (c *Cluster) start(ctx context.Context, detached bool) error {
 		if err := os.MkdirAll(folder, 0o700); err != nil {
 			return fmt.Errorf("creating the folder of the cluster: %w", err)
 		}
+	}
+	if c.opts.Machine != nil {
+		machine, err := c.opts.Machine(ctx, c)
+		if err != nil {
+			return fmt.Errorf("making the machine of the cluster: %w", err)
+		}
+		c.state.Machine = machine
 	}
 	if err := c.writeCredentials(); err != nil {
 		return fmt.Errorf("creating certificates: %w", err)
@@ -322,10 +335,18 @@ func (c *Cluster) start(ctx context.Context, detached bool) error {
 
 // run starts one process and records it at once, so that whatever happens next, it can be found and stopped.
 func (c *Cluster) run(name, path string, args []string, detached bool) error {
-	p, err := command{
+	if c.state.Machine != nil {
+		enter := c.state.Machine.Enter
+		path, args = enter[0], slices.Concat(enter[1:], []string{path}, args)
+	}
+	return c.record(command{
 		name: name, path: path, args: args, folder: c.opts.Dir,
 		logFile: c.LogFile(name), detached: detached,
-	}.start()
+	})
+}
+
+func (c *Cluster) record(command command) error {
+	p, err := command.start()
 	if err != nil {
 		return err
 	}
@@ -336,7 +357,7 @@ func (c *Cluster) run(name, path string, args []string, detached bool) error {
 		return err
 	}
 	if err := os.WriteFile(c.path(stateFile), append(content, '\n'), 0o600); err != nil {
-		return fmt.Errorf("recording the process %s: %w", name, err)
+		return fmt.Errorf("recording the process %s: %w", command.name, err)
 	}
 	return nil
 }
@@ -377,7 +398,7 @@ func (c *Cluster) Stop() error {
 	if err := c.strimzi.stop(ctx); err != nil {
 		return err
 	}
-	if err := kill(ctx, c.state.Processes); err != nil {
+	if err := c.state.end(ctx, c.opts.Dir); err != nil {
 		return err
 	}
 	if err := removeFiles(c.opts.Dir); err != nil {
@@ -443,6 +464,18 @@ type ports struct{ apiServer, etcd, etcdPeer int }
 // pickPorts finds free ports. All are held until all are found, so that none is found twice.
 func (c *Cluster) pickPorts() (ports, error) {
 	var p ports
+	if c.opts.Machine != nil {
+		port := c.opts.Port
+		if port == 0 {
+			var err error
+			if port, err = FreePort(); err != nil {
+				return p, err
+			}
+		} else if !portFree(port) {
+			return p, &PortInUseError{Port: port}
+		}
+		return ports{apiServer: port, etcd: 2379, etcdPeer: 2380}, nil
+	}
 	var listeners []net.Listener
 	defer func() {
 		for _, listener := range listeners {
@@ -491,8 +524,13 @@ func (c *Cluster) writeCredentials() error {
 			"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
 		},
 	}
+	if c.state.Machine != nil {
+		server.hosts = append(server.hosts, c.state.Machine.Address)
+	}
 	clients := map[string]identity{
-		"admin":                   {name: "admin", groups: []string{"system:masters"}},
+		"admin": {name: "admin", groups: []string{"system:masters"}},
+		// What the API server is to a kubelet.
+		kubeletClient:             {name: kubeletClient, groups: []string{"system:masters"}},
 		"kube-controller-manager": {name: "system:kube-controller-manager"},
 		"kube-scheduler":          {name: "system:kube-scheduler"},
 		// KWOK plays kubelets and operators that bring their own RBAC; its own name sets it apart in the audit log.
@@ -512,21 +550,29 @@ func (c *Cluster) writeCredentials() error {
 		if err != nil {
 			return err
 		}
-		path := c.pki(file + ".kubeconfig")
+		path, port := c.pki(file+".kubeconfig"), c.serverPort()
 		if file == "admin" {
-			path = c.Kubeconfig()
+			path, port = c.Kubeconfig(), c.state.Port
 		}
-		if err := c.writeKubeconfig(path, file, ca.pem, user, ""); err != nil {
+		if err := c.writeKubeconfig(path, file, ca.pem, user, "", port); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c *Cluster) writeKubeconfig(path, user string, ca []byte, auth *clientcmdapi.AuthInfo, namespace string) error {
+// serverPort is where processes of the cluster find the API server.
+func (c *Cluster) serverPort() int {
+	if c.state.Machine != nil {
+		return MachinePort
+	}
+	return c.state.Port
+}
+
+func (c *Cluster) writeKubeconfig(path, user string, ca []byte, auth *clientcmdapi.AuthInfo, namespace string, port int) error {
 	config := clientcmdapi.NewConfig()
 	config.Clusters[c.opts.Name] = &clientcmdapi.Cluster{
-		Server:                   "https://" + net.JoinHostPort(loopback, strconv.Itoa(c.state.Port)),
+		Server:                   "https://" + net.JoinHostPort(loopback, strconv.Itoa(port)),
 		CertificateAuthorityData: ca,
 	}
 	config.AuthInfos[user] = auth
@@ -574,16 +620,27 @@ func clean(ctx context.Context, opts Options) (found bool, err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopTimeout)
 	defer cancel()
-	if err := kill(ctx, s.Processes); err != nil {
+	if err := s.end(ctx, opts.Dir); err != nil {
 		return true, err
 	}
 	return true, removeFiles(opts.Dir)
 }
 
+// end stops the processes, and with them the machine that they ran in.
+func (s state) end(ctx context.Context, dir string) error {
+	if err := kill(ctx, s.Processes); err != nil {
+		return err
+	}
+	if s.Machine == nil {
+		return nil
+	}
+	return s.Machine.end(ctx, dir)
+}
+
 // removeFiles removes what a cluster wrote, and nothing else: the folder may be one that the user chose and has other uses for.
 func removeFiles(dir string) error {
 	// The record of the processes goes last, so that an interruption leaves a folder that is still recognized.
-	for _, name := range []string{etcdFolder, pkiFolder, logFolder, kubeconfigFile, auditFile, policyFile, stateFile} {
+	for _, name := range []string{etcdFolder, machineFolder, pkiFolder, logFolder, kubeconfigFile, auditFile, policyFile, stateFile} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			return fmt.Errorf("removing the files of the cluster: %w", err)
 		}

@@ -29,12 +29,20 @@ func (c *Cluster) etcdArguments(p ports) []string {
 }
 
 func (c *Cluster) apiServerArguments(p ports) []string {
+	address := loopback
+	if c.state.Machine != nil {
+		address = "0.0.0.0"
+	}
 	args := []string{
-		"--bind-address=" + loopback,
-		"--secure-port=" + strconv.Itoa(p.apiServer),
+		"--bind-address=" + address,
+		"--secure-port=" + strconv.Itoa(c.serverPort()),
 		"--advertise-address=" + loopback,
-		// The endpoints of the Service `kubernetes` may not be a loopback address, and no Pod is there to use them.
+		// The endpoints of the Service `kubernetes` may not be a loopback address. Whoever runs a real node adds one that is none.
 		"--endpoint-reconciler-type=none",
+		// Only a real kubelet is ever asked for logs and the like.
+		"--kubelet-client-certificate=" + c.pki(kubeletClient+".crt"),
+		"--kubelet-client-key=" + c.pki(kubeletClient+".key"),
+		"--kubelet-preferred-address-types=InternalIP",
 		"--cert-dir=" + c.path(pkiFolder),
 		"--tls-cert-file=" + c.pki("kube-apiserver.crt"),
 		"--tls-private-key-file=" + c.pki("kube-apiserver.key"),

@@ -107,6 +107,8 @@ type command struct {
 	args    []string
 	folder  string // working directory and home
 	logFile string
+	// files are open in the process, from descriptor 3.
+	files []*os.File
 	// detached processes outlive this one; all others die with it, however it ends.
 	detached bool
 }
@@ -122,7 +124,7 @@ func (c command) start() (*process, error) {
 
 	cmd := exec.Command(c.path, c.args...)
 	cmd.Dir = c.folder
-	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, c.files
 	// Neither proxies nor configuration files of the user may change what a cluster is: KWOK, for one, reads ~/.kwok.
 	cmd.Env = []string{"HOME=" + c.folder, "TMPDIR=" + os.TempDir(), "PATH=" + os.Getenv("PATH")}
 	cmd.SysProcAttr = childAttributes(c.detached)

@@ -38,7 +38,7 @@ func (c *Cluster) WriteServiceAccountKubeconfig(ctx context.Context, namespace, 
 	if err != nil {
 		return fmt.Errorf("reading the certificate authority: %w", err)
 	}
-	if err := c.writeKubeconfig(path, name, ca, &clientcmdapi.AuthInfo{Token: token}, namespace); err != nil {
+	if err := c.writeKubeconfig(path, name, ca, &clientcmdapi.AuthInfo{Token: token}, namespace, c.state.Port); err != nil {
 		return fmt.Errorf("writing the kubeconfig of ServiceAccount %s/%s: %w", namespace, name, err)
 	}
 	return nil

@@ -274,6 +274,9 @@ func (c *Cluster) installStages(ctx context.Context) error {
 			return fmt.Errorf("no stages for operator %q: there are %s", set, strings.Join(Operators(), ", "))
 		}
 		for _, object := range objects {
+			if c.state.Machine != nil && playsVolumes(object) {
+				continue // its volumes are real
+			}
 			if object.GroupVersionKind() == stageKind {
 				object.SetLabels(map[string]string{stageSetLabel: set})
 			}
@@ -283,6 +286,12 @@ func (c *Cluster) installStages(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// playsVolumes is whether the object is a Stage, or a StorageClass, of volumes that are nothing but an entry.
+func playsVolumes(object *unstructured.Unstructured) bool {
+	kind, _, _ := unstructured.NestedString(object.Object, "spec", "resourceRef", "kind")
+	return object.GetKind() == "StorageClass" || kind == "PersistentVolume" || kind == "PersistentVolumeClaim"
 }
 
 // syncStages returns when KWOK has seen every change of Stages made so far. KWOK does not report that, so one more Stage

@@ -1,11 +1,13 @@
 //go:build tools
 
-// Package tools pins the programs of the local control plane in go.mod.
+// Package tools pins the programs of the local control plane, and of a real node, in go.mod.
 package tools
 
 import (
 	_ "go.etcd.io/etcd/server/v3"
 	_ "k8s.io/kubernetes/cmd/kube-apiserver"
 	_ "k8s.io/kubernetes/cmd/kube-controller-manager"
+	_ "k8s.io/kubernetes/cmd/kube-proxy"
 	_ "k8s.io/kubernetes/cmd/kube-scheduler"
+	_ "k8s.io/kubernetes/cmd/kubelet"
 )

@@ -1,0 +1,238 @@
+//go:build linux
+
+// Package images builds stand-ins for container images where no registry answers: the same software, from distribution
+// packages, under the names that the operator renders. Layers are cached by their content. It needs root and Linux.
+package images
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Options say where things are.
+type Options struct {
+	// Root is the checkout.
+	Root string
+	// Cache is the folder of layers. Default: a folder of the user's cache directory.
+	Cache string
+	// Log receives one line per layer that is built; nil is silent.
+	Log io.Writer
+}
+
+// Image is built, and can be written to an [Archive].
+type Image struct {
+	// Name is how Pods name it.
+	Name   string
+	layers []string // files, from the first layer
+	config config
+}
+
+// config is what the image says about its process.
+type config struct {
+	User       string   `json:"User,omitempty"`
+	Env        []string `json:"Env,omitempty"`
+	Entrypoint []string `json:"Entrypoint,omitempty"`
+	Cmd        []string `json:"Cmd,omitempty"`
+	WorkingDir string   `json:"WorkingDir,omitempty"`
+}
+
+// version of how layers are made: whoever changes this file so that the same recipe gives another layer counts it up.
+const version = "1"
+
+// Build builds all images of packages. With a warm cache it only looks at files.
+func Build(ctx context.Context, o Options) ([]Image, error) {
+	if o.Cache == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return nil, fmt.Errorf("finding a cache folder: %w", err)
+		}
+		o.Cache = filepath.Join(user, "opendatahub", "images")
+	}
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	if err := os.MkdirAll(o.Cache, 0o755); err != nil {
+		return nil, fmt.Errorf("creating the cache of images: %w", err)
+	}
+	packages, err := os.ReadFile(filepath.Join(o.Root, "hack", "python", "jupyterhub.txt"))
+	if err != nil {
+		return nil, fmt.Errorf("reading the packages of the hub: %w", err)
+	}
+	unlock, err := lock(ctx, filepath.Join(o.Cache, "lock"))
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	var built []Image
+	for _, recipe := range recipes(string(packages)) {
+		image := Image{Name: recipe.name, config: recipe.config}
+		for _, layer := range recipe.top.chain() {
+			if err := o.build(ctx, layer); err != nil {
+				return nil, fmt.Errorf("building image %s: %w", recipe.name, err)
+			}
+			image.layers = append(image.layers, o.file(layer))
+		}
+		built = append(built, image)
+	}
+	return built, nil
+}
+
+// chain is the layer with those below it, from the first.
+func (l *layer) chain() []*layer {
+	if l == nil {
+		return nil
+	}
+	return append(l.parent.chain(), l)
+}
+
+// key changes with everything that the layer is made of.
+func (l *layer) key() string {
+	hash := sha256.New()
+	for _, below := range l.chain() {
+		parts := []string{version, runtime.GOARCH, below.name, below.fetch, below.build}
+		for _, name := range slices.Sorted(maps.Keys(below.files)) {
+			parts = append(parts, name, below.files[name])
+		}
+		_, _ = fmt.Fprintf(hash, "%q\n", parts)
+	}
+	return hex.EncodeToString(hash.Sum(nil))[:16]
+}
+
+func (o Options) file(l *layer) string {
+	return filepath.Join(o.Cache, l.name+"-"+l.key()+".tar")
+}
+
+// build makes the layer unless it is cached.
+func (o Options) build(ctx context.Context, l *layer) (err error) {
+	file := o.file(l)
+	if _, err := os.Stat(file); err == nil {
+		return nil
+	}
+	_, _ = fmt.Fprintf(o.Log, "building the layer %s ... ", l.name)
+	started := time.Now()
+	defer func() {
+		if err != nil {
+			_, _ = fmt.Fprintln(o.Log, "failed")
+			return
+		}
+		_, _ = fmt.Fprintln(o.Log, time.Since(started).Round(100*time.Millisecond))
+	}()
+	work, err := os.MkdirTemp(o.Cache, "making-")
+	if err != nil {
+		return err
+	}
+	// Its mounts are in a namespace of their own and gone with the process that made them.
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
+	for _, folder := range []string{"fetched", "below", "upper", "work", "root"} {
+		if err := os.MkdirAll(filepath.Join(work, folder), 0o755); err != nil {
+			return err
+		}
+	}
+	for name, content := range l.files {
+		if err := os.WriteFile(filepath.Join(work, "fetched", name), []byte(content), 0o644); err != nil {
+			return err
+		}
+	}
+	fetched, upper := filepath.Join(work, "fetched"), filepath.Join(work, "upper")
+	if err := run(ctx, work, []string{"FETCHED=" + fetched}, "sh", "-euc", l.fetch); err != nil {
+		return fmt.Errorf("fetching what the layer %s needs: %w", l.name, err)
+	}
+	if l.parent == nil {
+		err = run(ctx, work, []string{"FETCHED=" + fetched, "ROOT=" + upper}, "sh", "-euc", l.build)
+	} else {
+		err = o.buildOn(ctx, l, work)
+	}
+	if err != nil {
+		return fmt.Errorf("making the layer %s: %w", l.name, err)
+	}
+	// Sorted and without times, so that the same content is the same layer.
+	temporary := file + ".tmp"
+	if err := run(ctx, upper, nil, "tar", "--create", "--file", temporary, "--sort=name", "--mtime=@0", "--numeric-owner", "."); err != nil {
+		return fmt.Errorf("packing the layer %s: %w", l.name, err)
+	}
+	return os.Rename(temporary, file)
+}
+
+// buildOn runs the script of a layer in the file system of those below it. What it changes is the layer.
+func (o Options) buildOn(ctx context.Context, l *layer, work string) error {
+	for _, below := range l.parent.chain() {
+		if err := run(ctx, work, nil, "tar", "--extract", "--file", o.file(below), "--directory", "below", "--numeric-owner"); err != nil {
+			return err
+		}
+	}
+	const script = `
+mount -t overlay overlay -o lowerdir=below,upperdir=upper,workdir=work root
+mkdir -p root/fetched
+mount --bind fetched root/fetched
+mount -t proc proc root/proc
+mount -t tmpfs tmpfs root/tmp
+mount -t tmpfs tmpfs root/dev
+mknod -m 666 root/dev/null c 1 3
+mknod -m 666 root/dev/urandom c 1 9
+exec chroot root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp FETCHED=/fetched LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 sh -euc "$BUILD"
+`
+	if err := run(ctx, work, []string{"BUILD=" + l.build}, "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", script); err != nil {
+		return err
+	}
+	if err := os.Remove(filepath.Join(work, "upper", "fetched")); err != nil {
+		return err
+	}
+	// Removed files would need whiteouts, which no recipe needs.
+	output, err := exec.CommandContext(ctx, "find", filepath.Join(work, "upper"), "-type", "c").Output()
+	if err != nil || len(output) > 0 {
+		return errors.Join(err, fmt.Errorf("the script removed files of a layer below: %s", output))
+	}
+	return nil
+}
+
+// run runs a command, and shows the end of its output when it fails.
+func run(ctx context.Context, folder string, env []string, name string, args ...string) error {
+	command := exec.CommandContext(ctx, name, args...)
+	command.Dir = folder
+	command.Env = append(os.Environ(), env...)
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	output, err := command.CombinedOutput()
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	return fmt.Errorf("%s: %w\n%s", name, err, strings.Join(lines[max(0, len(lines)-20):], "\n"))
+}
+
+func tag(name string) string { return name[strings.LastIndexByte(name, ':')+1:] }
+
+// lock keeps two builds apart.
+func lock(ctx context.Context, path string) (func(), error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("locking the cache of images: %w", err)
+	}
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), file.Close())
+		case <-ticker.C:
+		}
+	}
+	return func() { _ = file.Close() }, nil
+}

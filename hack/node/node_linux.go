@@ -1,0 +1,490 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/hack/images"
+	"opendatahub.io/operator/test/cluster"
+)
+
+// address of the node in its own network. Several nodes have the same, as no network knows another.
+const address = "172.31.255.1"
+
+// dnsIP is the address of the Service kube-dns.
+const dnsIP = "10.96.0.10"
+
+//go:embed templates
+var templates embed.FS
+
+// programs that the machine must have, and their Debian packages.
+var programs = []struct{ name, pkg string }{
+	{"containerd", "containerd"},
+	{"runc", "runc"},
+	{"nft", "nftables"},
+	{"conntrack", "conntrack"},
+	{"debootstrap", "debootstrap"},
+	{"ip", "iproute2"},
+	{"mkfs.ext4", "e2fsprogs"},
+	{"unshare", "util-linux"},
+	{"nsenter", "util-linux"},
+	{"losetup", "mount"},
+	{"npm", "npm"},
+	{"pip", "python3-pip"},
+	{"kubectl", "kubernetes-client"},
+}
+
+// cniFolder is where Debian has the programs that connect Pods.
+const cniFolder = "/usr/lib/cni"
+
+// Missing lists what the machine lacks for a real node.
+func Missing() []Requirement {
+	var missing []Requirement
+	if os.Geteuid() != 0 {
+		missing = append(missing, Requirement{What: "root"})
+	}
+	add := func(what, pkg string) {
+		if !slices.ContainsFunc(missing, func(r Requirement) bool { return r.Package == pkg }) {
+			missing = append(missing, Requirement{What: what, Package: pkg})
+		}
+	}
+	for _, program := range programs {
+		if _, err := exec.LookPath(program.name); err != nil {
+			add(program.name, program.pkg)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(cniFolder, "bridge")); err != nil {
+		add("CNI plugins in "+cniFolder, "containernetworking-plugins")
+	}
+	return missing
+}
+
+// Up starts a cluster with a real node, which stays until [cluster.Down]. When the cluster runs already it only connects to it, and
+// existed is true.
+func Up(ctx context.Context, o Options) (c *cluster.Cluster, existed bool, err error) {
+	if missing := Missing(); len(missing) > 0 {
+		return nil, false, errors.New(Explain(missing))
+	}
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	if o.Root == "" {
+		if o.Root, err = cluster.Root(); err != nil {
+			return nil, false, err
+		}
+	}
+	binaries, err := cluster.BuildNode(ctx, cluster.BuildOptions{Root: o.Root, Log: o.Log})
+	if err != nil {
+		return nil, false, err
+	}
+	built, err := images.Build(ctx, images.Options{Root: o.Root, Log: o.Log})
+	if err != nil {
+		return nil, false, err
+	}
+	n := &node{options: o, binaries: binaries, images: built}
+	options := cluster.Options{
+		Name: o.Name, Dir: o.Dir, Port: o.Port, Root: o.Root, Log: o.Log, Nodes: -1, Timeout: 5 * time.Minute,
+		Machine: func(ctx context.Context, c *cluster.Cluster) (*cluster.Machine, error) {
+			n.Cluster = c
+			return n.machine(ctx)
+		},
+	}
+	if c, existed, err = cluster.Up(ctx, options); err != nil || existed {
+		if err == nil && c.Machine() == nil {
+			err = fmt.Errorf("cluster %s runs without a real node: take it down first, or choose another name", c.Name())
+		}
+		return c, existed, err
+	}
+	n.Cluster = c
+	if err := n.start(ctx); err != nil {
+		_, downErr := cluster.Down(context.WithoutCancel(ctx), options)
+		return nil, false, errors.Join(fmt.Errorf("starting the node of cluster %s: %w", c.Name(), err), downErr)
+	}
+	return c, false, nil
+}
+
+type node struct {
+	*cluster.Cluster
+	options  Options
+	binaries cluster.NodeBinaries
+	images   []images.Image
+	client   client.Client
+	holder   int // the process whose namespaces are the node's
+}
+
+func (n *node) path(names ...string) string {
+	return filepath.Join(append([]string{n.MachineDir()}, names...)...)
+}
+
+func (n *node) init() string { return n.path("init") }
+
+// cgroup has the cluster's folder in it: clusters of several checkouts may have one name.
+func (n *node) cgroup() string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(n.Dir()))
+	return fmt.Sprintf("opendatahub-%s-%08x", n.Name(), hash.Sum32())
+}
+
+// machine makes the namespaces, and a way to the API server from this machine.
+func (n *node) machine(ctx context.Context) (*cluster.Machine, error) {
+	if err := os.MkdirAll(n.MachineDir(), 0o700); err != nil {
+		return nil, err
+	}
+	build := exec.CommandContext(ctx, "go", "build", "-o", n.init(), "./hack/node/init")
+	build.Dir = n.options.Root
+	if output, err := build.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("building the first process of the node: %w\n%s", err, output)
+	}
+	holder, err := n.Run("machine", nil, "unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--",
+		n.init(), "hold", n.MachineDir(), address)
+	if err != nil {
+		return nil, err
+	}
+	n.holder = holder
+	err = n.until(ctx, "the namespaces of the node", func(context.Context) error {
+		_, err := os.Stat(n.path("ready"))
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	network, err := cluster.NetworkOf(holder)
+	if err != nil {
+		return nil, err
+	}
+	machine := &cluster.Machine{
+		Enter:   []string{"nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", holder), "--"},
+		Address: address, Network: network, Cgroup: n.cgroup(),
+	}
+	return machine, forward(n.Cluster, machine, "api", n.Port(), net.JoinHostPort("127.0.0.1", strconv.Itoa(cluster.MachinePort)))
+}
+
+// forward makes a port of this machine's loopback interface lead to an address of the node's network.
+func forward(c *cluster.Cluster, machine *cluster.Machine, name string, port int, target string) error {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	defer listener.Close() //nolint:errcheck // the process has its own copy
+	file, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // the process has its own copy
+	_, err = c.Run("forward-"+name, []*os.File{file}, machine.Enter[0],
+		append(machine.Enter[1:len(machine.Enter):len(machine.Enter)], filepath.Join(c.MachineDir(), "init"), "forward", target)...)
+	return err
+}
+
+// Forward makes a free port of this machine's loopback interface lead to a port of a Service, for as long as the cluster runs.
+func Forward(ctx context.Context, c *cluster.Cluster, service client.ObjectKey, port int) (int, error) {
+	kube, err := client.New(c.Config(), client.Options{})
+	if err != nil {
+		return 0, err
+	}
+	found := &corev1.Service{}
+	if err := kube.Get(ctx, service, found); err != nil {
+		return 0, err
+	}
+	local, err := cluster.FreePort()
+	if err != nil {
+		return 0, err
+	}
+	return local, forward(c, c.Machine(), service.Namespace+"-"+service.Name, local, net.JoinHostPort(found.Spec.ClusterIP, strconv.Itoa(port)))
+}
+
+// enter is the command that runs another command in all namespaces of the node.
+func (n *node) enter(command ...string) (string, []string) {
+	holder := strconv.Itoa(n.holder)
+	return "nsenter", append([]string{
+		"--target", holder, "--mount", "--net", "--uts", "--ipc", "--pid=/proc/" + holder + "/ns/pid_for_children", "--",
+	}, command...)
+}
+
+func (n *node) run(name string, command ...string) error {
+	path, args := n.enter(command...)
+	_, err := n.Run(name, nil, path, args...)
+	return err
+}
+
+// start makes the node out of the machine, once the API server is there.
+func (n *node) start(ctx context.Context) (err error) {
+	if n.client, err = client.New(n.Config(), client.Options{}); err != nil {
+		return err
+	}
+	if err := n.prepareCgroups(); err != nil {
+		return err
+	}
+	kubelet, err := n.WriteUserKubeconfig("kubelet", "system:node:"+Name, "system:nodes")
+	if err != nil {
+		return err
+	}
+	proxy, err := n.WriteUserKubeconfig("kube-proxy", "system:kube-proxy")
+	if err != nil {
+		return err
+	}
+	provisioner, err := n.WriteUserKubeconfig("volumes", "volumes", "system:masters")
+	if err != nil {
+		return err
+	}
+	for _, folder := range []string{"cni", "volumes", "kubelet", "pods"} {
+		if err := os.MkdirAll(n.path(folder), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(n.render("node", n.MachineDir()), n.render("cni", n.path("cni"))); err != nil {
+		return err
+	}
+	if err := n.run("containerd", "containerd", "--config", n.path("containerd.toml")); err != nil {
+		return err
+	}
+	if err := n.until(ctx, "the container runtime", func(ctx context.Context) error {
+		return n.ctr(ctx, nil, "version")
+	}); err != nil {
+		return err
+	}
+	// The images first: a Pod that is scheduled before its image is there waits for the next try.
+	if err := n.importImages(ctx); err != nil {
+		return err
+	}
+	if err := n.run("kubelet", n.binaries.Kubelet,
+		"--config="+n.path("kubelet.yaml"), "--kubeconfig="+kubelet, "--root-dir="+n.path("kubelet"), "--cert-dir="+n.path("kubelet", "pki"),
+		"--hostname-override="+Name, "--node-ip="+address, "--node-labels=topology.kubernetes.io/zone=a,topology.kubernetes.io/region=local",
+	); err != nil {
+		return err
+	}
+	if err := n.run("kube-proxy", n.binaries.Proxy,
+		"--kubeconfig="+proxy, "--hostname-override="+Name, "--proxy-mode=nftables", "--conntrack-max-per-core=0", "--cluster-cidr="+cluster.PodCIDR,
+	); err != nil {
+		return err
+	}
+	if err := n.run("volumes", n.init(), "volumes", n.path("volumes"), provisioner, Name); err != nil {
+		return err
+	}
+	if err := n.apply(ctx, "cluster"); err != nil {
+		return err
+	}
+	if err := n.until(ctx, "the node", n.nodeReady); err != nil {
+		return err
+	}
+	return n.until(ctx, "DNS", n.dnsReady)
+}
+
+// values are what templates know.
+func (n *node) values() map[string]string {
+	return map[string]string{
+		"Folder": n.MachineDir(), "Authority": n.Authority(), "Cgroup": "/" + n.cgroup(), "Address": address, "DNS": dnsIP,
+		"PauseImage": images.PauseName, "DNSImage": n.dnsImage(), "CNI": cniFolder, "Port": strconv.Itoa(cluster.MachinePort),
+	}
+}
+
+func (n *node) dnsImage() string {
+	// The cached binary is named for its version.
+	version := strings.TrimPrefix(filepath.Base(n.binaries.DNS), "coredns-")
+	version, _, _ = strings.Cut(version, "-"+runtime.GOOS)
+	return images.DNSName + ":" + version
+}
+
+func (n *node) execute(name string) ([]byte, error) {
+	content, err := templates.ReadFile("templates/" + name)
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := template.New(name).Option("missingkey=error").Parse(string(content))
+	if err != nil {
+		return nil, err
+	}
+	var text bytes.Buffer
+	err = parsed.Execute(&text, n.values())
+	return text.Bytes(), err
+}
+
+// render writes the files of a folder of templates to another one.
+func (n *node) render(folder, to string) error {
+	files, err := templates.ReadDir("templates/" + folder)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		content, err := n.execute(folder + "/" + file.Name())
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(to, file.Name()), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// apply applies the objects of a folder of templates.
+func (n *node) apply(ctx context.Context, folder string) error {
+	files, err := templates.ReadDir("templates/" + folder)
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		content, err := n.execute(folder + "/" + file.Name())
+		if err != nil {
+			return err
+		}
+		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+		for {
+			object := &unstructured.Unstructured{}
+			if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				return fmt.Errorf("reading %s: %w", file.Name(), err)
+			}
+			err := n.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("opendatahub-node"), client.ForceOwnership)
+			if err != nil {
+				return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
+			}
+		}
+	}
+	return nil
+}
+
+// prepareCgroups makes the cgroup that everything in Pods is accounted to.
+func (n *node) prepareCgroups() error {
+	folders, err := cluster.Cgroups(n.cgroup())
+	if err != nil {
+		return err
+	}
+	for _, folder := range folders {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return fmt.Errorf("making a cgroup: %w", err)
+		}
+		// With version 1 a new cpuset is empty, and nothing can run in it.
+		for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+			above, err := os.ReadFile(filepath.Join(filepath.Dir(folder), name))
+			if err != nil {
+				continue // another hierarchy
+			}
+			if err := os.WriteFile(filepath.Join(folder, name), above, 0o644); err != nil {
+				return fmt.Errorf("making a cgroup: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// importImages brings the images to the runtime.
+func (n *node) importImages(ctx context.Context) error {
+	pause := n.path("pause")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", pause, "./hack/images/pause")
+	build.Dir, build.Env = n.options.Root, append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building the first process of Pods: %w\n%s", err, output)
+	}
+	all := slices.Clone(n.images)
+	type program struct {
+		name, user, path, source string
+	}
+	for _, p := range []program{
+		{images.PauseName, "65532:65532", "pause", pause},
+		{n.dnsImage(), "65532:65532", "coredns", n.binaries.DNS},
+		{n.options.OperatorImage, "65532:65532", "opendatahub", n.options.Operator},
+	} {
+		if p.name == "" {
+			continue // a cluster without the operator
+		}
+		image, err := images.Program(n.MachineDir(), p.name, p.user, []string{"/" + p.path}, images.File{Path: p.path, Source: p.source, Mode: 0o755})
+		if err != nil {
+			return err
+		}
+		all = append(all, image)
+	}
+	reader, writer := io.Pipe()
+	go func() { writer.CloseWithError(images.Archive(writer, all)) }()
+	started := time.Now()
+	err := n.ctr(ctx, reader, "images", "import", "-")
+	_ = reader.Close() // ends the writer when ctr ended early
+	if err != nil {
+		return fmt.Errorf("importing images: %w", err)
+	}
+	_, _ = fmt.Fprintf(n.options.Log, "imported %d images in %s\n", len(all), time.Since(started).Round(100*time.Millisecond))
+	return nil
+}
+
+// ctr runs containerd's own client.
+func (n *node) ctr(ctx context.Context, input io.Reader, args ...string) error {
+	path, all := n.enter(append([]string{"ctr", "--namespace", "k8s.io"}, args...)...)
+	command := exec.CommandContext(ctx, path, all...)
+	command.Stdin = input
+	if output, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("ctr %s: %w: %s", args[0], err, bytes.TrimSpace(output))
+	}
+	return nil
+}
+
+func (n *node) nodeReady(ctx context.Context) error {
+	found := &corev1.Node{}
+	if err := n.client.Get(ctx, client.ObjectKey{Name: Name}, found); err != nil {
+		return err
+	}
+	for _, condition := range found.Status.Conditions {
+		if condition.Type == corev1.NodeReady && condition.Status != corev1.ConditionTrue {
+			return fmt.Errorf("node %s is not Ready: %s", Name, condition.Message)
+		}
+	}
+	if len(found.Spec.Taints) > 0 || len(found.Status.Conditions) == 0 {
+		return fmt.Errorf("node %s is not ready for Pods", Name)
+	}
+	return nil
+}
+
+func (n *node) dnsReady(ctx context.Context) error {
+	found := &appsv1.Deployment{}
+	if err := n.client.Get(ctx, client.ObjectKey{Namespace: metav1.NamespaceSystem, Name: "coredns"}, found); err != nil {
+		return err
+	}
+	if found.Status.AvailableReplicas == 0 {
+		return errors.New("no Pod of Deployment kube-system/coredns is ready")
+	}
+	return nil
+}
+
+// until polls a condition, and gives up when a process of the cluster has ended.
+func (n *node) until(ctx context.Context, what string, condition func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, 2*time.Minute, errors.New("not after two minutes"))
+	defer cancel()
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := condition(ctx)
+		if err == nil {
+			return nil
+		}
+		if failure := n.Failure(); failure != nil {
+			return fmt.Errorf("waiting for %s: %w", what, failure)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w: %w", what, context.Cause(ctx), err)
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,25 @@
+//go:build !linux
+
+package node
+
+import (
+	"context"
+	"errors"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/test/cluster"
+)
+
+// Missing lists what the machine lacks for a real node.
+func Missing() []Requirement { return []Requirement{{What: "Linux"}} }
+
+// Up needs Linux.
+func Up(context.Context, Options) (c *cluster.Cluster, existed bool, err error) {
+	return nil, false, errors.New(Explain(Missing()))
+}
+
+// Forward needs Linux.
+func Forward(context.Context, *cluster.Cluster, client.ObjectKey, int) (int, error) {
+	return 0, errors.New(Explain(Missing()))
+}
