@@ -14,6 +14,8 @@ TIMEOUT ?= 5m
 # The local cluster: several of different names can run at once. Without PORT a default or a free one is taken.
 NAME ?= opendatahub
 PORT ?=
+# What the node of the local cluster is: played (by KWOK, as are Pods), or real: Pods run. Real needs Linux and root.
+NODE ?= played
 # What `make deploy` applies: config/default, config/cluster-wide, config/without-installer or config/namespaced.
 CONFIG ?= config/default
 # More flags for go test, as in TESTFLAGS='-run TestX -v'.
@@ -30,12 +32,13 @@ MODULES := hack/bundle
 ##@ Run
 
 .PHONY: run
-run: build ## Start a local cluster and the operator, and apply the sample (WAIT=stay|exit, TIMEOUT, NAME, PORT).
-	go run ./hack/run -wait $(WAIT) -timeout $(TIMEOUT) -name $(NAME) $(if $(PORT),-port $(PORT))
+run: build ## Start a local cluster and the operator, and apply the sample (NODE=played|real, WAIT=stay|exit, TIMEOUT, NAME, PORT).
+	go run ./hack/run -wait $(WAIT) -timeout $(TIMEOUT) -name $(NAME) $(if $(PORT),-port $(PORT)) \
+		$(if $(filter real,$(NODE)),-node real -config $(CONFIG) -image $(IMG) -sample hack/node/platform.yaml)
 
 .PHONY: cluster-up
-cluster-up: ## Start a local cluster (NAME, PORT).
-	go run ./hack/cluster up --name $(NAME) $(if $(PORT),--port $(PORT))
+cluster-up: ## Start a local cluster (NODE, NAME, PORT).
+	go run ./hack/cluster up --name $(NAME) --node $(NODE) $(if $(PORT),--port $(PORT))
 
 .PHONY: cluster-down
 cluster-down: ## Stop a local cluster (NAME).
@@ -63,6 +66,10 @@ test: ## Run every test: unit, golden, schema, and the suites on a local cluster
 	go run ./hack/cluster build # minutes the first time, which no suite has to wait for then
 	go test -timeout 60m $(TESTFLAGS) ./...
 	@for module in $(MODULES); do (cd $$module && go test $(TESTFLAGS) ./...); done
+
+.PHONY: test-real
+test-real: build ## Run the tests that need Pods that really run (Linux, root). They are skipped where that cannot be.
+	OPENDATAHUB_TEST_REAL=$(or $(OPENDATAHUB_TEST_REAL),try) go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/real
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster.

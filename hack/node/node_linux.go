@@ -56,6 +56,9 @@ var programs = []struct{ name, pkg string }{
 	{"kubectl", "kubernetes-client"},
 }
 
+// holderProcess is the name of the process whose namespaces are the node's.
+const holderProcess = "machine"
+
 // cniFolder is where Debian has the programs that connect Pods.
 const cniFolder = "/usr/lib/cni"
 
@@ -111,13 +114,17 @@ func Up(ctx context.Context, o Options) (c *cluster.Cluster, existed bool, err e
 			return n.machine(ctx)
 		},
 	}
-	if c, existed, err = cluster.Up(ctx, options); err != nil || existed {
-		if err == nil && c.Machine() == nil {
-			err = fmt.Errorf("cluster %s runs without a real node: take it down first, or choose another name", c.Name())
-		}
-		return c, existed, err
+	if c, existed, err = cluster.Up(ctx, options); err != nil {
+		return nil, false, err
 	}
 	n.Cluster = c
+	if existed {
+		if c.Machine() == nil {
+			return nil, true, fmt.Errorf("cluster %s runs without a real node: take it down first, or choose another name", c.Name())
+		}
+		n.holder = c.PID(holderProcess)
+		return c, true, n.importImages(ctx) // those that are new
+	}
 	if err := n.start(ctx); err != nil {
 		_, downErr := cluster.Down(context.WithoutCancel(ctx), options)
 		return nil, false, errors.Join(fmt.Errorf("starting the node of cluster %s: %w", c.Name(), err), downErr)
@@ -131,7 +138,7 @@ type node struct {
 	binaries cluster.NodeBinaries
 	images   []images.Image
 	client   client.Client
-	holder   int // the process whose namespaces are the node's
+	holder   int // its process id
 }
 
 func (n *node) path(names ...string) string {
@@ -157,7 +164,7 @@ func (n *node) machine(ctx context.Context) (*cluster.Machine, error) {
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("building the first process of the node: %w\n%s", err, output)
 	}
-	holder, err := n.Run("machine", nil, "unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--",
+	holder, err := n.Run(holderProcess, nil, "unshare", "--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--",
 		n.init(), "hold", n.MachineDir(), address)
 	if err != nil {
 		return nil, err
@@ -198,7 +205,8 @@ func forward(c *cluster.Cluster, machine *cluster.Machine, name string, port int
 	return err
 }
 
-// Forward makes a free port of this machine's loopback interface lead to a port of a Service, for as long as the cluster runs.
+// Forward makes a free port of this machine's loopback interface lead to a port of a Service, for as long as the cluster runs. It is the
+// same port every time.
 func Forward(ctx context.Context, c *cluster.Cluster, service client.ObjectKey, port int) (int, error) {
 	kube, err := client.New(c.Config(), client.Options{})
 	if err != nil {
@@ -208,11 +216,35 @@ func Forward(ctx context.Context, c *cluster.Cluster, service client.ObjectKey, 
 	if err := kube.Get(ctx, service, found); err != nil {
 		return 0, err
 	}
+	target := net.JoinHostPort(found.Spec.ClusterIP, strconv.Itoa(port))
+	name := service.Namespace + "-" + service.Name
+	record := filepath.Join(c.MachineDir(), "forward-"+target)
+	if content, err := os.ReadFile(record); err == nil {
+		return strconv.Atoi(string(content))
+	}
 	local, err := cluster.FreePort()
 	if err != nil {
 		return 0, err
 	}
-	return local, forward(c, c.Machine(), service.Namespace+"-"+service.Name, local, net.JoinHostPort(found.Spec.ClusterIP, strconv.Itoa(port)))
+	if err := forward(c, c.Machine(), name, local, target); err != nil {
+		return 0, err
+	}
+	return local, os.WriteFile(record, []byte(strconv.Itoa(local)), 0o600)
+}
+
+// Deploy does what `make deploy` does, with the image that the node has, and waits for the Pods.
+func Deploy(ctx context.Context, c *cluster.Cluster, root, config, image string) error {
+	deploy := exec.CommandContext(ctx, "make", "-s", "-C", root, "deploy", "CONFIG="+config, "IMG="+image)
+	deploy.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig(), "MAKEFLAGS=", "MAKELEVEL=")
+	if output, err := deploy.CombinedOutput(); err != nil {
+		return fmt.Errorf("make deploy: %w\n%s", err, output)
+	}
+	wait := exec.CommandContext(ctx, "kubectl", "--kubeconfig", c.Kubeconfig(), "wait", "deployment", "--all",
+		"--namespace=opendatahub-operator", "--for=condition=Available", "--timeout=90s")
+	if output, err := wait.CombinedOutput(); err != nil {
+		return fmt.Errorf("waiting for the operator: %w\n%s", err, output)
+	}
+	return nil
 }
 
 // enter is the command that runs another command in all namespaces of the node.
@@ -391,7 +423,7 @@ func (n *node) prepareCgroups() error {
 	return nil
 }
 
-// importImages brings the images to the runtime.
+// importImages brings the images to the runtime. It knows the layers that it has by their content.
 func (n *node) importImages(ctx context.Context) error {
 	pause := n.path("pause")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", pause, "./hack/images/pause")

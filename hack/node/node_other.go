@@ -23,3 +23,8 @@ func Up(context.Context, Options) (c *cluster.Cluster, existed bool, err error) 
 func Forward(context.Context, *cluster.Cluster, client.ObjectKey, int) (int, error) {
 	return 0, errors.New(Explain(Missing()))
 }
+
+// Deploy needs Linux.
+func Deploy(context.Context, *cluster.Cluster, string, string, string) error {
+	return errors.New(Explain(Missing()))
+}

@@ -34,7 +34,16 @@ type options struct {
 	binary  string
 	sample  string
 	keep    bool
+	node    string
+	config  string
+	image   string
 }
+
+// What the nodes of the cluster are.
+const (
+	nodePlayed = "played"
+	nodeReal   = "real"
+)
 
 // What to do once the platform is ready.
 const (
@@ -51,6 +60,9 @@ func main() {
 	flag.StringVar(&o.binary, "binary", filepath.Join("bin", "opendatahub"), "operator to run, as make build made it")
 	flag.StringVar(&o.sample, "sample", filepath.Join("config", "samples", "opendatahub.yaml"), "OpenDataHub to apply")
 	flag.BoolVar(&o.keep, "keep", os.Getenv("KEEP") == "1", "with -wait exit, leave the cluster running; KEEP=1 does the same")
+	flag.StringVar(&o.node, "node", nodePlayed, "played: KWOK plays nodes and Pods; real: Pods run (Linux, root)")
+	flag.StringVar(&o.config, "config", filepath.Join("config", "default"), "with -node real, what make deploy applies")
+	flag.StringVar(&o.image, "image", "quay.io/opendatahub/operator:v0.1.0", "with -node real, the name of the operator's image")
 	flag.Parse()
 
 	ctrl.SetLogger(logr.Discard()) // what people must know is printed
@@ -64,8 +76,11 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
-	if o.wait != waitStay && o.wait != waitExit || flag.NArg() > 0 {
-		return errors.New("usage: run [-wait stay|exit] [-timeout 5m] [-name opendatahub] [-port 0]")
+	if o.wait != waitStay && o.wait != waitExit || flag.NArg() > 0 || o.node != nodePlayed && o.node != nodeReal {
+		return errors.New("usage: run [-wait stay|exit] [-timeout 5m] [-name opendatahub] [-port 0] [-node played|real]")
+	}
+	if o.node == nodeReal {
+		return runReal(ctx, o)
 	}
 	hub, err := readSample(o.sample)
 	if err != nil {
@@ -87,9 +102,7 @@ func run(ctx context.Context, o options) (err error) {
 	}
 	if o.wait == waitExit && !existed && !o.keep {
 		defer func() {
-			// The context may be what ended the run.
-			_, downErr := cluster.Down(context.WithoutCancel(ctx), cluster.Options{Name: o.name})
-			err = errors.Join(err, downErr)
+			err = errors.Join(err, down(ctx, o.name))
 			say("Stopped the cluster.")
 		}()
 	}
@@ -130,6 +143,12 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	return follow(ctx, o, env, operator, installer, hub, started, existed)
+}
+
+// down stops the cluster. The context may be what ended the run.
+func down(ctx context.Context, name string) error {
+	_, err := cluster.Down(context.WithoutCancel(ctx), cluster.Options{Name: name})
+	return err
 }
 
 // readSample finds out whom to watch, and refuses early what the API server would.

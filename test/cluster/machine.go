@@ -68,6 +68,16 @@ func (c *Cluster) Run(name string, files []*os.File, path string, args ...string
 	return c.state.Processes[len(c.state.Processes)-1].PID, nil
 }
 
+// PID is the process id of a process of the cluster; 0 when there is none of that name.
+func (c *Cluster) PID(name string) int {
+	for _, process := range c.state.Processes {
+		if process.Name == name {
+			return process.PID
+		}
+	}
+	return 0
+}
+
 // Failure says which process of the cluster has ended, and why; nil while all run.
 func (c *Cluster) Failure() error { return c.failure() }
 

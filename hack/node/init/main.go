@@ -6,7 +6,7 @@ package main
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log"
 	"os"
 	"os/signal"
@@ -15,14 +15,14 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	err := run(ctx, os.Args[1:])
+	stop()
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
 func run(ctx context.Context, args []string) error {
-	const usage = "usage: init hold FOLDER ADDRESS | forward TARGET | volumes FOLDER KUBECONFIG NODE"
 	switch {
 	case len(args) == 3 && args[0] == "hold":
 		return hold(args[1], args[2])
@@ -31,6 +31,6 @@ func run(ctx context.Context, args []string) error {
 	case len(args) == 4 && args[0] == "volumes":
 		return volumes(ctx, args[1], args[2], args[3])
 	default:
-		return fmt.Errorf(usage)
+		return errors.New("usage: init hold FOLDER ADDRESS | forward TARGET | volumes FOLDER KUBECONFIG NODE")
 	}
 }
