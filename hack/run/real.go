@@ -170,7 +170,10 @@ func realSteps(ctx context.Context, env *harness.Env, hub *v1alpha1.OpenDataHub)
 // localAddress is the address of this machine that leads to an address in the cluster.
 func localAddress(ctx context.Context, env *harness.Env, inCluster string) (string, bool, error) {
 	parsed, err := url.Parse(inCluster)
-	if err != nil || !strings.HasPrefix(parsed.Scheme, "http") {
+	if err != nil {
+		return "", false, fmt.Errorf("reading the address %s: %w", inCluster, err)
+	}
+	if !strings.HasPrefix(parsed.Scheme, "http") {
 		return "", false, nil
 	}
 	name, rest, _ := strings.Cut(parsed.Hostname(), ".")
@@ -184,7 +187,7 @@ func localAddress(ctx context.Context, env *harness.Env, inCluster string) (stri
 	}
 	if written := parsed.Port(); written != "" {
 		if port, err = strconv.Atoi(written); err != nil {
-			return "", false, nil
+			return "", false, fmt.Errorf("reading the address %s: %w", inCluster, err)
 		}
 	}
 	local, err := node.Forward(ctx, env.Cluster, client.ObjectKey{Namespace: namespace, Name: name}, port)
