@@ -143,7 +143,7 @@ func TestEveryComponentFitsTheAPI(t *testing.T) {
 	for _, component := range catalog.All() {
 		name := component.Name()
 		_, inSpec := components.Condition(name)
-		if _, isPart := component.(components.Part); inSpec == isPart {
+		if _, isPart := component.(components.WithRule); inSpec == isPart {
 			t.Errorf("%s: spec.components has a field for every component and for no part of the platform itself", name)
 		}
 		if seen[name] {
@@ -340,7 +340,7 @@ func renders(component components.Component, hub *v1alpha1.OpenDataHub, openShif
 	}
 	facts := components.NewFacts(hub, cluster, catalog.All())
 	facts.Secrets = map[string]components.Secret{}
-	if referrer, ok := component.(components.Referrer); ok {
+	if referrer, ok := component.(components.WithReferences); ok {
 		for _, reference := range referrer.References(facts) {
 			facts.Secrets[reference.Name] = components.Secret{Keys: reference.Keys, Digest: "abcde"}
 		}

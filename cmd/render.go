@@ -99,8 +99,8 @@ func eachLine(file string, err error) []error {
 func wantedParts(detected components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub) []components.WantedComponent {
 	var parts []components.WantedComponent
 	for _, component := range all {
-		if part, ok := component.(components.Part); ok && part.Wanted(components.NewFacts(hub, detected, all)) {
-			parts = append(parts, components.WantedComponent{Name: part.Name(), Condition: part.Condition(), State: v1alpha1.Managed})
+		if part, ok := component.(components.WithRule); ok && part.Wanted(components.NewFacts(hub, detected, all)) {
+			parts = append(parts, components.WantedComponent{Name: component.Name(), State: v1alpha1.Managed})
 		}
 	}
 	return parts
@@ -138,7 +138,7 @@ func renderComponent(detected components.Cluster, all []components.Component, hu
 // the component's Secrets.
 func renderOffline(component components.Component, facts components.Facts) ([]apply.Prepared, error) {
 	facts.Secrets = map[string]components.Secret{}
-	if referrer, ok := component.(components.Referrer); ok {
+	if referrer, ok := component.(components.WithReferences); ok {
 		for _, reference := range referrer.References(facts) {
 			known := facts.Secrets[reference.Name]
 			facts.Secrets[reference.Name] = components.Secret{Keys: append(known.Keys, reference.Keys...), Digest: offlineDigest}

@@ -31,15 +31,10 @@ type Component interface {
 	Assess(Observed) Health
 }
 
-// Part is a component that belongs to the platform itself: it has no block in spec.components, is always Managed, and is
-// not counted. Its condition exists only while something is wrong.
-type Part interface {
-	Component
-
-	// Condition is the type of its condition: "ObjectStorageReady".
-	Condition() string
-
-	// Wanted is whether the platform has this part. Only what follows from the spec is known in these facts.
+// WithRule is a component that a rule wants, not a block in spec.components: it belongs to the platform itself, is always Managed,
+// and is not counted. Its condition exists only while something is wrong.
+type WithRule interface {
+	// Wanted is whether the platform has it. Only what follows from the spec is known in these facts, see NewFacts.
 	Wanted(Facts) bool
 }
 
@@ -107,9 +102,9 @@ func Data(config runtime.ApplyConfiguration) Object {
 	return Object{ApplyConfiguration: config, Data: true}
 }
 
-// Referrer is a component that uses Secrets which people provide. The controller watches each by name, puts it into
+// WithReferences is a component that uses Secrets which people provide. The controller watches each by name, puts it into
 // Facts.Secrets, and reports a missing one before Render is called.
-type Referrer interface {
+type WithReferences interface {
 	// References returns what the spec refers to. Facts.Secrets does not hold them yet.
 	References(Facts) []Reference
 }
@@ -162,18 +157,20 @@ func (l PodSecurityLevel) FitsIn(enforced PodSecurityLevel) bool {
 	return slices.Index(order, l) <= max(0, slices.Index(order, enforced))
 }
 
-// Keeper is a component whose data needs a word of its own, besides deletionPolicy Delete, before it is deleted, and whose
-// software goes on running as long as the data is kept: nobody waits for its Pods to end.
-type Keeper interface {
+// WithConfirmation is a component whose data is deleted only when the spec confirms it, besides deletionPolicy Delete. Its Pods keep
+// running until then, so nobody waits for them to end.
+type WithConfirmation interface {
 	// KeepsData is whether data stays whatever the deletion policy says. It is asked with the spec as it is at the removal,
 	// in which the component's block may be missing, and with the objects of Facts.Live.
 	KeepsData(Facts) bool
 }
 
-// Leaver is a component whose software creates objects of its own, which nothing owns, such as the notebook Pods that
+// WithLeftovers is a component whose software creates objects of its own, which nothing owns, such as the notebook Pods that
 // JupyterHub starts. They are deleted with the component: those that hold no data before its own objects, data after.
-type Leaver interface {
-	// Leftovers selects them. Their kinds do not depend on the facts, which are empty when only the kinds are asked for.
+type WithLeftovers interface {
+	// LeftoverKinds lists their kinds, whatever the spec.
+	LeftoverKinds() []kinds.Kind
+	// Leftovers selects them.
 	Leftovers(Facts) []Leftover
 }
 

@@ -43,6 +43,16 @@ func Wanted(spec v1alpha1.ComponentsSpec) []WantedComponent {
 	return wanted
 }
 
+// ConditionOf is the type of a component's condition, and whether the platform can have the component: the API has a block for it, or
+// a rule wants it.
+func ConditionOf(component Component) (conditionType string, known bool) {
+	if _, ok := component.(WithRule); ok {
+		name := component.Name()
+		return strings.ToUpper(name[:1]) + name[1:] + v1alpha1.ConditionReady, true
+	}
+	return Condition(component.Name())
+}
+
 // Condition is the type of the condition that a component of that name has, and whether the API has such a component.
 func Condition(name string) (conditionType string, known bool) {
 	for _, component := range All() {
@@ -67,8 +77,8 @@ func NotSupported(name string) string {
 
 // StateOf is how the spec wants a component looked after, and whether it wants it at all.
 func StateOf(component Component, facts Facts) (state v1alpha1.ManagementState, wanted bool) {
-	if part, ok := component.(Part); ok {
-		return v1alpha1.Managed, part.Wanted(facts)
+	if ruled, ok := component.(WithRule); ok {
+		return v1alpha1.Managed, ruled.Wanted(facts)
 	}
 	found, wanted := FindWanted(facts.Spec.Components, component.Name())
 	return found.State, wanted

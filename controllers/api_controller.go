@@ -134,7 +134,7 @@ func (r *apiReconciler) awaited(ctx context.Context, group string) (bool, error)
 		return false, err
 	}
 	for _, component := range r.all {
-		condition, _ := conditionOf(component)
+		condition, _ := components.ConditionOf(component)
 		missing := slices.ContainsFunc(component.Kinds(), func(kind kinds.Kind) bool {
 			_, served := r.apis.Version(kind)
 			return kind.Group == group && !served

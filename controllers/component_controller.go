@@ -274,9 +274,9 @@ func kindFor(component components.Component, rendered components.Rendered) kinds
 	return kinds.Kind{}
 }
 
-// scope is what may be deleted. The facts must hold the live objects, see components.Keeper.
+// scope is what may be deleted. The facts must hold the live objects, see components.WithConfirmation.
 func (r *componentReconciler) scope(facts components.Facts, served []apply.Served) apply.Scope {
-	keeper, ok := r.component.(components.Keeper)
+	keeper, ok := r.component.(components.WithConfirmation)
 	return apply.Scope{
 		Platform:  types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name},
 		Component: r.component.Name(),

@@ -62,7 +62,7 @@ func (r *componentReconciler) live(ctx context.Context, platform types.Namespace
 
 // references watches what the spec refers to, and says what is missing.
 func (r *componentReconciler) references(ctx context.Context, platform types.NamespacedName, facts *components.Facts) error {
-	referrer, ok := r.component.(components.Referrer)
+	referrer, ok := r.component.(components.WithReferences)
 	if !ok {
 		return nil
 	}

@@ -113,7 +113,7 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 	}
 	scope := r.scope(facts, served)
 	var leftovers []components.Leftover
-	if leaver, ok := r.component.(components.Leaver); ok {
+	if leaver, ok := r.component.(components.WithLeftovers); ok {
 		leftovers = leaver.Leftovers(facts)
 	}
 	left, err := r.applier.Leftovers(ctx, scope, leftovers, false)
@@ -131,7 +131,7 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 	if left != nil {
 		return left.String(), 0, nil
 	}
-	if _, ok := r.component.(components.Keeper); ok && scope.KeepData {
+	if _, ok := r.component.(components.WithConfirmation); ok && scope.KeepData {
 		return "", 0, nil // what serves the data goes on
 	}
 	pods, err := r.children.Pods(ctx, scope.Platform, r.component.Name())

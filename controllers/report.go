@@ -96,7 +96,7 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 	// The API server explains some refusals with a comparison over several lines.
 	condition.Message = strings.Join(strings.Fields(condition.Message), " ")
 	report.Conditions = []metav1.Condition{condition}
-	if _, ok := r.component.(components.Part); ok {
+	if _, ok := r.component.(components.WithRule); ok {
 		report.Component = nil // the summary speaks of it
 		if condition.Status == metav1.ConditionTrue {
 			report.Conditions = nil

@@ -121,9 +121,9 @@ func Mapper(all []components.Component) meta.RESTMapper {
 		for _, kind := range component.Kinds() {
 			addKind(kind)
 		}
-		if leaver, ok := component.(components.Leaver); ok {
-			for _, leftover := range leaver.Leftovers(components.Facts{}) {
-				addKind(leftover.Kind)
+		if leaver, ok := component.(components.WithLeftovers); ok {
+			for _, kind := range leaver.LeftoverKinds() {
+				addKind(kind)
 			}
 		}
 	}
@@ -198,7 +198,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 
 	for _, component := range all {
-		condition, ok := conditionOf(component)
+		condition, ok := components.ConditionOf(component)
 		if !ok {
 			return fmt.Errorf("component %s has no field in spec.components", component.Name())
 		}
@@ -252,13 +252,6 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		rechecks: map[string]int{},
 	}
 	return groups.setup(mgr)
-}
-
-func conditionOf(component components.Component) (conditionType string, known bool) {
-	if part, ok := component.(components.Part); ok {
-		return part.Condition(), true
-	}
-	return components.Condition(component.Name())
 }
 
 func controllerOptions() controller.Options {

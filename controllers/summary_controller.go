@@ -202,15 +202,16 @@ func needs(report *status.Report, odh *v1alpha1.OpenDataHub, operators []v1alpha
 // parts judges what belongs to the platform itself, which speaks up only when something is wrong, and names the rest.
 func parts(odh *v1alpha1.OpenDataHub, facts components.Facts, all []components.Component) (verdicts []verdict, others []string) {
 	for _, component := range all {
-		part, ok := component.(components.Part)
+		part, ok := component.(components.WithRule)
 		if !ok {
 			others = append(others, component.Name())
 			continue
 		}
-		condition := meta.FindStatusCondition(odh.Status.Conditions, part.Condition())
+		conditionType, _ := components.ConditionOf(component)
+		condition := meta.FindStatusCondition(odh.Status.Conditions, conditionType)
 		deploying := odh.DeletionTimestamp == nil && part.Wanted(facts)
 		if condition != nil && (deploying || condition.Reason == v1alpha1.ReasonRemoving) {
-			verdicts = append(verdicts, judge(part.Name(), part.Condition(), condition, odh.Generation))
+			verdicts = append(verdicts, judge(component.Name(), conditionType, condition, odh.Generation))
 		}
 	}
 	return verdicts, others

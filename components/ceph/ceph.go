@@ -15,8 +15,8 @@ type component struct{}
 func New() components.Component { return component{} }
 
 var (
-	_ components.Keeper           = component{}
-	_ components.Referrer         = component{}
+	_ components.WithConfirmation = component{}
+	_ components.WithReferences   = component{}
 	_ components.WithGrants       = component{}
 	_ components.WithDeclarations = component{}
 	_ components.WithPodSecurity  = component{}
@@ -45,7 +45,7 @@ func (component) PodSecurity(facts components.Facts) (components.PodSecurityLeve
 	return components.PodSecurityPrivileged, "Ceph's daemons use devices and paths of the host"
 }
 
-// KeepsData implements components.Keeper: nothing that Ceph stores is deleted unless the spec confirms it. When the block
+// KeepsData implements components.WithConfirmation: nothing that Ceph stores is deleted unless the spec confirms it. When the block
 // of the component is gone, what it said last counts.
 func (component) KeepsData(facts components.Facts) bool {
 	if spec := facts.Spec.Components.Ceph; spec != nil {
@@ -55,7 +55,7 @@ func (component) KeepsData(facts components.Facts) bool {
 	return cluster == nil || cluster.GetAnnotations()[annotationDestroy] == ""
 }
 
-// References implements components.Referrer.
+// References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
 	spec := specOf(facts)
 	var all []components.Reference

@@ -54,13 +54,18 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	return append(objects, in.Exposed(in.expose, web)...), nil
 }
 
-// References implements components.Referrer.
+// References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
 	references := append(native.LoginReferences(facts), native.IngressReferences(facts)...)
 	return append(references, s3.References(facts, s3.DataLake)...)
 }
 
-// Leftovers implements components.Leaver: KubeSpawner's Pods and volumes have no owner. The hub's own Pod does not
+// LeftoverKinds implements components.WithLeftovers.
+func (component) LeftoverKinds() []kinds.Kind {
+	return []kinds.Kind{kinds.Pod, kinds.PersistentVolumeClaim}
+}
+
+// Leftovers implements components.WithLeftovers: KubeSpawner's Pods and volumes have no owner. The hub's own Pod does not
 // carry the label.
 func (component) Leftovers(facts components.Facts) []components.Leftover {
 	labels := notebookLabels(facts.Platform.Name)

@@ -52,7 +52,7 @@ func TestReferences(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			got := New().(components.Referrer).References(components.Facts{Spec: test.spec})
+			got := New().(components.WithReferences).References(components.Facts{Spec: test.spec})
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("references differ (-want +got):\n%s", diff)
 			}

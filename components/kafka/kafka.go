@@ -11,10 +11,10 @@ const name = "kafka"
 
 type component struct{}
 
-// New is the kafka component. It also implements components.Leaver.
+// New is the kafka component. It also implements components.WithLeftovers.
 func New() components.Component { return component{} }
 
-var _ components.Leaver = component{}
+var _ components.WithLeftovers = component{}
 
 // Name implements components.Component.
 func (component) Name() string { return name }
@@ -27,7 +27,12 @@ func (component) Kinds() []kinds.Kind {
 	}
 }
 
-// Leftovers implements components.Leaver: the volumes and the certificate authorities, which Strimzi no longer deletes once
+// LeftoverKinds implements components.WithLeftovers.
+func (component) LeftoverKinds() []kinds.Kind {
+	return []kinds.Kind{kinds.PersistentVolumeClaim, kinds.Secret}
+}
+
+// Leftovers implements components.WithLeftovers: the volumes and the certificate authorities, which Strimzi no longer deletes once
 // they were kept. It puts the labels of the Kafka on everything that it makes of it; its other Secrets go with their owners.
 func (component) Leftovers(facts components.Facts) []components.Leftover {
 	labels := components.Merge(facts.Labels(name), map[string]string{labelCluster: clusterName(facts.Platform)})

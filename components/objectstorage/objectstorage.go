@@ -5,7 +5,6 @@ package objectstorage
 import (
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 
-	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/components/kinds"
@@ -16,21 +15,18 @@ const name = "objectStorage"
 
 type part struct{}
 
-// New is the object storage of a platform: a components.Part.
+// New is the object storage of a platform: a components.WithRule.
 func New() components.Component { return part{} }
 
 var (
-	_ components.Part     = part{}
-	_ components.Referrer = part{}
+	_ components.WithRule       = part{}
+	_ components.WithReferences = part{}
 )
 
 // Name implements components.Component.
 func (part) Name() string { return name }
 
-// Condition implements components.Part.
-func (part) Condition() string { return v1alpha1.ConditionObjectStorageReady }
-
-// Wanted implements components.Part. A storage that was asked for and cannot be is wanted: Render says why.
+// Wanted implements components.WithRule. A storage that was asked for and cannot be is wanted: Render says why.
 func (part) Wanted(facts components.Facts) bool {
 	return facts.Spec.ObjectStorage.Type != "" || s3.Of(facts) != nil
 }
@@ -38,7 +34,7 @@ func (part) Wanted(facts components.Facts) bool {
 // Kinds implements components.Component.
 func (part) Kinds() []kinds.Kind { return []kinds.Kind{kinds.ConfigMap} }
 
-// References implements components.Referrer: without this, nobody would miss the Secret of an external service that no
+// References implements components.WithReferences: without this, nobody would miss the Secret of an external service that no
 // component uses yet.
 func (part) References(facts components.Facts) []components.Reference {
 	return s3.References(facts, s3.DataLake, s3.Models, s3.Pipelines)

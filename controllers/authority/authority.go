@@ -107,12 +107,12 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 		if _, ok := component.(components.WithGrants); ok {
 			grants.add(kinds.ServiceAccount.Group, kinds.ServiceAccount.Plural, "get") // whether they were granted
 		}
-		if _, ok := component.(components.Referrer); ok {
+		if _, ok := component.(components.WithReferences); ok {
 			grants.add(kinds.Secret.Group, kinds.Secret.Plural, "list", "watch")
 		}
-		if leaver, ok := component.(components.Leaver); ok {
-			for _, leftover := range leaver.Leftovers(components.Facts{}) {
-				grants.add(leftover.Kind.Group, leftover.Kind.Plural, "list", "delete")
+		if leaver, ok := component.(components.WithLeftovers); ok {
+			for _, kind := range leaver.LeftoverKinds() {
+				grants.add(kind.Group, kind.Plural, "list", "delete")
 			}
 		}
 	}

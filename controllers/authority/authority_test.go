@@ -31,6 +31,10 @@ func (restoring) Uses() []components.Use {
 
 type leaver struct{ plain }
 
+func (leaver) LeftoverKinds() []kinds.Kind {
+	return []kinds.Kind{kinds.Pod, kinds.PersistentVolumeClaim}
+}
+
 func (leaver) Leftovers(components.Facts) []components.Leftover {
 	return []components.Leftover{{Kind: kinds.Pod}, {Kind: kinds.PersistentVolumeClaim, Data: true}}
 }

@@ -202,7 +202,7 @@ components:
 		ready(ctx, hub)
 		facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: ns}}
 		kept := &corev1.PersistentVolumeClaim{Spec: claimSpec(), ObjectMeta: metav1.ObjectMeta{
-			Namespace: ns, Name: "data-0-odh-kafka-combined-0", Labels: kafka.New().(components.Leaver).Leftovers(facts)[0].Labels,
+			Namespace: ns, Name: "data-0-odh-kafka-combined-0", Labels: kafka.New().(components.WithLeftovers).Leftovers(facts)[0].Labels,
 		}}
 		Expect(env.Admin.Create(ctx, kept)).To(Succeed())
 		edit(ctx, hub, `{"spec":{"components":{"kafka":null}}}`)
@@ -263,7 +263,7 @@ func deletesArePreconditioned(manager *harness.Manager) {
 func leftoverLabels(hub *v1alpha1.OpenDataHub, kind kinds.Kind) map[string]string {
 	GinkgoHelper()
 	facts := components.Facts{Platform: components.Platform{Name: hub.Name, Namespace: hub.Namespace}}
-	for _, leftover := range jupyterhub.New().(components.Leaver).Leftovers(facts) {
+	for _, leftover := range jupyterhub.New().(components.WithLeftovers).Leftovers(facts) {
 		if leftover.Kind.GroupKind == kind.GroupKind {
 			return leftover.Labels
 		}

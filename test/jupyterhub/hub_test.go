@@ -170,7 +170,7 @@ func render(t *testing.T, facts components.Facts) rendered {
 		t.Fatal(err)
 	}
 	result := rendered{secrets: map[string]map[string]string{}}
-	for _, reference := range component.(components.Referrer).References(facts) {
+	for _, reference := range component.(components.WithReferences).References(facts) {
 		keys := map[string]string{}
 		for _, key := range reference.Keys {
 			keys[key] = "the-" + key

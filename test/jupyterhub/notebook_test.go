@@ -108,7 +108,7 @@ func TestNotebook(t *testing.T) {
 			t.Errorf("the Pod is called %s", pod.Name)
 		}
 		made := map[string]map[string]string{kinds.Pod.Kind: pod.Labels, kinds.PersistentVolumeClaim.Kind: claim.Labels}
-		for _, leftover := range jupyterhub.New().(components.Leaver).Leftovers(facts) {
+		for _, leftover := range jupyterhub.New().(components.WithLeftovers).Leftovers(facts) {
 			labels := made[leftover.Kind.Kind]
 			for key, value := range leftover.Labels {
 				if labels[key] != value {
