@@ -18,6 +18,8 @@ PORT ?=
 NODE ?= played
 # What `make deploy` applies: config/default, config/cluster-wide, config/without-installer or config/namespaced.
 CONFIG ?= config/default
+# Numbers of platforms for make bench.
+PLATFORMS ?= 1,10,100,300
 # More flags for go test, as in TESTFLAGS='-run TestX -v'.
 TESTFLAGS ?=
 
@@ -79,6 +81,10 @@ unit: ## Run the tests that need no cluster.
 golden: ## Rewrite the golden files. The diff is the review.
 	go test ./components/... -update
 	go test ./dependencies -update
+
+.PHONY: bench
+bench: build ## Measure what platforms cost (PLATFORMS=1,10,100,300).
+	go run ./test/bench -platforms $(PLATFORMS)
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check the code.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -40,7 +41,9 @@ type ProcessOptions struct {
 	MetricsAddress  string
 	MetricsInsecure bool
 	ProbeAddress    string
-	LeaderElect     bool
+	// ProfileAddress is of a loopback interface. Empty is none.
+	ProfileAddress string
+	LeaderElect    bool
 	// Namespace is the operator's own: Leases and ConfigMaps of the operator itself are there.
 	Namespace string
 	// WatchNamespaces are those whose platforms are looked after; all without any.
@@ -58,6 +61,7 @@ func (o *ProcessOptions) flags(command *cobra.Command) (complete func() error) {
 	flags.StringVar(&o.MetricsAddress, "metrics-bind-address", ":8443", "address of the metrics endpoint, 0 for none")
 	flags.BoolVar(&o.MetricsInsecure, "metrics-insecure", false, "serve metrics over plain HTTP to everybody; for local trials only")
 	flags.StringVar(&o.ProbeAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz, 0 for none")
+	flags.StringVar(&o.ProfileAddress, "profile-bind-address", "", "loopback address of /debug/pprof, such as 127.0.0.1:6060; none without it")
 	flags.BoolVar(&o.LeaderElect, "leader-elect", false, "let only one of several replicas act")
 	flags.StringVar(&o.Namespace, "namespace", "", "the operator's own namespace; without it the Pod's")
 	flags.StringVar(&namespaces, "watch-namespace", os.Getenv("WATCH_NAMESPACE"),
@@ -70,6 +74,9 @@ func (o *ProcessOptions) flags(command *cobra.Command) (complete func() error) {
 				o.WatchNamespaces = append(o.WatchNamespaces, namespace)
 			}
 		}
+		if err := validateLoopback(o.ProfileAddress); err != nil {
+			return fmt.Errorf("--profile-bind-address %q: %w", o.ProfileAddress, err)
+		}
 		if o.Namespace == "" {
 			namespace, err := podNamespace()
 			if err != nil {
@@ -79,6 +86,18 @@ func (o *ProcessOptions) flags(command *cobra.Command) (complete func() error) {
 		}
 		return nil
 	}
+}
+
+// validateLoopback refuses an address at which others could reach profiles: they show what is in memory, and nothing guards them.
+func validateLoopback(address string) error {
+	if address == "" {
+		return nil
+	}
+	parsed, err := netip.ParseAddrPort(address)
+	if err != nil || !parsed.Addr().IsLoopback() {
+		return errors.New("use a loopback address and a port, such as 127.0.0.1:6060 or [::1]:6060")
+	}
+	return nil
 }
 
 // podNamespace is the namespace of the Pod that this runs in; empty outside a cluster.
@@ -135,6 +154,7 @@ func (o *ProcessOptions) newManager(config *rest.Config, lease string, cacheOpti
 		MapperProvider:                mapper,
 		Metrics:                       metrics,
 		HealthProbeBindAddress:        o.ProbeAddress,
+		PprofBindAddress:              o.ProfileAddress,
 		LeaderElection:                o.LeaderElect,
 		LeaderElectionID:              lease,
 		LeaderElectionNamespace:       o.Namespace,

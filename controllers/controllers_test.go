@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -656,5 +658,50 @@ func TestAStoppedInstallerIsNoticed(t *testing.T) {
 	}
 	if text := explain(b.operators.notReady(t.Context(), b.odh(t), fakeKafka{})["Strimzi"]); text == "" {
 		t.Error("the component says nothing of what it waits for")
+	}
+}
+
+// threeMaps renders what is read again in every reconcile.
+type threeMaps struct{ fakeKafka }
+
+func (threeMaps) Render(facts components.Facts) ([]components.Object, error) {
+	var objects []components.Object
+	for _, name := range []string{"a", "b", "c"} {
+		objects = append(objects, components.Owned(corev1ac.ConfigMap(facts.Platform.Name+"-"+name, "").WithData(map[string]string{"key": "value"})))
+	}
+	return objects, nil
+}
+
+// TestTheCostOfAReconcileDoesNotDependOnOtherPlatforms counts allocations, which do not depend on the machine.
+func TestTheCostOfAReconcileDoesNotDependOnOtherPlatforms(t *testing.T) {
+	allocations := func(platforms int) float64 {
+		objects := []client.Object{odhNamed("odh", func(odh *v1alpha1.OpenDataHub) { odh.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} })}
+		for i := range platforms {
+			for _, name := range []string{"a", "b", "c"} {
+				labels := components.Facts{Platform: components.Platform{Name: "odh"}}.Labels("kafka")
+				meta := metav1.ObjectMeta{Namespace: fmt.Sprintf("other-%d", i), Name: name, Labels: labels}
+				objects = append(objects, &corev1.ConfigMap{ObjectMeta: meta}, &corev1.Pod{ObjectMeta: *meta.DeepCopy()})
+			}
+		}
+		b := newBench(t, objects...)
+		b.component = threeMaps{}
+		odh := b.odh(t)
+		deploy := func() {
+			if _, err := b.deploy(t.Context(), odh, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+		deploy()
+		b.cluster.Writes()
+		const runs = 20
+		count := testing.AllocsPerRun(runs, deploy)
+		if writes := b.cluster.Writes(); len(writes) > 0 {
+			t.Errorf("writes with %d platforms: %v", platforms, writes)
+		}
+		return count
+	}
+	few, many := allocations(10), allocations(300)
+	if many > few*1.02 {
+		t.Errorf("a reconcile allocates %.0f times among 10 platforms, and %.0f times among 300", few, many)
 	}
 }

@@ -57,10 +57,7 @@ func (a *APIs) Refresh(_ context.Context, group string) ([]kinds.Kind, error) {
 		}
 		version, err := served.Version(schema.GroupResource{Group: group, Resource: kind.Plural}, kind.Versions...)
 		if err != nil {
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			a.unknown[group] = err
-			return nil, err
+			return nil, a.failed(group, err)
 		}
 		if version != "" {
 			found[kind.GroupKind] = version
@@ -105,6 +102,13 @@ func (a *APIs) Version(kind kinds.Kind) (version string, served bool) {
 	defer a.mu.RUnlock()
 	version, served = a.served[kind.GroupKind]
 	return version, served
+}
+
+func (a *APIs) failed(group string, err error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.unknown[group] = err
+	return err
 }
 
 // Unknown is why it is not known which of the kinds are served, or nil.

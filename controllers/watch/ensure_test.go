@@ -38,6 +38,7 @@ func object(kind schema.GroupVersionKind, namespace, name, version string) *unst
 
 // slow lists one object after a while, as an API server under load does.
 func slow(t *testing.T, delay time.Duration, started *atomic.Int32) watch.Watcher {
+	t.Helper()
 	return func(ctx context.Context, store *watch.Store) {
 		version := fmt.Sprint(started.Add(1))
 		select {
@@ -92,7 +93,7 @@ func TestDroppingDisturbsNobodyElse(t *testing.T) {
 		kind := kinds.ConfigMap.GVK()
 		waiting := make(chan error)
 		go func() { waiting <- children.Ensure(ctx, kind, lab, "kafka") }()
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		children.Drop(kind)
 		if err := children.Ensure(ctx, kind, lab, "kafka"); err != nil {
 			t.Fatal(err)
@@ -106,7 +107,7 @@ func TestDroppingDisturbsNobodyElse(t *testing.T) {
 			if err != nil || seen.GetResourceVersion() != "2" {
 				t.Errorf("got %v, %v", seen, err)
 			}
-			time.Sleep(time.Minute)
+			<-time.After(time.Minute)
 		}
 	})
 }
@@ -183,7 +184,7 @@ func TestNoKindIsLost(t *testing.T) {
 							_, _ = children.Get(brief, kind, types.NamespacedName{Namespace: platform.Namespace, Name: "a"})
 							done()
 						}
-						time.Sleep(time.Duration(upTo(3000)) * time.Millisecond)
+						<-time.After(time.Duration(upTo(3000)) * time.Millisecond)
 					}
 				})
 			}

@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"opendatahub.io/operator/api/v1alpha1"
 )
 
 // ManagerPrefix begins the name of every field manager of this operator. The names are API: GitOps tools name them
@@ -69,6 +72,33 @@ func StripPod(object any) (any, error) {
 		InitContainers: containers(pod.Spec.InitContainers),
 	}
 	return pod, nil
+}
+
+// otherAnnotations stands, in the cache only, for the annotations of others on an OpenDataHub: a change of them is noticed.
+const otherAnnotations = "opendatahub.io/annotations-digest"
+
+// StripOpenDataHub is the cache's transform for OpenDataHubs. People may put as much as they like into annotations: they are kept
+// as a digest, and of the field sets those of our managers.
+func StripOpenDataHub(object any) (any, error) {
+	odh, ok := object.(*v1alpha1.OpenDataHub)
+	if !ok {
+		return object, nil
+	}
+	odh.ManagedFields = slices.DeleteFunc(odh.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
+		return !strings.HasPrefix(entry.Manager, ManagerPrefix)
+	})
+	others := ""
+	for _, key := range slices.Sorted(maps.Keys(odh.Annotations)) {
+		if key == otherAnnotations {
+			return odh, nil // stripped before
+		}
+		others += key + "=" + odh.Annotations[key] + "\n"
+	}
+	odh.Annotations = nil
+	if others != "" {
+		odh.Annotations = map[string]string{otherAnnotations: digest(others)}
+	}
+	return odh, nil
 }
 
 // StripMetadata is the cache's transform for objects of which only the names matter, such as CustomResourceDefinitions.

@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/controllers/watch"
 )
 
@@ -118,5 +119,37 @@ func TestStripPodKeepsWhatSaysWhyItFails(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, stripped); diff != "" {
 		t.Errorf("stripped (-want +got):\n%s", diff)
+	}
+}
+
+func TestStripOpenDataHubNoticesAnnotationsAndKeepsNone(t *testing.T) {
+	strip := func(annotations map[string]string) *v1alpha1.OpenDataHub {
+		t.Helper()
+		odh := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Annotations: annotations, ManagedFields: []metav1.ManagedFieldsEntry{
+			{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{}`)}, {Manager: "opendatahub-kafka", FieldsV1: metav1.NewFieldsV1(`{}`)},
+		}}}
+		for range 2 { // the cache may transform an object twice
+			if _, err := watch.StripOpenDataHub(odh); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if len(odh.ManagedFields) != 1 || odh.ManagedFields[0].Manager != "opendatahub-kafka" {
+			t.Errorf("managers = %v", odh.ManagedFields)
+		}
+		return odh
+	}
+	large := strip(map[string]string{"retry": "1", "note": strings.Repeat("x", 1<<18)})
+	size := 0
+	for key, value := range large.Annotations {
+		size += len(key) + len(value)
+	}
+	if size == 0 || size > 200 {
+		t.Errorf("annotations take %d bytes", size)
+	}
+	if cmp.Equal(strip(map[string]string{"retry": "1"}).Annotations, strip(map[string]string{"retry": "2"}).Annotations) {
+		t.Error("a changed annotation is not noticed")
+	}
+	if got := strip(nil).Annotations; len(got) > 0 {
+		t.Errorf("annotations = %v where there are none", got)
 	}
 }
