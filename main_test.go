@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -140,6 +142,7 @@ func makesComponent(t *testing.T, file string) bool {
 
 func TestEveryComponentFitsTheAPI(t *testing.T) {
 	seen := map[string]bool{}
+	cached := map[schema.GroupKind]map[string]string{}
 	for _, component := range catalog.All() {
 		name := component.Name()
 		_, inSpec := components.Condition(name)
@@ -158,6 +161,14 @@ func TestEveryComponentFitsTheAPI(t *testing.T) {
 		for _, use := range components.UsesOf(component) {
 			if use.GroupKind == kinds.Route.GroupKind && use.Subresources["custom-host"] == nil {
 				t.Errorf("%s: its Routes need native.ExposureUses, or OpenShift refuses their hosts", name)
+			}
+		}
+		for _, kind := range components.ControllerKindsOf(component) {
+			if before, read := cached[kind.GroupKind]; read && !maps.Equal(before, kind.Labels) {
+				t.Errorf("%s: another controller reads %s by other labels, and the manager has one cache", name, kind.GroupKind)
+			}
+			if kind.Labels != nil {
+				cached[kind.GroupKind] = kind.Labels
 			}
 		}
 		if user, ok := component.(components.WithUses); ok {

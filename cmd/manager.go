@@ -53,7 +53,7 @@ func RunManager(ctx context.Context, options ManagerOptions, all []components.Co
 // NewManager makes a manager with all controllers.
 func NewManager(ctx context.Context, config *rest.Config, options ManagerOptions, all []components.Component) (ctrl.Manager, error) {
 	mapper := func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return controllers.Mapper(all), nil }
-	mgr, err := options.newManager(config, managerLease, controllers.CacheOptions(options.WatchNamespaces), mapper)
+	mgr, err := options.newManager(config, managerLease, controllers.CacheOptions(all, options.WatchNamespaces), mapper)
 	if err != nil {
 		return nil, err
 	}

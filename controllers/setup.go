@@ -13,6 +13,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -39,9 +41,9 @@ import (
 )
 
 // CacheOptions restricts what the manager's own cache holds: OpenDataHubs, the names of CustomResourceDefinitions, and the
-// RoleBindings that let the manager deploy. namespaces limits it further; none means all. What platforms consist of has a cache of its own.
-func CacheOptions(namespaces []string) cache.Options {
-	return cache.Options{
+// RoleBindings that let the manager deploy, and what controllers of components read. namespaces limits it further; none means all. What platforms consist of has a cache of its own.
+func CacheOptions(all []components.Component, namespaces []string) cache.Options {
+	options := cache.Options{
 		// An object that nobody asked to watch is a mistake, not a reason for one more informer.
 		ReaderFailOnMissingInformer: true,
 		DefaultNamespaces:           within(namespaces),
@@ -50,6 +52,16 @@ func CacheOptions(namespaces []string) cache.Options {
 			&rbacv1.RoleBinding{}: cachedBindings(),
 		},
 	}
+	for _, component := range all {
+		for _, kind := range components.ControllerKindsOf(component) {
+			if kind.Labels != nil {
+				object := &unstructured.Unstructured{}
+				object.SetGroupVersionKind(kind.GVK())
+				options.ByObject[object] = cache.ByObject{Label: labels.SelectorFromSet(kind.Labels)}
+			}
+		}
+	}
+	return options
 }
 
 func within(namespaces []string) map[string]cache.Config {
@@ -120,6 +132,9 @@ func Mapper(all []components.Component) meta.RESTMapper {
 	for _, component := range all {
 		for _, kind := range component.Kinds() {
 			addKind(kind)
+		}
+		for _, kind := range components.ControllerKindsOf(component) {
+			addKind(kind.Kind)
 		}
 		if leaver, ok := component.(components.WithLeftovers); ok {
 			for _, kind := range leaver.LeftoverKinds() {
@@ -231,6 +246,12 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			Complete(r)
 		if err != nil {
 			return fmt.Errorf("setting up the controller of %s: %w", component.Name(), err)
+		}
+		if own, ok := component.(components.WithController); ok {
+			facts := func(odh *v1alpha1.OpenDataHub) components.Facts { return components.NewFacts(odh, detected, all) }
+			if err := own.SetupWithManager(mgr, facts); err != nil {
+				return fmt.Errorf("setting up the controller that %s brings: %w", component.Name(), err)
+			}
 		}
 	}
 

@@ -73,6 +73,11 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 			grants.addUse(use)
 		}
 	}
+	for _, kind := range controlled(all) {
+		if kind.ClusterScoped {
+			grants.add(kind.Group, kind.Plural, kind.Verbs...)
+		}
+	}
 	return append(grants.rules(), rbacv1.PolicyRule{
 		APIGroups: []string{"config.openshift.io"}, Resources: []string{"ingresses"}, ResourceNames: []string{"cluster"},
 		Verbs: []string{"get"},
@@ -88,6 +93,15 @@ func Watch(all []components.Component) []rbacv1.PolicyRule {
 			grants.add(kind.Group, kind.Plural, "list", "watch")
 		}
 	}
+	for _, kind := range controlled(all) {
+		if !kind.ClusterScoped && kind.GroupKind != kinds.Secret.GroupKind {
+			for _, verb := range []string{"list", "watch"} {
+				if slices.Contains(kind.Verbs, verb) {
+					grants.add(kind.Group, kind.Plural, verb)
+				}
+			}
+		}
+	}
 	return grants.rules()
 }
 
@@ -101,6 +115,11 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 	for _, use := range uses(all) {
 		if !use.ClusterScoped {
 			grants.addUse(use)
+		}
+	}
+	for _, kind := range controlled(all) {
+		if !kind.ClusterScoped {
+			grants.add(kind.Group, kind.Plural, kind.Verbs...)
 		}
 	}
 	for _, component := range all {
@@ -124,6 +143,15 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 		})
 	}
 	return rules
+}
+
+// controlled is what the controllers that components bring read and write.
+func controlled(all []components.Component) []components.ControllerKind {
+	var controlled []components.ControllerKind
+	for _, component := range all {
+		controlled = append(controlled, components.ControllerKindsOf(component)...)
+	}
+	return controlled
 }
 
 func uses(all []components.Component) []components.Use {

@@ -11,6 +11,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
@@ -139,6 +142,50 @@ func TestWatchReadsNoSecretsAndWritesStatusAndFinalizersOnly(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, rules); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+}
+
+// controlling brings a controller that starts Pods and reads Secrets.
+type controlling struct{ plain }
+
+func (controlling) SetupWithManager(manager.Manager, func(*v1alpha1.OpenDataHub) components.Facts) error {
+	return nil
+}
+
+func (controlling) ControllerKinds() []components.ControllerKind {
+	return []components.ControllerKind{
+		{Kind: kinds.StatefulSet, Verbs: []string{"list", "watch", "create"}, Labels: map[string]string{"app": "workers"}},
+		{Kind: kinds.Secret, Verbs: []string{"list"}},
+	}
+}
+
+func TestTheControllerOfAComponentHasItsRights(t *testing.T) {
+	all := []components.Component{controlling{}}
+	verbsOf := func(rules []rbacv1.PolicyRule, name string) []string {
+		for _, rule := range rules {
+			if slices.Contains(rule.Resources, name) {
+				return rule.Verbs
+			}
+		}
+		return nil
+	}
+	for _, test := range []struct {
+		where     string
+		rules     []rbacv1.PolicyRule
+		resource  string
+		wantVerbs []string
+	}{
+		{"where a platform lives", Platform(all, nil), "statefulsets", []string{"list", "watch", "create"}},
+		{"where a platform lives", Platform(all, nil), "secrets", []string{"list"}},
+		{"everywhere", Watch(all), "statefulsets", []string{"list", "watch"}},
+		{"everywhere", Watch(all), "secrets", nil},
+	} {
+		got := verbsOf(test.rules, test.resource)
+		slices.Sort(got)
+		slices.Sort(test.wantVerbs)
+		if diff := cmp.Diff(test.wantVerbs, got); diff != "" {
+			t.Errorf("%s %s (-want +got):\n%s", test.resource, test.where, diff)
+		}
 	}
 }
 

@@ -28,7 +28,7 @@ import (
 
 var (
 	env *harness.Env
-	all = append(catalog.All(), reader{}, sharer{})
+	all = append(catalog.All(), reader{}, sharer{}, helper{})
 )
 
 func TestE2E(t *testing.T) {
