@@ -38,6 +38,9 @@ const maxRechecks = 10
 // be watched.
 const apiInterval = 30 * time.Second
 
+// optionalInterval is how often it is asked then for kinds that components do without.
+const optionalInterval = 5 * time.Minute
+
 // apisController is the name of the controller whose requests are named after API groups.
 const apisController = "apis"
 
@@ -49,7 +52,8 @@ type apiReconciler struct {
 	children *watch.Children
 	queues   *watch.Queues
 	all      []components.Component
-	// watchesCRDs is false when the manager may only look at some namespaces. Then groups are asked while somebody waits.
+	// watchesCRDs is false when the manager may only look at some namespaces. Then groups are asked again while a
+	// platform waits for them.
 	watchesCRDs bool
 
 	mu sync.Mutex
@@ -105,7 +109,7 @@ func (r *apiReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 	}
 	for _, kind := range changed {
 		if version, served := before[kind.GroupKind]; served {
-			// Its informer would ask for a version that is gone, for ever.
+			// Its reflector would retry a version that is gone, for ever.
 			r.children.Drop(kind.WithVersion(version))
 		}
 	}
@@ -119,12 +123,27 @@ func (r *apiReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 	}
 	if !r.watchesCRDs {
 		awaited, err := r.awaited(ctx, group)
-		if err != nil || !awaited {
+		switch {
+		case err != nil:
 			return ctrl.Result{}, err
+		case awaited:
+			return ctrl.Result{RequeueAfter: apiInterval}, nil
+		case r.wouldUse(group):
+			return ctrl.Result{RequeueAfter: optionalInterval}, nil
 		}
-		return ctrl.Result{RequeueAfter: apiInterval}, nil
+		return ctrl.Result{}, nil
 	}
 	return r.again(ctx, group)
+}
+
+// wouldUse is whether components would use a kind of the group that is not served, and do without it.
+func (r *apiReconciler) wouldUse(group string) bool {
+	return slices.ContainsFunc(r.all, func(component components.Component) bool {
+		return slices.ContainsFunc(components.UsesOf(component), func(use components.Use) bool {
+			_, served := r.apis.Version(use.Kind)
+			return use.Optional && use.Group == group && !served
+		})
+	})
 }
 
 // awaited is whether the status of a platform says that a kind of the group is missing.

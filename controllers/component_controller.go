@@ -73,7 +73,7 @@ func (r *componentReconciler) Reconcile(ctx context.Context, request ctrl.Reques
 		return ctrl.Result{}, r.forget(ctx, request.NamespacedName)
 	}
 	if platform == nil || platform.UID != odh.UID {
-		// The summary says so. It has nothing deployed, even if, restored from a backup, it has our finalizers.
+		// The summary reports it. Nothing is deployed for it, even if it was restored from a backup and has our finalizers.
 		if odh.DeletionTimestamp != nil && slices.Contains(odh.Finalizers, r.finalizer()) {
 			return ctrl.Result{}, r.release(ctx, odh)
 		}
@@ -107,7 +107,7 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
 	}
 	if !unmanaged {
-		// Before anything can fail: data that was kept may be given up by somebody whose spec does not render.
+		// Before anything can fail: kept data can be deleted even by an OpenDataHub whose spec does not render.
 		if err := r.hold(ctx, odh); err != nil {
 			return outcome{}, components.AsFailure(err, v1alpha1.ReasonApplyFailed)
 		}

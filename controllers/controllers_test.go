@@ -141,6 +141,7 @@ func readyMetrics(t *testing.T) []float64 {
 }
 
 func TestReport(t *testing.T) {
+	clock := time.Now()
 	failure := func(reason string, terminal bool) error {
 		return &components.Failure{Reason: reason, Terminal: terminal, Err: errors.New("what is wrong")}
 	}
@@ -198,7 +199,7 @@ func TestReport(t *testing.T) {
 			want:     "Unknown/Outdated: silence", wantEvent: "Warning Outdated kafka: silence",
 		},
 		"a verdict that expires is made again": {
-			observed:  outcome{Health: components.Health{State: components.Ready, Message: "all is well", Expires: time.Now().Add(time.Hour)}},
+			observed:  outcome{Health: components.Health{State: components.Ready, Message: "all is well", Expires: clock.Add(time.Hour)}},
 			wantAgain: time.Hour, want: "True/Available: all is well", wantEvent: "Normal Available kafka: all is well",
 		},
 		"a missing Secret is watched": {
@@ -222,7 +223,7 @@ func TestReport(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, odhNamed("odh", nil))
-			b.watchesCRDs = !test.oneByOne
+			b.watchesCRDs, b.clock = !test.oneByOne, clock
 			result, err := b.report(t.Context(), b.odh(t), test.state, test.observed, test.err)
 			if (err != nil) != test.wantRetry {
 				t.Errorf("err = %v", err)
@@ -580,6 +581,24 @@ func TestAnOptionalKindIsLeftOut(t *testing.T) {
 	}
 	if observed.Message != "ConfigMap" || observed.objects != 1 {
 		t.Errorf("judged by %q, %d objects; want the ConfigMap alone", observed.Message, observed.objects)
+	}
+}
+
+func TestOptionalKindsAreNoticedInNamedNamespaces(t *testing.T) {
+	b := newBench(t)
+	groups := &apiReconciler{
+		odhs: b.odhs, children: b.children, queues: b.queues, all: []components.Component{exposed{}},
+		apis: watch.NewAPIs(b.clients.Discovery(), exposed{}.Kinds()),
+	}
+	request := ctrl.Request{NamespacedName: types.NamespacedName{Name: kinds.HTTPRoute.Group}}
+	if result, err := groups.Reconcile(t.Context(), request); err != nil || result.RequeueAfter != optionalInterval {
+		t.Errorf("asked again after %s, %v", result.RequeueAfter, err)
+	}
+	b.clients.Resources = []*metav1.APIResourceList{{GroupVersion: "gateway.networking.k8s.io/v1", APIResources: []metav1.APIResource{
+		{Name: "httproutes", Kind: "HTTPRoute"},
+	}}}
+	if result, err := groups.Reconcile(t.Context(), request); err != nil || result.RequeueAfter != 0 {
+		t.Errorf("it came, and is asked for again after %s, %v", result.RequeueAfter, err)
 	}
 }
 

@@ -58,7 +58,7 @@ func (h *odhs) keys() []types.NamespacedName {
 	return keys
 }
 
-// exists is whether there is an OpenDataHub. In doubt there is.
+// exists reports whether there is an OpenDataHub. If the cache cannot tell, it reports true.
 func (h *odhs) exists(key types.NamespacedName) bool {
 	odh, err := h.get(context.Background(), key)
 	return err != nil || odh != nil

@@ -22,8 +22,8 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// operators knows where the third-party operators stand that platforms need: from what the cluster serves, and from what
-// the installer reports.
+// operators knows the status of the third-party operators that platforms need, from what the cluster serves and from what the
+// installer reports.
 type operators struct {
 	table   dependencies.Table
 	all     []components.Component
@@ -42,7 +42,7 @@ type operators struct {
 const (
 	// leaseExpired is how long the installer may leave its Lease: twice as long as it takes another one to take over.
 	leaseExpired = time.Minute
-	// leaseInterval is how often its Lease is read while somebody waits for it.
+	// leaseInterval is how often its Lease is read while a platform waits for it.
 	leaseInterval = time.Minute
 )
 
@@ -56,12 +56,12 @@ func (o *operators) stopped(ctx context.Context) string {
 	return fmt.Sprintf("kubectl get pods --namespace %s --selector app.kubernetes.io/component=installer", o.namespace)
 }
 
-// of is where each operator stands that the platform needs, in the order of the table.
+// of returns the status of each operator that the platform needs, in the order of the table.
 func (o *operators) of(ctx context.Context, odh *v1alpha1.OpenDataHub) []v1alpha1.DependencyStatus {
 	return o.judge(ctx, odh, o.all, sync.OnceValue(func() string { return o.stopped(ctx) }))
 }
 
-// notReady is where those operators of a component stand that are not ready, by their names.
+// notReady returns the status of those operators of a component that are not ready, by name.
 func (o *operators) notReady(ctx context.Context, odh *v1alpha1.OpenDataHub, component components.Component) map[string]v1alpha1.DependencyStatus {
 	found := map[string]v1alpha1.DependencyStatus{}
 	running := func() string { return "" } // the condition about operators says whether it is
@@ -73,8 +73,8 @@ func (o *operators) notReady(ctx context.Context, odh *v1alpha1.OpenDataHub, com
 	return found
 }
 
-// explain says in a condition of a component why an operator is not ready. How to install one by hand is a long text, and stands
-// in the condition about operators.
+// explain says in a component's condition why an operator is not ready. How to install one by hand takes a long text, which is in
+// the condition DependenciesReady.
 func explain(status v1alpha1.DependencyStatus) string {
 	if status.State == v1alpha1.DependencyMissing {
 		return fmt.Sprintf("install %s, condition %s says how", status.Name, v1alpha1.ConditionDependenciesReady)
@@ -171,8 +171,8 @@ func (o *operators) exists(ctx context.Context, kind kinds.Kind) bool {
 	return o.crds != nil && o.crds.Get(ctx, types.NamespacedName{Name: kind.CRD()}, cluster.NewCRD()) == nil
 }
 
-// wakePlatforms queues every platform for the components that render one of the concerned kinds, and for the summary, which says
-// where the operators stand that bring them.
+// wakePlatforms queues every platform for the components that render one of the concerned kinds, and for the summary, which
+// reports the operators that serve them.
 func wakePlatforms(ctx context.Context, odhs *odhs, queues *watch.Queues, all []components.Component, concerned func(kinds.Kind) bool) error {
 	platforms, err := odhs.list(ctx)
 	if err != nil {

@@ -97,7 +97,7 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 	condition.Message = strings.Join(strings.Fields(condition.Message), " ")
 	report.Conditions = []metav1.Condition{condition}
 	if _, ok := r.component.(components.WithRule); ok {
-		report.Component = nil // the summary speaks of it
+		report.Component = nil // the summary reports it
 		if condition.Status == metav1.ConditionTrue {
 			report.Conditions = nil
 			componentReady.set(odh, r.component.Name(), true)

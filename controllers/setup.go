@@ -100,7 +100,7 @@ func newChildren(mgr manager.Manager, all []components.Component, namespaces []s
 			queues.Wake(component, platform)
 			return
 		}
-		// Platforms share the object: whoever wants it, or is kept from it, must look again.
+		// Platforms share the object: those that want it, and those that were refused it, must reconcile again.
 		for _, key := range odhs.keys() {
 			queues.Wake(component, key)
 		}
@@ -160,7 +160,7 @@ type Options struct {
 	OwnNamespace string
 }
 
-// Setup adds one controller per component, the summary, and the look-out for kinds that come later to the manager.
+// Setup adds to the manager one controller per component, the summary, and the controller that notices kinds which are installed later.
 func Setup(ctx context.Context, mgr manager.Manager, all []components.Component, options Options) error {
 	clients, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
 	if err != nil {
@@ -285,7 +285,7 @@ func controllerOptions() controller.Options {
 	}
 }
 
-// specChanged leaves out status writes: a component controller does not wake on its siblings' news.
+// specChanged ignores status writes: a component does not reconcile because another one reported something.
 var specChanged = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 
 // siblings wakes a resource for its own events, and, when it goes, the others of its namespace: the oldest of them is the platform now.

@@ -23,8 +23,8 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// summaryReconciler sums up the component conditions of every OpenDataHub. It also speaks for components that this binary
-// does not have, and for resources that are refused.
+// summaryReconciler sums up the component conditions of every OpenDataHub. It also reports components that
+// this binary does not have, and resources that are refused.
 type summaryReconciler struct {
 	odhs   *odhs
 	status *status.Writer
@@ -95,8 +95,8 @@ func (r *summaryReconciler) announce(ctx context.Context, odh *v1alpha1.OpenData
 	}
 }
 
-// announceOperators tells people what becomes of the operators that the platform needs. That they are there from the
-// beginning is no news.
+// announceOperators records an Event when the status of the operators that the platform needs changes. Operators that were ready from
+// the beginning need none.
 func (r *summaryReconciler) announceOperators(odh *v1alpha1.OpenDataHub, before *metav1.Condition, condition metav1.Condition) {
 	switch {
 	case condition.Status == metav1.ConditionTrue && before != nil && before.Status != metav1.ConditionTrue:
@@ -191,7 +191,7 @@ func summarize(odh *v1alpha1.OpenDataHub, detected components.Cluster, all []com
 	return report
 }
 
-// needs adds where the third-party operators stand that the platform needs.
+// needs adds the status of the third-party operators that the platform needs.
 func needs(report *status.Report, odh *v1alpha1.OpenDataHub, operators []v1alpha1.DependencyStatus) {
 	condition := dependencies.Condition(operators)
 	condition.ObservedGeneration = odh.Generation
@@ -199,7 +199,7 @@ func needs(report *status.Report, odh *v1alpha1.OpenDataHub, operators []v1alpha
 	report.Summary.Dependencies = operators
 }
 
-// parts judges what belongs to the platform itself, which speaks up only when something is wrong, and names the rest.
+// parts judges the parts of the platform itself, which have a condition only while something is wrong, and names the other components.
 func parts(odh *v1alpha1.OpenDataHub, facts components.Facts, all []components.Component) (verdicts []verdict, others []string) {
 	for _, component := range all {
 		part, ok := component.(components.WithRule)
@@ -253,7 +253,7 @@ func (v verdict) weight() int {
 	return 1 // Degraded: nothing is on its way
 }
 
-// merged says once what several components say in the same words, as they do of spec.ingress: "jupyterHub, mlflow: ...".
+// merged joins components that report the same message, as they do about spec.ingress: "jupyterHub, mlflow: ...".
 func merged(verdicts []verdict) []verdict {
 	var merged []verdict
 	for _, v := range verdicts {

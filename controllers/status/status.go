@@ -18,7 +18,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 )
 
-// Interval is the least time between two writes that only bring news of progress. Transitions are written at once.
+// Interval is the shortest time between two writes that report mere progress. Transitions are written at once.
 const Interval = 10 * time.Second
 
 // maxMessage keeps a condition readable, with room for the commands that install several operators by hand.
@@ -49,8 +49,8 @@ type Writer struct {
 	Wrote func(*v1alpha1.OpenDataHub)
 }
 
-// Write makes the writer's part of the status so. It returns whether it wrote, and how long to wait before asking again
-// if the news can wait.
+// Write brings the writer's part of the status up to date. It returns whether it wrote, and how long to wait before the next call if
+// the change can wait.
 func (w *Writer) Write(ctx context.Context, odh *v1alpha1.OpenDataHub, manager string, report Report) (wrote bool, wait time.Duration, err error) {
 	now := metav1.NewTime(w.Now().Truncate(time.Second))
 	urgent, news := false, false
@@ -71,7 +71,7 @@ func (w *Writer) Write(ctx context.Context, odh *v1alpha1.OpenDataHub, manager s
 			urgent = true
 		}
 		if condition.Reason == v1alpha1.ReasonRemoving && current.Message != condition.Message {
-			urgent = true // somebody may be waiting for what the message asks of them
+			urgent = true // the message may ask a person to do something
 		}
 		news = news || *current != *condition
 	}

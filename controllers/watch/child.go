@@ -17,8 +17,8 @@ import (
 )
 
 // child is one object of a platform in the form in which it is kept. An object as a tree of maps takes ten times the memory
-// of its JSON, and most objects are looked at a few times and then never again; so the JSON is kept, and the tree is made
-// when somebody looks, and shared for as long as somebody does.
+// of its JSON, and most objects are read a few times and then never again; so the JSON is kept, and the tree is decoded when
+// it is read, and shared for as long as it is in use.
 type child struct {
 	key     types.NamespacedName
 	uid     types.UID

@@ -17,8 +17,8 @@ import (
 	"opendatahub.io/operator/components/kinds"
 )
 
-// syncTimeout bounds the wait for the first list of a kind. A list that takes longer goes on; whoever waits is told, and
-// asks again.
+// syncTimeout bounds the wait for the first list of a kind. A list that takes longer goes on, and the reconcile
+// that waits for it fails and is retried.
 const syncTimeout = 10 * time.Second
 
 // Watcher lists and watches what the store covers until the context ends.
@@ -109,7 +109,7 @@ func (c *Children) start(of scope, by user) *Store {
 	return store
 }
 
-// Drop gives up the watches of a kind that is no longer served: they would ask for it for ever.
+// Drop gives up the watches of a kind that is no longer served: their reflectors would retry for ever.
 func (c *Children) Drop(kind schema.GroupVersionKind) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -21,7 +21,7 @@ import (
 type Report struct {
 	client    kubernetes.Interface
 	namespace string
-	// changed is told which operators the installer speaks differently of.
+	// changed receives the operators whose reported status has changed.
 	changed func(ctx context.Context, operators []string)
 
 	mu     sync.RWMutex
@@ -76,7 +76,7 @@ func (r *Report) Start(ctx context.Context) error {
 	return nil
 }
 
-// NeedLeaderElection implements manager.LeaderElectionRunnable: whoever becomes leader must know already.
+// NeedLeaderElection implements manager.LeaderElectionRunnable: a new leader must know the report at once.
 func (*Report) NeedLeaderElection() bool { return false }
 
 func (r *Report) saw(ctx context.Context, object any) {

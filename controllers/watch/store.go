@@ -122,7 +122,7 @@ func (s *Store) Replace(list []any, _ string) error {
 	if first {
 		close(s.synced)
 	}
-	// Whoever asked for the watch waits for its first list, unless it took too long.
+	// Reconciles wait for the first list, unless it takes too long. Then this wakes them.
 	for _, change := range changed {
 		s.tell(change[0], change[1])
 	}

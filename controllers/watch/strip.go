@@ -74,11 +74,11 @@ func StripPod(object any) (any, error) {
 	return pod, nil
 }
 
-// otherAnnotations stands, in the cache only, for the annotations of others on an OpenDataHub: a change of them is noticed.
+// otherAnnotations replaces, in the cache only, the annotations of an OpenDataHub, so that a change of them is still noticed.
 const otherAnnotations = "opendatahub.io/annotations-digest"
 
-// StripOpenDataHub is the cache's transform for OpenDataHubs. People may put as much as they like into annotations: they are kept
-// as a digest, and of the field sets those of our managers.
+// StripOpenDataHub is the cache's transform for OpenDataHubs. Annotations can be large, and are kept as a digest. Of the field
+// sets those of our managers are kept.
 func StripOpenDataHub(object any) (any, error) {
 	odh, ok := object.(*v1alpha1.OpenDataHub)
 	if !ok {
