@@ -79,8 +79,15 @@ unit: ## Run the tests that need no cluster.
 
 .PHONY: golden
 golden: ## Rewrite the golden files. The diff is the review.
-	go test ./components/... -update
-	go test ./dependencies -update
+	go test -count=1 $$(grep -rl --include=*_test.go -e 'componenttest\.Golden(' -e 'flag\.Bool("update"' components dependencies | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
+
+.PHONY: check-golden
+check-golden: ## Fail if make golden changes anything.
+	@before=$$(mktemp -d); trap 'rm -rf "$$before"' EXIT; \
+	find components dependencies -path '*/testdata/*' -type f | tar -c -T - | tar -x -C "$$before"; \
+	$(MAKE) golden; \
+	for folder in $$(find components dependencies -name testdata -type d); do diff -ru "$$before/$$folder" "$$folder" || differs=1; done; \
+	[ -z "$${differs:-}" ] || { echo "Golden files were out of date. They are rewritten now: read the diff, and commit them." >&2; exit 1; }
 
 .PHONY: bench
 bench: build ## Measure what platforms cost (PLATFORMS=1,10,100,300).
