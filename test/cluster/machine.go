@@ -78,6 +78,15 @@ func (c *Cluster) PID(name string) int {
 	return 0
 }
 
+// PIDs are the process ids of all processes of the cluster.
+func (c *Cluster) PIDs() []int {
+	var pids []int
+	for _, process := range c.state.Processes {
+		pids = append(pids, process.PID)
+	}
+	return pids
+}
+
 // Failure says which process of the cluster has ended, and why; nil while all run.
 func (c *Cluster) Failure() error { return c.failure() }
 

@@ -1,0 +1,224 @@
+package real_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/websocket"
+)
+
+// browser is a person at the platform: a jar of cookies, and a token for the notebook's API.
+type browser struct {
+	address string
+	env     *env
+	client  *http.Client
+	token   string
+}
+
+var xsrfToken = regexp.MustCompile(`name="_xsrf" value="([^"]+)"|xsrf_token: "([^"]+)"`)
+
+func newBrowser(address string, e *env) *browser {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		panic(err) // it documents that there is none
+	}
+	return &browser{address: address, env: e, client: &http.Client{Jar: jar, Timeout: time.Minute}}
+}
+
+func (b *browser) do(t *testing.T, method, path string, body io.Reader, headers ...string) (int, string, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, b.address+path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := b.client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, response.Request.URL.Path, readAll(t, response)
+}
+
+func (b *browser) get(t *testing.T, path string, headers ...string) string {
+	t.Helper()
+	status, _, body := b.do(t, http.MethodGet, path, nil, append([]string{"Sec-Fetch-Mode", "navigate"}, headers...)...)
+	if status != http.StatusOK {
+		t.Fatalf("GET %s: status %d:\n%.2000s", path, status, body)
+	}
+	return body
+}
+
+func (b *browser) xsrf(t *testing.T, path string) string {
+	t.Helper()
+	found := xsrfToken.FindStringSubmatch(b.get(t, path))
+	if found == nil {
+		t.Fatalf("the page %s has no XSRF token", path)
+	}
+	return found[1] + found[2]
+}
+
+func (b *browser) post(t *testing.T, path string, fields ...string) {
+	t.Helper()
+	form := url.Values{"_xsrf": {b.xsrf(t, path)}}
+	for i := 0; i < len(fields); i += 2 {
+		form.Set(fields[i], fields[i+1])
+	}
+	status, _, body := b.do(t, http.MethodPost, path, strings.NewReader(form.Encode()),
+		"Content-Type", "application/x-www-form-urlencoded", "Sec-Fetch-Mode", "navigate")
+	if status >= http.StatusBadRequest {
+		t.Fatalf("POST %s: status %d:\n%.2000s", path, status, body)
+	}
+}
+
+func (b *browser) login(t *testing.T, user, password string) {
+	t.Helper()
+	b.post(t, "/hub/login?next=/hub/home", "username", user, "password", password)
+	if _, path, body := b.do(t, http.MethodGet, "/hub/home", nil, "Sec-Fetch-Mode", "navigate"); path != "/hub/home" {
+		t.Fatalf("%s did not get in, and is at %s:\n%.1000s", user, path, body)
+	}
+	var made struct{ Token string }
+	b.api(t, http.MethodPost, "/hub/api/users/"+user+"/tokens", nil, &made,
+		"Sec-Fetch-Mode", "cors", "X-Xsrftoken", b.xsrf(t, "/hub/home"))
+	b.token = made.Token
+}
+
+// api sends JSON and reads JSON.
+func (b *browser) api(t *testing.T, method, path string, body, into any, headers ...string) {
+	t.Helper()
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		content = strings.NewReader(string(text))
+	}
+	if len(headers) == 0 {
+		headers = []string{"Authorization", "token " + b.token}
+	}
+	status, _, answer := b.do(t, method, path, content, headers...)
+	if status >= http.StatusBadRequest {
+		t.Fatalf("%s %s: status %d:\n%.2000s", method, path, status, answer)
+	}
+	if into == nil {
+		return
+	}
+	if err := json.Unmarshal([]byte(answer), into); err != nil {
+		t.Fatalf("%s %s: %v:\n%.2000s", method, path, err, answer)
+	}
+}
+
+type user struct {
+	Servers map[string]struct{ Ready, Stopped bool }
+	Pending string
+}
+
+// start starts the user's notebook and waits for it.
+func (b *browser) start(t *testing.T, name string) {
+	t.Helper()
+	b.api(t, http.MethodPost, "/hub/api/users/"+name+"/server", map[string]string{"profile": "minimal"}, nil)
+	b.env.until(t, "the notebook of "+name+" is ready", func(context.Context) error {
+		var current user
+		b.api(t, http.MethodGet, "/hub/api/users/"+name, nil, &current)
+		if server, found := current.Servers[""]; !found || !server.Ready {
+			return fmt.Errorf("it is not ready: %+v", current)
+		}
+		return nil
+	})
+}
+
+func (b *browser) stop(t *testing.T, name string) {
+	t.Helper()
+	b.api(t, http.MethodDelete, "/hub/api/users/"+name+"/server", nil, nil)
+}
+
+// wantFile reads the file that the kernel wrote.
+func (b *browser) wantFile(t *testing.T, name string) {
+	t.Helper()
+	var file struct{ Content string }
+	b.api(t, http.MethodGet, "/user/"+name+"/api/contents/answer.txt", nil, &file)
+	if file.Content != "kept" {
+		t.Errorf("the file has %q, want what the kernel wrote", file.Content)
+	}
+}
+
+// message is one of the kernel's protocol.
+// https://jupyter-client.readthedocs.io/en/latest/messaging.html
+type message struct {
+	Header       map[string]any `json:"header"`
+	ParentHeader map[string]any `json:"parent_header"`
+	Metadata     map[string]any `json:"metadata"`
+	Content      map[string]any `json:"content"`
+	Channel      string         `json:"channel"`
+}
+
+// execute runs code in a new kernel, over its websocket, and returns what it printed.
+func (b *browser) execute(t *testing.T, name, code string) string {
+	t.Helper()
+	var kernel struct{ ID string }
+	b.api(t, http.MethodPost, "/user/"+name+"/api/kernels", map[string]string{"name": "python3"}, &kernel)
+	config, err := websocket.NewConfig("ws"+strings.TrimPrefix(b.address, "http")+"/user/"+name+"/api/kernels/"+kernel.ID+"/channels", b.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Header.Set("Authorization", "token "+b.token)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	socket, err := config.DialContext(ctx)
+	if err != nil {
+		t.Fatalf("connecting to the kernel: %v", err)
+	}
+	defer socket.Close() //nolint:errcheck // it has answered
+	if err := socket.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	const id = "1"
+	request := message{
+		Header: map[string]any{
+			"msg_id": id, "msg_type": "execute_request", "username": name, "session": "test", "version": "5.3",
+			"date": time.Now().UTC().Format(time.RFC3339),
+		},
+		ParentHeader: map[string]any{}, Metadata: map[string]any{}, Channel: "shell",
+		Content: map[string]any{"code": code, "silent": false, "store_history": false, "user_expressions": map[string]any{}, "allow_stdin": false},
+	}
+	if err := websocket.JSON.Send(socket, request); err != nil {
+		t.Fatal(err)
+	}
+	var printed strings.Builder
+	for {
+		var answer message
+		err := websocket.JSON.Receive(socket, &answer)
+		if errors.Is(err, io.EOF) {
+			t.Fatal("the kernel hung up")
+		}
+		if err != nil {
+			t.Fatalf("waiting for the kernel: %v", err)
+		}
+		if answer.ParentHeader["msg_id"] != id {
+			continue
+		}
+		switch answer.Header["msg_type"] {
+		case "stream":
+			_, _ = fmt.Fprint(&printed, answer.Content["text"])
+		case "error":
+			t.Fatalf("the kernel failed: %v", answer.Content)
+		case "status":
+			if answer.Content["execution_state"] == "idle" { // the last of the answers
+				b.api(t, http.MethodDelete, "/user/"+name+"/api/kernels/"+kernel.ID, nil, nil)
+				return printed.String()
+			}
+		}
+	}
+}

@@ -1,0 +1,332 @@
+package real_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	opcluster "opendatahub.io/operator/cluster"
+	"opendatahub.io/operator/hack/node"
+	"opendatahub.io/operator/test/cluster"
+	"opendatahub.io/operator/test/harness"
+)
+
+const (
+	// envReal makes the test run: "try" where it can, "must" or fail. Without it the test is skipped: it has a target of its own.
+	envReal = "OPENDATAHUB_TEST_REAL"
+
+	operatorImage = "quay.io/opendatahub/operator:v0.1.0"
+	namespace     = "data"
+	platform      = "odh"
+	spec          = `
+profile: Development
+components:
+  jupyterHub: {}
+`
+)
+
+// TestPlatform is a user's first days: everything that is done here is done over HTTP, as by a browser.
+func TestPlatform(t *testing.T) {
+	mustRun(t)
+	before := machineState(t)
+	env := start(t)
+	ctx := t.Context()
+
+	step(t, "the platform becomes ready", func(t *testing.T) {
+		if err := env.EnsureNamespace(ctx, namespace); err != nil {
+			t.Fatal(err)
+		}
+		env.createPlatform(t)
+	})
+	var admin *browser
+	password := env.secret(t, "odh-jupyterhub-login")["password"]
+	step(t, "the administrator logs in", func(t *testing.T) {
+		admin = env.browser(t)
+		admin.login(t, "admin", password)
+	})
+	const bobsPassword = "correct horse battery"
+	step(t, "a user signs up, is let in, and logs in", func(t *testing.T) {
+		env.browser(t).post(t, "/hub/signup", "username", "bob", "signup_password", bobsPassword, "signup_password_confirmation", bobsPassword)
+		admin.get(t, "/hub/authorize/bob", "Referer", admin.address+"/hub/authorize")
+		env.browser(t).login(t, "bob", bobsPassword)
+	})
+	bob := env.browser(t)
+	step(t, "the user starts a notebook, and sees JupyterLab", func(t *testing.T) {
+		bob.login(t, "bob", bobsPassword)
+		bob.start(t, "bob")
+		if page := bob.get(t, "/user/bob/lab"); !strings.Contains(page, "JupyterLab") {
+			t.Errorf("the page of the notebook is not JupyterLab:\n%.500s", page)
+		}
+	})
+	step(t, "a kernel computes, and writes a file", func(t *testing.T) {
+		if got := bob.execute(t, "bob", "open('answer.txt', 'w').write('kept'); print(6 * 7)"); got != "42\n" {
+			t.Errorf("the kernel answered %q, want 42", got)
+		}
+	})
+	step(t, "the home has the size that the platform gives", func(t *testing.T) {
+		got := bob.execute(t, "bob", "import os; s = os.statvfs('.'); print(round(s.f_blocks * s.f_frsize / 2**30, 1))")
+		if got != "1.9\n" && got != "2.0\n" {
+			t.Errorf("the home has %s GiB, want nearly 2", got)
+		}
+	})
+	step(t, "the notebook stops, and the next one has the file", func(t *testing.T) {
+		bob.stop(t, "bob")
+		env.podGone(t, "odh-nb-bob")
+		bob.start(t, "bob")
+		bob.wantFile(t, "bob")
+		bob.stop(t, "bob")
+		env.podGone(t, "odh-nb-bob")
+	})
+	step(t, "the platform is deleted", func(t *testing.T) {
+		hub := &v1alpha1.OpenDataHub{}
+		hub.Namespace, hub.Name = namespace, platform
+		if err := env.Admin.Delete(ctx, hub); err != nil {
+			t.Fatal(err)
+		}
+		env.until(t, "the platform and its Pods are gone", func(ctx context.Context) error {
+			if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), hub); !apierrors.IsNotFound(err) {
+				return fmt.Errorf("OpenDataHub %s still exists: %w", platform, err)
+			}
+			var pods corev1.PodList
+			if err := env.Admin.List(ctx, &pods, client.InNamespace(namespace)); err != nil || len(pods.Items) > 0 {
+				return fmt.Errorf("%d Pods still exist: %w", len(pods.Items), err)
+			}
+			return nil
+		})
+	})
+	step(t, "it comes back, with its accounts and files", func(t *testing.T) {
+		env.createPlatform(t)
+		if got := env.secret(t, "odh-jupyterhub-login")["password"]; got != password {
+			t.Error("the administrator's password has changed")
+		}
+		again := env.browser(t)
+		again.login(t, "bob", bobsPassword)
+		again.start(t, "bob")
+		again.wantFile(t, "bob")
+	})
+	// The notebook still runs, with a volume mounted: this is what a crash finds.
+	step(t, "nothing is left of the cluster after everything was killed", func(t *testing.T) {
+		machine := env.Machine()
+		for _, pid := range env.PIDs() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if found, err := cluster.Down(context.WithoutCancel(ctx), cluster.Options{Name: env.Name()}); err != nil || !found {
+			t.Fatalf("taking the cluster down: found %v, %v", found, err)
+		}
+		if left := machine.Left(env.Dir()); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+		if _, err := os.Stat(env.Dir()); !os.IsNotExist(err) {
+			t.Errorf("the folder of the cluster: %v", err)
+		}
+		if diff := cmp.Diff(before, machineState(t)); diff != "" {
+			t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+		}
+	})
+}
+
+// mustRun skips the test where it is not asked for or cannot run.
+func mustRun(t *testing.T) {
+	t.Helper()
+	wish := os.Getenv(envReal)
+	if wish == "" {
+		t.Skip("run it with make test-real")
+	}
+	missing := node.Missing()
+	switch {
+	case len(missing) == 0:
+	case wish == "must":
+		t.Fatal(node.Explain(missing))
+	default:
+		t.Skip(node.Explain(missing))
+	}
+}
+
+// step is a subtest that the next ones need.
+func step(t *testing.T, name string, run func(*testing.T)) {
+	t.Helper()
+	started := time.Now()
+	if !t.Run(name, run) {
+		t.FailNow()
+	}
+	t.Logf("%5.1fs  %s", time.Since(started).Seconds(), name)
+}
+
+// env is a running cluster.
+type env struct {
+	*harness.Env
+	kube kubernetes.Interface
+}
+
+// start starts the cluster with the operator, and takes it down at the end.
+func start(t *testing.T) *env {
+	t.Helper()
+	const name = "test-real"
+	root, err := cluster.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := cluster.Options{Name: name}
+	if _, err := cluster.Down(t.Context(), options); err != nil { // what is left of an interrupted run
+		t.Fatal(err)
+	}
+	c, _, err := node.Up(t.Context(), node.Options{
+		Name: name, Operator: filepath.Join(root, "bin", "opendatahub"), OperatorImage: operatorImage, Log: os.Stderr,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := cluster.Down(context.Background(), options); err != nil {
+			t.Error(err)
+		}
+	})
+	scheme, err := opcluster.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	admin, err := client.New(c.Config(), client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &env{Env: &harness.Env{Cluster: c, Admin: admin, Root: root}}
+	if e.kube, err = kubernetes.NewForConfig(c.Config()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.explain(t) })
+	if err := node.Deploy(t.Context(), c, root, filepath.Join("config", "default"), operatorImage); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// explain shows, when the test has failed, each Pod that is not as it should be, and the end of every log.
+func (e *env) explain(t *testing.T) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	ctx := context.Background()
+	pods, err := e.kube.CoreV1().Pods("").List(ctx, listAll)
+	if err != nil {
+		t.Logf("listing Pods: %v", err)
+		return
+	}
+	lines := int64(25)
+	for _, pod := range pods.Items {
+		t.Logf("Pod %s/%s: %s", pod.Namespace, pod.Name, pod.Status.Phase)
+		for _, status := range pod.Status.ContainerStatuses {
+			if !status.Ready {
+				t.Logf("  container %s is not ready, restarted %d times: %+v", status.Name, status.RestartCount, status.State)
+			}
+			log, err := e.kube.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{Container: status.Name, TailLines: &lines}).DoRaw(ctx)
+			t.Logf("  the end of its log (%v):\n%s", err, log)
+		}
+	}
+}
+
+// until waits for a condition, and says what is wrong with it when it does not come.
+func (e *env) until(t *testing.T, what string, condition func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	ticker := time.NewTicker(200 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		err := condition(ctx)
+		if err == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			t.Fatalf("waiting until %s: %v", what, err)
+		case <-ticker.C:
+		}
+	}
+}
+
+func (e *env) createPlatform(t *testing.T) {
+	t.Helper()
+	hub, err := e.CreatePlatform(t.Context(), namespace, platform, spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.until(t, "the platform is ready", func(ctx context.Context) error {
+		got, err := e.Condition(hub, v1alpha1.ConditionReady)(ctx)
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(got, "True") {
+			return fmt.Errorf("condition Ready is %s", got)
+		}
+		return nil
+	})
+	for _, name := range []string{"odh-jupyterhub-hub", "odh-jupyterhub-proxy"} {
+		deployment := &appsv1.Deployment{}
+		if err := e.Admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, deployment); err != nil {
+			t.Fatal(err)
+		}
+		if deployment.Status.AvailableReplicas != 1 {
+			t.Errorf("the platform is ready, and Deployment %s is not", name)
+		}
+	}
+}
+
+func (e *env) podGone(t *testing.T, name string) {
+	t.Helper()
+	e.until(t, "Pod "+name+" is gone", func(ctx context.Context) error {
+		err := e.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &corev1.Pod{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it still exists: %w", err)
+	})
+}
+
+func (e *env) secret(t *testing.T, name string) map[string]string {
+	t.Helper()
+	secret := &corev1.Secret{}
+	if err := e.Admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, secret); err != nil {
+		t.Fatal(err)
+	}
+	data := map[string]string{}
+	for key, value := range secret.Data {
+		data[key] = string(value)
+	}
+	return data
+}
+
+func (e *env) browser(t *testing.T) *browser {
+	t.Helper()
+	port, err := node.Forward(t.Context(), e.Cluster, client.ObjectKey{Namespace: namespace, Name: "odh-jupyterhub-proxy"}, 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return newBrowser(fmt.Sprintf("http://127.0.0.1:%d", port), e)
+}
+
+// readAll reads the body of an answer.
+func readAll(t *testing.T, response *http.Response) string {
+	t.Helper()
+	defer response.Body.Close() //nolint:errcheck // only read
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
