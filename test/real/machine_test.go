@@ -34,10 +34,10 @@ func machineState(t *testing.T) map[string][]string {
 	cgroups, _ := filepath.Glob("/sys/fs/cgroup/*/opendatahub-*")
 	slices.Sort(cgroups)
 	return map[string][]string{
-		"links":  output("ip", "-brief", "link"),
-		"routes": output("ip", "route"),
-		"rules":  output("nft", "list", "ruleset"),
-		"mounts": strings.Split(strings.TrimSpace(string(mounts)), "\n"),
+		"links":              output("ip", "-brief", "link"),
+		"routes":             output("ip", "route"),
+		"rules":              output("nft", "list", "ruleset"),
+		"mounts":             strings.Split(strings.TrimSpace(string(mounts)), "\n"),
 		"network namespaces": output("lsns", "--type", "net", "--noheadings", "--output", "NS"),
 		"loop devices":       output("losetup", "--list", "--noheadings", "--output", "BACK-FILE"),
 		"cgroups":            cgroups,

@@ -47,97 +47,99 @@ func TestPlatform(t *testing.T) {
 	env := start(t)
 	ctx := t.Context()
 
-	step(t, "the platform becomes ready", func(t *testing.T) {
+	const bobsPassword = "correct horse battery"
+	var password string
+	var admin, bob *browser
+
+	// Each step needs those before it.
+	_ = t.Run("the platform becomes ready", func(t *testing.T) {
 		if err := env.EnsureNamespace(ctx, namespace); err != nil {
 			t.Fatal(err)
 		}
 		env.createPlatform(t)
-	})
-	var admin *browser
-	password := env.secret(t, "odh-jupyterhub-login")["password"]
-	step(t, "the administrator logs in", func(t *testing.T) {
-		admin = env.browser(t)
-		admin.login(t, "admin", password)
-	})
-	const bobsPassword = "correct horse battery"
-	step(t, "a user signs up, is let in, and logs in", func(t *testing.T) {
-		env.browser(t).post(t, "/hub/signup", "username", "bob", "signup_password", bobsPassword, "signup_password_confirmation", bobsPassword)
-		admin.get(t, "/hub/authorize/bob", "Referer", admin.address+"/hub/authorize")
-		env.browser(t).login(t, "bob", bobsPassword)
-	})
-	bob := env.browser(t)
-	step(t, "the user starts a notebook, and sees JupyterLab", func(t *testing.T) {
-		bob.login(t, "bob", bobsPassword)
-		bob.start(t, "bob")
-		if page := bob.get(t, "/user/bob/lab"); !strings.Contains(page, "JupyterLab") {
-			t.Errorf("the page of the notebook is not JupyterLab:\n%.500s", page)
-		}
-	})
-	step(t, "a kernel computes, and writes a file", func(t *testing.T) {
-		if got := bob.execute(t, "bob", "open('answer.txt', 'w').write('kept'); print(6 * 7)"); got != "42\n" {
-			t.Errorf("the kernel answered %q, want 42", got)
-		}
-	})
-	step(t, "the home has the size that the platform gives", func(t *testing.T) {
-		got := bob.execute(t, "bob", "import os; s = os.statvfs('.'); print(round(s.f_blocks * s.f_frsize / 2**30, 1))")
-		if got != "1.9\n" && got != "2.0\n" {
-			t.Errorf("the home has %s GiB, want nearly 2", got)
-		}
-	})
-	step(t, "the notebook stops, and the next one has the file", func(t *testing.T) {
-		bob.stop(t, "bob")
-		env.podGone(t, "odh-nb-bob")
-		bob.start(t, "bob")
-		bob.wantFile(t, "bob")
-		bob.stop(t, "bob")
-		env.podGone(t, "odh-nb-bob")
-	})
-	step(t, "the platform is deleted", func(t *testing.T) {
-		hub := &v1alpha1.OpenDataHub{}
-		hub.Namespace, hub.Name = namespace, platform
-		if err := env.Admin.Delete(ctx, hub); err != nil {
-			t.Fatal(err)
-		}
-		env.until(t, "the platform and its Pods are gone", func(ctx context.Context) error {
-			if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), hub); !apierrors.IsNotFound(err) {
-				return fmt.Errorf("OpenDataHub %s still exists: %w", platform, err)
+		password = env.secret(t, "odh-jupyterhub-login")["password"]
+		admin, bob = env.browser(t), env.browser(t)
+	}) &&
+		t.Run("the administrator logs in", func(t *testing.T) {
+			admin.login(t, "admin", password)
+		}) &&
+		t.Run("a user signs up, is let in, and logs in", func(t *testing.T) {
+			env.browser(t).post(t, "/hub/signup", "username", "bob", "signup_password", bobsPassword, "signup_password_confirmation", bobsPassword)
+			admin.get(t, "/hub/authorize/bob", "Referer", admin.address+"/hub/authorize")
+			env.browser(t).login(t, "bob", bobsPassword)
+		}) &&
+		t.Run("the user starts a notebook, and sees JupyterLab", func(t *testing.T) {
+			bob.login(t, "bob", bobsPassword)
+			bob.start(t, "bob")
+			if page := bob.get(t, "/user/bob/lab"); !strings.Contains(page, "JupyterLab") {
+				t.Errorf("the page of the notebook is not JupyterLab:\n%.500s", page)
 			}
-			var pods corev1.PodList
-			if err := env.Admin.List(ctx, &pods, client.InNamespace(namespace)); err != nil || len(pods.Items) > 0 {
-				return fmt.Errorf("%d Pods still exist: %w", len(pods.Items), err)
+		}) &&
+		t.Run("a kernel computes, and writes a file", func(t *testing.T) {
+			if got := bob.execute(t, "bob", "open('answer.txt', 'w').write('kept'); print(6 * 7)"); got != "42\n" {
+				t.Errorf("the kernel answered %q, want 42", got)
 			}
-			return nil
+		}) &&
+		t.Run("the home has the size that the platform gives", func(t *testing.T) {
+			got := bob.execute(t, "bob", "import os; s = os.statvfs('.'); print(round(s.f_blocks * s.f_frsize / 2**30, 1))")
+			if got != "1.9\n" && got != "2.0\n" {
+				t.Errorf("the home has %s GiB, want nearly 2", got)
+			}
+		}) &&
+		t.Run("the notebook stops, and the next one has the file", func(t *testing.T) {
+			bob.stop(t, "bob")
+			env.podGone(t, "odh-nb-bob")
+			bob.start(t, "bob")
+			bob.wantFile(t, "bob")
+			bob.stop(t, "bob")
+			env.podGone(t, "odh-nb-bob")
+		}) &&
+		t.Run("the platform is deleted", func(t *testing.T) {
+			hub := &v1alpha1.OpenDataHub{}
+			hub.Namespace, hub.Name = namespace, platform
+			if err := env.Admin.Delete(ctx, hub); err != nil {
+				t.Fatal(err)
+			}
+			env.until(t, "the platform and its Pods are gone", func(ctx context.Context) error {
+				if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), hub); !apierrors.IsNotFound(err) {
+					return fmt.Errorf("OpenDataHub %s still exists: %w", platform, err)
+				}
+				var pods corev1.PodList
+				if err := env.Admin.List(ctx, &pods, client.InNamespace(namespace)); err != nil || len(pods.Items) > 0 {
+					return fmt.Errorf("%d Pods still exist: %w", len(pods.Items), err)
+				}
+				return nil
+			})
+		}) &&
+		t.Run("it comes back, with its accounts and files", func(t *testing.T) {
+			env.createPlatform(t)
+			if got := env.secret(t, "odh-jupyterhub-login")["password"]; got != password {
+				t.Error("the administrator's password has changed")
+			}
+			again := env.browser(t)
+			again.login(t, "bob", bobsPassword)
+			again.start(t, "bob")
+			again.wantFile(t, "bob")
+		}) &&
+		// The notebook still runs, with a volume mounted: this is what a crash finds.
+		t.Run("nothing is left of the cluster after everything was killed", func(t *testing.T) {
+			machine := env.Machine()
+			for _, pid := range env.PIDs() {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+			if found, err := cluster.Down(context.WithoutCancel(ctx), cluster.Options{Name: env.Name()}); err != nil || !found {
+				t.Fatalf("taking the cluster down: found %v, %v", found, err)
+			}
+			if left := machine.Left(env.Dir()); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+			if _, err := os.Stat(env.Dir()); !os.IsNotExist(err) {
+				t.Errorf("the folder of the cluster: %v", err)
+			}
+			if diff := cmp.Diff(before, machineState(t)); diff != "" {
+				t.Errorf("the machine is not as before (-before +after):\n%s", diff)
+			}
 		})
-	})
-	step(t, "it comes back, with its accounts and files", func(t *testing.T) {
-		env.createPlatform(t)
-		if got := env.secret(t, "odh-jupyterhub-login")["password"]; got != password {
-			t.Error("the administrator's password has changed")
-		}
-		again := env.browser(t)
-		again.login(t, "bob", bobsPassword)
-		again.start(t, "bob")
-		again.wantFile(t, "bob")
-	})
-	// The notebook still runs, with a volume mounted: this is what a crash finds.
-	step(t, "nothing is left of the cluster after everything was killed", func(t *testing.T) {
-		machine := env.Machine()
-		for _, pid := range env.PIDs() {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
-		if found, err := cluster.Down(context.WithoutCancel(ctx), cluster.Options{Name: env.Name()}); err != nil || !found {
-			t.Fatalf("taking the cluster down: found %v, %v", found, err)
-		}
-		if left := machine.Left(env.Dir()); len(left) > 0 {
-			t.Errorf("left: %v", left)
-		}
-		if _, err := os.Stat(env.Dir()); !os.IsNotExist(err) {
-			t.Errorf("the folder of the cluster: %v", err)
-		}
-		if diff := cmp.Diff(before, machineState(t)); diff != "" {
-			t.Errorf("the machine is not as before (-before +after):\n%s", diff)
-		}
-	})
 }
 
 // mustRun skips the test where it is not asked for or cannot run.
@@ -155,16 +157,6 @@ func mustRun(t *testing.T) {
 	default:
 		t.Skip(node.Explain(missing))
 	}
-}
-
-// step is a subtest that the next ones need.
-func step(t *testing.T, name string, run func(*testing.T)) {
-	t.Helper()
-	started := time.Now()
-	if !t.Run(name, run) {
-		t.FailNow()
-	}
-	t.Logf("%5.1fs  %s", time.Since(started).Seconds(), name)
 }
 
 // env is a running cluster.
