@@ -94,6 +94,9 @@ func TestPlatform(t *testing.T) {
 			bob.stop(t, "bob")
 			env.podGone(t, "odh-nb-bob")
 		}) &&
+		t.Run("the pages look as they should", func(t *testing.T) {
+			walk(t, env, bob, "bob", bobsPassword)
+		}) &&
 		t.Run("the platform is deleted", func(t *testing.T) {
 			hub := &v1alpha1.OpenDataHub{}
 			hub.Namespace, hub.Name = namespace, platform

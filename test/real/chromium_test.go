@@ -1,0 +1,176 @@
+package real_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/net/websocket"
+)
+
+// envScreenshots names the folder that screenshots of each page are written to. Without it there is no browser.
+const envScreenshots = "OPENDATAHUB_SCREENSHOTS"
+
+// chromium is a headless browser that is told what to do over its debugging protocol.
+// https://chromedevtools.github.io/devtools-protocol
+type chromium struct {
+	socket  *websocket.Conn
+	session string // of the page, once there is one
+	folder  string
+	last    int // command
+}
+
+// startChromium starts the browser, which ends with the test.
+func startChromium(t *testing.T, folder string) *chromium {
+	t.Helper()
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(t.Context(), "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
+		"--remote-allow-origins=*", "--user-data-dir="+t.TempDir(), "--window-size=1280,800", "about:blank")
+	output, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = command.Process.Kill()
+		_ = command.Wait()
+	})
+	c := &chromium{folder: folder}
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		if _, address, found := strings.Cut(lines.Text(), "DevTools listening on "); found {
+			if c.socket, err = websocket.Dial(address, "", "http://127.0.0.1"); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if c.socket == nil {
+		t.Fatal("chromium did not start")
+	}
+	go func() {
+		for lines.Scan() { // nobody reads what it complains about, and it must not wait for that
+		}
+	}()
+	var target struct{ TargetID string }
+	c.call(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	var session struct{ SessionID string }
+	c.call(t, "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session)
+	c.session = session.SessionID
+	c.call(t, "Page.enable", nil, nil)
+	return c
+}
+
+// call sends a command and waits for its answer.
+func (c *chromium) call(t *testing.T, method string, params, into any) {
+	t.Helper()
+	c.last++
+	request := map[string]any{"id": c.last, "method": method}
+	if params != nil {
+		request["params"] = params
+	}
+	if c.session != "" {
+		request["sessionId"] = c.session
+	}
+	if err := c.socket.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if err := websocket.JSON.Send(c.socket, request); err != nil {
+		t.Fatal(err)
+	}
+	for {
+		var answer struct {
+			ID     int
+			Result json.RawMessage
+			Error  *struct{ Message string }
+		}
+		if err := websocket.JSON.Receive(c.socket, &answer); err != nil {
+			t.Fatalf("chromium, %s: %v", method, err)
+		}
+		if answer.ID != c.last {
+			continue // an event
+		}
+		if answer.Error != nil {
+			t.Fatalf("chromium, %s: %s", method, answer.Error.Message)
+		}
+		if into != nil {
+			if err := json.Unmarshal(answer.Result, into); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return
+	}
+}
+
+// eval runs JavaScript in the page and returns its value as text.
+func (c *chromium) eval(t *testing.T, script string) string {
+	t.Helper()
+	var answer struct{ Result struct{ Value any } }
+	c.call(t, "Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true}, &answer)
+	return fmt.Sprint(answer.Result.Value)
+}
+
+// until waits until JavaScript in the page is true.
+func (c *chromium) until(t *testing.T, e *env, script string) {
+	t.Helper()
+	e.until(t, "in the browser, "+script, func(context.Context) error {
+		if got := c.eval(t, "Boolean("+script+")"); got != "true" {
+			return fmt.Errorf("it is not so at %s", c.eval(t, "location.href"))
+		}
+		return nil
+	})
+}
+
+func (c *chromium) open(t *testing.T, address string) {
+	t.Helper()
+	c.call(t, "Page.navigate", map[string]any{"url": address}, nil)
+}
+
+func (c *chromium) screenshot(t *testing.T, name string) {
+	t.Helper()
+	var answer struct{ Data string }
+	c.call(t, "Page.captureScreenshot", map[string]any{"format": "png"}, &answer)
+	content, err := base64.StdEncoding.DecodeString(answer.Data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(c.folder, name+".png"), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// walk goes through the pages as a user would, and keeps a picture of each. The user has no notebook at first, and none at the end.
+func walk(t *testing.T, e *env, b *browser, user, password string) {
+	t.Helper()
+	folder := os.Getenv(envScreenshots)
+	if folder == "" {
+		t.Skip("set " + envScreenshots + " to a folder for pictures")
+	}
+	c := startChromium(t, folder)
+	c.open(t, b.address)
+	c.until(t, e, `document.querySelector("input[name=password]")`)
+	c.screenshot(t, "1-login")
+	c.eval(t, fmt.Sprintf(`document.querySelector("input[name=username]").value = %q; document.querySelector("input[name=password]").value = %q;
+		document.querySelector("form").submit()`, user, password))
+	c.until(t, e, `location.pathname.startsWith("/hub/spawn") && document.querySelector("form")`)
+	c.screenshot(t, "2-choice")
+	c.eval(t, `document.querySelector("form [type=submit]").click()`)
+	c.until(t, e, `location.pathname.startsWith("/hub/spawn-pending")`)
+	c.screenshot(t, "3-starting")
+	c.until(t, e, `location.pathname.startsWith("/user/") && document.querySelector(".jp-Launcher, .jp-NotebookPanel")`)
+	c.screenshot(t, "4-jupyterlab")
+	b.stop(t, user)
+	e.podGone(t, "odh-nb-"+user)
+}
