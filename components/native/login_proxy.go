@@ -3,6 +3,7 @@ package native
 import (
 	_ "embed"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -299,13 +300,15 @@ func (p LoginProxy) service() *core.ServiceApplyConfiguration {
 // Ingress admits browsers, through whatever router the cluster has.
 func (p LoginProxy) Ingress() Ingress { return From(Ports(p.Port())) }
 
-// Egress lets the proxy reach the login provider.
+// Egress lets the proxy reach the login provider. It needs DNS as well.
 func (p LoginProxy) Egress() []Egress {
 	switch p.Login.Type {
 	case v1alpha1.AuthenticationOpenShift:
-		return []Egress{DNS(), To(APIServerPorts(), Anywhere()...)}
+		return []Egress{To(APIServerPorts(), Anywhere()...)}
 	case v1alpha1.AuthenticationOIDC:
-		return []Egress{DNS(), To(append(p.Login.Ports(), 443), Anywhere()...)}
+		ports := append(p.Login.Ports(), 443)
+		slices.Sort(ports)
+		return []Egress{To(slices.Compact(ports), Anywhere()...)}
 	default:
 		return nil
 	}

@@ -16,6 +16,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/test/container"
 )
 
 const inside = "https://odh-mlflow.lab.svc"
@@ -23,7 +24,7 @@ const inside = "https://odh-mlflow.lab.svc"
 func TestLocal(t *testing.T) {
 	s := newSite(t, v1alpha1.OpenDataHubSpec{})
 	s.start()
-	login := s.data(kinds.Secret, "odh-mlflow-login")
+	login := s.Secret("odh-mlflow-login")
 	anonymous := s.browser()
 
 	page := anonymous.get(inside + "/")
@@ -80,9 +81,9 @@ func TestLocal(t *testing.T) {
 func TestAChangedPasswordCounts(t *testing.T) {
 	s := newSite(t, v1alpha1.OpenDataHubSpec{})
 	s.start()
-	old := s.data(kinds.Secret, "odh-mlflow-login")["password"]
-	object := s.cluster.Object(kinds.Secret.GVK(), "lab", "odh-mlflow-login")
-	s.cluster.Do(object, func(c client.Client) error {
+	old := s.Secret("odh-mlflow-login")["password"]
+	object := s.Cluster.Object(kinds.Secret.GVK(), "lab", "odh-mlflow-login")
+	s.Cluster.Do(object, func(c client.Client) error {
 		chosen := base64.StdEncoding.EncodeToString([]byte("chosen by a person"))
 		if err := unstructured.SetNestedField(object.Object, chosen, "data", "password"); err != nil {
 			return err
@@ -90,14 +91,14 @@ func TestAChangedPasswordCounts(t *testing.T) {
 		object.SetManagedFields([]metav1.ManagedFieldsEntry(nil))
 		return c.Update(t.Context(), object)
 	})
-	s.generate()
-	s.mount()
+	s.Generate()
+	s.Mount()
 	b := s.browser()
 	status := func(password string) int {
 		return b.post(inside+"/oauth2/sign_in", url.Values{"username": {"admin"}, "password": {password}}).status
 	}
 	for begin := time.Now(); status("chosen by a person") != http.StatusFound; {
-		if time.Since(begin) > patience {
+		if time.Since(begin) > container.Patience {
 			t.Fatal("the new password is not accepted")
 		}
 	}
@@ -114,7 +115,7 @@ func TestNothingMayBeMissing(t *testing.T) {
 			Authentication: newProvider(t).authentication(), Ingress: v1alpha1.IngressSpec{Domain: "example.com"},
 		},
 	} {
-		files, err := filepath.Glob(newSite(t, spec).folder + "/etc/login-proxy/*/*")
+		files, err := filepath.Glob(newSite(t, spec).Folder + "/etc/login-proxy/*/*")
 		if err != nil || len(files) < 3 {
 			t.Fatalf("the proxy reads %v, %v", files, err)
 		}
@@ -125,7 +126,7 @@ func TestNothingMayBeMissing(t *testing.T) {
 			}
 			t.Run(string(authentication)+" "+name, func(t *testing.T) {
 				s := newSite(t, spec)
-				path := filepath.Join(s.folder, "etc", "login-proxy", name)
+				path := s.Path("/etc/login-proxy/" + name)
 				if err := os.Remove(path); err != nil {
 					t.Fatal(err)
 				}

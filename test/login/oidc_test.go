@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/components/kinds"
 )
 
 const (
@@ -186,7 +185,7 @@ func TestOIDC(t *testing.T) {
 	if answer := b.get(outside + "/oauth2/callback?code=one&state=forged%3A%2F"); answer.status < 400 {
 		t.Errorf("a callback that nobody began: %+v", answer)
 	}
-	password := s.data(kinds.Secret, "odh-mlflow-login")["notebook-password"]
+	password := s.Secret("odh-mlflow-login")["notebook-password"]
 	if answer := b.get(s.proxy.InternalURL()+"/api/runs", "Authorization", basic("notebook", password)); answer.body != "hello notebook at odh-mlflow.lab.svc" {
 		t.Errorf("a program, whose account is the proxy's own: %+v", answer)
 	}

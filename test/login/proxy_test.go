@@ -1,12 +1,10 @@
 package login_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -15,216 +13,74 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	core "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/components/native"
-	"opendatahub.io/operator/controllers/apply"
-	"opendatahub.io/operator/controllers/clustertest"
+	"opendatahub.io/operator/test/container"
 )
-
-// patience is how long anything may take on a busy machine. Nothing waits that long unless it fails.
-const patience = 2 * time.Minute
-
-const manager = "opendatahub-mlflow"
-
-var binary = sync.OnceValues(func() (string, error) {
-	command := exec.Command("../../hack/oauth2-proxy.sh", native.LoginProxyVersion)
-	var problems bytes.Buffer
-	command.Stderr = &problems
-	path, err := command.Output()
-	if err != nil {
-		return "", fmt.Errorf("building oauth2-proxy: %w\n%s", err, problems.String())
-	}
-	return strings.TrimSpace(string(path)), nil
-})
 
 // site is a web interface that says who asks, and the proxy in front of it, as rendered.
 type site struct {
-	*testing.T
-	proxy    native.LoginProxy
-	objects  []components.Object
-	cluster  *clustertest.Cluster
-	upstream *httptest.Server
-	pod      corev1.PodSpec
-
-	folder        string // stands for the root of the container
+	*container.Pod
+	proxy         native.LoginProxy
 	secure, plain string // addresses of the proxy, of which it has one
 }
 
-// newSite makes all that the proxy reads: Secrets by the operator's own code, and files as the kubelet would.
 func newSite(t *testing.T, spec v1alpha1.OpenDataHubSpec) *site {
 	t.Helper()
-	s := &site{T: t, cluster: clustertest.New(t), folder: t.TempDir(), secure: freeAddress(t), plain: freeAddress(t)}
-	s.upstream = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "hello %s at %s", r.Header.Get("X-Forwarded-User"), r.Host)
 	}))
-	t.Cleanup(s.upstream.Close)
-
+	t.Cleanup(upstream.Close)
 	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}, Spec: spec}
 	app := native.NewApp(facts, "mlflow")
 	proxy, err := native.NewLoginProxy(app, facts, native.WebInterface{
-		Part: "server", Port: int32(s.upstream.Listener.Addr().(*net.TCPAddr).Port),
+		Part: "server", Port: int32(upstream.Listener.Addr().(*net.TCPAddr).Port),
 		APIPaths: []string{"^/api/"}, Programs: []string{"notebook"},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.proxy, s.objects = proxy, proxy.Objects()
-	s.generate()
+	var others []*corev1.Secret
 	if oidc := spec.Authentication.OIDC; oidc != nil {
-		s.put(&corev1.Secret{
+		others = append(others, &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{Name: oidc.ClientSecretRef.Name, Namespace: "lab"},
 			Data:       map[string][]byte{native.OIDCSecretKey: []byte(clientSecret)},
 		})
 	}
-
 	pod := app.Pod("server", 1000)
 	proxy.AddTo(pod, v1alpha1.Resources{})
-	content, err := json.Marshal(pod)
-	if err != nil {
-		t.Fatal(err)
+	s := &site{proxy: proxy, secure: container.FreeAddress(t), plain: container.FreeAddress(t)}
+	s.Pod = container.NewPod(t, "mlflow", facts.Platform, proxy.Objects(), pod, others...)
+	for _, mount := range s.Container(proxyContainer).VolumeMounts {
+		if !mount.ReadOnly {
+			t.Errorf("the volume %s can be written", mount.Name)
+		}
 	}
-	if err := json.Unmarshal(content, &s.pod); err != nil {
-		t.Fatal(err)
-	}
-	s.mount()
 	return s
 }
 
-// generate is what the operator does with Secrets.
-func (s *site) generate() {
+const proxyContainer = "login-proxy"
+
+func (s *site) run() *container.Process {
 	s.Helper()
-	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}}
-	var secrets []components.Object
-	for _, object := range s.objects {
-		if _, ok := object.ApplyConfiguration.(*core.SecretApplyConfiguration); ok {
-			secrets = append(secrets, object)
-		}
-	}
-	prepared, err := apply.Prepare("mlflow", []components.Use{{Kind: kinds.Secret}}, facts, nil, secrets)
+	path, err := container.LoginProxy()
 	if err != nil {
 		s.Fatal(err)
 	}
-	applier := &apply.Applier{Client: s.cluster, Reader: s.cluster, Children: s.cluster.Children(kinds.Secret.GVK())}
-	if _, err := applier.Generate(s.Context(), manager, prepared); err != nil {
-		s.Fatal(err)
-	}
-}
-
-func (s *site) put(secret *corev1.Secret) {
-	s.Helper()
-	if err := s.cluster.Create(s.Context(), secret); err != nil {
-		s.Fatal(err)
-	}
-}
-
-// data of a Secret or ConfigMap.
-func (s *site) data(kind kinds.Kind, name string) map[string]string {
-	s.Helper()
-	data := map[string]string{}
-	if kind.Kind == "ConfigMap" {
-		for _, object := range s.objects {
-			if configMap, ok := object.ApplyConfiguration.(*core.ConfigMapApplyConfiguration); ok && *configMap.Name == name {
-				return configMap.Data
-			}
-		}
-		s.Fatalf("no ConfigMap %s is rendered", name)
-	}
-	object := s.cluster.Object(kind.GVK(), "lab", name)
-	if object == nil {
-		s.Fatalf("there is no Secret %s", name)
-	}
-	encoded, _, err := unstructured.NestedStringMap(object.Object, "data")
-	if err != nil {
-		s.Fatal(err)
-	}
-	for key, value := range encoded {
-		decoded, err := base64.StdEncoding.DecodeString(value)
-		if err != nil {
-			s.Fatal(err)
-		}
-		data[key] = string(decoded)
-	}
-	return data
-}
-
-// mount writes the volumes of the Pod into files.
-func (s *site) mount() {
-	s.Helper()
-	folders := map[string]string{}
-	for _, mount := range s.pod.Containers[0].VolumeMounts {
-		if !mount.ReadOnly {
-			s.Errorf("the volume %s can be written", mount.Name)
-		}
-		folders[mount.Name] = filepath.Join(s.folder, mount.MountPath)
-	}
-	for _, volume := range s.pod.Volumes {
-		var data map[string]string
-		var items []corev1.KeyToPath
-		switch {
-		case volume.Secret != nil:
-			data, items = s.data(kinds.Secret, volume.Secret.SecretName), volume.Secret.Items
-		case volume.ConfigMap != nil:
-			data, items = s.data(kinds.ConfigMap, volume.ConfigMap.Name), volume.ConfigMap.Items
-		default:
-			s.Fatalf("volume %s is of a kind that this test does not know", volume.Name)
-		}
-		if len(items) > 0 {
-			chosen := map[string]string{}
-			for _, item := range items {
-				chosen[item.Path] = data[item.Key]
-			}
-			data = chosen
-		}
-		if err := os.MkdirAll(folders[volume.Name], 0o700); err != nil {
-			s.Fatal(err)
-		}
-		for name, content := range data {
-			// As the kubelet does it: a reader sees the old file or the new one.
-			path := filepath.Join(folders[volume.Name], name)
-			if err := os.WriteFile(path+".new", []byte(content), 0o600); err != nil {
-				s.Fatal(err)
-			}
-			if err := os.Rename(path+".new", path); err != nil {
-				s.Fatal(err)
-			}
-		}
-	}
-}
-
-// command runs the container: its arguments, with the folder for the root and other ports.
-func (s *site) command() *exec.Cmd {
-	s.Helper()
-	path, err := binary()
-	if err != nil {
-		s.Fatal(err)
-	}
-	var args []string
-	for _, arg := range s.pod.Containers[0].Args {
-		arg = strings.Replace(arg, "=/etc/", "="+s.folder+"/etc/", 1)
-		arg = strings.Replace(arg, "--https-address=:8443", "--https-address="+s.secure, 1)
-		args = append(args, strings.Replace(arg, "--http-address=:8080", "--http-address="+s.plain, 1))
-	}
-	return exec.CommandContext(s.Context(), path, args...)
+	return container.Start(s.T, s.Command(proxyContainer, path,
+		"--https-address=:8443", "--https-address="+s.secure, "--http-address=:8080", "--http-address="+s.plain))
 }
 
 // address at which the proxy listens.
 func (s *site) address() string {
-	if s.pod.Containers[0].Ports[0].Name == "https" {
+	if s.Container(proxyContainer).Ports[0].Name == "https" {
 		return s.secure
 	}
 	return s.plain
@@ -233,67 +89,31 @@ func (s *site) address() string {
 // ends runs the container and says whether it fails before it serves anybody.
 func (s *site) ends() (output string, ends bool) {
 	s.Helper()
-	command := s.command()
-	log := &bytes.Buffer{}
-	command.Stdout, command.Stderr = log, log
-	if err := command.Start(); err != nil {
-		s.Fatal(err)
-	}
-	failed := make(chan struct{})
-	go func() {
-		_ = command.Wait()
-		close(failed)
-	}()
-	for {
-		select {
-		case <-failed:
-			return log.String(), true
-		default:
-		}
-		if connection, err := net.Dial("tcp", s.address()); err == nil {
+	process := s.run()
+	listens := process.Until(func() bool {
+		connection, err := net.Dial("tcp", s.address())
+		if err == nil {
 			_ = connection.Close()
-			_ = command.Process.Kill()
-			<-failed
-			return log.String(), false
 		}
-	}
+		return err == nil
+	})
+	process.Stop()
+	return process.Output(), !listens
 }
 
 func (s *site) start() {
 	s.Helper()
-	command := s.command()
-	log := &bytes.Buffer{}
-	command.Stdout, command.Stderr = log, log
-	if err := command.Start(); err != nil {
-		s.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
-	s.Cleanup(func() {
-		_ = command.Process.Kill()
-		_ = <-ended
-		if s.Failed() {
-			s.Logf("oauth2-proxy:\n%s", log)
+	probe := s.Container(proxyContainer).ReadinessProbe.HTTPGet
+	b := s.browser()
+	if !s.run().Until(func() bool {
+		response, err := b.client().Get(strings.ToLower(string(probe.Scheme)) + "://odh-mlflow.lab.svc" + probe.Path)
+		if err != nil {
+			return false
 		}
-	})
-	for begin := time.Now(); ; {
-		select {
-		case err := <-ended:
-			ended <- err
-			s.Fatalf("oauth2-proxy ended: %v", err)
-		default:
-		}
-		probe := s.pod.Containers[0].ReadinessProbe.HTTPGet
-		response, err := s.browser().client().Get(strings.ToLower(string(probe.Scheme)) + "://odh-mlflow.lab.svc" + probe.Path)
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return
-			}
-		}
-		if time.Since(begin) > patience {
-			s.Fatalf("oauth2-proxy is not ready: %v", err)
-		}
+		_ = response.Body.Close()
+		return response.StatusCode == http.StatusOK
+	}) {
+		s.Fatal("the proxy ended")
 	}
 }
 
@@ -323,11 +143,11 @@ func (b *browser) client() *http.Client {
 	roots := x509.NewCertPool()
 	roots.AddCert(b.router.Certificate())
 	if authority := b.site.proxy.Authority(); authority.Secret != "" {
-		roots.AppendCertsFromPEM([]byte(b.site.data(kinds.Secret, authority.Secret)[authority.Key]))
+		roots.AppendCertsFromPEM([]byte(b.site.Secret(authority.Secret)[authority.Key]))
 	}
 	return &http.Client{
 		Jar:           b.jar,
-		Timeout:       patience,
+		Timeout:       container.Patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DisableKeepAlives: true,
@@ -386,16 +206,6 @@ func (b *browser) post(url string, form url.Values) answer {
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return b.do(request)
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
 }
 
 func basic(user, password string) string {
