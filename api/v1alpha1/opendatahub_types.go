@@ -136,6 +136,11 @@ type ComponentsSpec struct {
 	//
 	// +optional
 	GPU *GPUSpec `json:"gpu,omitempty"`
+
+	// mlflow keeps track of experiments and models.
+	//
+	// +optional
+	MLflow *MLflowSpec `json:"mlflow,omitempty"`
 }
 
 // ComponentSpec is what all components have in common.

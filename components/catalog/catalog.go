@@ -6,6 +6,7 @@ import (
 	"opendatahub.io/operator/components/ceph"
 	"opendatahub.io/operator/components/jupyterhub"
 	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/mlflow"
 	"opendatahub.io/operator/components/objectstorage"
 )
 
@@ -15,6 +16,7 @@ func All() []components.Component {
 		ceph.New(),
 		kafka.New(),
 		jupyterhub.New(),
+		mlflow.New(),
 		objectstorage.New(),
 	}
 }

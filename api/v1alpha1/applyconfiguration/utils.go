@@ -108,6 +108,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.KafkaTopicApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("LocalReference"):
 		return &apiv1alpha1.LocalReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MLflowArtifacts"):
+		return &apiv1alpha1.MLflowArtifactsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MLflowDatabase"):
+		return &apiv1alpha1.MLflowDatabaseApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MLflowSpec"):
+		return &apiv1alpha1.MLflowSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MonitoringSpec"):
 		return &apiv1alpha1.MonitoringSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NotebookCulling"):

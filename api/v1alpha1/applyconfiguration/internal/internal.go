@@ -583,6 +583,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: kafka
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.KafkaSpec
+    - name: mlflow
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.MLflowSpec
     - name: monitoring
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.MonitoringSpec
@@ -979,6 +982,51 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.MLflowArtifacts
+  map:
+    fields:
+    - name: bucket
+      type:
+        scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.MLflowDatabase
+  map:
+    fields:
+    - name: port
+      type:
+        scalar: numeric
+    - name: storage
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Storage
+    - name: type
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.MLflowDatabaseType
+    - name: uriSecretRef
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.LocalReference
+- name: io.opendatahub.operator.api.v1alpha1.MLflowDatabaseType
+  scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.MLflowSpec
+  map:
+    fields:
+    - name: artifacts
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.MLflowArtifacts
+    - name: database
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.MLflowDatabase
+    - name: managementState
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.ManagementState
+      default: Managed
+    - name: replicas
+      type:
+        scalar: numeric
+    - name: resources
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Resources
+    - name: workers
+      type:
+        scalar: numeric
 - name: io.opendatahub.operator.api.v1alpha1.ManagementState
   scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.MonitoringSpec

@@ -23,6 +23,8 @@ type ComponentsSpecApplyConfiguration struct {
 	Monitoring *MonitoringSpecApplyConfiguration `json:"monitoring,omitempty"`
 	// gpu finds GPU nodes and makes them usable, through Node Feature Discovery and the NVIDIA GPU operator.
 	GPU *GPUSpecApplyConfiguration `json:"gpu,omitempty"`
+	// mlflow keeps track of experiments and models.
+	MLflow *MLflowSpecApplyConfiguration `json:"mlflow,omitempty"`
 }
 
 // ComponentsSpecApplyConfiguration constructs a declarative configuration of the ComponentsSpec type for use with
@@ -92,5 +94,13 @@ func (b *ComponentsSpecApplyConfiguration) WithMonitoring(value *MonitoringSpecA
 // If called multiple times, the GPU field is set to the value of the last call.
 func (b *ComponentsSpecApplyConfiguration) WithGPU(value *GPUSpecApplyConfiguration) *ComponentsSpecApplyConfiguration {
 	b.GPU = value
+	return b
+}
+
+// WithMLflow sets the MLflow field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MLflow field is set to the value of the last call.
+func (b *ComponentsSpecApplyConfiguration) WithMLflow(value *MLflowSpecApplyConfiguration) *ComponentsSpecApplyConfiguration {
+	b.MLflow = value
 	return b
 }
