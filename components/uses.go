@@ -18,9 +18,10 @@ type Use struct {
 	// differs between platforms, least of all the name. A platform that wants an object otherwise than the first is told so; the
 	// last one that leaves removes it. They hold no data.
 	Shared bool
-	// Release annotations are put on an object before it is deleted while data is kept, so that its operator lets go of
-	// what the object stands for instead of deleting that too.
-	Release map[string]string
+	// Release is a JSON patch that is put on an object before it is deleted while data is kept, so that its operator lets go
+	// of what the object stands for instead of deleting that too. Such objects have no owner reference to the platform:
+	// garbage collection, as of kubectl delete --cascade=foreground, would delete them unreleased.
+	Release string
 	// Destroy is a merge patch that is put on an object before it is deleted together with its data, so that its operator
 	// wipes what the object stands for.
 	Destroy string

@@ -143,6 +143,7 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 		return outcome{}, r.operators.upgrade(r.component, components.AsFailure(err, v1alpha1.ReasonApplyFailed))
 	}
 	scope := r.scope(facts, served)
+	scope.PlatformUID = odh.UID
 	pruned, err := r.applier.Prune(ctx, scope, prepared)
 	r.announce(ctx, odh, pruned)
 	if err != nil {
@@ -277,7 +278,12 @@ func kindFor(component components.Component, rendered components.Rendered) kinds
 // scope is what may be deleted. The facts must hold the live objects, see components.WithConfirmation.
 func (r *componentReconciler) scope(facts components.Facts, served []apply.Served) apply.Scope {
 	keeper, ok := r.component.(components.WithConfirmation)
+	var leftovers []components.Leftover
+	if leaver, ok := r.component.(components.WithLeftovers); ok {
+		leftovers = leaver.Leftovers(facts)
+	}
 	return apply.Scope{
+		Leftovers: leftovers,
 		Platform:  types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name},
 		Component: r.component.Name(),
 		Kinds:     served,

@@ -29,6 +29,9 @@ import (
 // leftoverInterval is how often objects that nobody watches are asked for while a removal waits for them.
 const leftoverInterval = 2 * time.Second
 
+// keepInterval is how often data that must stay is looked at while its operator has to let go of it.
+const keepInterval = time.Second
+
 // remove takes the component away: first what its software created, then its objects in the reverse of their order,
 // each kind when the one before is gone. Data stays unless the deletion policy says otherwise.
 func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenDataHub) (ctrl.Result, error) {
@@ -112,18 +115,22 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 		return "", 0, err
 	}
 	scope := r.scope(facts, served)
-	var leftovers []components.Leftover
-	if leaver, ok := r.component.(components.WithLeftovers); ok {
-		leftovers = leaver.Leftovers(facts)
+	if hub.DeletionTimestamp == nil {
+		scope.PlatformUID = hub.UID
 	}
-	left, err := r.applier.Leftovers(ctx, scope, leftovers, false)
+	waiting, changes, err := r.applier.Keep(ctx, scope)
+	r.announce(ctx, hub, changes)
+	if err != nil || waiting != "" {
+		return waiting, keepInterval, err
+	}
+	left, err := r.applier.Leftovers(ctx, scope, false)
 	if err != nil {
 		return "", 0, err
 	}
 	if left != nil {
 		return left.String(), leftoverInterval, nil
 	}
-	left, changes, err := r.applier.Remove(ctx, scope)
+	left, changes, err = r.applier.Remove(ctx, scope)
 	r.announce(ctx, hub, changes)
 	if err != nil {
 		return "", 0, err
@@ -143,7 +150,7 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 	}
 	// The software may have run something more until its last Pod ended.
 	for _, data := range []bool{false, true} {
-		left, err = r.applier.Leftovers(ctx, scope, leftovers, data)
+		left, err = r.applier.Leftovers(ctx, scope, data)
 		if err != nil {
 			return "", 0, err
 		}

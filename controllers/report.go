@@ -177,6 +177,11 @@ func (r *componentReconciler) announce(ctx context.Context, odh *v1alpha1.OpenDa
 	for _, change := range changes {
 		objectsApplied.WithLabelValues(r.component.Name(), string(change.Action)).Inc()
 		log.Info(string(change.Action)+" "+change.Kind, change.Kind, klog.KRef(change.Namespace, change.Name))
+		if change.Action == apply.Untied {
+			r.events.Eventf(odh, nil, "Normal", string(change.Action), "Remove",
+				"Took the owner reference to %s off %s %s, which must stay: its operator did not do so within %s",
+				change.Owner, change.Kind, change.Name, apply.Patience)
+		}
 		if change.Action == apply.Restored {
 			r.events.Eventf(odh, nil, "Normal", string(change.Action), "Apply",
 				"Restored %s %s, which somebody else had changed or deleted", change.Kind, change.Name)

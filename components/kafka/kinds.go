@@ -26,8 +26,12 @@ func strimziKind(kind, plural string) kinds.Kind {
 func (component) Uses() []components.Use {
 	return []components.Use{
 		// The cluster id of kept volumes is restored, see components.Object.Subresource.
-		{Kind: NodePool, Subresources: map[string][]string{"status": {"patch"}}},
+		{Kind: NodePool, Subresources: map[string][]string{"status": {"patch"}},
+			// Under deletionPolicy Delete the pools own the volumes, and the Kafka the certificate authorities.
+			Release: `[{"op":"add","path":"/spec/storage/volumes/0/deleteClaim","value":false}]`},
+		{Kind: Kafka, Release: `[{"op":"add","path":"/spec/clusterCa/generateSecretOwnerReference","value":false},` +
+			`{"op":"add","path":"/spec/clientsCa/generateSecretOwnerReference","value":false}]`},
 		// Deleting a topic that Strimzi manages deletes its messages.
-		{Kind: Topic, Release: map[string]string{"strimzi.io/managed": "false"}},
+		{Kind: Topic, Release: `[{"op":"add","path":"/metadata/annotations/strimzi.io~1managed","value":"false"}]`},
 	}
 }

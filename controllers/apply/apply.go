@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -54,6 +55,8 @@ const (
 	Restored Action = "Restored"
 	// Deleted: the object is no longer wanted.
 	Deleted Action = "Deleted"
+	// Untied: an owner reference was taken off data that must stay.
+	Untied Action = "Untied"
 )
 
 // Change is something that was done to an object.
@@ -62,6 +65,8 @@ type Change struct {
 	Kind      string
 	Namespace string
 	Name      string
+	// Owner is whom data was untied from, as in "KafkaNodePool kafka-broker".
+	Owner string
 }
 
 // Applier writes objects with server-side apply, each at most once per change of what is wanted or of what is there.
@@ -79,8 +84,11 @@ type Applier struct {
 	// Exists is whether there is an OpenDataHub: one that went without leaving a shared object must not hold it. Without it, all
 	// that are on the list count.
 	Exists func(types.NamespacedName) bool
+	// Now is the clock, time.Now by default.
+	Now func() time.Time
 
 	receipts sync.Map // receiptKey → receipt
+	holds    sync.Map // component and platform → hold
 }
 
 type receiptKey struct {

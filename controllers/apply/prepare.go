@@ -136,7 +136,7 @@ func prepare(component string, known []components.Use, facts components.Facts, o
 		return prepared, nil
 	}
 	target.SetAnnotations(components.Merge(target.GetAnnotations(), map[string]string{HashAnnotation: prepared.Hash}))
-	if owner != nil && !object.Data && target.GetNamespace() == facts.Platform.Namespace {
+	if owner != nil && !object.Data && use.Release == "" && target.GetNamespace() == facts.Platform.Namespace {
 		reference := *owner
 		reference.Controller = new(true)
 		// Blocking would need the right to set finalizers of the owner, and would delay its removal.

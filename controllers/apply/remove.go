@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
 )
@@ -25,6 +26,10 @@ type Scope struct {
 	Kinds []Served
 	// KeepData leaves objects that hold data.
 	KeepData bool
+	// Leftovers are what the component's software created.
+	Leftovers []components.Leftover
+	// PlatformUID is the OpenDataHub's, as long as it stays.
+	PlatformUID types.UID
 }
 
 // Served is a kind in the version that the cluster serves.
@@ -44,24 +49,35 @@ func (a *Applier) Prune(ctx context.Context, scope Scope, prepared []Prepared) (
 		wanted[identity{p.Object.GroupVersionKind().GroupKind(), client.ObjectKeyFromObject(p.Object)}] = true
 	}
 
-	var changes []Change
-	var failed []error
+	var kinds []Served
+	var going []*unstructured.Unstructured
 	for _, served := range slices.Backward(scope.Kinds) {
 		objects, err := a.removable(ctx, scope, served)
 		if err != nil {
-			return changes, err
+			return nil, err
 		}
 		for _, object := range objects {
-			if wanted[identity{served.Kind.GroupKind, client.ObjectKeyFromObject(object)}] {
-				continue
+			if !wanted[identity{served.Kind.GroupKind, client.ObjectKeyFromObject(object)}] {
+				kinds, going = append(kinds, served), append(going, object)
 			}
-			deleted, err := a.delete(ctx, scope, served, object)
-			if err != nil {
-				failed = append(failed, err)
-			}
-			if deleted {
-				changes = append(changes, changeOf(object))
-			}
+		}
+	}
+	waiting, changes, err := a.keep(ctx, scope, kinds, going)
+	if err != nil {
+		return changes, err
+	}
+	if waiting != "" {
+		return changes, &components.Failure{Reason: v1alpha1.ReasonPruneFailed, Err: fmt.Errorf("not deleting %s %s: %s",
+			going[0].GetKind(), going[0].GetName(), waiting)}
+	}
+	var failed []error
+	for i, object := range going {
+		deleted, err := a.delete(ctx, scope, kinds[i], object)
+		if err != nil {
+			failed = append(failed, err)
+		}
+		if deleted {
+			changes = append(changes, changeOf(object))
 		}
 	}
 	return changes, join(failed)
@@ -101,7 +117,8 @@ func (w *Waiting) String() string {
 }
 
 // Remove deletes the component's objects kind by kind, in the reverse of the component's order; the next kind is not
-// touched before all of one are gone. It returns what it waits for, or nil when nothing is left.
+// touched before all of one are gone. It returns what it waits for, or nil when nothing is left. Data that must stay is the
+// caller's care, see [Applier.Keep].
 func (a *Applier) Remove(ctx context.Context, scope Scope) (*Waiting, []Change, error) {
 	var changes []Change
 	for _, served := range slices.Backward(scope.Kinds) {
@@ -159,31 +176,39 @@ func (a *Applier) removable(ctx context.Context, scope Scope, served Served) ([]
 
 // Leftovers deletes what the component's software created, either what holds data or what does not, and returns what it
 // waits for. These objects are not watched, so the caller must ask again. Data is deleted only if it is not to be kept.
-func (a *Applier) Leftovers(ctx context.Context, scope Scope, leftovers []components.Leftover, data bool) (*Waiting, error) {
-	for _, leftover := range leftovers {
+func (a *Applier) Leftovers(ctx context.Context, scope Scope, data bool) (*Waiting, error) {
+	for _, leftover := range scope.Leftovers {
 		if leftover.Data != data || leftover.Data && scope.KeepData {
 			continue
 		}
-		list := &unstructured.UnstructuredList{}
-		gvk := leftover.Kind.GVK()
-		list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-		err := a.Reader.List(ctx, list, client.InNamespace(scope.Platform.Namespace), client.MatchingLabels(leftover.Labels))
+		list, err := a.listLeftovers(ctx, scope, leftover)
 		if err != nil {
-			return nil, fmt.Errorf("listing what %s left: %w", scope.Component, err)
+			return nil, err
 		}
-		for i := range list.Items {
-			if list.Items[i].GetDeletionTimestamp() != nil {
+		for i := range list {
+			if list[i].GetDeletionTimestamp() != nil {
 				continue
 			}
-			if err := a.deleteNow(ctx, &list.Items[i]); err != nil {
+			if err := a.deleteNow(ctx, &list[i]); err != nil {
 				return nil, err
 			}
 		}
-		if len(list.Items) > 0 {
-			return &Waiting{Object: &list.Items[0], Others: len(list.Items) - 1}, nil
+		if len(list) > 0 {
+			return &Waiting{Object: &list[0], Others: len(list) - 1}, nil
 		}
 	}
 	return nil, nil
+}
+
+func (a *Applier) listLeftovers(ctx context.Context, scope Scope, leftover components.Leftover) ([]unstructured.Unstructured, error) {
+	list := &unstructured.UnstructuredList{}
+	gvk := leftover.Kind.GVK()
+	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	err := a.Reader.List(ctx, list, client.InNamespace(scope.Platform.Namespace), client.MatchingLabels(leftover.Labels))
+	if err != nil {
+		return nil, fmt.Errorf("listing what %s left: %w", scope.Component, err)
+	}
+	return list.Items, nil
 }
 
 // delete asks for a deletion once. It reports whether it did.
@@ -198,7 +223,7 @@ func (a *Applier) delete(ctx context.Context, scope Scope, served Served, object
 		}
 		return deleted, err
 	}
-	err := a.letGo(ctx, scope, served, object)
+	err := a.wipe(ctx, scope, served, object)
 	if err == nil {
 		err = a.deleteNow(ctx, object)
 	}
@@ -232,29 +257,25 @@ func (a *Applier) Delete(ctx context.Context, manager string, objects ...*unstru
 	return changes, join(failed)
 }
 
-// letGo tells the operator of an object that what the object stands for is kept, or else that it is to be wiped.
-func (a *Applier) letGo(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) error {
-	var change map[string]any
-	switch {
-	case scope.KeepData && len(served.Release) > 0:
-		change = map[string]any{"metadata": map[string]any{"annotations": served.Release}}
-	case !scope.KeepData && served.Destroy != "":
-		if err := json.Unmarshal([]byte(served.Destroy), &change); err != nil {
-			return fmt.Errorf("releasing %s %s: %w", object.GetKind(), object.GetName(), err)
-		}
-	default:
+// wipe tells the operator of an object that what the object stands for is to be wiped.
+func (a *Applier) wipe(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) error {
+	if scope.KeepData || served.Destroy == "" {
 		return nil
 	}
+	var change map[string]any
+	if err := json.Unmarshal([]byte(served.Destroy), &change); err != nil {
+		return fmt.Errorf("wiping %s %s: %w", object.GetKind(), object.GetName(), err)
+	}
 	if err := unstructured.SetNestedField(change, string(object.GetUID()), "metadata", "uid"); err != nil {
-		return fmt.Errorf("releasing %s %s: %w", object.GetKind(), object.GetName(), err)
+		return fmt.Errorf("wiping %s %s: %w", object.GetKind(), object.GetName(), err)
 	}
 	body, err := json.Marshal(change)
 	if err != nil {
-		return fmt.Errorf("releasing %s %s: %w", object.GetKind(), object.GetName(), err)
+		return fmt.Errorf("wiping %s %s: %w", object.GetKind(), object.GetName(), err)
 	}
 	err = a.Client.Patch(ctx, object.DeepCopy(), client.RawPatch(types.MergePatchType, body), client.FieldOwner(Manager(scope.Component)))
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-		return fmt.Errorf("releasing %s %s/%s: %w", object.GetKind(), object.GetNamespace(), object.GetName(), err)
+		return fmt.Errorf("wiping %s %s/%s: %w", object.GetKind(), object.GetNamespace(), object.GetName(), err)
 	}
 	return nil
 }

@@ -61,6 +61,13 @@ func (s *site) prune(rendered ...components.Object) []string {
 // remove returns what was done, and what it waits for.
 func (s *site) remove(keepData bool) (string, []string) {
 	s.Helper()
+	text, kept, err := s.applier.Keep(s.Context(), scope(keepData))
+	if err != nil {
+		s.Fatal(err)
+	}
+	if text != "" {
+		return text, list(kept)
+	}
 	waiting, changes, err := s.applier.Remove(s.Context(), scope(keepData))
 	if err != nil {
 		s.Fatal(err)
@@ -269,7 +276,7 @@ func TestRemoveLetsGoFirst(t *testing.T) {
 			}
 			return nil
 		}
-		if _, _, err := s.applier.Remove(t.Context(), scope(true)); err == nil || !strings.Contains(err.Error(), "releasing KafkaTopic lab/odh-orders") {
+		if _, _, err := s.applier.Keep(t.Context(), scope(true)); err == nil || !strings.Contains(err.Error(), "releasing KafkaTopic lab/odh-orders") {
 			t.Errorf("err = %v", err)
 		}
 		s.expect("requests", []string{"patch KafkaTopic lab/odh-orders"}, s.cluster.Writes())
@@ -296,7 +303,9 @@ func TestLeftovers(t *testing.T) {
 	}
 	ask := func(keepData, data bool) string {
 		t.Helper()
-		waiting, err := s.applier.Leftovers(t.Context(), scope(keepData), leftovers, data)
+		of := scope(keepData)
+		of.Leftovers = leftovers
+		waiting, err := s.applier.Leftovers(t.Context(), of, data)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -132,6 +132,10 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 		if leaver, ok := component.(components.WithLeftovers); ok {
 			for _, kind := range leaver.LeftoverKinds() {
 				grants.add(kind.Group, kind.Plural, "list", "delete")
+				if kind.GroupKind != kinds.Pod.GroupKind {
+					// To take off an owner reference that would delete data that must stay.
+					grants.add(kind.Group, kind.Plural, "patch")
+				}
 			}
 		}
 	}

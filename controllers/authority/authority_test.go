@@ -85,7 +85,7 @@ func TestPlatform(t *testing.T) {
 		"software that leaves Pods and volumes behind": {
 			component: leaver{},
 			want: []rbacv1.PolicyRule{
-				{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"list", "delete"}},
+				{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"list", "patch", "delete"}},
 				{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch", "delete"}},
 			},
 		},
