@@ -47,6 +47,9 @@ var _ = Describe("Removing", func() {
 			}
 		}
 		Expect(kept).To(HaveKey("PersistentVolumeClaim/odh-jupyterhub-db"))
+		login := &corev1.Secret{}
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: "odh-jupyterhub-login"}, login)).To(Succeed())
+		Expect(login.Data).To(And(HaveKeyWithValue("username", Not(BeEmpty())), HaveLen(2)), "what is rendered and what is generated")
 		deletesArePreconditioned(manager)
 
 		By("enabling them again")
@@ -200,11 +203,7 @@ components:
 		ns := namespace(ctx, "later")
 		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {kafka: {}}")
 		ready(ctx, hub)
-		facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: ns}}
-		kept := &corev1.PersistentVolumeClaim{Spec: claimSpec(), ObjectMeta: metav1.ObjectMeta{
-			Namespace: ns, Name: "data-0-odh-kafka-combined-0", Labels: kafka.New().(components.WithLeftovers).Leftovers(facts)[0].Labels,
-		}}
-		Expect(env.Admin.Create(ctx, kept)).To(Succeed())
+		kept := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "data-0-odh-kafka-combined-0"}}
 		edit(ctx, hub, `{"spec":{"components":{"kafka":null}}}`)
 		Eventually(ctx, status(hub, "KafkaReady")).Should(Equal("absent"))
 		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(kept), kept)).To(Succeed())
