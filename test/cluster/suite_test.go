@@ -48,7 +48,7 @@ func TestCluster(t *testing.T) {
 	RunSpecs(t, "Local cluster")
 }
 
-// strimziKinds are those that the Stages in stages/strimzi play.
+// strimziKinds are those that the played Strimzi operators act on.
 var strimziKinds = []standin.Kind{
 	{Group: "kafka.strimzi.io", Versions: []string{"v1"}, Kind: "Kafka"},
 	{Group: "kafka.strimzi.io", Versions: []string{"v1"}, Kind: "KafkaNodePool"},
