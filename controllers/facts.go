@@ -28,14 +28,14 @@ func (r *componentReconciler) facts(ctx context.Context, odh *v1alpha1.OpenDataH
 		return facts, err
 	}
 	for _, object := range facts.Live {
-		switch object.GetKind() {
-		case "Secret":
-			digests, _, err := unstructured.NestedStringMap(object.Object, "data")
-			if err != nil {
-				return facts, fmt.Errorf("reading Secret %s: %w", object.GetName(), err)
-			}
-			facts.Secrets[object.GetName()] = watch.SecretOf(digests)
+		if object.GetKind() != "Secret" {
+			continue
 		}
+		digests, _, err := unstructured.NestedStringMap(object.Object, "data")
+		if err != nil {
+			return facts, fmt.Errorf("reading Secret %s: %w", object.GetName(), err)
+		}
+		facts.Secrets[object.GetName()] = watch.SecretOf(digests)
 	}
 	return facts, r.references(ctx, platform, &facts)
 }

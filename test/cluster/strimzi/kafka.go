@@ -1,12 +1,14 @@
 package strimzi
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -90,7 +92,7 @@ func (p *Player) lookAtCluster(ctx context.Context, request reconcile.Request) (
 	}
 	var refused *invalid
 	switch {
-	case problem != nil && !asInvalid(problem, &refused):
+	case problem != nil && !errors.As(problem, &refused):
 		return reconcile.Result{}, problem
 	case refused != nil:
 		status["conditions"] = append(warnings(status), condition("NotReady", "InvalidResourceException", refused.message))
@@ -103,12 +105,6 @@ func (p *Player) lookAtCluster(ctx context.Context, request reconcile.Request) (
 	}
 	copyOver(kafka, status, "clusterId", "operatorLastSuccessfulVersion", "kafkaVersion", "kafkaMetadataVersion", "listeners")
 	return reconcile.Result{}, p.setStatus(ctx, kafka, status)
-}
-
-func asInvalid(err error, target **invalid) bool {
-	found, ok := err.(*invalid)
-	*target = found
-	return ok
 }
 
 // reconcileNodes makes what the Kafka consists of, and reports whether all nodes run in their latest form.
@@ -579,7 +575,7 @@ func keepTimes(before any, after map[string]any) {
 func same(before any, after map[string]any) bool {
 	a, errA := json.Marshal(before)
 	b, errB := json.Marshal(after)
-	return errA == nil && errB == nil && string(a) == string(b)
+	return errA == nil && errB == nil && bytes.Equal(a, b)
 }
 
 func digest(parts ...any) string {
