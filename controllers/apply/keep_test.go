@@ -86,6 +86,18 @@ func TestKeepTellsTheOperatorAndWaits(t *testing.T) {
 	k.expect("nothing is done", nil, k.cluster.Writes())
 }
 
+// TestWhatIsToldFirstHasNoOwner: a foreground deletion of the platform would collect it untold.
+func TestWhatIsToldFirstHasNoOwner(t *testing.T) {
+	k := newKeeping(t)
+	if owners := k.get(kafka.Kafka, "odh").GetOwnerReferences(); len(owners) > 0 {
+		t.Errorf("owners = %v", owners)
+	}
+	k.apply(settings("odh-a", "1"))
+	if owners := k.get(kinds.ConfigMap, "odh-a").GetOwnerReferences(); len(owners) != 1 {
+		t.Errorf("owners of another object = %v", owners)
+	}
+}
+
 func TestKeepTakesOwnersOffThatAnOperatorLeaves(t *testing.T) {
 	k := newKeeping(t)
 	k.keep()
