@@ -308,7 +308,7 @@ func (e *env) secret(t *testing.T, name string) map[string]string {
 
 func (e *env) browser(t *testing.T) *browser {
 	t.Helper()
-	port, err := node.Forward(t.Context(), e.Cluster, client.ObjectKey{Namespace: namespace, Name: "odh-jupyterhub-proxy"}, 80)
+	port, err := node.Forward(t.Context(), e.Cluster, client.ObjectKey{Namespace: namespace, Name: "odh-jupyterhub"}, 80)
 	if err != nil {
 		t.Fatal(err)
 	}
