@@ -78,10 +78,15 @@ components:
 				edit(ctx, c.hub, `{"spec":{"deletionPolicy":"Retain","components":{"kafka":{"managementState":"Removed"}}}}`)
 			}
 		}
+		stuck := func(c *platformCase) bool { return c.behaviour == strimzi.Down || c.behaviour == strimzi.Failing }
+		for _, c := range cases {
+			if stuck(c) {
+				Eventually(ctx, status(c.hub, "KafkaReady")).Should(ContainSubstring("waiting for the Strimzi operator to let go of "))
+			}
+		}
 		// The topic operator of a Strimzi that is down does not remove its finalizers.
 		for _, c := range cases {
-			if c.behaviour == strimzi.Down || c.behaviour == strimzi.Failing {
-				Eventually(ctx, status(c.hub, "KafkaReady")).Should(ContainSubstring("waiting for the Strimzi operator to let go of "))
+			if stuck(c) {
 				Eventually(ctx, status(c.hub, "KafkaReady")).Should(ContainSubstring("waiting for KafkaTopic"))
 				Expect(env.Admin.Patch(ctx, live(ctx, c.ns, kafka.Topic.GVK().Kind, "odh-kafka-payload"), client.RawPatch(types.MergePatchType,
 					[]byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
