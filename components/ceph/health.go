@@ -263,12 +263,13 @@ func assessStore(object *unstructured.Unstructured, pods []*corev1.Pod) health.V
 }
 
 // assessUser judges the administrator, who is of use when the Secret with the keys is there. While there are no gateways Rook fails to
-// make it, and tries again (https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/object/user/controller.go).
+// make it, and tries again every few seconds (https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/object/user/controller.go).
 func assessUser(object *unstructured.Unstructured, pods []*corev1.Pod, store *unstructured.Unstructured) health.Verdict {
 	verdict := assessPhase(object, pods)
+	made, _, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
 	switch {
-	case verdict.State == components.Degraded && (store == nil || assessStore(store, pods).State != components.Ready):
-		return health.Progress("it waits for the object store")
+	case verdict.State == components.Degraded && (made == 0 || store == nil || assessStore(store, pods).State != components.Ready):
+		return health.Progress("Rook needs the gateways to make it, and tries again; if it stays so, see the log of the Rook operator")
 	case verdict.State == components.Ready && text(object, "status", "info", "secretName") == "":
 		return health.Progress("Rook has not said where its keys are")
 	}

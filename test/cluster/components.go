@@ -58,7 +58,7 @@ func (c *Cluster) apiServerArguments(p ports) []string {
 		"--authorization-mode=Node,RBAC",
 		// Both are on by default; naming them makes the API server refuse to start should that change.
 		"--enable-admission-plugins=ServiceAccount,PodSecurity",
-		"--allow-privileged=false",
+		"--allow-privileged=true", // namespaces say who may, see PodSecurity
 		"--profiling=false",
 	}
 	if c.opts.Audit {

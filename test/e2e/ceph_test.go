@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +14,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -88,6 +91,169 @@ var _ = Describe("Ceph", func() {
 		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current)).To(Succeed())
 		Expect(env.Grant(ctx, current)).To(Succeed())
 		ready(ctx, hub)
+	}, SpecTimeout(2*time.Minute))
+
+	DescribeTable("has all that Rook runs admitted", func(ctx context.Context, profile string) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "profile: "+profile+"\ncomponents: {ceph: {}}")
+		ready(ctx, hub)
+		var pods corev1.PodList
+		Expect(env.Admin.List(ctx, &pods, client.InNamespace(ns), client.MatchingLabels{components.LabelComponent: "ceph"})).To(Succeed())
+		accounts := map[string]string{}
+		for i := range pods.Items {
+			accounts[pods.Items[i].Labels["app"]] = pods.Items[i].Spec.ServiceAccountName
+		}
+		Expect(accounts).To(Equal(map[string]string{
+			"rook-ceph-detect-version": "rook-ceph-cmd-reporter",
+			"rook-ceph-mon":            "rook-ceph-default",
+			"rook-ceph-mgr":            "rook-ceph-mgr",
+			"rook-ceph-osd-prepare":    "rook-ceph-osd",
+			"rook-ceph-osd":            "rook-ceph-osd",
+			"rook-ceph-rgw":            "rook-ceph-rgw",
+			"rook-ceph-mds":            "rook-ceph-default",
+		}))
+
+		By("never calling what Rook tries again a failure")
+		var events eventsv1.EventList
+		Expect(env.Admin.List(ctx, &events, client.InNamespace(ns))).To(Succeed())
+		for i := range events.Items {
+			Expect(events.Items[i].Reason).NotTo(Equal(v1alpha1.ReasonDegraded), events.Items[i].Note)
+		}
+	},
+		Entry("Development", "Development"), Entry("Standard", "Standard"), Entry("HighAvailability", "HighAvailability"),
+	)
+
+	It("would not come up where the API server refuses its Pods", func(ctx context.Context) {
+		cluster := func(ns string) *unstructured.Unstructured {
+			object := &unstructured.Unstructured{}
+			Expect(yaml.Unmarshal(golden("development-volumes", "CephCluster"), &object.Object)).To(Succeed())
+			object.SetNamespace(ns)
+			Expect(env.Admin.Create(ctx, object)).To(Succeed())
+			return object
+		}
+		message := func(object *unstructured.Unstructured) func() (string, error) {
+			return func() (string, error) {
+				err := env.Admin.Get(ctx, client.ObjectKeyFromObject(object), object)
+				text, _, _ := unstructured.NestedString(object.Object, "status", "message")
+				return text, err
+			}
+		}
+		By("for want of a ServiceAccount, as with 3c6667f in every namespace but Rook's")
+		first := cluster(namespace(ctx, "ceph"))
+		Eventually(ctx, message(first)).Should(Equal("Detecting Ceph version"))
+		Consistently(ctx, message(first), 2*time.Second).Should(Equal("Detecting Ceph version"))
+
+		By("for what the namespace enforces")
+		restricted := namespace(ctx, "ceph")
+		hub, err := harness.NewPlatform(restricted, "odh", "components: {ceph: {}}")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(env.Grant(ctx, hub)).To(Succeed())
+		Expect(env.Enforce(ctx, restricted, components.PodSecurityBaseline)).To(Succeed())
+		second := cluster(restricted)
+		Eventually(ctx, message(second)).Should(Equal("Configuring Ceph Mgr(s)"), "the first job needs no path of the host")
+		Consistently(ctx, message(second), 2*time.Second).Should(Equal("Configuring Ceph Mgr(s)"))
+	}, SpecTimeout(2*time.Minute))
+
+	It("keeps copies on different nodes, and leaves out those that are tainted", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "profile: HighAvailability\ncomponents: {ceph: {}}")
+		ready(ctx, hub)
+		sets, _, _ := unstructured.NestedSlice(children(ctx, ns)["CephCluster/odh"].Object, "spec", "storage", "storageClassDeviceSets")
+		set := sets[0].(map[string]any)
+		Expect(set["portable"]).To(BeFalse(), "to Ceph, the host of a volume that moves is the volume")
+		constraints, _, _ := unstructured.NestedSlice(set, "preparePlacement", "topologySpreadConstraints")
+		var spread []corev1.TopologySpreadConstraint
+		encoded, err := json.Marshal(constraints)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(json.Unmarshal(encoded, &spread)).To(Succeed())
+
+		By("with as many control planes as workers")
+		for i := range 3 {
+			controlPlane(ctx, fmt.Sprintf("%s-control-plane-%d", ns, i))
+		}
+		apart := namespace(ctx, "ceph-disks")
+		for i := range 6 {
+			prepare(ctx, apart, fmt.Sprintf("prepare-%d", i), spread)
+		}
+		Eventually(ctx, func() (map[string]int, error) { return perNode(ctx, apart) }).Should(Equal(map[string]int{"node-1": 2, "node-2": 2, "node-3": 2}))
+
+		By("with fewer nodes than copies")
+		taint(ctx, "node-3")
+		few := namespace(ctx, "ceph-few")
+		for i := range 6 {
+			prepare(ctx, few, fmt.Sprintf("prepare-%d", i), spread)
+		}
+		Eventually(ctx, func() (map[string]int, error) { return perNode(ctx, few) }).Should(Equal(map[string]int{"node-1": 1, "node-2": 1, "": 4}))
+		Consistently(ctx, func() (map[string]int, error) { return perNode(ctx, few) }, time.Second).Should(Equal(map[string]int{"node-1": 1, "node-2": 1, "": 4}))
+	}, SpecTimeout(2*time.Minute))
+
+	It("is not known to be well when Rook no longer looks at it", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {ceph: {}}")
+		ready(ctx, hub)
+		Expect(env.StopOperator(ctx, "rook")).To(Succeed())
+		DeferCleanup(func(ctx context.Context) { Expect(env.StartOperator(ctx, "rook")).To(Succeed()) })
+		saw := func(when time.Time) {
+			GinkgoHelper()
+			patch := fmt.Sprintf(`{"status":{"ceph":{"lastChecked":%q}}}`, when.UTC().Format(time.RFC3339))
+			Expect(env.Admin.Status().Patch(ctx, children(ctx, ns)["CephCluster/odh"], client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+		}
+		By("at the time when its last look becomes too old, without anything that happens")
+		saw(time.Now().Add(-10*time.Minute + 5*time.Second))
+		Consistently(ctx, status(hub, cephReady), 2*time.Second).Should(HavePrefix("True"))
+		Eventually(ctx, status(hub, cephReady)).Should(HavePrefix("Unknown Outdated: CephCluster odh: the Rook operator has not looked at Ceph for more than 10 minutes"))
+		By("until it looks again")
+		saw(time.Now())
+		Eventually(ctx, status(hub, cephReady)).Should(HavePrefix("True"))
+	}, SpecTimeout(2*time.Minute))
+
+	It("is reached at its own gateways when it runs elsewhere, from a namespace that need not be privileged", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "components: {ceph: {external: true, objectStore: {externalGateways: [192.0.2.10, 192.0.2.11]}}}")
+		ready(ctx, hub)
+		current := &v1alpha1.OpenDataHub{}
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current)).To(Succeed())
+		Expect(current.Status.Components[0].Endpoints).To(ConsistOf(v1alpha1.Endpoint{Name: "s3", URL: "http://192.0.2.10:8080"}))
+		Expect(current.Status.ObjectStorage.Endpoint).To(Equal("http://192.0.2.10:8080"))
+		err := env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: "rook-ceph-rgw-odh"}, &corev1.Service{})
+		Expect(err).To(Satisfy(apierrors.IsNotFound))
+	})
+
+	It("keeps everything when one patch takes the confirmation back and removes it", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph")
+		hub := platform(ctx, ns, "odh", "profile: Development\ndeletionPolicy: Delete\ncomponents: {ceph: {"+confirm+"}}")
+		ready(ctx, hub)
+		before := children(ctx, ns)
+		Expect(env.StopOperator(ctx, "rook")).To(Succeed())
+		DeferCleanup(func(ctx context.Context) { Expect(env.StartOperator(ctx, "rook")).To(Succeed()) })
+		edit(ctx, hub, `{"spec":{"deletionPolicy":"Retain","components":{"ceph":{"destroyData":null,"managementState":"Removed"}}}}`)
+		removal{how: "state"}.removed(ctx, hub)
+		Expect(env.StartOperator(ctx, "rook")).To(Succeed())
+		after := children(ctx, ns)
+		for name, object := range before {
+			if object.GetLabels()[components.LabelData] == "true" {
+				Expect(after).To(HaveKey(name))
+				Expect(after[name].GetUID()).To(Equal(object.GetUID()), name)
+				Expect(after[name].GetDeletionTimestamp()).To(BeNil(), name)
+			}
+		}
+		By("with what Rook made the CephCluster own")
+		for _, object := range []client.Object{
+			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "rook-ceph-mon"}},
+			&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "rook-ceph-mon-endpoints"}},
+			&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "rook-ceph-mon-a"}},
+			&corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: "data-data-0k7xq2"}},
+		} {
+			Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: ns, Name: object.GetName()}, object)).To(Succeed())
+			Expect(object.GetDeletionTimestamp()).To(BeNil())
+			Expect(object.GetOwnerReferences()).To(HaveLen(1))
+			Expect(object.GetOwnerReferences()[0].UID).To(Equal(before["CephCluster/odh"].GetUID()))
+		}
 	}, SpecTimeout(2*time.Minute))
 
 	It("shows what Ceph warns of, and is not ready when Ceph is in error", func(ctx context.Context) {
@@ -274,6 +440,77 @@ components: {ceph: {objectStore: {buckets: [{name: raw}]}}}
 		Entry("Rook is gone, whose finalizers hold the namespace", true),
 	)
 })
+
+// golden is the document of a kind in a golden file of the component.
+func golden(folder, kind string) []byte {
+	GinkgoHelper()
+	content, err := os.ReadFile(filepath.Join(env.Root, "components", "ceph", "testdata", folder, "objects.yaml"))
+	Expect(err).NotTo(HaveOccurred())
+	for document := range strings.SplitSeq(string(content), "---\n") {
+		if strings.Contains(document, "\nkind: "+kind+"\n") {
+			return []byte(document)
+		}
+	}
+	Fail("no " + kind + " in " + folder)
+	return nil
+}
+
+// controlPlane adds a node that no Pod of Ceph tolerates.
+func controlPlane(ctx context.Context, name string) {
+	GinkgoHelper()
+	node := &corev1.Node{}
+	Expect(env.Admin.Get(ctx, types.NamespacedName{Name: "node-1"}, node)).To(Succeed())
+	labels := maps.Clone(node.Labels)
+	labels[corev1.LabelHostname] = name
+	added := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels, Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"}},
+		Spec:       corev1.NodeSpec{Taints: []corev1.Taint{{Key: "node-role.kubernetes.io/control-plane", Effect: corev1.TaintEffectNoSchedule}}},
+		Status:     corev1.NodeStatus{Capacity: node.Status.Capacity, Allocatable: node.Status.Allocatable},
+	}
+	Expect(env.Admin.Create(ctx, added)).To(Succeed())
+	DeferCleanup(func(ctx context.Context) { Expect(env.Admin.Delete(ctx, added)).To(Succeed()) })
+}
+
+// taint keeps Pods off a node until the end of the spec.
+func taint(ctx context.Context, name string) {
+	GinkgoHelper()
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	set := func(ctx context.Context, taints string) {
+		patch := `{"spec":{"taints":` + taints + `}}`
+		Expect(env.Admin.Patch(ctx, node, client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+	}
+	set(ctx, `[{"key":"example.com/full","effect":"NoSchedule"}]`)
+	DeferCleanup(func(ctx context.Context) { set(ctx, "null") })
+}
+
+// prepare makes a Pod that the scheduler takes for one of Rook's that prepare volumes.
+func prepare(ctx context.Context, namespace, name string, spread []corev1.TopologySpreadConstraint) {
+	GinkgoHelper()
+	no := false
+	Expect(env.Admin.Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": "rook-ceph-osd-prepare"}},
+		Spec: corev1.PodSpec{
+			TopologySpreadConstraints: spread,
+			SecurityContext: &corev1.PodSecurityContext{
+				RunAsNonRoot: new(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+			},
+			Containers: []corev1.Container{{Name: "provision", Image: "ceph", SecurityContext: &corev1.SecurityContext{
+				AllowPrivilegeEscalation: &no, Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+			}}},
+		},
+	})).To(Succeed())
+}
+
+// perNode counts the Pods of a namespace by their nodes; those without a node are under "".
+func perNode(ctx context.Context, namespace string) (map[string]int, error) {
+	var pods corev1.PodList
+	counts := map[string]int{}
+	err := env.Admin.List(ctx, &pods, client.InNamespace(namespace))
+	for i := range pods.Items {
+		counts[pods.Items[i].Spec.NodeName]++
+	}
+	return counts, err
+}
 
 // cephsOwn are the names of the objects that the component applied.
 func cephsOwn(ctx context.Context, namespace string) []string {
