@@ -21,6 +21,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/api/validation"
+	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
 )
@@ -137,6 +138,9 @@ func run(ctx context.Context, o options) (err error) {
 
 	say("Applying %s.", o.sample)
 	if err := env.EnsureNamespace(ctx, hub.Namespace); err != nil {
+		return err
+	}
+	if err := env.Admit(ctx, catalog.All(), hub); err != nil {
 		return err
 	}
 	if err := env.ApplyFile(ctx, o.sample); err != nil {

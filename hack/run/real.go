@@ -15,6 +15,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	opcluster "opendatahub.io/operator/cluster"
+	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/hack/node"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
@@ -58,6 +59,9 @@ func runReal(ctx context.Context, o options) (err error) {
 	}
 	say("Applying %s.", o.sample)
 	if err := env.EnsureNamespace(ctx, hub.Namespace); err != nil {
+		return err
+	}
+	if err := env.Admit(ctx, catalog.All(), hub); err != nil {
 		return err
 	}
 	if err := env.ApplyFile(ctx, o.sample); err != nil {

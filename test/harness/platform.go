@@ -25,7 +25,7 @@ func (e *Env) CreatePlatform(ctx context.Context, namespace, name, spec string) 
 	if err != nil {
 		return nil, err
 	}
-	if err := e.admit(ctx, hub); err != nil {
+	if err := e.Admit(ctx, e.All, hub); err != nil {
 		return nil, err
 	}
 	if err := e.Grant(ctx, hub); err != nil {
@@ -64,10 +64,10 @@ func (e *Env) Grant(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
 	return e.Apply(ctx, "what opendatahub grants prints", &printed)
 }
 
-// admit labels the namespace of a platform with the Pod Security level that the platform needs.
-func (e *Env) admit(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
-	facts := components.NewFacts(hub, components.Cluster{}, e.All)
-	for _, component := range e.All {
+// Admit labels the namespace of a platform with the Pod Security level that the components of the platform need.
+func (e *Env) Admit(ctx context.Context, all []components.Component, hub *v1alpha1.OpenDataHub) error {
+	facts := components.NewFacts(hub, components.Cluster{}, all)
+	for _, component := range all {
 		secured, ok := component.(components.WithPodSecurity)
 		if _, wanted := components.StateOf(component, facts); !ok || !wanted {
 			continue
