@@ -77,6 +77,10 @@ test-real: build ## Run the tests that need Pods that really run (Linux, root). 
 unit: ## Run the tests that need no cluster.
 	go test $(TESTFLAGS) $$(go list ./... | grep -v '^opendatahub.io/operator/test')
 
+.PHONY: component
+component: ## Begin a component (NAME=elephant): what it takes, to be filled in.
+	go run ./hack/component -name "$(NAME)"
+
 .PHONY: golden
 golden: ## Rewrite the golden files. The diff is the review.
 	go test -count=1 $$(grep -rl --include=*_test.go -e 'componenttest\.Golden(' -e 'flag\.Bool("update"' components dependencies | xargs -n 1 dirname | sort -u | sed 's|^|./|') -update
