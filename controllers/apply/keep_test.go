@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -95,6 +98,56 @@ func TestWhatIsToldFirstHasNoOwner(t *testing.T) {
 	k.apply(settings("odh-a", "1"))
 	if owners := k.get(kinds.ConfigMap, "odh-a").GetOwnerReferences(); len(owners) != 1 {
 		t.Errorf("owners of another object = %v", owners)
+	}
+}
+
+// patched gives what is patched a second generation.
+type patched struct{ client.Client }
+
+func (g patched) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.PatchOption) error {
+	err := g.Client.Patch(ctx, object, patch, options...)
+	object.SetGeneration(2)
+	return err
+}
+
+// acted shows the second generation, and whether an operator has acted on it.
+type acted struct {
+	apply.Objects
+	yes bool
+}
+
+func (g *acted) Get(ctx context.Context, kind schema.GroupVersionKind, key types.NamespacedName) (*unstructured.Unstructured, error) {
+	object, err := g.Objects.Get(ctx, kind, key)
+	if object != nil {
+		object = object.DeepCopy()
+		object.SetGeneration(2)
+		if g.yes {
+			object.Object["status"] = map[string]any{"observedGeneration": int64(2)}
+		}
+	}
+	return object, err
+}
+
+// TestKeepWaitsForAnOperatorThatIsTold: no data has an owner yet, but the operator may be about to set one.
+func TestKeepWaitsForAnOperatorThatIsTold(t *testing.T) {
+	k := newKeeping(t)
+	k.letGo()
+	operator := &acted{Objects: k.applier.Children}
+	k.applier.Client, k.applier.Children = patched{k.applier.Client}, operator
+	want := "waiting for the Strimzi operator to act on Kafka odh, so that its operator knows that the data stays"
+	for range 2 {
+		if text, _ := k.keep(); text != want {
+			t.Errorf("waits for %q", text)
+		}
+	}
+	operator.yes = true
+	if text, _ := k.keep(); text != "" {
+		t.Errorf("still waits for %q", text)
+	}
+	operator.yes = false
+	k.now = k.now.Add(apply.Patience)
+	if text, _ := k.keep(); text != "" {
+		t.Errorf("waits for ever: %q", text)
 	}
 }
 
