@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
@@ -18,7 +17,6 @@ import (
 type InstallerOptions struct {
 	ProcessOptions
 	RegistryConfig string
-	Timeout        time.Duration
 }
 
 func installerCommand(version string, all []components.Component) *cobra.Command {
@@ -37,7 +35,6 @@ namespace. Nothing in an OpenDataHub chooses a chart, a repository, a version, a
 	complete := options.flags(command)
 	flags := command.Flags()
 	flags.StringVar(&options.RegistryConfig, "registry-config", "", "file with the credentials of OCI registries, as docker login writes it")
-	flags.DurationVar(&options.Timeout, "timeout", 5*time.Minute, "how long the hooks of a chart may take")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if err := complete(); err != nil {
 			return err
@@ -66,7 +63,7 @@ func NewInstaller(ctx context.Context, config *rest.Config, options InstallerOpt
 		return nil, errors.New("--namespace: the installer must know its own namespace, in which it finds its configuration")
 	}
 	setup := installer.Options{
-		Namespace: options.Namespace, WatchNamespaces: options.WatchNamespaces, RegistryConfig: options.RegistryConfig, Timeout: options.Timeout, UserAgent: "opendatahub/" + options.Version,
+		Namespace: options.Namespace, WatchNamespaces: options.WatchNamespaces, RegistryConfig: options.RegistryConfig, UserAgent: "opendatahub/" + options.Version,
 	}
 	cacheOptions, err := installer.CacheOptions(setup)
 	if err != nil {

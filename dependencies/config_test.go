@@ -247,7 +247,7 @@ operators:
 				"mirrors: there is no such field; use deletionPolicy, mirror, plainHTTP, operators",
 				"plainHTTP: is a string; it must be true or false",
 				"operators[Strimzi].chanel: there is no such field; " +
-					"use name, description, crds, versions, way, namespace, namespaceLabels, byproducts, packages, charts, openShift",
+					"use name, description, crds, versions, way, namespace, namespaceLabels, byproducts, workloads, packages, charts, openShift",
 				"operators[Strimzi].crds[0]: is a string; it must be a map with the keys name, versions",
 				"operators[Strimzi].versions: is 1.2; it must be a string; numbers and true take quotes",
 				"operators[Strimzi].packages: is a map; it must be a list",

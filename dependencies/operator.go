@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 )
 
 // Labels on everything that the installer creates. Only what carries them is ever changed or removed.
@@ -49,6 +50,9 @@ type Operator struct {
 	NamespaceLabels map[string]string `json:"namespaceLabels,omitempty"`
 	// Byproducts are CRDs whose objects the operator itself makes, by name. They do not count as somebody's use of it.
 	Byproducts []string `json:"byproducts,omitempty"`
+	// Workloads are parts of the name or of a label of the operator's Deployment, by which one that somebody else installed is found.
+	// Without them its CRDs stand for it.
+	Workloads []string `json:"workloads,omitempty"`
 	// Packages of OLM, in the order of preference; the first that a catalogue of the cluster offers is taken.
 	Packages []Package `json:"packages,omitempty"`
 	// Charts of Helm, installed in this order and removed in the reverse. The first is the operator itself: the version of
@@ -140,25 +144,20 @@ type Chart struct {
 	Values map[string]any `json:"values,omitempty"`
 }
 
-// Problem is why an operator is not ready, in the words of the status. It is an error, so that it can be returned; the
-// installer tries again only what Failed.
-type Problem struct {
-	State v1alpha1.DependencyState
-	// Reason is one of the reasons of package v1alpha1.
-	Reason string
-	// Message says what is wrong, where, and what a person can do.
-	Message string
+// Blocked is a failure that only a person can end.
+func Blocked(reason, format string, args ...any) *components.Failure {
+	return &components.Failure{Reason: reason, Terminal: true, Err: fmt.Errorf(format, args...)}
 }
 
-// Error implements error.
-func (p *Problem) Error() string { return p.Message }
-
-// Blocked is a problem that a person must solve: it is not retried.
-func Blocked(reason, format string, args ...any) *Problem {
-	return &Problem{State: v1alpha1.DependencyBlocked, Reason: reason, Message: fmt.Sprintf(format, args...)}
+// Failed is a failure that may go away, and is retried ever more rarely.
+func Failed(reason, format string, args ...any) *components.Failure {
+	return &components.Failure{Reason: reason, Err: fmt.Errorf(format, args...)}
 }
 
-// Failed is a problem that is retried, ever more rarely.
-func Failed(reason, format string, args ...any) *Problem {
-	return &Problem{State: v1alpha1.DependencyFailed, Reason: reason, Message: fmt.Sprintf(format, args...)}
+// StateOf is the state of a dependency that has a failure.
+func StateOf(failure *components.Failure) v1alpha1.DependencyState {
+	if failure.Terminal {
+		return v1alpha1.DependencyBlocked
+	}
+	return v1alpha1.DependencyFailed
 }

@@ -1,12 +1,16 @@
 package installer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -15,6 +19,7 @@ import (
 
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/installer/helm"
 )
 
 // olmManaged is OLM's label on the CustomResourceDefinitions that it brought.
@@ -38,6 +43,8 @@ func (r *reconciler) concernedByCRD(_ context.Context, object client.Object) []r
 // crds is what the cluster has of an operator's CustomResourceDefinitions.
 type crds struct {
 	presence presence
+	// workload is the Deployment of an operator that somebody else installed, nil when none is found.
+	workload *metav1.PartialObjectMetadata
 	// lacking names what is not served, with the versions that would do.
 	lacking []string
 	// absent names what does not even exist.
@@ -71,11 +78,18 @@ func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator,
 			return crds{}, fmt.Errorf("reading CustomResourceDefinition %s: %w", crd.Name, err)
 		}
 		exists := err == nil && object.DeletionTimestamp == nil
+		gone := err != nil
 		if i == 0 && exists && !leftover(object, hasOLM) {
 			found.presence = served
+			if found.workload, err = r.workloadOf(ctx, operator); err != nil {
+				return crds{}, err
+			}
+			if found.workload == nil && operator.Way != dependencies.WayNone && len(operator.Workloads) > 0 {
+				found.presence = abandoned
+			}
 		}
 		ok := false
-		if err != nil {
+		if gone {
 			found.absent = append(found.absent, crd.Name)
 		}
 		if exists {
@@ -103,8 +117,100 @@ func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator,
 	return found, nil
 }
 
+// fresh is whether a kind of the group may be served in a moment, because a CustomResourceDefinition of it is new.
+func (r *reconciler) fresh(ctx context.Context, group string) (bool, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinitionList"))
+	if err := r.cache.List(ctx, list); err != nil {
+		return false, fmt.Errorf("listing CustomResourceDefinitions: %w", err)
+	}
+	return slices.ContainsFunc(list.Items, func(crd metav1.PartialObjectMetadata) bool {
+		return strings.HasSuffix(crd.Name, "."+group) && r.now().Sub(crd.CreationTimestamp.Time) < overdue
+	}), nil
+}
+
 // leftover is whether a CustomResourceDefinition says nothing of an operator: the installer applied it, or OLM did and
 // would know the operator if there was one. Neither deletes it together with the operator.
 func leftover(crd *metav1.PartialObjectMetadata, hasOLM bool) bool {
 	return crd.Labels[dependencies.Label] != "" || hasOLM && crd.Labels[olmManaged] == "true"
+}
+
+// newDeployment is a Deployment of anybody's, of which only the metadata is watched.
+func newDeployment() *metav1.PartialObjectMetadata {
+	object := &metav1.PartialObjectMetadata{}
+	object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Deployment"))
+	return object
+}
+
+// concernedByDeployment wakes the dependencies that a Deployment may be.
+func (r *reconciler) concernedByDeployment(_ context.Context, object client.Object) []reconcile.Request {
+	var concerned []reconcile.Request
+	for _, operator := range r.configured() {
+		if runs(operator, object) {
+			concerned = append(concerned, requestFor(operator))
+		}
+	}
+	return concerned
+}
+
+// workloadOf finds the Deployment of an operator that somebody else installed: CustomResourceDefinitions alone do not say that it
+// is still there.
+func (r *reconciler) workloadOf(ctx context.Context, operator dependencies.Operator) (*metav1.PartialObjectMetadata, error) {
+	if len(operator.Workloads) == 0 {
+		return nil, nil
+	}
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("DeploymentList"))
+	if err := r.cache.List(ctx, list); err != nil {
+		return nil, fmt.Errorf("looking for %s: %w", operator.Name, err)
+	}
+	for i := range list.Items {
+		if runs(operator, &list.Items[i]) {
+			return &list.Items[i], nil
+		}
+	}
+	return nil, nil
+}
+
+// runs is whether a Deployment is the operator, by its name or a label. What the operator itself made of a custom resource is not.
+func runs(operator dependencies.Operator, deployment metav1.Object) bool {
+	owner := metav1.GetControllerOf(deployment)
+	for _, crd := range operator.CRDs {
+		if _, group, _ := strings.Cut(crd.Name, "."); owner != nil && strings.HasPrefix(owner.APIVersion, group+"/") {
+			return false
+		}
+	}
+	return slices.ContainsFunc(operator.Workloads, func(name string) bool {
+		if strings.Contains(deployment.GetName(), name) {
+			return true
+		}
+		for _, value := range deployment.GetLabels() {
+			if strings.Contains(value, name) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// versionOf is what a Deployment that somebody else installed says of its version: its Helm release, or the usual label. It may
+// say nothing.
+func (r *reconciler) versionOf(ctx context.Context, deployment *metav1.PartialObjectMetadata) (string, error) {
+	if deployment == nil {
+		return "", nil
+	}
+	if name := deployment.Annotations[helm.ReleaseAnnotation]; name != "" {
+		var list corev1.SecretList
+		err := r.reader.List(ctx, &list, client.InNamespace(deployment.Annotations[helm.ReleaseNamespaceAnnotation]),
+			client.MatchingLabels{"owner": "helm", "name": name, "status": "deployed"})
+		if err != nil {
+			return "", fmt.Errorf("reading Helm release %s: %w", name, err)
+		}
+		for i := range list.Items {
+			if release, err := helm.ReadRelease(&list.Items[i]); err == nil {
+				return cmp.Or(release.AppVersion, release.Version), nil
+			}
+		}
+	}
+	return deployment.Labels["app.kubernetes.io/version"], nil
 }

@@ -2,7 +2,6 @@ package installer
 
 import (
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/installer/helm"
 	"opendatahub.io/operator/installer/olm"
 )
 
@@ -22,8 +21,10 @@ const (
 type presence int
 
 const (
-	// Zero says that there are none, or those that an earlier install left behind.
+	// Zero says that there are none, or those that the installer applied.
 	_ presence = iota
+	// abandoned: they are somebody's, and no Deployment of an operator is found behind them.
+	abandoned
 	// outdated: somebody's operator is there, and does not serve what components render.
 	outdated
 	// served: somebody's operator is there, and serves it.
@@ -32,11 +33,11 @@ const (
 
 // situation is all that the next step depends on.
 type situation struct {
-	demand   demand
-	policy   v1alpha1.DeletionPolicy
-	packaged *olm.Found
-	release  helm.Installed
-	presence presence
+	demand    demand
+	policy    v1alpha1.DeletionPolicy
+	packaged  *olm.Found
+	installed installed
+	presence  presence
 	// removing is whether a removal has begun; what is left of it may say nothing of an operator.
 	removing bool
 }
@@ -47,21 +48,23 @@ type step string
 const (
 	// forget: there is nothing to do and nothing to say.
 	forget step = "forget"
-	// leave: nobody needs what we brought, and it stays.
+	// leave: nobody needs what we installed, and it stays.
 	leave step = "leave"
-	// remove what we brought.
+	// remove what we installed.
 	remove step = "remove"
-	// collide: we brought it, and so did somebody else.
+	// collide: we installed it, and so did somebody else.
 	collide step = "collide"
 	// adoptPackage uses what somebody has OLM install.
 	adoptPackage step = "adoptPackage"
 	// adoptServed uses what serves the kinds, however it came.
 	adoptServed step = "adoptServed"
+	// orphaned: only CustomResourceDefinitions are there, which somebody else's operator left.
+	orphaned step = "orphaned"
 	// refuse what somebody else installed in a version that we cannot work with.
 	refuse step = "refuse"
 	// keepPackage looks after our Subscription.
 	keepPackage step = "keepPackage"
-	// keepRelease looks after our Helm releases.
+	// keepRelease looks after what we installed of charts.
 	keepRelease step = "keepRelease"
 	// await: it is not there, and no platform that needs it may have it installed.
 	await step = "await"
@@ -76,22 +79,24 @@ func decide(s situation) step {
 	switch {
 	case s.demand == unwanted && !foreign && s.removing:
 		return remove
-	case s.demand == unwanted && !subscribed && !s.release.Any:
+	case s.demand == unwanted && !subscribed && !s.installed.any():
 		return forget
 	case s.demand == unwanted && s.policy != v1alpha1.DeletionPolicyDelete:
 		return leave
 	case s.demand == unwanted:
 		return remove
-	case foreign && s.release.Any:
+	case foreign && s.installed.any():
 		return collide
 	case foreign:
 		return adoptPackage
 	case subscribed:
 		return keepPackage
-	case s.release.Any:
+	case s.installed.any():
 		return keepRelease
 	case s.presence == served:
 		return adoptServed
+	case s.presence == abandoned:
+		return orphaned
 	case s.presence == outdated:
 		return refuse
 	case s.demand == used:

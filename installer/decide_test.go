@@ -4,13 +4,12 @@ import (
 	"testing"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/installer/helm"
 	"opendatahub.io/operator/installer/olm"
 )
 
 func TestDecide(t *testing.T) {
 	ours, theirs := &olm.Found{Ours: true}, &olm.Found{}
-	release := helm.Installed{Any: true}
+	release := installed{record: &record{}}
 	tests := map[string]struct {
 		situation
 		want step
@@ -18,20 +17,21 @@ func TestDecide(t *testing.T) {
 		"nobody needs it, and it is not there":           {situation{}, forget},
 		"nobody needs it, and somebody has it":           {situation{packaged: theirs, presence: served}, forget},
 		"nobody needs what we subscribed to":             {situation{packaged: ours, presence: served}, leave},
-		"nobody needs what we released":                  {situation{release: release}, leave},
-		"nobody needs it, and the policy is to remove":   {situation{release: release, policy: v1alpha1.DeletionPolicyDelete}, remove},
+		"nobody needs what we released":                  {situation{installed: release}, leave},
+		"nobody needs it, and the policy is to remove":   {situation{installed: release, policy: v1alpha1.DeletionPolicyDelete}, remove},
 		"a removal has begun":                            {situation{removing: true}, remove},
 		"a removal has begun, and somebody has it now":   {situation{packaged: theirs, removing: true}, forget},
 		"a removal has begun, and a platform needs it":   {situation{demand: wanted, removing: true}, install},
 		"the policy is to remove, and it is not ours":    {situation{packaged: theirs, policy: v1alpha1.DeletionPolicyDelete}, forget},
 		"somebody subscribed":                            {situation{demand: wanted, packaged: theirs}, adoptPackage},
 		"somebody subscribed, for a platform by hand":    {situation{demand: used, packaged: theirs}, adoptPackage},
-		"somebody subscribed to what we released":        {situation{demand: wanted, packaged: theirs, release: release}, collide},
+		"somebody subscribed to what we released":        {situation{demand: wanted, packaged: theirs, installed: release}, collide},
 		"we subscribed":                                  {situation{demand: wanted, packaged: ours, presence: served}, keepPackage},
-		"we released":                                    {situation{demand: wanted, release: release, presence: served}, keepRelease},
+		"we released":                                    {situation{demand: wanted, installed: release, presence: served}, keepRelease},
 		"somebody installed it in some other way":        {situation{demand: wanted, presence: served}, adoptServed},
 		"the same, for a platform by hand":               {situation{demand: used, presence: served}, adoptServed},
 		"somebody installed it in a version that is old": {situation{demand: wanted, presence: outdated}, refuse},
+		"only somebody's definitions are there":          {situation{demand: wanted, presence: abandoned}, orphaned},
 		"it is not there":                                {situation{demand: wanted}, install},
 		"it is not there, for a platform by hand":        {situation{demand: used}, await},
 	}

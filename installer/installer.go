@@ -8,11 +8,8 @@ import (
 	"fmt"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/workqueue"
@@ -29,6 +26,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/watch"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer/helm"
@@ -43,20 +41,13 @@ type Options struct {
 	WatchNamespaces []string
 	// RegistryConfig is a file with the credentials of OCI registries, as docker login writes it. May be empty.
 	RegistryConfig string
-	// Timeout bounds the hooks of a chart, and the wait for CustomResourceDefinitions.
-	Timeout time.Duration
 	// UserAgent that chart repositories see.
 	UserAgent string
 }
 
-// CacheOptions restricts what the installer watches: OpenDataHubs, the ConfigMaps of its own namespace, the workloads that
-// it brought, and the names of CustomResourceDefinitions. OLM's objects are added when there is an OLM.
+// CacheOptions restricts what the installer watches: OpenDataHubs, the ConfigMaps of its own namespace, and the
+// names of CustomResourceDefinitions and Deployments. What it installed and what OLM has are in caches of their own.
 func CacheOptions(options Options) (cache.Options, error) {
-	brought, err := labels.NewRequirement(dependencies.Label, selection.Exists, nil)
-	if err != nil {
-		return cache.Options{}, fmt.Errorf("selecting what the installer brought: %w", err)
-	}
-	ours := cache.ByObject{Label: labels.NewSelector().Add(*brought), Transform: cache.TransformStripManagedFields()}
 	hubs := cache.ByObject{Transform: stripHub}
 	if len(options.WatchNamespaces) > 0 {
 		hubs.Namespaces = map[string]cache.Config{}
@@ -64,18 +55,13 @@ func CacheOptions(options Options) (cache.Options, error) {
 			hubs.Namespaces[namespace] = cache.Config{}
 		}
 	}
-	pods := ours
-	pods.Transform = watch.StripPod
 	return cache.Options{
 		ReaderFailOnMissingInformer: true,
 		DefaultTransform:            watch.StripMetadata, // of objects that keep an operator, which exist and no more
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.OpenDataHub{}: hubs,
 			&corev1.ConfigMap{}:     {Namespaces: map[string]cache.Config{options.Namespace: {}}},
-			&appsv1.Deployment{}:    ours,
-			&appsv1.DaemonSet{}:     ours,
-			&appsv1.StatefulSet{}:   ours,
-			&corev1.Pod{}:           pods,
+			newDeployment():         {Transform: stripDeployment},
 			cluster.NewCRD():        {Transform: stripCRD},
 		},
 	}, nil
@@ -106,6 +92,23 @@ func stripCRD(object any) (any, error) {
 	return object, nil
 }
 
+// stripDeployment keeps what says whose operator a Deployment is.
+func stripDeployment(object any) (any, error) {
+	if deployment, ok := object.(*metav1.PartialObjectMetadata); ok {
+		kept := map[string]string{}
+		for _, annotation := range []string{helm.ReleaseAnnotation, helm.ReleaseNamespaceAnnotation} {
+			if value, ok := deployment.Annotations[annotation]; ok {
+				kept[annotation] = value
+			}
+		}
+		deployment.ObjectMeta = metav1.ObjectMeta{
+			Namespace: deployment.Namespace, Name: deployment.Name, UID: deployment.UID, ResourceVersion: deployment.ResourceVersion,
+			Labels: deployment.Labels, Annotations: kept, OwnerReferences: deployment.OwnerReferences,
+		}
+	}
+	return object, nil
+}
+
 // Setup adds the installer to the manager. all are the components that platforms can have.
 func Setup(ctx context.Context, mgr manager.Manager, all []components.Component, options Options) error {
 	clients, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
@@ -113,16 +116,6 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		return fmt.Errorf("making a client: %w", err)
 	}
 	detected, err := cluster.Detect(ctx, clients.Discovery(), mgr.GetAPIReader())
-	if err != nil {
-		return err
-	}
-	charts, err := helm.New(helm.Options{
-		Config: mgr.GetConfig(), RegistryConfig: options.RegistryConfig, Timeout: options.Timeout, UserAgent: options.UserAgent,
-	})
-	if err != nil {
-		return err
-	}
-	report, err := newReporter(ctx, mgr.GetAPIReader(), mgr.GetClient(), options.Namespace)
 	if err != nil {
 		return err
 	}
@@ -134,12 +127,23 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		now:       time.Now,
 		cache:     mgr.GetCache(),
 		discovery: clients.Discovery(),
-		helm:      charts,
-		report:    report,
-		attempts:  newAttempts(time.Now),
-		asked:     newAttempts(time.Now),
+		helm:      &helm.Client{RegistryConfig: options.RegistryConfig, UserAgent: options.UserAgent},
+		client:    mgr.GetClient(),
+		reader:    mgr.GetAPIReader(),
+		mapper:    mgr.GetRESTMapper(),
+		records:   &records{client: mgr.GetClient(), reader: mgr.GetAPIReader(), namespace: options.Namespace, known: map[string]*record{}},
+		report:    &reporter{client: mgr.GetClient(), reader: mgr.GetAPIReader(), namespace: options.Namespace},
+		retries:   newRetries(time.Now),
 		uses:      newUses(mgr.GetCache(), mgr.GetAPIReader(), clients.Discovery()),
 	}
+	if r.objects, err = newObjects(mgr, func(id string) {
+		if r.queue != nil {
+			r.queue.Add(reconcile.Request{NamespacedName: types.NamespacedName{Name: id}})
+		}
+	}); err != nil {
+		return err
+	}
+	r.applier = &apply.Applier{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Children: r.objects, Claim: claim}
 	r.packages = &packages{
 		parent: ctx,
 		table:  r.configured,
@@ -165,9 +169,6 @@ func requestFor(operator dependencies.Operator) reconcile.Request {
 
 func (r *reconciler) setup(mgr manager.Manager) error {
 	every := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return r.everyOperator() })
-	ours := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
-		return []reconcile.Request{{NamespacedName: types.NamespacedName{Name: object.GetLabels()[dependencies.Label]}}}
-	})
 	// What it left behind when it was last stopped is looked at, wanted or not.
 	atStart := source.Func(func(_ context.Context, q queue) error {
 		r.queue = q
@@ -191,13 +192,10 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 		WatchesRawSource(atStart).
 		Watches(&v1alpha1.OpenDataHub{}, every, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.ConfigMap{}, configOrReport).
-		Watches(&appsv1.Deployment{}, ours).
-		Watches(&appsv1.DaemonSet{}, ours).
-		Watches(&appsv1.StatefulSet{}, ours).
-		Watches(&corev1.Pod{}, ours).
+		WatchesMetadata(newDeployment(), handler.EnqueueRequestsFromMapFunc(r.concernedByDeployment)).
 		WatchesMetadata(cluster.NewCRD(), handler.EnqueueRequestsFromMapFunc(r.concernedByCRD)).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: 4, // a chart with a hook may take minutes
+			MaxConcurrentReconciles: 4, // fetching a chart may take a while
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, maxPause),
 			SkipNameValidation: new(true), // several installers in one process (tests) are no name clash

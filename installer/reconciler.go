@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -16,6 +18,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer/helm"
 	"opendatahub.io/operator/installer/olm"
@@ -32,12 +35,17 @@ type reconciler struct {
 
 	cache     cache.Cache
 	discovery discovery.DiscoveryInterface
-	helm      *helm.Installer
+	helm      *helm.Client
+	client    client.Client
+	reader    client.Reader
+	mapper    meta.RESTMapper
+	objects   *objects
+	records   *records
+	applier   *apply.Applier
 	olm       *olm.OLM
 	packages  *packages
 	report    *reporter
-	attempts  *attempts // of Helm, and of removals
-	asked     *attempts // of OLM; they hold nothing back, since a person's answer to what they met is watched
+	retries   *retries
 	// latest is the table of the latest configuration that could be read.
 	latest atomic.Pointer[dependencies.Table]
 	uses   *uses
@@ -53,6 +61,9 @@ type outcome struct {
 
 // Reconcile implements reconcile.Reconciler.
 func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	if err := r.report.load(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
 	if request == reportRequest {
 		return ctrl.Result{}, r.report.restore(ctx, r.cache)
 	}
@@ -118,7 +129,7 @@ func (r *reconciler) settle(ctx context.Context, operator dependencies.Operator)
 	if s.packaged, err = r.olm.Find(ctx, operator); err != nil {
 		return outcome{}, err
 	}
-	if s.release, err = r.helm.Installed(ctx, operator); err != nil {
+	if s.installed, err = r.installedOf(ctx, operator); err != nil {
 		return outcome{}, err
 	}
 	found, err := r.crdsOf(ctx, operator, apis.V0)
@@ -163,16 +174,24 @@ func (r *reconciler) take(ctx context.Context, next step, operator dependencies.
 		return r.remove(ctx, operator, s, apis)
 	case collide:
 		return outcome{status: statusOf(operator, dependencies.Blocked(v1alpha1.ReasonDuplicateSubscription,
-			"%s is installed twice: by OLM, which somebody else asked for, and by this installer's Helm releases in namespace %s; "+
-				"delete the Subscription and its ClusterServiceVersion, or run: helm uninstall --namespace %s %s",
-			operator.Name, operator.Namespace, operator.Namespace, operator.Charts[0].Release))}, nil
+			"%s is installed twice: by OLM, which somebody else asked for, and by this installer in namespace %s; "+
+				"delete the Subscription and its ClusterServiceVersion, or let ConfigMap %s say way: OLM",
+			operator.Name, operator.Namespace, dependencies.ConfigName))}, nil
 	case adoptPackage:
 		status := s.packaged.Status
 		return outcome{status: complete(status, found)}, nil
 	case adoptServed:
+		version, err := r.versionOf(ctx, found.workload)
 		return outcome{status: &v1alpha1.DependencyStatus{
 			Name: operator.Name, Source: v1alpha1.DependencySourceExisting, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonAvailable,
-		}}, nil
+			Version: version,
+		}}, err
+	case orphaned:
+		return outcome{status: statusOf(operator, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
+			"the cluster serves %s, but no Deployment named or labelled %s is found: if %s was removed, have it installed again with "+
+				"kubectl label crd %s %s=%s; if it runs under another name, say so in ConfigMap %s",
+			operator.CRDs[0].Name, strings.Join(operator.Workloads, " or "), operator.Name,
+			operator.CRDs[0].Name, dependencies.Label, operator.ID(), dependencies.ConfigName))}, nil
 	case refuse:
 		return outcome{status: refused(operator, found)}, nil
 	case keepPackage:
@@ -185,7 +204,7 @@ func (r *reconciler) take(ctx context.Context, next step, operator dependencies.
 			Message: fmt.Sprintf("%s is not installed, and no platform that needs it may have it installed", operator.Name),
 		}}, nil
 	case install:
-		return r.install(ctx, operator, apis, found)
+		return r.install(ctx, operator, s, apis, found)
 	default:
 		return outcome{}, nil
 	}
@@ -195,8 +214,13 @@ func (r *reconciler) take(ctx context.Context, next step, operator dependencies.
 func (r *reconciler) left(operator dependencies.Operator, s situation) *v1alpha1.DependencyStatus {
 	status := &v1alpha1.DependencyStatus{
 		Name: operator.Name, Source: v1alpha1.DependencySourceHelm, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonKept,
-		Version: s.release.Version,
 		Message: fmt.Sprintf("no platform needs it any more; it stays, because deletionPolicy in ConfigMap %s is not Delete", dependencies.ConfigName),
+	}
+	if before, ok := r.report.get(operator.Name); ok && s.removing {
+		status.Source, status.Version = before.Source, before.Version // what is left may not say it
+	}
+	if s.installed.record != nil {
+		status.Version = s.installed.record.version(operator)
 	}
 	if s.packaged != nil {
 		status.Source, status.Version = v1alpha1.DependencySourceOLM, s.packaged.Status.Version
@@ -205,7 +229,7 @@ func (r *reconciler) left(operator dependencies.Operator, s situation) *v1alpha1
 }
 
 // install what is not there, by OLM or by Helm.
-func (r *reconciler) install(ctx context.Context, operator dependencies.Operator, apis olm.APIs, found crds) (outcome, error) {
+func (r *reconciler) install(ctx context.Context, operator dependencies.Operator, s situation, apis olm.APIs, found crds) (outcome, error) {
 	if operator.Way == dependencies.WayNone {
 		return outcome{status: &v1alpha1.DependencyStatus{
 			Name: operator.Name, State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotInstalled,
@@ -221,48 +245,40 @@ func (r *reconciler) install(ctx context.Context, operator dependencies.Operator
 		if err == nil {
 			return r.subscribe(ctx, operator, candidate, found)
 		}
-		var problem *dependencies.Problem
-		if !errors.As(err, &problem) {
+		var failure *components.Failure
+		if !errors.As(err, &failure) {
 			return outcome{}, err
 		}
 		if operator.Way == dependencies.WayOLM || len(operator.Charts) == 0 || !olm.NotOffered(err) {
-			return failed(r.asked, operator, problem), nil // the watches wake us when a person has acted
+			return r.failed(operator, failure), nil // the watches wake us when a person has acted
 		}
-		note = problem.Message
+		note = failure.Error()
 	case operator.Way == dependencies.WayOLM || len(operator.Charts) == 0:
-		return failed(r.asked, operator, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
+		return r.failed(operator, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
 			"%s is to be installed by OLM, and the cluster has no Operator Lifecycle Manager; install OLM, or let ConfigMap %s say way: Helm",
 			operator.Name, dependencies.ConfigName)), nil
 	}
-	return r.release(ctx, operator, note)
+	return r.release(ctx, operator, s, note, found)
 }
 
 // failed notes that an attempt failed, or was not possible.
-func failed(attempts *attempts, operator dependencies.Operator, problem *dependencies.Problem) outcome {
-	return outcome{
-		status: statusOf(operator, problem),
-		again:  attempts.fail(operator, problem, problem.State == v1alpha1.DependencyBlocked),
-	}
+func (r *reconciler) failed(operator dependencies.Operator, failure *components.Failure) outcome {
+	return outcome{status: statusOf(operator, failure), again: r.retries.after(operator)}
 }
 
-// attempted turns the error of an attempt into an outcome. Errors that are no *Problem are trouble with the API server, and
-// get the reason.
-func attempted(attempts *attempts, operator dependencies.Operator, reason string, err error) outcome {
-	var problem *dependencies.Problem
-	if !errors.As(err, &problem) {
-		problem = dependencies.Failed(reason, "%v", err)
-	}
+// attempted turns the error of an attempt into an outcome. Errors without a reason are trouble with the API server.
+func (r *reconciler) attempted(operator dependencies.Operator, reason string, err error) outcome {
 	installs.WithLabelValues(operator.Name, "Failed").Inc()
-	return failed(attempts, operator, problem)
+	return r.failed(operator, components.AsFailure(err, reason))
 }
 
 // subscribe asks OLM for a package. What comes of it is seen by the watches.
 func (r *reconciler) subscribe(ctx context.Context, operator dependencies.Operator, candidate olm.Candidate, found crds) (outcome, error) {
 	if err := r.olm.Ensure(ctx, operator, candidate); err != nil {
-		return attempted(r.asked, operator, v1alpha1.ReasonInstallFailed, err), nil
+		return r.attempted(operator, v1alpha1.ReasonInstallFailed, err), nil
 	}
 	installs.WithLabelValues(operator.Name, "Applied").Inc()
-	r.asked.succeed(operator)
+	r.retries.succeed(operator)
 	return r.packaged(ctx, operator, found)
 }
 
@@ -285,13 +301,13 @@ func (r *reconciler) keepPackage(ctx context.Context, operator dependencies.Oper
 	}
 	changed, err := r.olm.Update(ctx, operator, *s.packaged)
 	if err != nil {
-		result := attempted(r.asked, operator, v1alpha1.ReasonInstallFailed, err)
+		result := r.attempted(operator, v1alpha1.ReasonInstallFailed, err)
 		if s.packaged.Status.State == v1alpha1.DependencyReady { // what is installed works as before
 			result.status = unchanged(s.packaged.Status, result.status.Message, found)
 		}
 		return result, nil
 	}
-	r.asked.succeed(operator)
+	r.retries.succeed(operator)
 	if changed {
 		installs.WithLabelValues(operator.Name, "Applied").Inc()
 		return r.packaged(ctx, operator, found)
@@ -299,62 +315,13 @@ func (r *reconciler) keepPackage(ctx context.Context, operator dependencies.Oper
 	return outcome{status: complete(s.packaged.Status, found)}, nil
 }
 
-// keepRelease keeps our Helm releases as the table says.
+// keepRelease keeps what is installed of charts as the table says, unless nothing may be installed.
 func (r *reconciler) keepRelease(ctx context.Context, operator dependencies.Operator, s situation, found crds) (outcome, error) {
-	note := ""
-	if before, ok := r.report.get(operator.Name); ok && before.Source == v1alpha1.DependencySourceHelm {
-		note = noteOf(before)
+	if s.demand != wanted || operator.Way == dependencies.WayNone {
+		r.retries.succeed(operator)
+		return r.released(ctx, operator, s.installed.record, nil, found)
 	}
-	if s.demand != wanted || operator.Way == dependencies.WayNone || s.release.Current {
-		r.attempts.succeed(operator)
-		if s.release.Current && len(found.absent) > 0 {
-			return outcome{status: r.bereft(operator, s, found)}, nil
-		}
-		return r.released(ctx, operator, s.release.Version, note, found)
-	}
-	return r.release(ctx, operator, note)
-}
-
-// bereft is a release whose CustomResourceDefinitions somebody deleted, and with them everything of their kinds. That is too
-// much to be mended in passing.
-func (r *reconciler) bereft(operator dependencies.Operator, s situation, found crds) *v1alpha1.DependencyStatus {
-	release := s.release.Releases[0].Name
-	status := statusOf(operator, dependencies.Blocked(v1alpha1.ReasonAPINotInstalled,
-		"somebody deleted CustomResourceDefinitions of %s, and with them all objects of their kinds: %s; to have them again, let it be installed anew: "+
-			"helm uninstall --namespace %s %s", operator.Name, join(found.absent), operator.Namespace, release))
-	status.Source, status.Version = v1alpha1.DependencySourceHelm, s.release.Version
-	return status
-}
-
-// release installs or upgrades the charts. It takes as long as fetching them does, and their hooks.
-func (r *reconciler) release(ctx context.Context, operator dependencies.Operator, note string) (outcome, error) {
-	if problem, wait := r.attempts.pending(operator); problem != nil {
-		return outcome{status: statusOf(operator, problem), again: wait}, nil
-	}
-	// What failed stays failed until it works: another attempt is no news.
-	if !r.attempts.repeated(operator) {
-		status := installing(operator, v1alpha1.DependencySourceHelm, because("Helm is installing it", note))
-		if _, err := r.report.set(ctx, operator.Name, status); err != nil {
-			return outcome{}, err
-		}
-	}
-	changed, err := r.helm.Ensure(ctx, operator)
-	if changed {
-		installs.WithLabelValues(operator.Name, "Applied").Inc()
-	}
-	if err != nil {
-		return attempted(r.attempts, operator, v1alpha1.ReasonInstallFailed, err), nil
-	}
-	r.attempts.succeed(operator)
-	current, err := r.helm.Installed(ctx, operator)
-	if err != nil {
-		return outcome{}, err
-	}
-	found, err := r.crdsOf(ctx, operator, false)
-	if err != nil {
-		return outcome{}, err
-	}
-	return r.released(ctx, operator, current.Version, note, found)
+	return r.release(ctx, operator, s, "", found)
 }
 
 // remove takes away what we brought, unless somebody uses it.
@@ -369,9 +336,6 @@ func (r *reconciler) remove(ctx context.Context, operator dependencies.Operator,
 		status.Message = fmt.Sprintf("no platform needs it any more; it stays as long as %s exists", inUse)
 		return outcome{status: status}, nil
 	}
-	if problem, wait := r.attempts.pending(operator); problem != nil {
-		return outcome{status: statusOf(operator, problem), again: wait}, nil
-	}
 	status.State, status.Reason, status.Message = v1alpha1.DependencyRemoving, v1alpha1.ReasonRemoving, "no platform needs it any more"
 	if _, err := r.report.set(ctx, operator.Name, status); err != nil {
 		return outcome{}, err
@@ -379,15 +343,17 @@ func (r *reconciler) remove(ctx context.Context, operator dependencies.Operator,
 	gone := true
 	if apis.V0 {
 		if gone, err = r.olm.Remove(ctx, operator); err != nil {
-			return attempted(r.attempts, operator, v1alpha1.ReasonRemoveFailed, err), nil
+			return r.attempted(operator, v1alpha1.ReasonRemoveFailed, err), nil
 		}
 	}
-	if s.release.Any {
-		if err := r.helm.Remove(ctx, operator); err != nil {
-			return attempted(r.attempts, operator, v1alpha1.ReasonRemoveFailed, err), nil
-		}
+	waiting, err := r.uninstall(ctx, operator, s.installed)
+	if err != nil {
+		return r.attempted(operator, v1alpha1.ReasonRemoveFailed, err), nil
 	}
-	r.attempts.succeed(operator)
+	if waiting != "" {
+		gone, status.Message = false, waiting
+	}
+	r.retries.succeed(operator)
 	if !gone {
 		return outcome{status: status}, nil // the watches wake us
 	}

@@ -25,17 +25,25 @@ const deploymentName = "opendatahub-installer"
 // reporter publishes where the operators stand, in a ConfigMap that the manager reads.
 type reporter struct {
 	client    client.Client
+	reader    client.Reader
 	namespace string
 	// owner is the installer's Deployment, with which the report goes, even if a last write comes after its deletion.
 	owner *metav1ac.OwnerReferenceApplyConfiguration
 
 	mu     sync.Mutex
+	loaded bool
 	report dependencies.Report
 }
 
-// newReporter begins with what an earlier process published.
-func newReporter(ctx context.Context, reader client.Reader, writer client.Client, namespace string) (*reporter, error) {
-	r := &reporter{client: writer, namespace: namespace}
+// load begins with what an earlier process published. Only the leader may: another would later write an old copy over the leader's
+// last words.
+func (r *reporter) load(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.loaded {
+		return nil
+	}
+	reader, namespace := r.reader, r.namespace
 	deployment := &appsv1.Deployment{}
 	err := reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: deploymentName}, deployment)
 	switch {
@@ -43,12 +51,12 @@ func newReporter(ctx context.Context, reader client.Reader, writer client.Client
 		r.owner = metav1ac.OwnerReference().WithAPIVersion("apps/v1").WithKind("Deployment").
 			WithName(deploymentName).WithUID(deployment.UID)
 	case client.IgnoreNotFound(err) != nil:
-		return nil, fmt.Errorf("reading the installer's own Deployment: %w", err)
+		return fmt.Errorf("reading the installer's own Deployment: %w", err)
 	}
 	config := &corev1.ConfigMap{}
 	err = reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: dependencies.ReportName}, config)
 	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("reading what was reported earlier: %w", err)
+		return fmt.Errorf("reading what was reported earlier: %w", err)
 	}
 	// A report that cannot be read is written anew.
 	r.report, _ = dependencies.ReadReport(config.Data)
@@ -57,9 +65,12 @@ func newReporter(ctx context.Context, reader client.Reader, writer client.Client
 	}
 	owned := r.owner == nil || slices.ContainsFunc(config.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == *r.owner.UID })
 	if err != nil || !owned {
-		return r, r.write(ctx, r.report) // that there is a ConfigMap says that there is an installer
+		if err := r.write(ctx, r.report); err != nil { // that there is a ConfigMap says that there is an installer
+			return err
+		}
 	}
-	return r, nil
+	r.loaded = true
+	return nil
 }
 
 // get is what is published of an operator.

@@ -1,15 +1,13 @@
 package installer
 
 import (
+	"cmp"
 	"context"
-	"fmt"
+	"errors"
 	"strings"
 
-	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"k8s.io/apimachinery/pkg/types"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -18,9 +16,9 @@ import (
 )
 
 // statusOf is an operator with a problem.
-func statusOf(operator dependencies.Operator, problem *dependencies.Problem) *v1alpha1.DependencyStatus {
+func statusOf(operator dependencies.Operator, failure *components.Failure) *v1alpha1.DependencyStatus {
 	return &v1alpha1.DependencyStatus{
-		Name: operator.Name, State: problem.State, Reason: problem.Reason, Message: health.Shorten(problem.Message, maxMessage),
+		Name: operator.Name, State: dependencies.StateOf(failure), Reason: failure.Reason, Message: health.Shorten(failure.Error(), maxMessage),
 	}
 }
 
@@ -60,96 +58,82 @@ func unchanged(status v1alpha1.DependencyStatus, problem string, found crds) *v1
 	return complete(status, found)
 }
 
-// released is where an operator stands that Helm installed: what its charts brought must work, and its kinds be served.
-func (r *reconciler) released(ctx context.Context, operator dependencies.Operator, version, note string, found crds) (outcome, error) {
+// released is where a dependency stands whose charts are installed. It is ready when what they run works and its kinds are served,
+// whatever else failed: then the failure is a remark.
+func (r *reconciler) released(ctx context.Context, operator dependencies.Operator, known *record, failure *components.Failure, found crds) (outcome, error) {
 	status := installing(operator, v1alpha1.DependencySourceHelm, "")
-	status.Version = version
-	if len(found.lacking) > 0 {
-		status.Message = because("not served yet: "+join(found.lacking), note)
-		return outcome{status: status}, nil
-	}
-	observed, err := r.workloads(ctx, operator)
+	observed, runs, err := r.workloads(ctx, operator, known)
 	if err != nil {
 		return outcome{}, err
 	}
+	if known != nil {
+		status.Version = known.version(operator)
+	}
 	verdict := health.Assess(observed, nil)
-	switch verdict.State {
-	case components.Ready:
-		status.State, status.Reason, status.Message = v1alpha1.DependencyReady, v1alpha1.ReasonAvailable, ""
-		if note != "" {
-			status.Message = because("installed by Helm", note)
+	before, reported := r.report.get(operator.Name)
+	// While a new version starts, or does not, the old one works.
+	worked := reported && before.State == v1alpha1.DependencyReady
+	works := known != nil && (verdict.State == components.Ready || runs) && (worked || verdict.State == components.Ready && failure == nil)
+	if verdict.State != components.Ready && works && failure == nil {
+		failure = &components.Failure{Reason: v1alpha1.ReasonDegraded, Err: errors.New(verdict.Message)}
+	}
+	switch {
+	case failure != nil && works && len(found.lacking) == 0:
+		return outcome{status: unchanged(ready(*status), failure.Error(), found)}, nil
+	case failure != nil:
+		failed := statusOf(operator, failure)
+		failed.Source, failed.Version = v1alpha1.DependencySourceHelm, status.Version
+		return outcome{status: failed}, nil
+	case len(found.lacking) > 0:
+		status.Message = "not served yet: " + join(found.lacking)
+	case works:
+		*status = ready(*status)
+		if known.Note != "" {
+			status.Message = "installed by Helm, because " + known.Note
 		}
-	case components.Degraded:
-		status.State, status.Reason, status.Message = v1alpha1.DependencyFailed, v1alpha1.ReasonDegraded, because(verdict.Message, note)
+	case verdict.State == components.Degraded:
+		status.State, status.Reason, status.Message = v1alpha1.DependencyFailed, v1alpha1.ReasonDegraded, verdict.Message
 	default:
-		status.Message = because(verdict.Message, note)
+		status.Message = verdict.Message
 	}
 	status.Message = health.Shorten(status.Message, maxMessage)
 	return outcome{status: status}, nil
 }
 
-// workloads are what the charts of an operator run.
-func (r *reconciler) workloads(ctx context.Context, operator dependencies.Operator) (components.Observed, error) {
-	var observed components.Observed
+func ready(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus {
+	status.State, status.Reason, status.Message = v1alpha1.DependencyReady, v1alpha1.ReasonAvailable, ""
+	return status
+}
+
+// workloads are what the charts of a dependency run, and whether all of it is available, perhaps in an older version.
+func (r *reconciler) workloads(ctx context.Context, operator dependencies.Operator, known *record) (observed components.Observed, runs bool, err error) {
 	observed.Facts.Platform.Namespace = operator.Namespace
-	ours := []client.ListOption{client.InNamespace(operator.Namespace), client.MatchingLabels{dependencies.Label: operator.ID()}}
-	add := func(object runtime.Object, kind string) error {
-		content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
-		if err != nil {
-			return fmt.Errorf("reading a %s of %s: %w", kind, operator.Name, err)
-		}
-		live := &unstructured.Unstructured{Object: content}
-		live.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind))
-		observed.Live = append(observed.Live, live)
-		observed.Rendered = append(observed.Rendered, components.Rendered{
-			Kind: live.GroupVersionKind(), Namespace: live.GetNamespace(), Name: live.GetName(),
-		})
-		return nil
+	if known == nil {
+		return observed, false, nil
 	}
-	var deployments appsv1.DeploymentList
-	var daemons appsv1.DaemonSetList
-	var sets appsv1.StatefulSetList
-	var pods corev1.PodList
-	for _, list := range []client.ObjectList{&deployments, &daemons, &sets, &pods} {
-		if err := r.cache.List(ctx, list, ours...); err != nil {
-			return observed, fmt.Errorf("listing what %s runs: %w", operator.Name, err)
-		}
-	}
-	for i := range deployments.Items {
-		if err := add(&deployments.Items[i], "Deployment"); err != nil {
-			return observed, err
+	runs = true
+	for _, chart := range known.Charts {
+		for _, content := range chart.Objects {
+			object := &unstructured.Unstructured{Object: content}
+			if !isWorkload(object) {
+				continue
+			}
+			rendered := components.Rendered{
+				Kind: object.GroupVersionKind(), Namespace: cmp.Or(object.GetNamespace(), chart.Namespace), Name: object.GetName(),
+			}
+			live, err := r.objects.Get(ctx, rendered.Kind, types.NamespacedName{Namespace: rendered.Namespace, Name: rendered.Name})
+			if err != nil {
+				return observed, false, err
+			}
+			observed.Rendered = append(observed.Rendered, rendered)
+			runs = runs && live != nil && available(live)
+			if live != nil {
+				observed.Live = append(observed.Live, live)
+			}
 		}
 	}
-	for i := range daemons.Items {
-		if err := add(&daemons.Items[i], "DaemonSet"); err != nil {
-			return observed, err
-		}
-	}
-	for i := range sets.Items {
-		if err := add(&sets.Items[i], "StatefulSet"); err != nil {
-			return observed, err
-		}
-	}
-	for i := range pods.Items {
-		observed.Pods = append(observed.Pods, &pods.Items[i])
-	}
-	return observed, nil
-}
-
-// because joins what is the matter with why Helm was taken where OLM would have been expected.
-func because(message, note string) string {
-	if note == "" {
-		return message
-	}
-	return message + separator + note
-}
-
-const separator = ", because "
-
-// noteOf is why Helm was taken, from what was reported earlier.
-func noteOf(status v1alpha1.DependencyStatus) string {
-	_, note, _ := strings.Cut(status.Message, separator)
-	return note
+	observed.Pods, err = r.objects.Pods(ctx, types.NamespacedName{}, operator.ID())
+	return observed, runs && len(observed.Rendered) > 0, err
 }
 
 func join(texts []string) string { return strings.Join(texts, ", ") }

@@ -72,8 +72,6 @@ const (
 	ReasonDigestMismatch = "DigestMismatch"
 	// ReasonChartInvalid: a chart cannot be read, or its templates fail with the values.
 	ReasonChartInvalid = "ChartInvalid"
-	// ReasonHookFailed: a hook of a chart failed.
-	ReasonHookFailed = "HookFailed"
 	// ReasonInstallFailed: the objects of a chart, or of a Subscription, could not be created or changed.
 	ReasonInstallFailed = "InstallFailed"
 	// ReasonRemoveFailed: the operator could not be removed.

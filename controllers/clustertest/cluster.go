@@ -4,6 +4,7 @@ package clustertest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -32,6 +33,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/watch"
+	"opendatahub.io/operator/dependencies"
 )
 
 // Cluster is the API server. It gives UIDs, and refuses writes whose UID is not the object's, as a real one does.
@@ -90,7 +92,19 @@ func New(t *testing.T, objects ...client.Object) *Cluster {
 			return c.write(ctx, "create", object, func() error { return inner.Create(ctx, object, opts...) })
 		},
 		Apply: func(ctx context.Context, inner client.WithWatch, config runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
-			return c.write(ctx, "apply", config.(client.Object), func() error { return inner.Apply(ctx, config, opts...) })
+			object, ok := config.(client.Object)
+			if !ok { // one of client-go's
+				content, err := json.Marshal(config)
+				if err != nil {
+					return err
+				}
+				untyped := &unstructured.Unstructured{}
+				if err := untyped.UnmarshalJSON(content); err != nil {
+					return err
+				}
+				object, config = untyped, client.ApplyConfigurationFromUnstructured(untyped)
+			}
+			return c.write(ctx, "apply", object, func() error { return inner.Apply(ctx, config, opts...) })
 		},
 		Patch: func(ctx context.Context, inner client.WithWatch, object client.Object, patch client.Patch, opts ...client.PatchOption) error {
 			return c.write(ctx, "patch", object, func() error { return inner.Patch(ctx, object, patch, opts...) })
@@ -154,6 +168,13 @@ func (c *Cluster) Object(gvk schema.GroupVersionKind, namespace, name string) *u
 func (c *Cluster) Children(gvks ...schema.GroupVersionKind) *watch.Children {
 	c.t.Helper()
 	return c.ChildrenWaking(func(string, types.NamespacedName) {}, gvks...)
+}
+
+// Labelled are the objects that carry a label, of kinds that are watched from when they are asked for.
+func (c *Cluster) Labelled(label string) *watch.Children {
+	children := watch.NewChildren(c.watch, watch.InAll(), func(string, types.NamespacedName) {}).By(label)
+	go func() { _ = children.Start(c.t.Context()) }()
+	return children
 }
 
 // ChildrenWaking is Children with somebody to wake.
@@ -327,7 +348,8 @@ func selected(object *unstructured.Unstructured) bool {
 		return false
 	}
 	_, ok := object.GetLabels()[components.LabelComponent]
-	return ok || object.GetKind() == "OpenDataHub"
+	_, dependency := object.GetLabels()[dependencies.Label]
+	return ok || dependency || object.GetKind() == "OpenDataHub"
 }
 
 func (c *Cluster) uid() types.UID {

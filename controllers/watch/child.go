@@ -39,7 +39,7 @@ type owner struct {
 }
 
 // childOf strips an object that a watch or a write delivered. It must not be used afterwards.
-func childOf(object any) (*child, error) {
+func childOf(object any, of grouping) (*child, error) {
 	switch object := object.(type) {
 	case *child:
 		return object, nil
@@ -48,7 +48,7 @@ func childOf(object any) (*child, error) {
 		if err != nil {
 			return nil, err
 		}
-		kept := identify(stripped.(*corev1.Pod))
+		kept := identify(stripped.(*corev1.Pod), of)
 		kept.pod = stripped.(*corev1.Pod)
 		return kept, nil
 	case *unstructured.Unstructured:
@@ -59,7 +59,7 @@ func childOf(object any) (*child, error) {
 		if err != nil {
 			return nil, err
 		}
-		kept := identify(stripped)
+		kept := identify(stripped, of)
 		if kept.raw, err = json.Marshal(stripped.Object); err != nil {
 			return nil, fmt.Errorf("encoding %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
@@ -69,25 +69,35 @@ func childOf(object any) (*child, error) {
 	}
 }
 
-func identify(object metav1.Object) *child {
+func identify(object metav1.Object, of grouping) *child {
 	return &child{
 		key:     types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()},
 		uid:     object.GetUID(),
 		version: object.GetResourceVersion(),
-		owner:   unique.Make(ownerOf(object)),
+		owner:   unique.Make(of.ownerOf(object)),
 	}
 }
 
+// grouping is the label by which objects are watched, and which says whose they are.
+type grouping struct {
+	label string
+	// platforms is whether other labels say which platform's an object is.
+	platforms bool
+}
+
 // ownerOf goes by the labels: objects that hold data have no owner reference.
-func ownerOf(object metav1.Object) owner {
+func (g grouping) ownerOf(object metav1.Object) owner {
 	labels := object.GetLabels()
+	if !g.platforms {
+		return owner{component: labels[g.label]}
+	}
 	namespace := object.GetNamespace()
 	if labels[components.LabelPlatformNamespace] != "" {
 		namespace = labels[components.LabelPlatformNamespace]
 	}
 	return owner{
 		platform:  types.NamespacedName{Namespace: namespace, Name: labels[components.LabelPlatform]},
-		component: labels[components.LabelComponent],
+		component: labels[g.label],
 	}
 }
 

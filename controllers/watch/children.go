@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -32,6 +33,7 @@ type Scope func(kind schema.GroupVersionKind, namespace string) string
 type Children struct {
 	watcher Watcher
 	scope   Scope
+	by      grouping
 	wake    func(component string, platform types.NamespacedName)
 	// started is closed once ctx, in which the watches run, is set.
 	started chan struct{}
@@ -47,8 +49,16 @@ type Children struct {
 func NewChildren(watcher Watcher, scoped Scope, wake func(component string, platform types.NamespacedName)) *Children {
 	return &Children{
 		watcher: watcher, scope: scoped, wake: wake, timeout: syncTimeout,
+		by:      grouping{label: components.LabelComponent, platforms: true},
 		started: make(chan struct{}), stores: map[scope]*Store{},
 	}
+}
+
+// By has the objects be those that carry a label, whose value stands for the component, and which belong to no platform. It must be
+// called before anything is watched.
+func (c *Children) By(label string) *Children {
+	c.by = grouping{label: label}
+	return c
 }
 
 // Start implements manager.Runnable: watches run until the context ends.
@@ -99,7 +109,7 @@ func (c *Children) start(of scope, by user) *Store {
 		return store
 	}
 	ctx, cancel := context.WithCancel(c.ctx)
-	store := newStore(of, func(concerned owner) { c.wake(concerned.component, concerned.platform) }, cancel)
+	store := newStore(of, c.by, func(concerned owner) { c.wake(concerned.component, concerned.platform) }, cancel)
 	store.users[by] = true
 	c.stores[of] = store
 	go func() {
@@ -180,7 +190,7 @@ func (c *Children) Pods(_ context.Context, platform types.NamespacedName, compon
 	}
 	var pods []*corev1.Pod
 	for _, found := range store.list(owner{platform, component}) {
-		if found.key.Namespace == platform.Namespace {
+		if found.key.Namespace == platform.Namespace || !c.by.platforms {
 			pods = append(pods, found.pod)
 		}
 	}
@@ -190,7 +200,7 @@ func (c *Children) Pods(_ context.Context, platform types.NamespacedName, compon
 // Wrote records the answer to a create, apply or patch.
 func (c *Children) Wrote(object *unstructured.Unstructured) {
 	if store := c.store(object.GroupVersionKind(), object.GetNamespace()); store != nil {
-		if written, err := childOf(object); err == nil {
+		if written, err := childOf(object, c.by); err == nil {
 			store.overlay.Wrote(written)
 		}
 	}

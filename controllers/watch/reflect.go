@@ -18,11 +18,10 @@ import (
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 
-	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 )
 
-// NewWatcher watches objects that carry components.LabelComponent. failed is told when a kind cannot be listed or watched.
+// NewWatcher watches objects that carry the label of their [Children]. failed is told when a kind cannot be listed or watched.
 func NewWatcher(config *rest.Config, client *http.Client, mapper meta.RESTMapper, failed func(schema.GroupVersionKind, error)) (Watcher, error) {
 	objects, err := dynamic.NewForConfigAndClient(config, client)
 	if err != nil {
@@ -79,7 +78,7 @@ func NewWatcher(config *rest.Config, client *http.Client, mapper meta.RESTMapper
 // reflect runs until the context ends.
 func reflect(ctx context.Context, store *Store, expected any, list toolscache.ListWithContextFunc, watch toolscache.WatchFuncWithContext) {
 	ours := func(options metav1.ListOptions) metav1.ListOptions {
-		options.LabelSelector = components.LabelComponent
+		options.LabelSelector = store.by.label
 		return options
 	}
 	reflector := toolscache.NewReflectorWithOptions(&toolscache.ListWatch{

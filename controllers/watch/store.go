@@ -21,6 +21,7 @@ type scope struct {
 // Store holds the objects of one watch, overlaid with the answers to our own writes. A reflector fills it.
 type Store struct {
 	scope
+	by   grouping
 	wake func(owner)
 	stop func()
 	// synced is closed when the first list is complete, stopped when the watch has ended.
@@ -42,9 +43,9 @@ type Store struct {
 
 var _ toolscache.TransformingStore = (*Store)(nil)
 
-func newStore(of scope, wake func(owner), stop func()) *Store {
+func newStore(of scope, by grouping, wake func(owner), stop func()) *Store {
 	return &Store{
-		scope: of, wake: wake, stop: stop,
+		scope: of, by: by, wake: wake, stop: stop,
 		synced: make(chan struct{}), stopped: make(chan struct{}),
 		users:    map[user]bool{},
 		overlay:  NewOverlay[*child](time.Now),
@@ -56,12 +57,12 @@ func newStore(of scope, wake func(owner), stop func()) *Store {
 
 // Transformer implements cache.TransformingStore: while a reflector streams a list, it keeps objects in their stripped form.
 func (s *Store) Transformer() toolscache.TransformFunc {
-	return func(object any) (any, error) { return childOf(object) }
+	return func(object any) (any, error) { return childOf(object, s.by) }
 }
 
 // Add implements cache.ReflectorStore.
 func (s *Store) Add(object any) error {
-	kept, err := childOf(object)
+	kept, err := childOf(object, s.by)
 	if err != nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (s *Store) Update(object any) error { return s.Add(object) }
 
 // Delete implements cache.ReflectorStore.
 func (s *Store) Delete(object any) error {
-	gone, err := childOf(object)
+	gone, err := childOf(object, s.by)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (s *Store) Delete(object any) error {
 func (s *Store) Replace(list []any, _ string) error {
 	all := map[types.NamespacedName]*child{}
 	for i, object := range list {
-		kept, err := childOf(object)
+		kept, err := childOf(object, s.by)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package helm
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,20 +15,14 @@ import (
 	"strings"
 
 	"helm.sh/helm/v4/pkg/action"
-	charts "helm.sh/helm/v4/pkg/chart"
 	"helm.sh/helm/v4/pkg/chart/common"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
 	chartloader "helm.sh/helm/v4/pkg/chart/v2/loader"
-	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
 	"helm.sh/helm/v4/pkg/registry"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/dependencies"
 )
-
-// loader loads a chart anew each time: Helm changes the charts that it works with.
-type loader func() (*chart.Chart, error)
 
 func isHTTP(reference string) bool {
 	return strings.HasPrefix(reference, "https://") || strings.HasPrefix(reference, "http://")
@@ -36,52 +31,34 @@ func isHTTP(reference string) bool {
 func isLocal(reference string) bool { return !isHTTP(reference) && !registry.IsOCI(reference) }
 
 // fetch gets a chart from where it is, and checks that it is the one that was asked for.
-func (s *session) fetch(c dependencies.Chart) (loader, error) {
-	load, err := s.open(c)
+func (c *Client) fetch(ctx context.Context, wanted dependencies.Chart) (*chart.Chart, error) {
+	open := openLocal
+	if !isLocal(wanted.Chart) {
+		open = func(wanted dependencies.Chart) (*chart.Chart, error) {
+			archive, err := c.download(ctx, wanted)
+			if err != nil {
+				return nil, err
+			}
+			return load(wanted, archive)
+		}
+	}
+	loaded, err := open(wanted)
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := load()
+	return loaded, required(wanted, loaded, action.CheckDependencies)
+}
+
+func load(c dependencies.Chart, archive []byte) (*chart.Chart, error) {
+	loaded, err := chartloader.LoadArchive(bytes.NewReader(archive))
 	if err != nil {
 		return nil, invalid(c, err)
 	}
-	meta := loaded.Metadata
-	if meta.Version != c.Version {
-		return nil, dependencies.Blocked(v1alpha1.ReasonChartInvalid,
-			"the chart at %s is of version %s, not %s: put the right chart there, or the right version into the installer's configuration",
-			withoutPassword(c.Chart), meta.Version, c.Version)
-	}
-	if meta.Type != "" && meta.Type != "application" {
-		return nil, invalid(c, fmt.Errorf("it is a %s chart, and only application charts can be installed", meta.Type))
-	}
-	required := make([]charts.Dependency, 0, len(meta.Dependencies))
-	for _, dependency := range meta.Dependencies {
-		required = append(required, dependency)
-	}
-	if err := action.CheckDependencies(loaded, required); err != nil {
-		return nil, invalid(c, err)
-	}
-	return load, nil
-}
-
-// open gets the archive or the folder, and checks the archive's digest.
-func (s *session) open(c dependencies.Chart) (loader, error) {
-	if isLocal(c.Chart) {
-		return openLocal(c)
-	}
-	archive, err := s.download(c)
-	if err != nil {
-		return nil, err
-	}
-	return fromArchive(archive), nil
-}
-
-func fromArchive(archive []byte) loader {
-	return func() (*chart.Chart, error) { return chartloader.LoadArchive(bytes.NewReader(archive)) }
+	return loaded, nil
 }
 
 // openLocal opens a chart on disk. A folder has no digest.
-func openLocal(c dependencies.Chart) (loader, error) {
+func openLocal(c dependencies.Chart) (*chart.Chart, error) {
 	info, err := os.Stat(c.Chart)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, dependencies.Failed(v1alpha1.ReasonChartNotFound, "there is no chart at %s, on the disk of the installer's Pod", c.Chart)
@@ -94,13 +71,20 @@ func openLocal(c dependencies.Chart) (loader, error) {
 			return nil, dependencies.Blocked(v1alpha1.ReasonDigestMismatch,
 				"the chart at %s is a folder, which has no digest: take the digest out of the installer's configuration, or put an archive there", c.Chart)
 		}
-		return func() (*chart.Chart, error) { return chartloader.LoadDir(c.Chart) }, nil
+		loaded, err := chartloader.LoadDir(c.Chart)
+		if err != nil {
+			return nil, invalid(c, err)
+		}
+		return loaded, nil
 	}
 	archive, err := os.ReadFile(c.Chart)
 	if err != nil {
 		return nil, invalid(c, err)
 	}
-	return fromArchive(archive), checkDigest(c, archive, c.Digest, "the installer's configuration")
+	if err := checkDigest(c, archive, c.Digest, "the installer's configuration"); err != nil {
+		return nil, err
+	}
+	return load(c, archive)
 }
 
 // localContent is a hash of a local chart, so that one that changed under its version is noticed. Others have none: that
@@ -109,13 +93,9 @@ func localContent(c dependencies.Chart) (string, error) {
 	if !isLocal(c.Chart) {
 		return "", nil
 	}
-	load, err := openLocal(c)
+	loaded, err := openLocal(c)
 	if err != nil {
 		return "", err
-	}
-	loaded, err := load()
-	if err != nil {
-		return "", invalid(c, err)
 	}
 	slices.SortFunc(loaded.Raw, func(a, b *common.File) int { return strings.Compare(a.Name, b.Name) })
 	hash := sha256.New()
@@ -145,47 +125,17 @@ func normalDigest(digest string) string {
 	return strings.TrimPrefix(strings.ToLower(strings.TrimSpace(digest)), "sha256:")
 }
 
-// enabledDefinitions are the CustomResourceDefinitions in the crds folders of a chart and of those of its subcharts that
-// the values enable.
-func enabledDefinitions(c dependencies.Chart, load loader) ([]*unstructured.Unstructured, error) {
-	loaded, err := load()
-	if err != nil {
-		return nil, invalid(c, err)
-	}
-	values, err := valuesOf(c)
-	if err != nil {
-		return nil, invalid(c, err)
-	}
-	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
-		return nil, invalid(c, err)
-	}
-	var definitions []*unstructured.Unstructured
-	for _, file := range loaded.CRDObjects() {
-		objects, err := decode(bytes.NewReader(file.File.Data))
-		if err != nil {
-			return nil, invalid(c, fmt.Errorf("%s: %w", file.Filename, err))
-		}
-		for _, object := range objects {
-			if !isDefinition(object) {
-				return nil, invalid(c, fmt.Errorf("%s holds a %s, and only CustomResourceDefinitions belong there", file.Filename, object.GetKind()))
-			}
-			definitions = append(definitions, object)
-		}
-	}
-	return definitions, nil
-}
-
-// asked is a hash of what the operator asks for of a chart, short enough for a label. A local chart is asked for with its content.
-func asked(c dependencies.Chart) (string, error) {
+// Request is a hash of a chart with its values, short enough for a label. Of a local chart the content counts, too.
+func Request(c dependencies.Chart) (string, error) {
 	content, err := localContent(c)
 	if err != nil {
 		return "", err
 	}
-	asked, err := json.Marshal([]any{c.Chart, c.Version, normalDigest(c.Digest), c.Values, content})
+	request, err := json.Marshal([]any{c.Chart, c.Version, normalDigest(c.Digest), c.Values, content})
 	if err != nil {
 		return "", invalid(c, err)
 	}
-	sum := sha256.Sum256(asked)
+	sum := sha256.Sum256(request)
 	return hex.EncodeToString(sum[:16]), nil
 }
 

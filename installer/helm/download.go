@@ -42,8 +42,8 @@ const (
 )
 
 // download gets the archive of a chart from its repository.
-func (s *session) download(c dependencies.Chart) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(s.ctx, downloadTimeout)
+func (c *Client) download(parent context.Context, wanted dependencies.Chart) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(parent, downloadTimeout)
 	defer cancel()
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -54,17 +54,17 @@ func (s *session) download(c dependencies.Chart) ([]byte, error) {
 		ForceAttemptHTTP2:     true,
 	}
 	defer transport.CloseIdleConnections()
-	d := &downloader{ctx: ctx, chart: c, client: &http.Client{Transport: transport}, userAgent: s.UserAgent}
-	if s.RegistryConfig != "" {
-		store, err := credentials.NewFileStore(s.RegistryConfig)
+	d := &downloader{ctx: ctx, chart: wanted, client: &http.Client{Transport: transport}, userAgent: c.UserAgent}
+	if c.RegistryConfig != "" {
+		store, err := credentials.NewFileStore(c.RegistryConfig)
 		if err != nil {
 			return nil, fmt.Errorf("reading the credentials of repositories: %w", err)
 		}
 		d.credentials = store
 	}
 	archive, err := d.get()
-	if err != nil && s.ctx.Err() != nil {
-		return nil, fmt.Errorf("fetching %s: %w", nameOf(c), s.ctx.Err())
+	if err != nil && parent.Err() != nil {
+		return nil, fmt.Errorf("fetching %s: %w", nameOf(wanted), parent.Err())
 	}
 	return archive, err
 }

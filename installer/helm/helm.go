@@ -1,167 +1,194 @@
-// Package helm installs the charts of third-party operators as Helm releases, without the helm program. What it makes is
-// what `helm list` shows, with these differences: CustomResourceDefinitions are applied beside the release, upgraded with it
-// and never removed; everything carries the label of the operator that it belongs to; and nothing that lacks the label
-// is changed or removed, whatever a chart renders.
+// Package helm fetches and renders the charts of third-party operators, as `helm template` would. It writes nothing to the
+// cluster: what it renders is applied, repaired and removed like every other object of this project.
 package helm
 
 import (
 	"cmp"
 	"context"
-	"errors"
-	"maps"
+	"fmt"
+	"path"
 	"slices"
-	"time"
+	"strings"
 
-	"helm.sh/helm/v4/pkg/kube"
-	"k8s.io/client-go/rest"
+	charts "helm.sh/helm/v4/pkg/chart"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
+	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
+	"helm.sh/helm/v4/pkg/engine"
+	release "helm.sh/helm/v4/pkg/release/v1"
+	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/dependencies"
 )
 
-// maxHistory bounds the revisions that are kept of a release.
-const maxHistory = 3
-
-func init() {
-	// Helm has no other way to name its field manager, and nothing else in this process uses Helm.
-	kube.ManagedFieldsManager = dependencies.FieldManager
-}
-
-// Options say how an Installer works.
-type Options struct {
-	// Config reaches the cluster.
-	Config *rest.Config
+// Client gets charts from where they are.
+type Client struct {
 	// RegistryConfig is a file with the credentials of repositories, as docker login writes it; programs that it names are
 	// not run. It is read for each chart that is fetched, so a new password is noticed. May be empty.
 	RegistryConfig string
-	// Timeout bounds how long is waited for one hook, for CustomResourceDefinitions to be established, and for objects
-	// to be gone. Default: five minutes.
-	Timeout time.Duration
-	// UserAgent that the cluster and the repositories see.
+	// UserAgent that the repositories see.
 	UserAgent string
 }
 
-// Installer installs charts in one cluster. It may be used for several operators at a time, but for each by one caller
-// only, in one process of the cluster: what another left unfinished is taken for interrupted.
-type Installer struct {
-	options Options
-}
-
-// New makes an Installer. It sends nothing.
-func New(options Options) (*Installer, error) {
-	if options.Config == nil {
-		return nil, errors.New("making an installer of charts: there is no configuration of a cluster")
-	}
-	options.Config = rest.CopyConfig(options.Config)
-	options.Timeout = cmp.Or(options.Timeout, 5*time.Minute)
-	if options.UserAgent != "" {
-		options.Config.UserAgent = options.UserAgent
-	}
-	if options.Config.QPS == 0 {
-		// Helm asks for each object of a chart several times.
-		options.Config.QPS, options.Config.Burst = 50, 100
-	}
-	return &Installer{options: options}, nil
-}
-
-// Installed is what there is of an operator's charts. Only releases that this package made count.
-type Installed struct {
-	// Any is whether there is a release for the operator, in whatever state, also one for a chart that it no longer has.
-	Any bool
-	// Current is whether all charts are installed as the operator asks, and their workloads exist.
-	Current bool
-	// Version of the operator: that of the application in its first chart, or of a chart that does not say. Empty when that
-	// chart is not installed.
-	Version string
-	// Releases of the charts, in their order.
-	Releases []Release
-}
-
-// Release is what there is of one chart.
-type Release struct {
-	// Name of the release.
-	Name string
-	// Version of the chart that is installed, and of the application in it. Empty when none is.
+// Rendered is a chart with its values.
+type Rendered struct {
+	// Version of the chart, and of the application in it, which may be empty.
 	Version, AppVersion string
-	// Current is whether the chart and its values are those that the operator asks for, and its workloads exist.
-	Current bool
-	// Failure says why the last attempt to bring what is asked for failed, as far as the cluster knows: a first install
-	// that failed leaves nothing behind, and then only Ensure says why.
-	Failure string
+	// CRDs from the crds folders and from the templates.
+	CRDs []*unstructured.Unstructured
+	// Objects in Helm's install order, without the CRDs and without hooks that only run when something is removed, rolled back
+	// or tested.
+	Objects []*unstructured.Unstructured
 }
 
-// Installed reads what the release Secrets in the operator's namespace say. It asks no repository.
-func (i *Installer) Installed(ctx context.Context, operator dependencies.Operator) (Installed, error) {
-	s, err := i.session(ctx, operator)
+// Render fetches a chart and renders it for a namespace of a cluster with these capabilities. Templates that look into the cluster
+// find nothing there. A chart that can not be used as it is gives a terminal failure, one that cannot be fetched a failure that
+// may go away.
+func (c *Client) Render(ctx context.Context, wanted dependencies.Chart, namespace string, capabilities *common.Capabilities) (Rendered, error) {
+	loaded, err := c.fetch(ctx, wanted)
 	if err != nil {
-		return Installed{}, err
+		return Rendered{}, err
 	}
-	releases, err := s.ours()
+	rendered, err := render(loaded, wanted, namespace, capabilities)
 	if err != nil {
-		return Installed{}, err
+		return Rendered{}, invalid(wanted, err)
 	}
-	found := Installed{Any: len(releases) > 0, Current: len(operator.Charts) > 0}
-	for n, chart := range operator.Charts {
-		release, err := s.describe(chart, releases[chart.Release])
+	return rendered, nil
+}
+
+func render(loaded *chart.Chart, wanted dependencies.Chart, namespace string, capabilities *common.Capabilities) (Rendered, error) {
+	values, err := valuesOf(wanted)
+	if err != nil {
+		return Rendered{}, err
+	}
+	if required := loaded.Metadata.KubeVersion; required != "" && !chartutil.IsCompatibleRange(required, capabilities.KubeVersion.String()) {
+		return Rendered{}, fmt.Errorf("it requires Kubernetes %s, and this cluster is of version %s", required, capabilities.KubeVersion.Version)
+	}
+	if err := chartutil.ProcessDependencies(loaded, values); err != nil {
+		return Rendered{}, err
+	}
+	rendered := Rendered{Version: loaded.Metadata.Version, AppVersion: loaded.AppVersion()}
+	if rendered.CRDs, err = crdFolders(loaded); err != nil {
+		return Rendered{}, err
+	}
+	files, err := renderFiles(loaded, values, common.ReleaseOptions{Name: wanted.Release, Namespace: namespace, IsInstall: true, Revision: 1},
+		withKinds(capabilities, rendered.CRDs))
+	if err != nil {
+		return Rendered{}, err
+	}
+	hooks, manifests, err := releaseutil.SortManifests(files, nil, releaseutil.InstallOrder)
+	if err != nil {
+		return Rendered{}, err
+	}
+	for _, hook := range hooks {
+		if !runsOnInstall(hook) {
+			continue
+		}
+		if hook.Kind == "Job" || hook.Kind == "Pod" {
+			return Rendered{}, fmt.Errorf("it has a hook, %s %s of %s, and hooks are not run; turn it off with the chart's values", hook.Kind, hook.Name, hook.Path)
+		}
+		manifests = append(manifests, releaseutil.Manifest{Name: hook.Path, Content: hook.Manifest}) // it only had to come early
+	}
+	for _, manifest := range manifests {
+		objects, err := decode(strings.NewReader(manifest.Content))
 		if err != nil {
-			return found, err
+			return Rendered{}, fmt.Errorf("template %s: %w", manifest.Name, err)
 		}
-		if n == 0 {
-			found.Version = cmp.Or(release.AppVersion, release.Version)
+		for _, object := range objects {
+			if isCRD(object) {
+				rendered.CRDs = append(rendered.CRDs, object)
+			} else {
+				rendered.Objects = append(rendered.Objects, clean(object))
+			}
 		}
-		found.Current = found.Current && release.Current
-		found.Releases = append(found.Releases, release)
 	}
-	return found, nil
+	slices.SortStableFunc(rendered.Objects, func(a, b *unstructured.Unstructured) int { return cmp.Compare(InstallOrder(a), InstallOrder(b)) })
+	return rendered, nil
 }
 
-// Ensure makes the releases what the operator asks for, in the order of its charts, and reports whether it did anything.
-// Nothing is fetched and nothing written when they are so already. An object that somebody changed or deleted is mended
-// when the version or the values change, even if another field manager has changed it, or when a Deployment, DaemonSet or
-// StatefulSet is gone: then all that the release made is applied again, from what is recorded of it.
-//
-// It returns when the objects are there and hooks have run; whether the operator works is for others to watch. A first
-// install that fails is taken back, and a failed upgrade is rolled back, but CustomResourceDefinitions stay as new as they
-// were made. When the context ends midway, the next Ensure takes it back. Problems that people can solve are *dependencies.Problem.
-func (i *Installer) Ensure(ctx context.Context, operator dependencies.Operator) (changed bool, err error) {
-	s, err := i.session(ctx, operator)
-	if err != nil {
-		return false, err
-	}
-	for _, chart := range operator.Charts {
-		did, err := s.ensure(chart)
-		changed = changed || did
-		if err != nil {
-			return changed, err
-		}
-	}
-	return changed, nil
-}
-
-// Remove uninstalls the operator's releases in the reverse order of its charts, each only when the one before is gone with
-// all its objects. CustomResourceDefinitions and the namespace stay, and what a chart says to keep.
-func (i *Installer) Remove(ctx context.Context, operator dependencies.Operator) error {
-	s, err := i.session(ctx, operator)
-	if err != nil {
-		return err
-	}
-	releases, err := s.ours()
-	if err != nil {
-		return err
-	}
-	order := func(name string) int { // releases of charts that the operator no longer has come last here, and go first
-		n := slices.IndexFunc(operator.Charts, func(chart dependencies.Chart) bool { return chart.Release == name })
-		if n < 0 {
-			return len(operator.Charts)
-		}
-		return n
-	}
-	names := slices.SortedFunc(maps.Keys(releases), func(a, b string) int {
-		return cmp.Or(cmp.Compare(order(b), order(a)), cmp.Compare(a, b))
+// runsOnInstall is whether a hook runs when a chart is installed or upgraded. The others guard removals, and whatever they look
+// for, what the installer deletes is gone in an order that it knows.
+func runsOnInstall(hook *release.Hook) bool {
+	return slices.ContainsFunc(hook.Events, func(event release.HookEvent) bool {
+		return slices.Contains([]release.HookEvent{
+			release.HookPreInstall, release.HookPostInstall, release.HookPreUpgrade, release.HookPostUpgrade,
+		}, event)
 	})
-	for _, name := range names {
-		if err := s.remove(name); err != nil {
-			return err
+}
+
+func renderFiles(loaded *chart.Chart, values map[string]any, options common.ReleaseOptions, capabilities *common.Capabilities) (map[string]string, error) {
+	top, err := util.ToRenderValues(loaded, values, options, capabilities)
+	if err != nil {
+		return nil, err
+	}
+	files, err := engine.Engine{}.RenderWithContext(context.Background(), loaded, top)
+	if err != nil {
+		return nil, err
+	}
+	for name := range files {
+		if path.Base(name) == "NOTES.txt" {
+			delete(files, name)
 		}
+	}
+	return files, nil
+}
+
+// withKinds adds the kinds that the chart's own CRDs bring: they are applied before its objects.
+func withKinds(capabilities *common.Capabilities, definitions []*unstructured.Unstructured) *common.Capabilities {
+	all := capabilities.Copy()
+	for _, object := range definitions {
+		var crd apiextensionsv1.CustomResourceDefinition
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &crd) != nil {
+			continue // the API server says what is wrong with it
+		}
+		for _, version := range crd.Spec.Versions {
+			name := crd.Spec.Group + "/" + version.Name
+			all.APIVersions = append(all.APIVersions, name, name+"/"+crd.Spec.Names.Kind)
+		}
+	}
+	return all
+}
+
+// crdFolders are the CRDs in the crds folders of a chart and of those of its subcharts that the values enable.
+func crdFolders(loaded *chart.Chart) ([]*unstructured.Unstructured, error) {
+	var definitions []*unstructured.Unstructured
+	for _, file := range loaded.CRDObjects() {
+		objects, err := decode(strings.NewReader(string(file.File.Data)))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file.Filename, err)
+		}
+		for _, object := range objects {
+			if !isCRD(object) {
+				return nil, fmt.Errorf("%s holds a %s, and only CustomResourceDefinitions belong there", file.Filename, object.GetKind())
+			}
+			definitions = append(definitions, object)
+		}
+	}
+	return definitions, nil
+}
+
+// required checks that a chart can be installed, and has all subcharts that it names.
+func required(wanted dependencies.Chart, loaded *chart.Chart, check func(charts.Charter, []charts.Dependency) error) error {
+	meta := loaded.Metadata
+	if meta.Version != wanted.Version {
+		return dependencies.Blocked(v1alpha1.ReasonChartInvalid,
+			"the chart at %s is of version %s, not %s: put the right chart there, or the right version into the installer's configuration",
+			withoutPassword(wanted.Chart), meta.Version, wanted.Version)
+	}
+	if meta.Type != "" && meta.Type != "application" {
+		return invalid(wanted, fmt.Errorf("it is a %s chart, and only application charts can be installed", meta.Type))
+	}
+	needed := make([]charts.Dependency, 0, len(meta.Dependencies))
+	for _, dependency := range meta.Dependencies {
+		needed = append(needed, dependency)
+	}
+	if err := check(loaded, needed); err != nil {
+		return invalid(wanted, err)
 	}
 	return nil
 }

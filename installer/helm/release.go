@@ -1,177 +1,83 @@
 package helm
 
 import (
-	"context"
-	"errors"
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"io"
+	"strings"
 
-	"helm.sh/helm/v4/pkg/action"
-	chart "helm.sh/helm/v4/pkg/chart/v2"
-	"helm.sh/helm/v4/pkg/kube"
-	ri "helm.sh/helm/v4/pkg/release"
 	"helm.sh/helm/v4/pkg/release/common"
 	release "helm.sh/helm/v4/pkg/release/v1"
-
-	"opendatahub.io/operator/dependencies"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// ensure makes one release what the operator asks for.
-func (s *session) ensure(c dependencies.Chart) (changed bool, err error) {
-	before, err := s.past(c.Release)
+const (
+	// ReleaseType is the type of the Secrets in which Helm records releases.
+	ReleaseType = "helm.sh/release.v1"
+	// ReleaseAnnotation and ReleaseNamespaceAnnotation, on an object, name the release that it belongs to.
+	ReleaseAnnotation          = "meta.helm.sh/release-name"
+	ReleaseNamespaceAnnotation = "meta.helm.sh/release-namespace"
+	// RequestLabel, on the release Secrets of earlier versions of this installer, is what Request gives now.
+	RequestLabel = "opendatahub.io/dependency-asked"
+	// maxRelease bounds what a Secret can unpack to.
+	maxRelease = 64 << 20
+)
+
+// Release is one revision of a release, as Helm recorded it.
+type Release struct {
+	Name     string
+	Revision int
+	// Deployed is whether it is the revision that runs, or ran until it was interrupted.
+	Deployed bool
+	Rendered
+}
+
+// ReadRelease reads a Secret in which Helm recorded a release.
+func ReadRelease(secret *corev1.Secret) (Release, error) {
+	recorded, err := decodeRelease(secret.Data["release"])
 	if err != nil {
-		return false, err
+		return Release{}, fmt.Errorf("reading the Helm release in Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
-	if !before.settled() {
-		s.log.Info("Taking back what was interrupted", "release", c.Release, "status", before.last().Info.Status)
-		if err := s.takeBack(c.Release, before, "it was interrupted"); err != nil {
-			return true, err
-		}
-		changed = true
-		if before, err = s.past(c.Release); err != nil {
-			return changed, err
-		}
+	read := Release{Name: recorded.Name, Revision: recorded.Version}
+	if recorded.Info != nil {
+		read.Deployed = recorded.Info.Status == common.StatusDeployed || recorded.Info.Status == common.StatusSuperseded
 	}
-	asked, err := asked(c)
+	if recorded.Chart != nil && recorded.Chart.Metadata != nil {
+		read.Version, read.AppVersion = recorded.Chart.Metadata.Version, recorded.Chart.AppVersion()
+	}
+	objects, err := decode(strings.NewReader(recorded.Manifest))
 	if err != nil {
-		return changed, err
+		return Release{}, fmt.Errorf("reading the Helm release in Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
-	if last := before.last(); last != nil && last.Labels[askedLabel] == asked {
-		missing, err := s.missing(last)
-		if err != nil || missing == "" {
-			return changed, err
-		}
-		s.log.Info("Restoring Helm release", "release", c.Release, "missing", missing)
-		return true, s.rollBack(before, last, restored)
+	for _, object := range objects {
+		read.Objects = append(read.Objects, clean(object))
 	}
-	load, err := s.fetch(c)
+	return read, nil
+}
+
+func decodeRelease(encoded []byte) (*release.Release, error) {
+	content, err := base64.StdEncoding.DecodeString(string(encoded))
 	if err != nil {
-		return changed, err
+		return nil, err
 	}
-	if err := s.bring(c, load, before, asked); err != nil {
-		return changed, err
-	}
-	return true, nil
-}
-
-// bring installs or upgrades a release.
-func (s *session) bring(c dependencies.Chart, load loader, before past, asked string) error {
-	definitions, err := enabledDefinitions(c, load)
-	if err != nil {
-		return err
-	}
-	if err := s.define(definitions); err != nil {
-		return err
-	}
-	loaded, err := load()
-	if err != nil {
-		return invalid(c, err)
-	}
-	values, err := valuesOf(c)
-	if err != nil {
-		return invalid(c, err)
-	}
-	a := s.attempt(c.Release)
-	verb, done := "upgrading", "Upgraded"
-	if before.last() == nil {
-		verb, done = "installing", "Installed"
-		err = a.install(c, loaded, values, asked)
-	} else {
-		err = a.upgrade(c, loaded, values, asked)
-	}
-	if err == nil {
-		s.log.Info(done+" Helm release", "release", c.Release, "chart", withoutPassword(c.Chart), "version", c.Version)
-		return nil
-	}
-	failure := a.explain(c, verb, err)
-	if s.ctx.Err() != nil {
-		return failure
-	}
-	return s.undo(c, failure)
-}
-
-func (a *attempt) labels(asked string) map[string]string {
-	return map[string]string{dependencies.Label: a.id, askedLabel: asked}
-}
-
-func (a *attempt) install(c dependencies.Chart, loaded *chart.Chart, values map[string]any, asked string) error {
-	install := action.NewInstall(a.configuration)
-	install.ReleaseName, install.Namespace, install.Labels = c.Release, a.operator.Namespace, a.labels(asked)
-	install.ServerSideApply, install.ForceConflicts = true, true
-	install.SkipCRDs, install.PostRenderer = true, postRenderer{a.session}
-	install.WaitStrategy, install.Timeout = kube.HookOnlyStrategy, a.Timeout
-	// Helm gives up an action whose context ends, and lets it go on in the background. This one ends with its requests.
-	installed, err := install.RunWithContext(context.WithoutCancel(a.ctx), loaded, values)
-	if err != nil {
-		return err
-	}
-	return a.confirm(c.Release, installed)
-}
-
-// confirm makes sure that an install is on record: Helm takes it for done also when it could not write that down.
-func (a *attempt) confirm(name string, installed ri.Releaser) error {
-	recorded, err := a.past(name)
-	if err != nil || recorded.last() != nil && recorded.settled() {
-		return err
-	}
-	return a.records.Update(installed)
-}
-
-func (a *attempt) upgrade(c dependencies.Chart, loaded *chart.Chart, values map[string]any, asked string) error {
-	upgrade := action.NewUpgrade(a.configuration)
-	upgrade.Namespace, upgrade.Labels, upgrade.MaxHistory = a.operator.Namespace, a.labels(asked), maxHistory
-	upgrade.ServerSideApply, upgrade.ForceConflicts = "true", true
-	upgrade.SkipCRDs, upgrade.PostRenderer = true, postRenderer{a.session}
-	upgrade.WaitStrategy, upgrade.Timeout = kube.HookOnlyStrategy, a.Timeout
-	upgrade.ResetValues = true // without it, no values mean those of before
-	_, err := upgrade.RunWithContext(context.WithoutCancel(a.ctx), c.Release, loaded, values)
-	return err
-}
-
-// undo takes back what a failed attempt left, and says so in its problem.
-func (s *session) undo(c dependencies.Chart, failure error) error {
-	after, err := s.past(c.Release)
-	if err != nil || after.settled() {
-		return failure
-	}
-	left := "nothing of it is left"
-	if good := after.good(); good != nil {
-		left = "version " + good.Chart.Metadata.Version + " is restored"
-	}
-	if err := s.takeBack(c.Release, after, failure.Error()); err != nil {
-		left = "taking it back failed: " + oneLine(err.Error())
-	}
-	var problem *dependencies.Problem
-	if errors.As(failure, &problem) {
-		problem.Message += "; " + left
-	}
-	return failure
-}
-
-// takeBack ends what was left unfinished: by a rollback to what ran before, or without a trace of it.
-func (s *session) takeBack(name string, p past, why string) error {
-	if good := p.good(); good != nil && !p.leaving() {
-		return s.rollBack(p, good, why)
-	}
-	return s.uninstall(name, p, false)
-}
-
-func (s *session) rollBack(p past, good *release.Release, why string) error {
-	last := p.last()
-	if last.Info.Status.IsPending() {
-		last.SetStatus(common.StatusFailed, why)
-		if err := s.records.Update(last); err != nil {
-			return fmt.Errorf("recording that Helm release %s/%s failed: %w", s.operator.Namespace, last.Name, err)
+	if unpacked, err := gzip.NewReader(bytes.NewReader(content)); err == nil {
+		if content, err = io.ReadAll(io.LimitReader(unpacked, maxRelease)); err != nil {
+			return nil, err
 		}
 	}
-	a := s.attempt(last.Name)
-	rollback := action.NewRollback(a.configuration)
-	rollback.Version, rollback.MaxHistory = good.Version, maxHistory
-	rollback.ServerSideApply, rollback.ForceConflicts = "true", true
-	rollback.DisableHooks = true // they may be what failed
-	rollback.WaitStrategy, rollback.Timeout = kube.HookOnlyStrategy, s.Timeout
-	rollback.Description = shorten(why, action.MaxDescriptionLength)
-	if err := rollback.Run(last.Name); err != nil {
-		return a.failed(fmt.Sprintf("rolling Helm release %s/%s back to chart %s", s.operator.Namespace, last.Name, good.Chart.Metadata.Version), err)
+	recorded := &release.Release{}
+	return recorded, json.Unmarshal(content, recorded)
+}
+
+// Owner is the release that an object belongs to, as in "data/kafka"; empty when there is none.
+func Owner(object *unstructured.Unstructured) string {
+	annotations := object.GetAnnotations()
+	if annotations[ReleaseAnnotation] == "" {
+		return ""
 	}
-	return nil
+	return annotations[ReleaseNamespaceAnnotation] + "/" + annotations[ReleaseAnnotation]
 }

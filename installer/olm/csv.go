@@ -6,15 +6,47 @@ import (
 	"strings"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/dependencies"
 )
 
 // Phases of ClusterServiceVersions. The others are on the way between these.
 const (
 	phasePending   = "Pending"
+	phaseReplacing = "Replacing"
+	phaseDeleting  = "Deleting"
 	phaseSucceeded = "Succeeded"
 	phaseFailed    = "Failed"
 )
+
+// works is whether an operator runs: it succeeded, and if another replaces it, that was so before. OLM says Replacing as soon as the
+// next one exists, long before it stops anything.
+func (c csv) works() bool {
+	phase := c.Status.Phase
+	for i := len(c.Status.History) - 1; i >= 0 && (phase == phaseReplacing || phase == phaseDeleting); i-- {
+		phase = c.Status.History[i].Phase
+	}
+	return phase == phaseSucceeded
+}
+
+// lasting has the last failure for the phase while OLM tries again, about once a second: that is no news.
+func (c csv) lasting() csv {
+	for i := len(c.Status.History) - 1; i >= 0; i-- {
+		switch before := c.Status.History[i]; before.Phase {
+		case phaseSucceeded:
+			return c
+		case phaseFailed:
+			c.Status.Phase, c.Status.Reason, c.Status.Message = before.Phase, before.Reason, before.Message
+			return c
+		}
+	}
+	return c
+}
+
+// unsatisfiable is a requirement that exists and will not do, such as the version of Kubernetes: no waiting changes it.
+func (c csv) unsatisfiable() bool {
+	return c.Status.Phase == phasePending && slices.ContainsFunc(c.Status.Requirements, func(r requirement) bool { return r.Status == "PresentNotSatisfied" })
+}
 
 // csvStatusOf says where a ClusterServiceVersion stands that has not succeeded. groups are those of its namespace.
 func csvStatusOf(status v1alpha1.DependencyStatus, c csv, groups []operatorGroup) v1alpha1.DependencyStatus {
@@ -23,12 +55,15 @@ func csvStatusOf(status v1alpha1.DependencyStatus, c csv, groups []operatorGroup
 		return removing(status, "%s is being deleted", c.object())
 	case c.Status.Phase == phaseFailed:
 		return troubled(status, csvProblem(c, groups))
+	case c.unsatisfiable():
+		return troubled(status, dependencies.Blocked(v1alpha1.ReasonCSVFailed,
+			"%s; choose a channel or catalogue with a version that fits this cluster, or see %s", progress(c), c.describe()))
 	}
 	return onItsWay(status, "%s", progress(c))
 }
 
 // csvProblem is why a ClusterServiceVersion failed. What no retry of OLM's changes is blocked.
-func csvProblem(c csv, groups []operatorGroup) *dependencies.Problem {
+func csvProblem(c csv, groups []operatorGroup) *components.Failure {
 	namespace, says := c.Metadata.Namespace, c.Status.Reason+": "+quote(c.Status.Message)
 	switch c.Status.Reason {
 	case "TooManyOperatorGroups", "NoOperatorGroup":
@@ -101,7 +136,7 @@ func orphanClaim(operator dependencies.Operator, c csv) claim {
 		found.Status = removing(status, "%s is being removed", c.object())
 	case c.Metadata.DeletionTimestamp != nil:
 		found.Status = removing(status, "%s is being deleted", c.object())
-	case c.Status.Phase != phaseSucceeded:
+	case !c.works():
 		found.Status = troubled(status, dependencies.Blocked(v1alpha1.ReasonOrphanCSV,
 			"%s belongs to no Subscription and does not work (%s: %s: %s); either repair it (see %s), or delete it, "+
 				"and the installer asks OLM for the package anew; CustomResourceDefinitions and their objects stay (%s)",

@@ -22,7 +22,7 @@ import (
 )
 
 // Ensure asks OLM for a candidate: a namespace, an OperatorGroup in it, and a Subscription. Only what is missing or differs is
-// written, and only what is ours is changed; what stands in the way of that is a *dependencies.Problem.
+// written, and only what is ours is changed; what stands in the way of that is a *components.Failure.
 func (o *OLM) Ensure(ctx context.Context, operator dependencies.Operator, candidate Candidate) error {
 	_, err := o.ensure(ctx, operator, candidate)
 	return err

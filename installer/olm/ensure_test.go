@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/dependencies"
 )
 
@@ -107,10 +108,10 @@ func TestEnsure(t *testing.T) {
 			if changed != (len(test.writes) > 0) {
 				t.Errorf("changed = %v", changed)
 			}
-			var problem *dependencies.Problem
+			var problem *components.Failure
 			if errors.As(err, &problem) {
-				if got := string(problem.State) + " " + problem.Reason; got != test.want || !strings.Contains(problem.Message, test.says) {
-					t.Errorf("got %s: %s", got, problem.Message)
+				if got := string(dependencies.StateOf(problem)) + " " + problem.Reason; got != test.want || !strings.Contains(problem.Error(), test.says) {
+					t.Errorf("got %s: %s", got, problem.Error())
 				}
 				return
 			}

@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/dependencies"
 )
 
@@ -74,8 +75,11 @@ func (o *OLM) packageClaims(ctx context.Context, operator dependencies.Operator)
 			continue
 		}
 		v := all.view(operator, s)
-		if v.installed, v.replaced, err = o.installedBy(ctx, s); err != nil {
+		if v.installed, v.replaced, err = o.installedBy(ctx, all, s); err != nil {
 			return nil, err
+		}
+		if v.replaced != nil { // it is on its way out, and no orphan
+			v.orphans = slices.DeleteFunc(v.orphans, func(name string) bool { return name == v.replaced.Metadata.Name })
 		}
 		claims = append(claims, v.claim())
 	}
@@ -91,19 +95,27 @@ func (o *OLM) packageClaims(ctx context.Context, operator dependencies.Operator)
 	return claims, nil
 }
 
-// installedBy reads the ClusterServiceVersion that a Subscription installed, or the one it is about to, and the one that this
-// replaces if it does not work yet.
-func (o *OLM) installedBy(ctx context.Context, s subscription) (installed, replaced *csv, err error) {
-	name := cmp.Or(s.Status.InstalledCSV, s.Status.CurrentCSV)
-	if name == "" {
+// installedBy reads the ClusterServiceVersion that a Subscription is about to install, or else the one it installed, and the one that
+// this replaces, as long as there is one.
+func (o *OLM) installedBy(ctx context.Context, all overview, s subscription) (installed, replaced *csv, err error) {
+	for _, name := range []string{s.Status.CurrentCSV, s.Status.InstalledCSV} {
+		if name == "" || installed != nil {
+			continue
+		}
+		if installed, err = get[csv](ctx, o.live, csvKind, client.ObjectKey{Namespace: s.Metadata.Namespace, Name: name}); err != nil {
+			return nil, nil, err
+		}
+	}
+	if installed == nil {
 		return nil, nil, nil
 	}
-	installed, err = get[csv](ctx, o.live, csvKind, client.ObjectKey{Namespace: s.Metadata.Namespace, Name: name})
-	if err != nil || installed == nil || installed.Status.Phase == phaseSucceeded || installed.Spec.Replaces == "" {
-		return installed, nil, err
+	for _, object := range all.csvs {
+		if object.Namespace == s.Metadata.Namespace && object.Name == installed.Spec.Replaces {
+			replaced, err = get[csv](ctx, o.live, csvKind, client.ObjectKeyFromObject(&object))
+		}
 	}
-	replaced, err = get[csv](ctx, o.live, csvKind, client.ObjectKey{Namespace: s.Metadata.Namespace, Name: installed.Spec.Replaces})
-	return installed, replaced, err
+	failing := installed.lasting()
+	return &failing, replaced, err
 }
 
 // overview is what OLM has, over all namespaces.
@@ -248,13 +260,13 @@ func removing(status v1alpha1.DependencyStatus, format string, args ...any) v1al
 	return status
 }
 
-func troubled(status v1alpha1.DependencyStatus, problem *dependencies.Problem) v1alpha1.DependencyStatus {
-	status.State, status.Reason, status.Message = problem.State, problem.Reason, problem.Message
+func troubled(status v1alpha1.DependencyStatus, problem *components.Failure) v1alpha1.DependencyStatus {
+	status.State, status.Reason, status.Message = dependencies.StateOf(problem), problem.Reason, problem.Error()
 	return status
 }
 
 // unsupported says of what works that we do not work with it.
-func unsupported(operator dependencies.Operator, version, object, change string) *dependencies.Problem {
+func unsupported(operator dependencies.Operator, version, object, change string) *components.Failure {
 	return dependencies.Blocked(v1alpha1.ReasonVersionNotSupported,
 		"%s has version %s of %s, and components work with %s only; %s",
 		object, version, operator.Name, operator.Versions, change)

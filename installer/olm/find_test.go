@@ -86,6 +86,7 @@ type findTest struct {
 	want     string   // source, state, reason and version; empty for nothing
 	ours     bool     // though the source is another
 	says     []string // $ is the end
+	not      []string
 }
 
 func (test findTest) run(t *testing.T) {
@@ -118,6 +119,11 @@ func (test findTest) run(t *testing.T) {
 		start, atEnd := strings.CutSuffix(part, "$")
 		if !strings.Contains(s.Message, start) || atEnd && !strings.HasSuffix(s.Message, start) {
 			t.Errorf("%q does not say %q", s.Message, part)
+		}
+	}
+	for _, part := range test.not {
+		if strings.Contains(s.Message, part) {
+			t.Errorf("%q says %q", s.Message, part)
 		}
 	}
 	l.writes()
@@ -157,6 +163,32 @@ func TestFind(t *testing.T) {
 				version("1.1.0", "strimzi.v1.0.0", "{phase: Pending, reason: OperatorConditionNotUpgradeable, message: 'operator is not upgradeable: busy'}"),
 			want: "OLM Ready Available 1.0.0",
 			says: []string{"to be upgraded", "strimzi.v1.1.0 is Pending: OperatorConditionNotUpgradeable: operator is not upgradeable: busy"},
+		},
+		"is upgraded, and OLM says so of the old one at once": {
+			objects: group + catalog + subscribed(with(atLatest, "{type: ResolutionFailed, status: 'True', reason: ConstraintsNotSatisfiable, message: strimzi.v1.0.0 exists and is not referenced}")) +
+				version("1.0.0", "", "{phase: Replacing, conditions: [{phase: Succeeded}, {phase: Replacing}]}") +
+				version("1.1.0", "strimzi.v1.0.0", "{phase: Pending, reason: RequirementsNotMet, message: wait}"),
+			want: "OLM Ready Available 1.0.0",
+			says: []string{"it is to be upgraded: ClusterServiceVersion strimzi/strimzi.v1.1.0 is Pending: RequirementsNotMet"},
+			not:  []string{"not referenced", "delete"},
+		},
+		"is upgraded to what this cluster cannot run, and the old one works": {
+			objects: group + catalog + subscribed(with(atLatest)) + version("1.0.0", "", "{phase: Replacing, conditions: [{phase: Succeeded}, {phase: Replacing}]}") +
+				version("1.1.0", "strimzi.v1.0.0", "{phase: Pending, reason: RequirementsNotMet, requirementStatus: [{kind: ClusterServiceVersion, name: strimzi.v1.1.0, status: PresentNotSatisfied, message: minKubeVersion}]}"),
+			want: "OLM Ready Available 1.0.0",
+			says: []string{"minKubeVersion", "choose a channel"},
+		},
+		"cannot run on this cluster": {
+			objects: group + catalog + subscribed(with(atLatest)) +
+				version("1.1.0", "", "{phase: Pending, reason: RequirementsNotMet, requirementStatus: [{kind: ClusterServiceVersion, name: strimzi.v1.1.0, status: PresentNotSatisfied, message: minKubeVersion}]}"),
+			want: "OLM Blocked CSVFailed 1.1.0",
+			says: []string{"minKubeVersion", "choose a channel"},
+		},
+		"fails, and OLM tries again": {
+			objects: group + catalog + subscribed(with(atLatest)) +
+				version("1.1.0", "", "{phase: InstallReady, conditions: [{phase: Failed, reason: InstallCheckFailed, message: install timeout}, {phase: Pending}, {phase: InstallReady}]}"),
+			want: "OLM Failed CSVFailed 1.1.0",
+			says: []string{"InstallCheckFailed: install timeout"},
 		},
 		"is upgraded, and the old one has stopped": {
 			objects: group + catalog + subscribed(with(atLatest)) + version("1.0.0", "", "{phase: Replacing, reason: BeingReplaced}") +
@@ -206,7 +238,7 @@ spec: {name: other, installPlanApproval: Manual}
 		"the ClusterServiceVersion was deleted": {
 			objects: group + catalog + subscribed(with(atLatest)),
 			want:    "OLM Blocked CSVFailed",
-			says:    []string{"strimzi/strimzi.v1.1.0 was deleted", "delete installplans.operators.coreos.com install-abc"},
+			says:    []string{"strimzi/strimzi.v1.1.0 was deleted", "delete subscriptions.operators.coreos.com strimzi-kafka-operator"},
 		},
 		"two operators serve the same kinds": {
 			objects: group + catalog + subscribed(with(atLatest)) +

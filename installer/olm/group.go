@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/dependencies"
 )
 
@@ -68,7 +69,7 @@ func groupNames(groups []operatorGroup) []string {
 }
 
 // groupProblem is why OLM installs nothing in a namespace, of which Subscriptions there say nothing.
-func groupProblem(namespace string, groups []operatorGroup) *dependencies.Problem {
+func groupProblem(namespace string, groups []operatorGroup) *components.Failure {
 	switch len(groups) {
 	case 0:
 		return dependencies.Blocked(v1alpha1.ReasonOperatorGroupConflict,
@@ -85,7 +86,7 @@ func groupProblem(namespace string, groups []operatorGroup) *dependencies.Proble
 }
 
 // misfit is why the one group of a namespace does not do.
-func misfit(operator dependencies.Operator, mode dependencies.InstallMode, g operatorGroup) *dependencies.Problem {
+func misfit(operator dependencies.Operator, mode dependencies.InstallMode, g operatorGroup) *components.Failure {
 	return dependencies.Blocked(v1alpha1.ReasonOperatorGroupConflict,
 		"OperatorGroup %s/%s selects %s, and %s must watch %s; a namespace can have one OperatorGroup only: change it (%s), "+
 			"or let the ConfigMap of the installer name another namespace for %s",

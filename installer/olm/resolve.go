@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/dependencies"
 )
 
@@ -25,7 +26,7 @@ type Candidate struct {
 // may as well come by other ways. The other problems end: a catalogue that cannot be reached, or a choice that a person
 // must make.
 func NotOffered(err error) bool {
-	var problem *dependencies.Problem
+	var problem *components.Failure
 	if !errors.As(err, &problem) {
 		return false
 	}
@@ -37,7 +38,7 @@ func NotOffered(err error) bool {
 }
 
 // Resolve picks a package of the operator and a catalogue that has it, in the channel, version and install mode that the table
-// asks for. A *dependencies.Problem says why none will do; see NotOffered. Catalogues that the table names come first, in its
+// asks for. A *components.Failure says why none will do; see NotOffered. Catalogues that the table names come first, in its
 // order, then any other, by the priority of its CatalogSource. A named one that is there but cannot be reached is
 // waited for: which vendor's build is installed must not depend on the moment.
 func (o *OLM) Resolve(ctx context.Context, operator dependencies.Operator, openShift bool) (Candidate, error) {
@@ -65,7 +66,7 @@ func (o *OLM) Resolve(ctx context.Context, operator dependencies.Operator, openS
 
 // isNotFound is whether a package is in no catalogue, which says less than what is wrong with one that is.
 func isNotFound(err error) bool {
-	var problem *dependencies.Problem
+	var problem *components.Failure
 	return errors.As(err, &problem) && problem.Reason == v1alpha1.ReasonPackageNotFound
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/dependencies"
 	played "opendatahub.io/operator/test/olm"
 )
@@ -193,11 +194,11 @@ func TestResolve(t *testing.T) {
 			}
 			l := newLab(t, test.sources, test.catalogs...)
 			candidate, err := l.olm.Resolve(t.Context(), operator, test.openShift)
-			var problem *dependencies.Problem
+			var problem *components.Failure
 			got := candidate.Package.Name + " " + nameOf(candidate.Catalog) + " " + candidate.Version
 			switch {
 			case errors.As(err, &problem):
-				got = string(problem.State) + " " + problem.Reason
+				got = string(dependencies.StateOf(problem)) + " " + problem.Reason
 			case err != nil:
 				t.Fatal(err)
 			}
@@ -208,8 +209,8 @@ func TestResolve(t *testing.T) {
 				t.Errorf("NotOffered = %v", NotOffered(err))
 			}
 			for _, part := range test.says {
-				if !strings.Contains(problem.Message, part) {
-					t.Errorf("%q does not say %q", problem.Message, part)
+				if !strings.Contains(problem.Error(), part) {
+					t.Errorf("%q does not say %q", problem.Error(), part)
 				}
 			}
 			l.writes()
@@ -260,8 +261,8 @@ func TestPackageServerErrors(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.wantSays) {
 				t.Errorf("%v does not say %q", err, test.wantSays)
 			}
-			var problem *dependencies.Problem
-			if errors.As(err, &problem) == test.wantError || problem != nil && problem.State != v1alpha1.DependencyFailed {
+			var problem *components.Failure
+			if errors.As(err, &problem) == test.wantError || problem != nil && problem.Terminal {
 				t.Errorf("%#v", err)
 			}
 		})
@@ -281,8 +282,8 @@ func TestWithdrawnPackage(t *testing.T) {
 		return []played.Catalog{offering("community", "stable", "1.2.0"), other}
 	}
 	_, err := l.olm.Resolve(t.Context(), kafkaOperator(), false)
-	var problem *dependencies.Problem
-	if !errors.As(err, &problem) || problem.State != v1alpha1.DependencyFailed || problem.Reason != v1alpha1.ReasonCatalogUnavailable {
+	var problem *components.Failure
+	if !errors.As(err, &problem) || problem.Terminal || problem.Reason != v1alpha1.ReasonCatalogUnavailable {
 		t.Errorf("err = %#v", err)
 	}
 }

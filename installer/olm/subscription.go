@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/dependencies"
 )
@@ -68,17 +69,18 @@ func (v view) status(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus
 	}
 	remarks := make([]string, 0, 4)
 	for _, problem := range v.problems() {
-		remarks = append(remarks, problem.Message)
+		remarks = append(remarks, problem.Error())
 	}
 	if notice := v.condition(deprecated); notice != nil {
 		remarks = append(remarks, "deprecated: "+quote(notice.Message))
 	}
 	switch {
-	case v.installed != nil && v.installed.Status.Phase == phaseSucceeded:
+	case v.installed != nil && v.installed.works():
 		remarks = append(remarks, scope(v.operator, *v.installed))
 		return v.working(status, *v.installed, remarks...)
-	case v.installed != nil && v.replaced != nil && v.replaced.Status.Phase == phaseSucceeded && v.installed.Status.Phase != phaseFailed:
-		remarks = append(remarks, "it is to be upgraded: "+progress(*v.installed), scope(v.operator, *v.replaced))
+	case v.installed != nil && v.replaced != nil && v.replaced.works():
+		upgrade := csvStatusOf(status, *v.installed, v.groups)
+		remarks = append(remarks, "it is to be upgraded: "+upgrade.Message, scope(v.operator, *v.replaced))
 		return v.working(status, *v.replaced, remarks...)
 	case v.installed != nil:
 		status.Version = v.installed.Spec.Version
@@ -108,10 +110,10 @@ func (v view) working(status v1alpha1.DependencyStatus, works csv, remarks ...st
 func (v view) starting(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus {
 	s := v.subscription
 	if s.Status.InstalledCSV != "" && s.Status.InstalledCSV == s.Status.CurrentCSV && v.condition(planPending) == nil {
-		// OLM takes the InstallPlan for done, and waits for good.
+		// OLM takes the InstallPlan for done, and waits for good. Deleting the plan changes nothing.
 		return troubled(status, dependencies.Blocked(v1alpha1.ReasonCSVFailed,
-			"ClusterServiceVersion %s/%s was deleted, and OLM does not bring it back by itself; to have it installed again: %s",
-			s.Metadata.Namespace, s.Status.InstalledCSV, v.deletePlan()))
+			"ClusterServiceVersion %s/%s was deleted, and OLM does not bring it back by itself; delete the Subscription, and the installer asks for it anew: %s",
+			s.Metadata.Namespace, s.Status.InstalledCSV, v.remove()))
 	}
 	if unpacking := v.condition(bundleUnpacking); unpacking != nil {
 		return onItsWay(status, "%s", sentences("OLM is unpacking the bundle of "+v.object(), quote(unpacking.Message)))
@@ -123,10 +125,10 @@ func (v view) starting(status v1alpha1.DependencyStatus) v1alpha1.DependencyStat
 }
 
 // problems that the Subscription reports, the worst first. They are remarks when something works in spite of them.
-func (v view) problems() []*dependencies.Problem {
+func (v view) problems() []*components.Failure {
 	s, namespace := v.subscription, v.subscription.Metadata.Namespace
 	plan := s.Status.InstallPlanRef.Name
-	var problems []*dependencies.Problem
+	var problems []*components.Failure
 	if failed := v.condition(planFailed); failed != nil {
 		problems = append(problems, dependencies.Blocked(v1alpha1.ReasonInstallPlanFailed,
 			"InstallPlan %s/%s of %s failed: %s; once the cause is gone, have OLM make another: %s",
@@ -146,13 +148,14 @@ func (v view) problems() []*dependencies.Problem {
 	if v.catalogUnhealthy() {
 		problems = append(problems, v.catalogProblem())
 	}
-	if failed := v.condition(resolutionFailed); failed != nil {
+	// While one replaces another, OLM cannot resolve the namespace, and says so of ever another object.
+	if failed := v.condition(resolutionFailed); failed != nil && v.replaced == nil {
 		problems = append(problems, v.resolutionProblem(*failed))
 	}
 	return problems
 }
 
-func (v view) resolutionProblem(failed condition) *dependencies.Problem {
+func (v view) resolutionProblem(failed condition) *components.Failure {
 	namespace := v.subscription.Metadata.Namespace
 	if len(v.orphans) > 0 {
 		return dependencies.Blocked(v1alpha1.ReasonOrphanCSV,
@@ -165,7 +168,7 @@ func (v view) resolutionProblem(failed condition) *dependencies.Problem {
 			"(%s and kubectl get packagemanifests)",
 		v.object(), reasoned(failed), kubectl(namespace, "get subscriptions.operators.coreos.com"))
 	if failed.Reason == notSatisfiable {
-		problem.State = v1alpha1.DependencyBlocked
+		problem.Terminal = true
 	}
 	return problem
 }
@@ -183,7 +186,7 @@ func (v view) catalogUnhealthy() bool {
 	return true // OLM does not know it
 }
 
-func (v view) catalogProblem() *dependencies.Problem {
+func (v view) catalogProblem() *components.Failure {
 	wanted := v.subscription.Spec.catalog()
 	for _, catalog := range v.catalogs {
 		if catalog.key() == wanted {
@@ -196,7 +199,7 @@ func (v view) catalogProblem() *dependencies.Problem {
 }
 
 // unavailable says that a catalogue cannot be reached.
-func unavailable(what string, catalog catalogSource) *dependencies.Problem {
+func unavailable(what string, catalog catalogSource) *components.Failure {
 	return dependencies.Failed(v1alpha1.ReasonCatalogUnavailable,
 		"OLM cannot reach CatalogSource %s/%s, which %s is to come from: %s; see its Pod: %s",
 		catalog.Metadata.Namespace, catalog.Metadata.Name, what, catalog.trouble(),

@@ -111,6 +111,12 @@ type csvStatus struct {
 	Reason       string        `json:"reason"`
 	Message      string        `json:"message"`
 	Requirements []requirement `json:"requirementStatus"`
+	// History is where it stood before, oldest first, and where it stands now.
+	History []struct {
+		Phase   string `json:"phase"`
+		Reason  string `json:"reason"`
+		Message string `json:"message"`
+	} `json:"conditions"`
 }
 
 type requirement struct {

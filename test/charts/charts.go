@@ -31,7 +31,7 @@ func Write(folder string, operator dependencies.Operator, definitions map[string
 			crds = nil
 		}
 		archive := filepath.Join(folder, fmt.Sprintf("%s-%s.tgz", path.Base(chart.Chart), chart.Version))
-		if err := write(archive, chart, crds); err != nil {
+		if err := write(archive, chart, crds, strings.Join(operator.Workloads, ".")); err != nil {
 			return fmt.Errorf("writing a chart of %s: %w", operator.Name, err)
 		}
 	}
@@ -80,7 +80,7 @@ func Definitions(folder, operator string, all []kinds.Kind) (map[string][]byte, 
 	return files, nil
 }
 
-func write(archive string, chart dependencies.Chart, crds map[string][]byte) (err error) {
+func write(archive string, chart dependencies.Chart, crds map[string][]byte, workload string) (err error) {
 	meta, err := yaml.Marshal(map[string]any{
 		"apiVersion": "v2", "name": path.Base(chart.Chart), "version": chart.Version, "appVersion": chart.Version,
 		"description": "A stand-in for a local cluster.",
@@ -88,7 +88,8 @@ func write(archive string, chart dependencies.Chart, crds map[string][]byte) (er
 	if err != nil {
 		return err
 	}
-	files := map[string][]byte{"Chart.yaml": meta, "templates/deployment.yaml": []byte(deployment)}
+	files := map[string][]byte{"Chart.yaml": meta, "templates/deployment.yaml": []byte(deployment), "templates/rights.yaml": []byte(rights),
+		"values.yaml": fmt.Appendf(nil, "{workload: %s, replicas: 1}\n", workload)}
 	for name, content := range crds {
 		files["crds/"+name] = content
 	}
@@ -117,8 +118,10 @@ kind: Deployment
 metadata:
   name: {{ .Release.Name }}
   namespace: {{ .Release.Namespace }}
+  labels:
+    app.kubernetes.io/component: {{ .Values.workload }}
 spec:
-  replicas: 1
+  replicas: {{ .Values.replicas }}
   selector:
     matchLabels:
       app.kubernetes.io/instance: {{ .Release.Name }}
@@ -139,4 +142,33 @@ spec:
           allowPrivilegeEscalation: false
           capabilities:
             drop: [ALL]
+`
+
+// rights are what a chart of an operator has besides: cluster-wide, and in its namespace.
+const rights = `apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ .Release.Name }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata:
+  name: {{ .Release.Name }}
+rules:
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata:
+  name: {{ .Release.Name }}
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: ClusterRole
+  name: {{ .Release.Name }}
+subjects:
+- kind: ServiceAccount
+  name: {{ .Release.Name }}
+  namespace: {{ .Release.Namespace }}
 `

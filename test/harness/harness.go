@@ -258,7 +258,7 @@ func (e *Env) InstallInstaller(ctx context.Context) error {
 func (e *Env) StartInstaller(ctx context.Context) (*Manager, error) {
 	return e.start(ctx, InstallerServiceAccount, func(ctx context.Context, config *rest.Config) (ctrl.Manager, error) {
 		return cmd.NewInstaller(ctx, config, cmd.InstallerOptions{
-			ProcessOptions: processOptions(nil), Timeout: time.Minute,
+			ProcessOptions: processOptions(nil),
 		}, e.All)
 	})
 }

@@ -3,15 +3,17 @@ package installer
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/test/harness"
 )
 
@@ -24,7 +26,7 @@ var _ = Describe("An installer that is killed", func() {
 		writes := 1
 		for survived := false; !survived; writes++ {
 			Expect(writes).To(BeNumerically("<", 60), "an install takes that many writes")
-			// Each time somewhere else, so that nothing is there but the CustomResourceDefinitions.
+			// Each time somewhere else, so that it is installed there and removed where it was.
 			namespace := fmt.Sprintf("%s-%d", s.namespace("Strimzi"), writes)
 			s.configure(ctx, fmt.Sprintf("mirror: %s\noperators: [{name: Strimzi, namespace: %s}]\n", chartFolder, namespace))
 			doomed, err := env.StartInstaller(context.WithoutCancel(ctx))
@@ -58,20 +60,17 @@ var _ = Describe("An installer that is killed", func() {
 	}, SpecTimeout(8*time.Minute))
 })
 
-// deployed is whether there is exactly one Deployment of the chart in the namespace, and one release that says so.
+// deployed is whether there is exactly one Deployment of the chart in the namespace, with its rights, and none elsewhere.
 func deployed(ctx context.Context, namespace string) bool {
 	GinkgoHelper()
 	var deployments appsv1.DeploymentList
-	Expect(env.Admin.List(ctx, &deployments, client.InNamespace(namespace))).To(Succeed())
-	var releases corev1.SecretList
-	Expect(env.Admin.List(ctx, &releases, client.InNamespace(namespace), client.MatchingLabels{"owner": "helm"})).To(Succeed())
-	good := 0
-	for _, release := range releases.Items {
-		if release.Labels["status"] == "deployed" {
-			good++
-		} else if strings.HasPrefix(release.Labels["status"], "pending") {
-			return false
-		}
+	Expect(env.Admin.List(ctx, &deployments, client.MatchingLabels{dependencies.Label: "strimzi"})).To(Succeed())
+	if len(deployments.Items) != 1 || deployments.Items[0].Namespace != namespace {
+		return false
 	}
-	return len(deployments.Items) == 1 && good == 1
+	var accounts corev1.ServiceAccountList
+	Expect(env.Admin.List(ctx, &accounts, client.MatchingLabels{dependencies.Label: "strimzi"})).To(Succeed())
+	binding := &rbacv1.ClusterRoleBinding{}
+	err := env.Admin.Get(ctx, types.NamespacedName{Name: "strimzi-kafka-operator"}, binding)
+	return err == nil && len(accounts.Items) == 1 && accounts.Items[0].Namespace == namespace && binding.Subjects[0].Namespace == namespace
 }

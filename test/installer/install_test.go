@@ -10,6 +10,8 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,6 +22,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/installer/helm"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster/standin"
 	"opendatahub.io/operator/test/harness"
@@ -118,9 +121,9 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
 
 		By("having it when somebody installs it")
-		foreign(ctx, charts.StandIns("Strimzi", env.Kinds)...)
+		foreignOperator(ctx, "Strimzi")
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
-		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available"}))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.1.0"}))
 	}, SpecTimeout(5*time.Minute))
 
 	It("says what to type where there is no installer", func(ctx context.Context) {
@@ -140,16 +143,16 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 })
 
 var _ = Describe("On a cluster with operators", func() {
-	It("uses what serves the kinds, and writes nothing but its report", func(ctx context.Context) {
+	It("uses what serves the kinds and runs, and writes nothing but its report", func(ctx context.Context) {
 		without(ctx, "Strimzi")
 		newScene(ctx, "")
-		foreign(ctx, charts.StandIns("Strimzi", env.Kinds)...)
+		foreignOperator(ctx, "Strimzi")
 		startManager(ctx)
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
-		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available"}))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.1.0"}))
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
 	}, SpecTimeout(5*time.Minute))
 
@@ -163,7 +166,7 @@ var _ = Describe("On a cluster with operators", func() {
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
-		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available"}))
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.2.0"}))
 		remove(ctx, hub)
 		Eventually(ctx, reported("Strimzi")).Should(BeEmpty())
 		quiet(ctx, process)
@@ -171,6 +174,25 @@ var _ = Describe("On a cluster with operators", func() {
 		operator := &appsv1.Deployment{}
 		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: "theirs-by-helm", Name: "streams"}, operator)).To(Succeed())
 		Expect(env.Admin.Get(ctx, types.NamespacedName{Name: s.namespace("Strimzi")}, &corev1.Namespace{})).To(Satisfy(apierrors.IsNotFound))
+	}, SpecTimeout(5*time.Minute))
+
+	It("does not take definitions that somebody left behind for an operator, and says how to have it installed", func(ctx context.Context) {
+		without(ctx, "Strimzi")
+		s := newScene(ctx, "")
+		definitions := charts.StandIns("Strimzi", env.Kinds)
+		foreign(ctx, definitions...)
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(HavePrefix("False NotInstalled: Strimzi"),
+			ContainSubstring("kubectl label crd kafkas.kafka.strimzi.io opendatahub.io/dependency=strimzi")))
+		for _, crd := range definitions {
+			live := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: crd.Name}}
+			patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"opendatahub.io/dependency":"strimzi"}}}`))
+			Expect(env.Admin.Patch(ctx, live, patch)).To(Succeed())
+		}
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: s.namespace("Strimzi"), Name: "strimzi-kafka-operator"}, &appsv1.Deployment{})).To(Succeed())
 	}, SpecTimeout(5*time.Minute))
 
 	// The manager may not watch the kinds of the stand-in for monitoring, which says nothing of Kafka's.
@@ -218,18 +240,18 @@ var _ = Describe("What the installer brought", func() {
 		first, second := platform(ctx, "first", small), platform(ctx, "second", small)
 		Eventually(ctx, condition(first, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 		Eventually(ctx, condition(second, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
-		releases := func() int {
-			var list corev1.SecretList
-			Expect(env.Admin.List(ctx, &list, client.InNamespace(s.namespace("Strimzi")), client.MatchingLabels{"owner": "helm"})).To(Succeed())
+		deployments := func() int {
+			var list appsv1.DeploymentList
+			Expect(env.Admin.List(ctx, &list, client.InNamespace(s.namespace("Strimzi")), client.MatchingLabels{dependencies.Label: "strimzi"})).To(Succeed())
 			return len(list.Items)
 		}
-		Expect(releases()).To(Equal(1), "one release, of one revision")
+		Expect(deployments()).To(Equal(1))
 
 		By("removing one platform")
 		remove(ctx, first)
 		quiet(ctx, process)
 		Expect(reported("Strimzi")(ctx)).To(HavePrefix("Ready Available"))
-		Expect(releases()).To(Equal(1))
+		Expect(deployments()).To(Equal(1))
 
 		By("removing both while somebody else has a Kafka of his own")
 		Expect(env.EnsureNamespace(ctx, "theirs")).To(Succeed())
@@ -242,12 +264,12 @@ var _ = Describe("What the installer brought", func() {
 		Eventually(ctx, reported("Strimzi")).Should(Equal(
 			"Ready InUse: no platform needs it any more; it stays as long as Kafka theirs/orders exists"))
 		quiet(ctx, process)
-		Expect(releases()).To(Equal(1))
+		Expect(deployments()).To(Equal(1))
 
 		By("removing that as well")
 		Expect(env.Admin.Delete(ctx, theirs)).To(Succeed())
 		Eventually(ctx, reported("Strimzi")).Should(BeEmpty())
-		Expect(releases()).To(BeZero())
+		Expect(deployments()).To(BeZero())
 		crd := &metav1.PartialObjectMetadata{}
 		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
 		Expect(env.Admin.Get(ctx, types.NamespacedName{Name: kafka.Kafka.CRD()}, crd)).To(Succeed(), "CustomResourceDefinitions are never deleted")
@@ -268,25 +290,102 @@ var _ = Describe("What the installer brought", func() {
 		Eventually(ctx, reported("Strimzi")).Should(And(HavePrefix("Ready Kept"), ContainSubstring("deletionPolicy")))
 	}, SpecTimeout(2*time.Minute))
 
-	It("says what to do when somebody deletes its CustomResourceDefinitions", func(ctx context.Context) {
+	It("is repaired when somebody deletes or changes a part of it", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		name := "strimzi-kafka-operator"
+		binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace("Strimzi"), Name: name}}
+		operator := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace("Strimzi"), Name: name}}
+		for _, object := range []client.Object{binding, account, operator} {
+			Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(object), object)).To(Succeed())
+			uid := object.GetUID()
+			Expect(env.Admin.Delete(ctx, object)).To(Succeed())
+			Eventually(ctx, func() types.UID {
+				_ = env.Admin.Get(ctx, client.ObjectKeyFromObject(object), object)
+				return object.GetUID()
+			}).WithTimeout(5*time.Second).ShouldNot(BeElementOf(uid, types.UID("")), "%T", object)
+		}
+		role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(role), role)).To(Succeed())
+		role.Rules = nil
+		Expect(env.Admin.Update(ctx, role)).To(Succeed())
+		Eventually(ctx, func() []rbacv1.PolicyRule {
+			Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(role), role)).To(Succeed())
+			return role.Rules
+		}).WithTimeout(5 * time.Second).ShouldNot(BeEmpty())
+		Eventually(ctx, reported("Strimzi")).Should(Equal("Ready Available: "))
+		quiet(ctx, process)
+
+		By("its CustomResourceDefinitions, too")
+		without(ctx, "Strimzi")
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+	}, SpecTimeout(5*time.Minute))
+
+	It("is taken over from an earlier version that had Helm install it, without a restart", func(ctx context.Context) {
+		s := newScene(ctx, "")
+		table := dependencies.Default().For(false)
+		strimzi, _ := table.Find("Strimzi")
+		strimzi.Namespace = s.namespace("Strimzi")
+		strimzi.Charts[0].Chart = filepath.Join(chartFolder, "strimzi-kafka-operator-1.2.0.tgz")
+		Expect(env.EnsureNamespace(ctx, strimzi.Namespace)).To(Succeed())
+		installAsEarlier(ctx, strimzi)
+		operator := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: strimzi.Namespace, Name: "strimzi-kafka-operator"}}
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(operator), operator)).To(Succeed())
+		uid, generation := operator.UID, operator.Generation
+		Expect(operator.Annotations).To(HaveKey(helm.ReleaseAnnotation))
+
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))
+		Eventually(ctx, func() []corev1.Secret {
+			var list corev1.SecretList
+			Expect(env.Admin.List(ctx, &list, client.InNamespace(strimzi.Namespace), client.MatchingLabels{"owner": "helm"})).To(Succeed())
+			return list.Items
+		}).Should(BeEmpty(), "what Helm recorded is deleted")
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(operator), operator)).To(Succeed())
+		Expect(operator.UID).To(Equal(uid))
+		Expect(operator.Generation).To(Equal(generation), "nothing of its spec changed")
+		Expect(operator.Annotations).NotTo(HaveKey(helm.ReleaseAnnotation))
+	}, SpecTimeout(5*time.Minute))
+
+	It("works on while an upgrade fails, and the failure is a remark", func(ctx context.Context) {
 		s := newScene(ctx, "")
 		startManager(ctx)
 		startInstaller(ctx)
 		hub := platform(ctx, "data", small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
-		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
-		without(ctx, "Strimzi")
-		namespace := s.namespace("Strimzi")
-		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
-			HavePrefix("False APINotInstalled: Strimzi (blocked): somebody deleted"), ContainSubstring("kafkas.kafka.strimzi.io"),
-			ContainSubstring("helm uninstall --namespace "+namespace+" strimzi-kafka-operator")))
+		version := func(version string) string {
+			return fmt.Sprintf("mirror: %s\noperators:\n- name: Strimzi\n  namespace: %s\n  charts: [{release: strimzi-kafka-operator, version: %s}]\n",
+				chartFolder, s.namespace("Strimzi"), version)
+		}
+		s.configure(ctx, version("7.7.7"))
+		Eventually(ctx, reported("Strimzi")).Should(And(HavePrefix("Ready Available: it works, but not as the table asks: there is no chart at"),
+			ContainSubstring("strimzi-kafka-operator-7.7.7.tgz")))
+		Expect(condition(hub, v1alpha1.ConditionReady)(ctx)).To(HavePrefix("True"))
+		s.configure(ctx, version("1.2.0"))
+		Eventually(ctx, reported("Strimzi")).Should(Equal("Ready Available: "))
+	}, SpecTimeout(2*time.Minute))
 
-		By("doing what that command does")
-		Expect(env.Admin.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace(namespace), client.MatchingLabels{"owner": "helm"})).To(Succeed())
-		Expect(env.Admin.DeleteAllOf(ctx, &appsv1.Deployment{}, client.InNamespace(namespace))).To(Succeed())
-		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
+	It("does not take an object of somebody else, and goes on when that is gone", func(ctx context.Context) {
+		newScene(ctx, "")
+		theirs := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "strimzi-kafka-operator"}, Rules: []rbacv1.PolicyRule{
+			{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get"}},
+		}}
+		Expect(env.Admin.Create(ctx, theirs, client.FieldOwner("somebody"))).To(Succeed())
+		startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Failed InstallFailed: ClusterRole strimzi-kafka-operator exists and was not made by this " +
+			"installer: its field manager is somebody"))
+		Expect(env.Admin.Delete(ctx, theirs)).To(Succeed())
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
-	}, SpecTimeout(5*time.Minute))
+	}, SpecTimeout(2*time.Minute))
 
 	It("is upgraded when the administrators ask for other values, and only then", func(ctx context.Context) {
 		s := newScene(ctx, "")
@@ -294,23 +393,26 @@ var _ = Describe("What the installer brought", func() {
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
-		revisions := func() int {
-			var list corev1.SecretList
-			Expect(env.Admin.List(ctx, &list, client.InNamespace(s.namespace("Strimzi")), client.MatchingLabels{"owner": "helm"})).To(Succeed())
-			return len(list.Items)
+		key := types.NamespacedName{Namespace: s.namespace("Strimzi"), Name: "strimzi-kafka-operator"}
+		operator := &appsv1.Deployment{}
+		replicas := func() int32 {
+			Expect(env.Admin.Get(ctx, key, operator)).To(Succeed())
+			return *operator.Spec.Replicas
 		}
-		Expect(revisions()).To(Equal(1))
+		Expect(replicas()).To(Equal(int32(1)))
 		config := func(values string) string {
 			return fmt.Sprintf("mirror: %s\noperators:\n- name: Strimzi\n  namespace: %s\n  charts: [{release: strimzi-kafka-operator, values: %s}]\n",
 				chartFolder, s.namespace("Strimzi"), values)
 		}
 		s.configure(ctx, config("{replicas: 2}"))
-		Eventually(revisions).Should(Equal(2))
+		Eventually(replicas).Should(Equal(int32(2)))
 		quiet(ctx, process)
+		generation := operator.Generation
 
 		s.configure(ctx, config("{replicas: 2}")+"# a comment\n")
 		quiet(ctx, process)
-		Expect(revisions()).To(Equal(2))
+		Expect(replicas()).To(Equal(int32(2)))
+		Expect(operator.Generation).To(Equal(generation))
 	}, SpecTimeout(2*time.Minute))
 
 	It("costs no request while nothing changes, and a restart writes nothing", func(ctx context.Context) {

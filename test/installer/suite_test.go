@@ -3,6 +3,7 @@
 package installer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -16,12 +17,16 @@ import (
 	"helm.sh/helm/v4/pkg/action"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/kube"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,6 +37,7 @@ import (
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/installer/helm"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
@@ -140,10 +146,22 @@ func (scene) configure(ctx context.Context, config string) {
 	Expect(env.Admin.Create(ctx, object)).To(Succeed())
 }
 
-// clean takes away the platforms of the spec, and the installer's configuration and report.
+// clean takes away the platforms of the spec, what the installer installed, and its configuration and report.
 func (scene) clean(ctx context.Context) {
 	GinkgoHelper()
 	Expect(env.ForgetPlatforms(ctx)).To(Succeed())
+	for _, list := range []client.ObjectList{
+		&appsv1.DeploymentList{}, &corev1.ServiceAccountList{}, &corev1.SecretList{}, &rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{},
+	} {
+		Expect(env.Admin.List(ctx, list, client.HasLabels{dependencies.Label})).To(Succeed())
+		Expect(meta.EachListItem(list, func(object runtime.Object) error {
+			return client.IgnoreNotFound(env.Admin.Delete(ctx, object.(client.Object)))
+		})).To(Succeed())
+	}
+	for _, operator := range dependencies.Default() {
+		record := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: "opendatahub-dependency-" + operator.ID()}}
+		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, record))).To(Succeed())
+	}
 	for _, name := range []string{dependencies.ConfigName, dependencies.ReportName} {
 		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: name}}
 		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, object))).To(Succeed())
@@ -172,6 +190,20 @@ func foreign(ctx context.Context, definitions ...*apiextensionsv1.CustomResource
 	}
 	DeferCleanup(func(ctx context.Context) { Expect(env.RemoveCRDs(ctx, names...)).To(Succeed()) }, NodeTimeout(5*time.Minute))
 	Expect(env.InstallCRDObjects(ctx, definitions...)).To(Succeed())
+}
+
+// foreignOperator installs an operator as somebody else, with a Deployment of its usual name.
+func foreignOperator(ctx context.Context, name string) {
+	GinkgoHelper()
+	Expect(env.EnsureNamespace(ctx, "somebody")).To(Succeed())
+	operator, _ := dependencies.Default().Find(name)
+	deployment := parse(fmt.Sprintf(`{apiVersion: apps/v1, kind: Deployment, metadata: {name: %s, namespace: somebody, labels: {app.kubernetes.io/version: 1.1.0}},
+	  spec: {replicas: 0, selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: {containers: [{name: x, image: x}]}}}}`, operator.Workloads[0]))
+	Expect(env.Admin.Create(ctx, deployment)).To(Succeed())
+	DeferCleanup(func(ctx context.Context) {
+		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, deployment))).To(Succeed())
+	})
+	foreign(ctx, charts.StandIns(name, env.Kinds)...)
 }
 
 // startManager and startInstaller run until the end of the spec, which they are before scene.clean.
@@ -317,16 +349,65 @@ func parse(text string) *unstructured.Unstructured {
 // installAsSomebodyElse does what `helm install` would, with nothing of this operator's.
 func installAsSomebodyElse(ctx context.Context, namespace, release, archive string) {
 	GinkgoHelper()
+	installWithHelm(ctx, archive, func(install *action.Install) { install.ReleaseName, install.Namespace = release, namespace })
+}
+
+// installAsEarlier does what earlier versions of the installer did: a release of Helm's with the labels of the installer.
+func installAsEarlier(ctx context.Context, operator dependencies.Operator) {
+	GinkgoHelper()
+	chart := operator.Charts[0]
+	request, err := helm.Request(chart)
+	Expect(err).NotTo(HaveOccurred())
+	kube.ManagedFieldsManager = dependencies.FieldManager
+	DeferCleanup(func() { kube.ManagedFieldsManager = "" })
+	installWithHelm(ctx, chart.Chart, func(install *action.Install) {
+		install.ReleaseName, install.Namespace = chart.Release, operator.Namespace
+		install.Labels = map[string]string{dependencies.Label: operator.ID(), helm.RequestLabel: request}
+		install.ServerSideApply, install.ForceConflicts, install.SkipCRDs = true, true, true
+		install.PostRenderer = labeller(operator.ID())
+	})
+}
+
+// labeller puts the installer's label on everything, and on Pods.
+type labeller string
+
+func (l labeller) Run(rendered *bytes.Buffer) (*bytes.Buffer, error) {
+	out := &bytes.Buffer{}
+	for document := range strings.SplitSeq(rendered.String(), "\n---") {
+		object := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil || object.Object == nil {
+			continue
+		}
+		label := []string{"metadata", "labels", dependencies.Label}
+		if err := unstructured.SetNestedField(object.Object, string(l), label...); err != nil {
+			return nil, err
+		}
+		if object.GetKind() == "Deployment" {
+			if err := unstructured.SetNestedField(object.Object, string(l), append([]string{"spec", "template"}, label...)...); err != nil {
+				return nil, err
+			}
+		}
+		content, err := yaml.Marshal(object.Object)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(out, "---\n%s", content)
+	}
+	return out, nil
+}
+
+func installWithHelm(ctx context.Context, archive string, set func(*action.Install)) {
+	GinkgoHelper()
+	configuration := action.NewConfiguration()
+	install := action.NewInstall(configuration)
+	install.WaitStrategy = kube.HookOnlyStrategy
+	set(install)
 	flags := genericclioptions.NewConfigFlags(false)
 	kubeconfig := env.Kubeconfig()
-	flags.KubeConfig, flags.Namespace = &kubeconfig, &namespace
-	configuration := action.NewConfiguration()
-	Expect(configuration.Init(flags, namespace, "secret")).To(Succeed())
+	flags.KubeConfig, flags.Namespace = &kubeconfig, &install.Namespace
+	Expect(configuration.Init(flags, install.Namespace, "secret")).To(Succeed())
 	chart, err := loader.Load(archive)
 	Expect(err).NotTo(HaveOccurred())
-	install := action.NewInstall(configuration)
-	install.ReleaseName, install.Namespace = release, namespace
-	install.WaitStrategy = kube.HookOnlyStrategy
 	_, err = install.RunWithContext(ctx, chart, nil)
 	Expect(err).NotTo(HaveOccurred())
 }

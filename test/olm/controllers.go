@@ -19,6 +19,7 @@ const (
 	propertiesAnnotation = "operatorframework.io/properties"
 	finalizer            = "operators.coreos.com/csv-cleanup"
 	retry                = 100 * time.Millisecond
+	failurePause         = time.Second
 )
 
 // run plays the controllers: whenever anything changed, all of it is looked at, and each object goes one step on. It is no way
@@ -222,7 +223,7 @@ func (s state) planState(sub *subscription, status *subscriptionStatus) {
 		status.set(condition{Type: kind})
 	}
 	switch {
-	case i < 0 && status.State == "UpgradePending":
+	case i < 0 && status.State == "UpgradePending" && status.InstalledCSV != status.CurrentCSV: // a plan that was done brings nothing back
 		status.PlanRef, status.CurrentCSV, status.State = nil, "", ""
 	case i < 0:
 		status.set(condition{Type: "InstallPlanMissing", Status: "True", Reason: "ReferencedInstallPlanNotFound"})
@@ -409,11 +410,18 @@ func (o *OLM) syncCSV(ctx context.Context, s state, c *csv) error {
 	status := csvStatus{Requirements: c.Status.Requirements}
 	next := func(phase, reason, message string) error {
 		status.Phase, status.Reason, status.Message = phase, reason, message
-		return o.write(ctx, c.Raw, status)
+		return o.write(ctx, c.Raw, c.moved(status))
 	}
 	replaced := s.csv(c.Raw.GetNamespace(), c.Spec.Replaces)
 	switch c.Status.Phase {
 	case "":
+		// What it replaces is marked at once, before anything is checked (olm: pkg/controller/operators/olm/operator.go, transitionCSVState).
+		if replaced != nil {
+			marked := csvStatus{Phase: "Replacing", Reason: "BeingReplaced", Message: "being replaced by csv: " + c.Raw.GetName()}
+			if err := o.write(ctx, replaced.Raw, replaced.moved(marked)); err != nil {
+				return err
+			}
+		}
 		return next("Pending", "RequirementsUnknown", "requirements not yet checked")
 	case "Pending":
 		if missing := head.Fails.Requirement; missing != "" {
@@ -426,18 +434,19 @@ func (o *OLM) syncCSV(ctx context.Context, s state, c *csv) error {
 		status.Requirements = nil
 		return next("InstallReady", "AllRequirementsMet", "all requirements found, attempting install")
 	case "InstallReady":
-		if replaced != nil {
-			if err := o.write(ctx, replaced.Raw, csvStatus{Phase: "Replacing", Reason: "BeingReplaced", Message: "being replaced by csv: " + c.Raw.GetName()}); err != nil {
-				return err
-			}
-		}
 		return next("Installing", "InstallSucceeded", "waiting for install components to report healthy")
 	case "Installing", "Failed":
-		if head.Fails.Reason != "" {
-			return next("Failed", head.Fails.Reason, head.Fails.Message)
-		}
-		if c.Status.Phase == "Failed" {
+		if c.Status.Phase == "Failed" && (head.Fails.Reason == "" || !strings.HasSuffix(head.Fails.Reason, "NoRetry")) {
+			// And round again, about once a second.
+			if wait := failurePause - time.Since(o.failed[c.Raw.GetUID()]); wait > 0 {
+				time.AfterFunc(wait, o.poke)
+				return nil
+			}
 			return next("Pending", "NeedsReinstall", "installing again")
+		}
+		if head.Fails.Reason != "" {
+			o.failed[c.Raw.GetUID()] = time.Now()
+			return next("Failed", head.Fails.Reason, head.Fails.Message)
 		}
 		if replaced != nil {
 			if err := client.IgnoreNotFound(o.client.Delete(ctx, replaced.Raw)); err != nil {
@@ -457,7 +466,7 @@ func (o *OLM) syncCSV(ctx context.Context, s state, c *csv) error {
 // join makes a ClusterServiceVersion a member of the OperatorGroup of its namespace. done says that it has nothing else to do.
 func (o *OLM) join(ctx context.Context, s state, c *csv) (done bool, err error) {
 	fail := func(reason, message string) (bool, error) {
-		return true, o.write(ctx, c.Raw, csvStatus{Phase: "Failed", Reason: reason, Message: message})
+		return true, o.write(ctx, c.Raw, c.moved(csvStatus{Phase: "Failed", Reason: reason, Message: message}))
 	}
 	groups := s.groupsIn(c.Raw.GetNamespace())
 	switch len(groups) {

@@ -11,11 +11,13 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -92,6 +94,8 @@ type OLM struct {
 	wake   chan struct{}
 	copies []string
 	stop   func() error
+	// failed is when ClusterServiceVersions failed.
+	failed map[types.UID]time.Time
 
 	mu       sync.Mutex
 	catalogs []Catalog
@@ -109,7 +113,7 @@ func Start(ctx context.Context, c *cluster.Cluster, root string, copies ...strin
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	o := &OLM{client: inner, wake: make(chan struct{}, 1), copies: copies}
+	o := &OLM{client: inner, wake: make(chan struct{}, 1), copies: copies, failed: map[types.UID]time.Time{}}
 	for _, name := range append([]string{GlobalNamespace}, copies...) {
 		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if err := inner.Create(ctx, namespace); client.IgnoreAlreadyExists(err) != nil {

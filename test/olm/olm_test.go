@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer/olm"
 	"opendatahub.io/operator/test/harness"
@@ -187,7 +189,7 @@ var _ = DescribeTable("What goes wrong is told apart, with its cause and what to
 	}
 	recorder.Reset()
 	err := install(ctx, operator)
-	var problem *dependencies.Problem
+	var problem *components.Failure
 	if errors.As(err, &problem) {
 		Expect(writes()).To(BeEmpty(), "nothing is created that cannot work")
 		expectProblem(Default, operator, f, asStatus(problem))
@@ -286,8 +288,8 @@ var _ = DescribeTable("What goes wrong is told apart, with its cause and what to
 	}),
 )
 
-func asStatus(problem *dependencies.Problem) v1alpha1.DependencyStatus {
-	return v1alpha1.DependencyStatus{State: problem.State, Reason: problem.Reason, Message: problem.Message}
+func asStatus(problem *components.Failure) v1alpha1.DependencyStatus {
+	return v1alpha1.DependencyStatus{State: dependencies.StateOf(problem), Reason: problem.Reason, Message: problem.Error()}
 }
 
 func expectProblem(g Gomega, operator dependencies.Operator, f failure, got v1alpha1.DependencyStatus) {
@@ -340,6 +342,21 @@ var _ = Describe("A problem", func() {
 		}).Should(Equal("1.3.0"))
 	})
 
+	It("is upgraded to what fails, over and over, and the old version works on in the same words", func(ctx SpecContext) {
+		operator := anOperator()
+		offer(ctx, operator)
+		Expect(install(ctx, operator)).To(Succeed())
+		Eventually(ctx, status(operator)).Should(Equal(ready))
+		offer(ctx, operator, func(c *played.Catalog) {
+			stable := &c.Packages[0].Channels[1]
+			stable.Replaces, stable.CSV, stable.Version = stable.CSV, operator.Packages[0].Name+".v1.3.0", "1.3.0"
+			stable.Fails = played.Failure{Reason: "InstallCheckFailed", Message: "install timeout"}
+		})
+		fails := And(HavePrefix(ready+"it is to be upgraded: ClusterServiceVersion "), ContainSubstring(".v1.3.0 failed: InstallCheckFailed: install timeout"))
+		Eventually(ctx, status(operator)).Should(fails)
+		Consistently(ctx, status(operator)).WithTimeout(4 * time.Second).Should(fails)
+	})
+
 	It("is over when a failed InstallPlan was deleted and its cause is gone", func(ctx SpecContext) {
 		operator := anOperator()
 		offer(ctx, operator, failing(played.Failure{Plan: "forbidden"}))
@@ -352,8 +369,11 @@ var _ = Describe("A problem", func() {
 		By("deleting the ClusterServiceVersion, which OLM does not bring back")
 		Expect(kube.Delete(ctx, kind(csvKind, operator.Namespace, operator.Packages[0].Name+".v1.2.0"))).To(Succeed())
 		Eventually(ctx, status(operator)).Should(And(
-			HavePrefix("OLM Blocked CSVFailed"), ContainSubstring("was deleted, and OLM does not bring it back"), ContainSubstring("delete installplans")))
+			HavePrefix("OLM Blocked CSVFailed"), ContainSubstring("was deleted, and OLM does not bring it back"), ContainSubstring("delete subscriptions")))
 		deletePlan(ctx, operator)
+		Consistently(ctx, status(operator)).WithTimeout(time.Second).Should(HavePrefix("OLM Blocked CSVFailed"))
+		Expect(kube.Delete(ctx, kind(subscriptionKind, operator.Namespace, operator.Packages[0].Name))).To(Succeed())
+		Expect(install(ctx, operator)).To(Succeed())
 		Eventually(ctx, status(operator)).Should(Equal(ready))
 	})
 
@@ -376,7 +396,7 @@ var _ = Describe("A problem", func() {
 		Expect(manager.Packages.Stop()).To(Succeed())
 		DeferCleanup(func(ctx context.Context) error { return manager.Packages.Start(ctx) })
 		err := install(ctx, operator)
-		var problem *dependencies.Problem
+		var problem *components.Failure
 		Expect(errors.As(err, &problem)).To(BeTrue(), "%v", err)
 		Expect(olm.NotOffered(err)).To(BeFalse())
 		expectProblem(Default, operator, failure{want: "Failed CatalogUnavailable", says: []string{

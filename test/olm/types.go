@@ -1,6 +1,8 @@
 package olm
 
 import (
+	"slices"
+
 	"context"
 	"encoding/json"
 	"fmt"
@@ -115,6 +117,26 @@ type csvStatus struct {
 	Reason       string        `json:"reason,omitempty"`
 	Message      string        `json:"message,omitempty"`
 	Requirements []requirement `json:"requirementStatus,omitempty"`
+	Conditions   []csvPhase    `json:"conditions,omitempty"`
+}
+
+// csvPhase is where a ClusterServiceVersion stood.
+type csvPhase struct {
+	Phase   string `json:"phase"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+}
+
+// moved is the status after a step, with what came before.
+func (c *csv) moved(next csvStatus) csvStatus {
+	const kept = 20
+	next.Conditions = append(slices.Clone(c.Status.Conditions), csvPhase{next.Phase, next.Reason, next.Message})
+	if last := len(c.Status.Conditions) - 1; last >= 0 && c.Status.Conditions[last] == next.Conditions[last+1] {
+		next.Conditions = c.Status.Conditions
+	}
+	next.Conditions = next.Conditions[max(0, len(next.Conditions)-kept):]
+	c.Status = next
+	return next
 }
 
 type requirement struct {

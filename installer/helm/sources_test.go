@@ -1,4 +1,4 @@
-package helm
+package helm_test
 
 import (
 	"bytes"
@@ -13,12 +13,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"testing"
 
 	"github.com/distribution/distribution/v3/configuration"
 	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory" // the driver of the registry
-	. "github.com/onsi/ginkgo/v2"
-	. "github.com/onsi/gomega"
 	"helm.sh/helm/v4/pkg/chart/loader/archive"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	chartutil "helm.sh/helm/v4/pkg/chart/v2/util"
@@ -40,7 +39,7 @@ func (f files) with(more files) files {
 
 // demo is a chart with everything: a ConfigMap, a Deployment, a kind from its crds folder and one from its templates, and an
 // object of each kind.
-func (s *site) demo(name, version string) files {
+func demo(name, version string) files {
 	return files{
 		"Chart.yaml":         fmt.Sprintf("{apiVersion: v2, name: %s, version: %s, appVersion: %s}\n", name, version, "9."+strings.TrimPrefix(version, "v")),
 		"values.yaml":        "{greeting: hello, replicas: 1}\n",
@@ -62,20 +61,20 @@ spec:
     metadata: {labels: {app: "{{ .Release.Name }}"}}
     spec: {containers: [{name: main, image: "example.com/main:{{ .Chart.AppVersion }}"}]}
 `,
-		"crds/widgets.yaml":           s.crd("Widget", version),
-		"templates/crds/gadgets.yaml": s.crd("Gadget", version),
+		"crds/widgets.yaml":           crd("Widget", version),
+		"templates/crds/gadgets.yaml": crd("Gadget", version),
 		"templates/things.yaml": fmt.Sprintf(`
 apiVersion: v1
 kind: List
 items:
 - {apiVersion: %[1]s/v1, kind: Widget, metadata: {name: from-chart}, spec: {size: 1}}
 - {apiVersion: %[1]s/v1, kind: Gadget, metadata: {name: from-chart}, spec: {size: 1}}
-`, s.group()),
+`, group),
 	}
 }
 
 // crd says in its annotations which version of the chart it is of.
-func (s *site) crd(kind, version string) string {
+func crd(kind, version string) string {
 	lower := strings.ToLower(kind)
 	return fmt.Sprintf(`
 apiVersion: apiextensions.k8s.io/v1
@@ -96,38 +95,48 @@ spec:
       openAPIV3Schema:
         type: object
         properties: {spec: {type: object, properties: {size: {type: integer}}}}
-`, kind, lower, s.group(), version)
+`, kind, lower, group, version)
 }
 
 // folder writes a chart to a folder of its name.
-func (f files) folder(parent string) string {
-	GinkgoHelper()
+func (f files) folder(t *testing.T, parent string) string {
+	t.Helper()
 	var meta struct{ Name string }
-	Expect(yaml.Unmarshal([]byte(f["Chart.yaml"]), &meta)).To(Succeed())
+	must(t, yaml.Unmarshal([]byte(f["Chart.yaml"]), &meta))
 	folder := filepath.Join(parent, meta.Name)
-	Expect(os.RemoveAll(folder)).To(Succeed())
+	must(t, os.RemoveAll(folder))
 	for path, content := range f {
 		path = filepath.Join(folder, filepath.FromSlash(path))
-		Expect(os.MkdirAll(filepath.Dir(path), 0o755)).To(Succeed())
-		Expect(os.WriteFile(path, []byte(content), 0o600)).To(Succeed())
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(t, os.WriteFile(path, []byte(content), 0o600))
 	}
 	return folder
 }
 
 // archive packs a chart as `helm package` does.
-func (f files) archive() []byte {
-	GinkgoHelper()
+func (f files) archive(t *testing.T) []byte {
+	t.Helper()
 	var buffered []*archive.BufferedFile
 	for path, content := range f {
 		buffered = append(buffered, &archive.BufferedFile{Name: path, Data: []byte(content)})
 	}
 	chart, err := loader.LoadFiles(buffered)
-	Expect(err).NotTo(HaveOccurred())
-	path, err := chartutil.Save(chart, GinkgoT().TempDir())
-	Expect(err).NotTo(HaveOccurred())
+	must(t, err)
+	path, err := chartutil.Save(chart, t.TempDir())
+	must(t, err)
 	content, err := os.ReadFile(path)
-	Expect(err).NotTo(HaveOccurred())
+	must(t, err)
 	return content
+}
+
+// group of the kinds that the demonstration brings.
+const group = "demo.example.com"
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func digest(archive []byte) string {
@@ -138,34 +147,28 @@ func digest(archive []byte) string {
 // source is a place that charts come from.
 type source interface {
 	// put a chart there, and say how to ask for it.
-	put(chart files, name, version string) dependencies.Chart
-	// requests that the place was sent since it was asked last.
-	requests() int
+	put(t *testing.T, chart files, name, version string) dependencies.Chart
 }
 
-// server counts what it is asked.
+// server can be broken.
 type server struct {
 	*httptest.Server
-	asked atomic.Int32
 	// broken answers instead of the server.
 	broken atomic.Pointer[http.HandlerFunc]
 }
 
-func serve(handler http.Handler) *server {
+func serve(t *testing.T, handler http.Handler) *server {
 	s := &server{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.asked.Add(1)
 		if broken := s.broken.Load(); broken != nil {
 			(*broken)(w, r)
 			return
 		}
 		handler.ServeHTTP(w, r)
 	}))
-	DeferCleanup(s.Close)
+	t.Cleanup(s.Close)
 	return s
 }
-
-func (s *server) requests() int { return int(s.asked.Swap(0)) }
 
 func (s *server) host() string { return strings.TrimPrefix(s.URL, "http://") }
 
@@ -176,9 +179,9 @@ type repository struct {
 	archives map[string][]byte
 }
 
-func newRepository() *repository {
+func newRepository(t *testing.T) *repository {
 	r := &repository{index: repo.NewIndexFile(), archives: map[string][]byte{}}
-	r.server = serve(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+	r.server = serve(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		path := strings.TrimPrefix(request.URL.Path, "/stable/")
 		content, ok := r.archives[path]
 		if path == "index.yaml" {
@@ -195,64 +198,59 @@ func newRepository() *repository {
 	return r
 }
 
-func (r *repository) put(chart files, name, version string) dependencies.Chart {
-	GinkgoHelper()
-	content := chart.archive()
+func (r *repository) put(t *testing.T, chart files, name, version string) dependencies.Chart {
+	t.Helper()
+	content := chart.archive(t)
 	loaded, err := loader.LoadArchive(bytes.NewReader(content))
-	Expect(err).NotTo(HaveOccurred())
+	must(t, err)
 	file := "archives/" + name + "-" + version + ".tgz"
 	r.archives[file] = content
 	loaded.Metadata.Version = version
-	Expect(r.index.MustAdd(loaded.Metadata, file, "", strings.TrimPrefix(digest(content), "sha256:"))).To(Succeed())
+	must(t, r.index.MustAdd(loaded.Metadata, file, "", strings.TrimPrefix(digest(content), "sha256:")))
 	return dependencies.Chart{Chart: r.URL + "/stable/" + name, Version: version}
 }
 
 // ociRegistry is a registry that keeps everything in memory.
 type ociRegistry struct{ *server }
 
-func newRegistry() *ociRegistry {
-	GinkgoHelper()
+func newRegistry(t *testing.T) *ociRegistry {
+	t.Helper()
 	config := &configuration.Configuration{Storage: configuration.Storage{"inmemory": configuration.Parameters{}}}
 	config.Log.Level = "error"
 	config.Log.AccessLog.Disabled = true
 	config.HTTP.Secret = "not a secret"
 	config.Validation.Disabled = true
-	return &ociRegistry{serve(handlers.NewApp(GinkgoT().Context(), config))}
+	return &ociRegistry{serve(t, handlers.NewApp(t.Context(), config))}
 }
 
-func (r *ociRegistry) put(chart files, name, version string) dependencies.Chart {
-	GinkgoHelper()
+func (r *ociRegistry) put(t *testing.T, chart files, name, version string) dependencies.Chart {
+	t.Helper()
 	pusher, err := registry.NewClient(registry.ClientOptPlainHTTP(), registry.ClientOptWriter(io.Discard),
-		registry.ClientOptCredentialsFile(filepath.Join(GinkgoT().TempDir(), "config.json")))
-	Expect(err).NotTo(HaveOccurred())
-	_, err = pusher.Push(chart.archive(), r.host()+"/charts/"+name+":"+version, registry.PushOptStrictMode(false))
-	Expect(err).NotTo(HaveOccurred())
-	r.requests()
+		registry.ClientOptCredentialsFile(filepath.Join(t.TempDir(), "config.json")))
+	must(t, err)
+	_, err = pusher.Push(chart.archive(t), r.host()+"/charts/"+name+":"+version, registry.PushOptStrictMode(false))
+	must(t, err)
 	return dependencies.Chart{Chart: "oci://" + r.host() + "/charts/" + name, Version: version, PlainHTTP: true}
 }
 
 // folderSource has charts as folders on disk.
 type folderSource struct{ parent string }
 
-func newFolder() *folderSource { return &folderSource{GinkgoT().TempDir()} }
+func newFolder(t *testing.T) *folderSource { return &folderSource{t.TempDir()} }
 
-func (f *folderSource) put(chart files, _, version string) dependencies.Chart {
-	GinkgoHelper()
-	return dependencies.Chart{Chart: chart.folder(f.parent), Version: version}
+func (f *folderSource) put(t *testing.T, chart files, _, version string) dependencies.Chart {
+	t.Helper()
+	return dependencies.Chart{Chart: chart.folder(t, f.parent), Version: version}
 }
-
-func (f *folderSource) requests() int { return 0 }
 
 // archiveSource has charts as archives on disk.
 type archiveSource struct{ parent string }
 
-func newArchives() *archiveSource { return &archiveSource{GinkgoT().TempDir()} }
+func newArchives(t *testing.T) *archiveSource { return &archiveSource{t.TempDir()} }
 
-func (a *archiveSource) put(chart files, name, version string) dependencies.Chart {
-	GinkgoHelper()
+func (a *archiveSource) put(t *testing.T, chart files, name, version string) dependencies.Chart {
+	t.Helper()
 	path := filepath.Join(a.parent, name+"-"+version+".tgz")
-	Expect(os.WriteFile(path, chart.archive(), 0o600)).To(Succeed())
+	must(t, os.WriteFile(path, chart.archive(t), 0o600))
 	return dependencies.Chart{Chart: path, Version: version}
 }
-
-func (a *archiveSource) requests() int { return 0 }
