@@ -1,7 +1,7 @@
 package apply_test
 
 import (
-	"crypto/sha1" //nolint:gosec // what htpasswd files have
+	"crypto/sha1"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -483,7 +483,7 @@ func TestGenerateKeepsAnHtpasswdFileUpToDate(t *testing.T) {
 		if !ok || bcrypt.CompareHashAndPassword([]byte(hash), []byte(data["password"])) != nil {
 			t.Errorf("%q does not let the password in", entries[0])
 		}
-		sum := sha1.Sum([]byte(data["notebook"])) //nolint:gosec // htpasswd
+		sum := sha1.Sum([]byte(data["notebook"]))
 		if want := "notebook:{SHA}" + base64.StdEncoding.EncodeToString(sum[:]); entries[1] != want {
 			t.Errorf("the entry of the program is %q, want %q", entries[1], want)
 		}

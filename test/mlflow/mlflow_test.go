@@ -126,7 +126,7 @@ func (s *site) notebook(step string) string {
 	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + folder, "TEST_PORT=" + port, "MLFLOW_DISABLE_TELEMETRY=true"}
 	declared := s.facts.Declared.Notebooks
 	for _, variable := range declared.Environment {
-		value := ""
+		var value string
 		if variable.Value != nil {
 			value = *variable.Value
 		} else {
