@@ -2,20 +2,18 @@ package ceph
 
 import (
 	"cmp"
-	"maps"
 	"net/netip"
-	"slices"
 	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/native"
 	"opendatahub.io/operator/components/s3"
 )
 
@@ -400,28 +398,5 @@ func placementOf(spec v1alpha1.Placement) *placement {
 	if len(spec.NodeSelector) == 0 && len(spec.Tolerations) == 0 {
 		return nil
 	}
-	place := &placement{}
-	var labels []*coreapply.NodeSelectorRequirementApplyConfiguration
-	for _, key := range slices.Sorted(maps.Keys(spec.NodeSelector)) {
-		labels = append(labels, coreapply.NodeSelectorRequirement().
-			WithKey(key).WithOperator(corev1.NodeSelectorOpIn).WithValues(string(spec.NodeSelector[key])))
-	}
-	if len(labels) > 0 {
-		place.NodeAffinity = coreapply.NodeAffinity().WithRequiredDuringSchedulingIgnoredDuringExecution(
-			coreapply.NodeSelector().WithNodeSelectorTerms(coreapply.NodeSelectorTerm().WithMatchExpressions(labels...)))
-	}
-	for _, t := range spec.Tolerations {
-		toleration := coreapply.Toleration().WithOperator(corev1.TolerationOperator(cmp.Or(t.Operator, "Equal")))
-		if t.Key != "" {
-			toleration.WithKey(t.Key)
-		}
-		if t.Value != "" {
-			toleration.WithValue(string(t.Value))
-		}
-		if t.Effect != "" {
-			toleration.WithEffect(corev1.TaintEffect(t.Effect))
-		}
-		place.Tolerations = append(place.Tolerations, toleration)
-	}
-	return place
+	return &placement{NodeAffinity: native.NodeAffinity(spec.NodeSelector), Tolerations: native.Tolerations(spec.Tolerations)}
 }

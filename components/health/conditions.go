@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,27 +38,6 @@ func inConditions(entries []any, conditionType string) (metav1.Condition, bool) 
 func Current(object *unstructured.Unstructured) bool {
 	seen, found, err := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
 	return found && err == nil && seen >= object.GetGeneration()
-}
-
-// ByCondition is the rule of custom resources that report by one condition, such as Ready: healthy when
-// status.observedGeneration (where the resource has it) is current and the condition is True. A condition that is not
-// True is Progressing; a component whose upstream tells failures apart wraps this rule.
-func ByCondition(conditionType string) Rule {
-	return func(object *unstructured.Unstructured, _ []*corev1.Pod) Verdict {
-		condition, found := Condition(object, conditionType)
-		_, counts, _ := unstructured.NestedFieldNoCopy(object.Object, "status", "observedGeneration")
-		switch {
-		case !found:
-			return Progress("its operator has not reported on it yet")
-		case counts && !Current(object),
-			condition.ObservedGeneration != 0 && condition.ObservedGeneration < object.GetGeneration():
-			return Progress("its operator has not seen the latest change yet")
-		case condition.Status == metav1.ConditionTrue:
-			return Healthy()
-		default:
-			return Progress("%s", Explain(condition))
-		}
-	}
 }
 
 // Explain words a condition that is not as it should be: "not Ready: NoNodes: 0 of 3 nodes".

@@ -195,37 +195,6 @@ func TestWorst(t *testing.T) {
 	}
 }
 
-func TestByCondition(t *testing.T) {
-	tests := map[string]struct {
-		status string
-		want   Verdict
-	}{
-		"nothing reported":   {`{}`, Progress("its operator has not reported on it yet")},
-		"another condition":  {`{conditions: [{type: Warning, status: "True"}]}`, Progress("its operator has not reported on it yet")},
-		"True":               {`{conditions: [{type: Ready, status: "True"}]}`, Healthy()},
-		"True and current":   {`{observedGeneration: 3, conditions: [{type: Ready, status: "True"}]}`, Healthy()},
-		"Unknown":            {`{conditions: [{type: Ready, status: Unknown}]}`, Progress("not Ready")},
-		"False, with reason": {`{conditions: [{type: Ready, status: "False", reason: Creating, message: " 1 of 3 "}]}`, Progress("not Ready: Creating: 1 of 3")},
-		"True for an older generation": {`{observedGeneration: 2, conditions: [{type: Ready, status: "True"}]}`,
-			Progress("its operator has not seen the latest change yet")},
-		"True for an older generation, said by the condition": {`{conditions: [{type: Ready, status: "True", observedGeneration: 2}]}`,
-			Progress("its operator has not seen the latest change yet")},
-		"conditions that are not objects": {`{conditions: [1, x]}`, Progress("its operator has not reported on it yet")},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			object := objects(t, `
-apiVersion: example.com/v1
-kind: Thing
-metadata: {name: x, generation: 3}
-status: `+test.status)[0]
-			if diff := cmp.Diff(test.want, ByCondition("Ready")(object, nil)); diff != "" {
-				t.Errorf("(-want +got):\n%s", diff)
-			}
-		})
-	}
-}
-
 func TestShorten(t *testing.T) {
 	tests := map[string]struct {
 		text  string

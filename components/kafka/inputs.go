@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/native"
 )
 
 // inputs are the plain values that the objects are made of.
@@ -61,7 +61,7 @@ type inputs struct {
 	withheld bool
 
 	fsGroup        *int64
-	nodeLabels     []*coreapply.NodeSelectorRequirementApplyConfiguration
+	nodeAffinity   *coreapply.NodeAffinityApplyConfiguration
 	tolerations    []*coreapply.TolerationApplyConfiguration
 	spread         []spread
 	oneNodePerHost bool
@@ -139,10 +139,10 @@ func newInputs(facts components.Facts) (inputs, error) {
 		entityOperator:     requirements{amounts{"50m", "256Mi"}, amounts{Memory: "512Mi"}},
 		exporter:           requirements{amounts{"20m", "64Mi"}, amounts{Memory: "256Mi"}},
 
-		record:      newRecord(facts, layout),
-		restoredID:  lostClusterID(facts),
-		nodeLabels:  nodeLabels(spec.Placement.NodeSelector),
-		tolerations: tolerations(spec.Placement.Tolerations),
+		record:       newRecord(facts, layout),
+		restoredID:   lostClusterID(facts),
+		nodeAffinity: native.NodeAffinity(spec.Placement.NodeSelector),
+		tolerations:  native.Tolerations(spec.Placement.Tolerations),
 	}
 	// Volumes belong to root and group 0, as which Strimzi's images run; OpenShift gives every namespace its own group.
 	if !facts.Cluster.OpenShift {
@@ -342,31 +342,4 @@ func topicObjectName(platform components.Platform, topic string) string {
 	digest := sha256.Sum256([]byte(topic))
 	slug := strings.Trim(notInNames.ReplaceAllString(strings.ToLower(topic), "-"), "-")
 	return prefix + slug + "-" + hex.EncodeToString(digest[:4])
-}
-
-func nodeLabels(wanted map[string]v1alpha1.LabelValue) []*coreapply.NodeSelectorRequirementApplyConfiguration {
-	var all []*coreapply.NodeSelectorRequirementApplyConfiguration
-	for _, key := range slices.Sorted(maps.Keys(wanted)) {
-		all = append(all, coreapply.NodeSelectorRequirement().
-			WithKey(key).WithOperator(corev1.NodeSelectorOpIn).WithValues(string(wanted[key])))
-	}
-	return all
-}
-
-func tolerations(wanted []v1alpha1.Toleration) []*coreapply.TolerationApplyConfiguration {
-	var all []*coreapply.TolerationApplyConfiguration
-	for _, t := range wanted {
-		toleration := coreapply.Toleration().WithOperator(corev1.TolerationOperator(cmp.Or(t.Operator, "Equal")))
-		if t.Key != "" {
-			toleration.WithKey(t.Key)
-		}
-		if t.Value != "" {
-			toleration.WithValue(string(t.Value))
-		}
-		if t.Effect != "" {
-			toleration.WithEffect(corev1.TaintEffect(t.Effect))
-		}
-		all = append(all, toleration)
-	}
-	return all
 }

@@ -201,9 +201,8 @@ func pod(in inputs) *podTemplate {
 			WithRunAsNonRoot(true).
 			WithSeccompProfile(coreapply.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault)),
 	}
-	if len(in.nodeLabels) > 0 {
-		template.affinity().WithNodeAffinity(coreapply.NodeAffinity().
-			WithRequiredDuringSchedulingIgnoredDuringExecution(coreapply.NodeSelector().WithNodeSelectorTerms(coreapply.NodeSelectorTerm().WithMatchExpressions(in.nodeLabels...))))
+	if in.nodeAffinity != nil {
+		template.affinity().WithNodeAffinity(in.nodeAffinity)
 	}
 	return template
 }
