@@ -29,6 +29,7 @@ import (
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/watch"
 	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/installer/grants"
 	"opendatahub.io/operator/installer/helm"
 	"opendatahub.io/operator/installer/olm"
 )
@@ -154,7 +155,10 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		},
 	}
 	r.olm = olm.New(r.packages, mgr.GetAPIReader(), mgr.GetClient(), clients.Discovery())
-	return r.setup(mgr)
+	if err := r.setup(mgr); err != nil {
+		return err
+	}
+	return grants.Setup(ctx, mgr, all, grants.Options{Namespace: options.Namespace, Table: r.table, Cluster: r.cluster})
 }
 
 // reportRequest is no operator's: their IDs do not begin like this.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing/fstest"
 	"time"
 
@@ -53,6 +54,8 @@ type Env struct {
 	All  []components.Component
 	// Kinds that components render.
 	Kinds []kinds.Kind
+	// installers is how many run.
+	installers atomic.Int32
 }
 
 // Start starts a cluster for a suite and installs everything but the operator itself.
@@ -256,11 +259,21 @@ func (e *Env) InstallInstaller(ctx context.Context) error {
 
 // StartInstaller runs the installer with a token of its own ServiceAccount.
 func (e *Env) StartInstaller(ctx context.Context) (*Manager, error) {
-	return e.start(ctx, InstallerServiceAccount, func(ctx context.Context, config *rest.Config) (ctrl.Manager, error) {
+	m, err := e.start(ctx, InstallerServiceAccount, func(ctx context.Context, config *rest.Config) (ctrl.Manager, error) {
 		return cmd.NewInstaller(ctx, config, cmd.InstallerOptions{
 			ProcessOptions: processOptions(nil),
 		}, e.All)
 	})
+	if err != nil {
+		return nil, err
+	}
+	e.installers.Add(1)
+	stop := m.stop
+	m.stop = sync.OnceValue(func() error {
+		e.installers.Add(-1)
+		return stop()
+	})
+	return m, nil
 }
 
 func (e *Env) start(ctx context.Context, serviceAccount string, build func(context.Context, *rest.Config) (ctrl.Manager, error)) (*Manager, error) {

@@ -28,8 +28,10 @@ func (e *Env) CreatePlatform(ctx context.Context, namespace, name, spec string) 
 	if err := e.Admit(ctx, e.All, hub); err != nil {
 		return nil, err
 	}
-	if err := e.Grant(ctx, hub); err != nil {
-		return nil, err
+	if e.installers.Load() == 0 {
+		if err := e.Grant(ctx, hub); err != nil {
+			return nil, err
+		}
 	}
 	return hub, e.Admin.Create(ctx, hub)
 }
