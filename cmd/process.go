@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"runtime/debug"
+	"strconv"
 	"strings"
 	"time"
 
@@ -100,6 +102,14 @@ func validateLoopback(address string) error {
 	return nil
 }
 
+// limitMemory keeps the heap at four fifths of the container's limit, given in bytes. $GOMEMLIMIT says otherwise.
+func limitMemory(limit string) {
+	bytes, err := strconv.ParseInt(limit, 10, 64)
+	if err == nil && bytes > 0 && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(bytes / 5 * 4)
+	}
+}
+
 // podNamespace is the namespace of the Pod that this runs in; empty outside a cluster.
 func podNamespace() (string, error) {
 	const file = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
@@ -121,6 +131,7 @@ func (o *ProcessOptions) config() (*rest.Config, error) {
 	}
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
+	limitMemory(os.Getenv("MEMORY_LIMIT"))
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.Kubeconfig
 	// Falls back to the Pod's own ServiceAccount.
