@@ -147,6 +147,7 @@ undeploy: ## Remove the operator. The CRD stays, and with it every platform: del
 	kubectl delete --ignore-not-found -k config/installer
 	kubectl delete --ignore-not-found -k config/manager
 	kubectl delete --ignore-not-found -k config/rbac
+	kubectl delete --ignore-not-found -k config/admission
 	kubectl delete --ignore-not-found -f config/namespaced/role_binding.yaml
 	kubectl delete --ignore-not-found -f config/cluster-wide/role_binding.yaml
 

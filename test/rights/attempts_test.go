@@ -1,0 +1,207 @@
+package rights
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/apiserver/pkg/admission"
+
+	"opendatahub.io/operator/cmd"
+	"opendatahub.io/operator/components/catalog"
+)
+
+const (
+	manager  = "system:serviceaccount:opendatahub-operator:opendatahub-operator"
+	hub      = "system:serviceaccount:lab:odh-jupyterhub-hub"
+	notebook = "system:serviceaccount:lab:odh-jupyterhub-notebook"
+)
+
+const ours = "labels: {opendatahub.io/platform: odh, opendatahub.io/component: jupyterHub}"
+
+func deployment(metadata, pod string) string {
+	return "{apiVersion: apps/v1, kind: Deployment, metadata: {namespace: lab, name: odh-x, " + metadata + "}, spec: {template: {spec: {containers: [{name: c}], " + pod + "}}}}"
+}
+
+func notebookPod(metadata, spec string) string {
+	return "{apiVersion: v1, kind: Pod, metadata: {namespace: lab, name: odh-nb-ada, " + metadata + "}, spec: {" + spec + "}}"
+}
+
+const (
+	notebookLabels = "labels: {opendatahub.io/platform: odh, app.kubernetes.io/managed-by: kubespawner}"
+	notebookSpec   = "serviceAccountName: odh-jupyterhub-notebook, automountServiceAccountToken: false, containers: [{name: notebook}], " +
+		"volumes: [{name: home, persistentVolumeClaim: {claimName: home}}, {name: shm, emptyDir: {}}]"
+)
+
+// TestAttempts: each is refused, by the message that holds the words; without words it is admitted.
+func TestAttempts(t *testing.T) {
+	all := load(t)
+	const (
+		create, update, remove = admission.Create, admission.Update, admission.Delete
+	)
+	for name, test := range map[string]struct {
+		policy      string
+		user        string
+		operation   admission.Operation
+		resource    string
+		object, old string
+		want        string
+	}{
+		// The manager.
+		"token of a ServiceAccount": {operation: create, resource: "secrets", want: "no token",
+			object: "{apiVersion: v1, kind: Secret, type: kubernetes.io/service-account-token, metadata: {namespace: lab, name: odh-x, " + ours + ", annotations: {kubernetes.io/service-account.name: default}}}"},
+		"token of another account under the hub's name": {operation: create, resource: "secrets", want: "no token",
+			object: "{apiVersion: v1, kind: Secret, type: kubernetes.io/service-account-token, metadata: {namespace: lab, name: odh-jupyterhub-oauth, " + ours + ", annotations: {kubernetes.io/service-account.name: default}}}"},
+		"token of the hub, for OpenShift": {operation: create, resource: "secrets",
+			object: "{apiVersion: v1, kind: Secret, type: kubernetes.io/service-account-token, metadata: {namespace: lab, name: odh-jupyterhub-oauth, " + ours + ", annotations: {kubernetes.io/service-account.name: odh-jupyterhub-hub}}}"},
+		"a Secret without labels":      {operation: create, resource: "secrets", object: "{apiVersion: v1, kind: Secret, metadata: {namespace: lab, name: x}}", want: "must carry the label"},
+		"a Deployment":                 {operation: create, resource: "deployments", object: deployment(ours, "serviceAccountName: odh-jupyterhub-hub")},
+		"under a foreign account":      {operation: create, resource: "deployments", object: deployment(ours, "serviceAccountName: builder"), want: "ServiceAccounts of their platform"},
+		"with the network of the node": {operation: create, resource: "deployments", object: deployment(ours, "hostNetwork: true"), want: "nothing of their node"},
+		"with the processes of it":     {operation: create, resource: "deployments", object: deployment(ours, "hostPID: true"), want: "nothing of their node"},
+		"with the IPC of it":           {operation: create, resource: "deployments", object: deployment(ours, "hostIPC: true"), want: "nothing of their node"},
+		"with a path of it":            {operation: create, resource: "deployments", object: deployment(ours, "volumes: [{name: v, hostPath: {path: /}}]"), want: "nothing of their node"},
+		"privileged": {operation: create, resource: "deployments", want: "nothing of their node",
+			object: deployment(ours, "initContainers: [{name: i, securityContext: {privileged: true}}]")},
+		"in kube-system": {operation: create, resource: "configmaps", want: "the cluster itself",
+			object: "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: kube-system, name: x, " + ours + "}}"},
+		"in openshift-monitoring": {operation: create, resource: "configmaps", want: "the cluster itself",
+			object: "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: openshift-monitoring, name: x, " + ours + "}}"},
+		"takes over a ConfigMap by labelling it": {operation: update, resource: "configmaps", want: "objects of platforms only",
+			object: "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: lab, name: x, " + ours + "}}", old: "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: lab, name: x}}"},
+		"restores labels that somebody took off": {operation: update, resource: "configmaps",
+			object: "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: lab, name: x, " + ours + "}}", old: "{apiVersion: v1, kind: ConfigMap, metadata: {namespace: lab, name: x, managedFields: [{manager: opendatahub-kafka}]}}"},
+		"deletes a foreign Secret":         {operation: remove, resource: "secrets", old: "{apiVersion: v1, kind: Secret, metadata: {namespace: lab, name: x}}", want: "objects of platforms only"},
+		"deletes a foreign ServiceAccount": {operation: remove, resource: "serviceaccounts", old: "{apiVersion: v1, kind: ServiceAccount, metadata: {namespace: lab, name: builder}}", want: "objects of platforms only"},
+		"deletes a foreign Pod":            {operation: remove, resource: "pods", old: "{apiVersion: v1, kind: Pod, metadata: {namespace: lab, name: x}}", want: "objects of platforms only"},
+		"deletes a volume of Strimzi":      {operation: remove, resource: "persistentvolumeclaims", old: "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {namespace: lab, name: data, labels: {strimzi.io/cluster: odh}}}"},
+		"deletes a home":                   {operation: remove, resource: "persistentvolumeclaims", old: "{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {namespace: lab, name: home, " + ours + "}}"},
+		"binds a foreign account": {operation: create, resource: "rolebindings", want: "may bind ServiceAccounts",
+			object: "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {namespace: lab, name: x, " + ours + "}, subjects: [{kind: ServiceAccount, namespace: other, name: odh-jupyterhub-hub}]}"},
+		"binds a user": {operation: create, resource: "rolebindings", want: "may bind ServiceAccounts",
+			object: "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {namespace: lab, name: x, " + ours + "}, subjects: [{kind: User, name: odh-mallory}]}"},
+		"binds the default account": {operation: create, resource: "rolebindings", want: "may bind ServiceAccounts",
+			object: "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {namespace: lab, name: x, " + ours + "}, subjects: [{kind: ServiceAccount, namespace: lab, name: default}]}"},
+		"a StorageClass of another name": {operation: create, resource: "storageclasses", want: "named after",
+			object: "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: standard, labels: {opendatahub.io/platform: odh, opendatahub.io/platform-namespace: lab}}}"},
+		"its own StorageClass": {operation: create, resource: "storageclasses",
+			object: "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: lab.odh.block, labels: {opendatahub.io/platform: odh, opendatahub.io/platform-namespace: lab}}}"},
+		"the default StorageClass, deleted": {operation: remove, resource: "storageclasses", want: "named after",
+			old: "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: standard}}"},
+		"a Service with an address": {operation: create, resource: "services", want: "no addresses",
+			object: "{apiVersion: v1, kind: Service, metadata: {namespace: lab, name: x, " + ours + "}, spec: {externalIPs: [192.0.2.1]}}"},
+		"the spec of an OpenDataHub": {operation: update, resource: "opendatahubs", want: "status and the finalizers",
+			object: "{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {namespace: lab, name: odh}, spec: {deletionPolicy: Delete}}",
+			old:    "{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {namespace: lab, name: odh}, spec: {deletionPolicy: Retain}}"},
+		"the spec of an OpenDataHub that had none": {operation: update, resource: "opendatahubs", want: "status and the finalizers",
+			object: "{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {namespace: lab, name: odh}, spec: {deletionPolicy: Delete}}",
+			old:    "{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {namespace: lab, name: odh}}"},
+		"a finalizer of an OpenDataHub": {operation: update, resource: "opendatahubs",
+			object: "{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {namespace: lab, name: odh, finalizers: [opendatahub.io/kafka]}, spec: {deletionPolicy: Retain}}",
+			old:    "{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {namespace: lab, name: odh}, spec: {deletionPolicy: Retain}}"},
+		"an OpenDataHub, made":     {operation: create, resource: "opendatahubs", object: "{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {namespace: lab, name: odh}}", want: "status and the finalizers"},
+		"an OpenDataHub, deleted":  {operation: remove, resource: "opendatahubs", old: "{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {namespace: lab, name: odh}}", want: "status and the finalizers"},
+		"its Lease":                {operation: update, resource: "leases", object: "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {namespace: x, name: x}}", old: "{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {namespace: x, name: x}}"},
+		"an Event":                 {operation: create, resource: "events", object: "{apiVersion: events.k8s.io/v1, kind: Event, metadata: {namespace: lab, name: x}}"},
+		"anybody else, privileged": {user: "alice", operation: create, resource: "deployments", object: deployment("", "hostNetwork: true")},
+
+		// A hub.
+		"a notebook":                         {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", object: notebookPod(notebookLabels, notebookSpec)},
+		"a notebook, deleted":                {policy: "opendatahub-hubs", user: hub, operation: remove, resource: "pods", old: notebookPod(notebookLabels, notebookSpec)},
+		"a Pod of another account":           {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "ServiceAccount of notebooks", object: notebookPod(notebookLabels, strings.Replace(notebookSpec, "odh-jupyterhub-notebook", "builder", 1))},
+		"a Pod of the default account":       {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "ServiceAccount of notebooks", object: notebookPod(notebookLabels, "containers: [{name: c}]")},
+		"a notebook with a token":            {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "ServiceAccount of notebooks", object: notebookPod(notebookLabels, strings.Replace(notebookSpec, "false", "true", 1))},
+		"a notebook with a projected one":    {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "no volumes but", object: notebookPod(notebookLabels, strings.Replace(notebookSpec, "emptyDir: {}", "projected: {sources: [{serviceAccountToken: {path: t}}]}", 1))},
+		"a notebook with a path":             {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "no volumes but", object: notebookPod(notebookLabels, strings.Replace(notebookSpec, "emptyDir: {}", "hostPath: {path: /}", 1))},
+		"a notebook with the node's network": {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "nothing of its node", object: notebookPod(notebookLabels, notebookSpec+", hostNetwork: true")},
+		"a notebook on a chosen node":        {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "nothing of its node", object: notebookPod(notebookLabels, notebookSpec+", nodeName: control-plane")},
+		"a Pod without the labels":           {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "notebooks of its platform", object: notebookPod("labels: {}", notebookSpec)},
+		"another Pod, deleted":               {policy: "opendatahub-hubs", user: hub, operation: remove, resource: "pods", want: "notebooks of its platform", old: notebookPod("labels: {opendatahub.io/platform: odh}", notebookSpec)},
+		"a broker, deleted":                  {policy: "opendatahub-hubs", user: hub, operation: remove, resource: "pods", want: "notebooks of its platform", old: notebookPod("labels: {strimzi.io/cluster: odh}", notebookSpec)},
+		"somebody else's Pod":                {policy: "opendatahub-hubs", user: notebook, operation: create, resource: "pods", object: notebookPod("labels: {}", "containers: [{name: c}]")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if test.policy == "" {
+				test.policy = "opendatahub-manager"
+			}
+			if test.user == "" {
+				test.user = manager
+			}
+			a := attempt{user: test.user, operation: test.operation, resource: test.resource}
+			if test.object != "" {
+				a.object = object(t, test.object)
+			}
+			if test.old != "" {
+				a.old = object(t, test.old)
+			}
+			refusals := all[test.policy].refusals(t, a)
+			switch {
+			case test.want == "" && len(refusals) > 0:
+				t.Errorf("refused: %v", refusals)
+			case test.want != "" && !strings.Contains(strings.Join(refusals, "\n"), test.want):
+				t.Errorf("refused with %v, want %q", refusals, test.want)
+			}
+		})
+	}
+}
+
+// TestEveryRenderedObjectIsAdmitted: the policies are no stricter than what components deploy, change and delete.
+func TestEveryRenderedObjectIsAdmitted(t *testing.T) {
+	p := load(t)["opendatahub-manager"]
+	resources, err := filepath.Glob("../../components/*/testdata/*/hub.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	admitted := map[string]int{}
+	for _, file := range resources {
+		for _, flags := range [][]string{nil, {"--openshift", "--ingress-domain", "apps.example.com"}} {
+			var out bytes.Buffer
+			command := cmd.New("test", catalog.All())
+			command.SetArgs(append([]string{"render", "-f", file, "-n", "lab"}, flags...))
+			command.SetOut(&out)
+			command.SetErr(io.Discard)
+			if command.ExecuteContext(t.Context()) != nil {
+				continue // what a spec asks for may not be possible on this kind of cluster
+			}
+			admit(t, p, file, &out, admitted)
+		}
+	}
+	for _, kind := range []string{"Secret", "Deployment", "RoleBinding", "StorageClass", "Service", "Kafka", "CephCluster"} {
+		if admitted[kind] < 5 {
+			t.Errorf("%d objects of kind %s were tried", admitted[kind], kind)
+		}
+	}
+}
+
+// admit tries the whole life of each object.
+func admit(t *testing.T, p policy, from string, rendered io.Reader, admitted map[string]int) {
+	t.Helper()
+	decoder := yaml.NewYAMLOrJSONDecoder(rendered, 4096)
+	for {
+		u := &unstructured.Unstructured{}
+		if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
+			return
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if len(u.Object) == 0 || len(u.GetLabels()) == 0 {
+			continue // a subresource holds nothing else
+		}
+		for _, a := range []attempt{
+			{operation: admission.Create, object: u},
+			{operation: admission.Update, object: u, old: u},
+			{operation: admission.Delete, old: u},
+		} {
+			a.user, a.resource = manager, plural(u)
+			if refusals := p.refusals(t, a); len(refusals) > 0 {
+				t.Errorf("%s: %s %s %s: %v", from, a.operation, u.GetKind(), u.GetName(), refusals)
+			}
+			admitted[u.GetKind()]++
+		}
+	}
+}
