@@ -12,12 +12,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	opcluster "opendatahub.io/operator/cluster"
@@ -43,6 +45,7 @@ components:
 // TestPlatform is a user's first days: everything that is done here is done over HTTP, as by a browser.
 func TestPlatform(t *testing.T) {
 	mustRun(t)
+	log.SetLogger(logr.Discard()) // controller-runtime complains when nobody asks for its log
 	before := machineState(t)
 	env := start(t)
 	ctx := t.Context()
