@@ -439,10 +439,10 @@ func (r *reconciler) uninstall(ctx context.Context, operator dependencies.Operat
 	if _, err := r.applier.Delete(ctx, dependencies.FieldManager, objects...); err != nil {
 		return "", dependencies.Failed(v1alpha1.ReasonRemoveFailed, "removing %s: %v", operator.Name, err)
 	}
-	for _, object := range objects {
-		text := "waiting for " + nameOf(object) + " to be gone"
-		if finalizers := object.GetFinalizers(); len(finalizers) > 0 {
-			text += fmt.Sprintf(": it has the finalizers %v, and whoever is to take them off has not done so", finalizers)
+	if len(objects) > 0 {
+		text := "waiting for " + nameOf(objects[0]) + " to be gone"
+		if finalizers := objects[0].GetFinalizers(); len(finalizers) > 0 {
+			text += fmt.Sprintf(": it has the finalizers %v, which their owners have not removed", finalizers)
 		}
 		return text, nil
 	}

@@ -105,13 +105,13 @@ func (l *lab) settle() v1alpha1.DependencyStatus {
 	l.Helper()
 	for range 10 {
 		l.cluster.Writes()
-		status, err := l.once()
-		if err != nil {
+		if _, err := l.once(); err != nil {
 			l.Fatal(err)
 		}
 		l.start()
 		if len(l.cluster.Writes()) == 0 {
-			if status, err = l.once(); err != nil {
+			status, err := l.once()
+			if err != nil {
 				l.Fatal(err)
 			}
 			return status

@@ -18,10 +18,11 @@ import (
 const (
 	// ReleaseType is the type of the Secrets in which Helm records releases.
 	ReleaseType = "helm.sh/release.v1"
-	// ReleaseAnnotation and ReleaseNamespaceAnnotation, on an object, name the release that it belongs to.
-	ReleaseAnnotation          = "meta.helm.sh/release-name"
+	// ReleaseAnnotation on an object names the release that it belongs to.
+	ReleaseAnnotation = "meta.helm.sh/release-name"
+	// ReleaseNamespaceAnnotation on an object names the namespace of that release.
 	ReleaseNamespaceAnnotation = "meta.helm.sh/release-namespace"
-	// RequestLabel, on the release Secrets of earlier versions of this installer, is what Request gives now.
+	// RequestLabel on the release Secrets of earlier versions of this installer is what Request gives now.
 	RequestLabel = "opendatahub.io/dependency-asked"
 	// maxRelease bounds what a Secret can unpack to.
 	maxRelease = 64 << 20

@@ -25,10 +25,10 @@ import (
 
 // sources are all the places that charts come from.
 var sources = map[string]func(*testing.T) source{
-	"folder":          func(t *testing.T) source { return newFolder(t) },
-	"archive":         func(t *testing.T) source { return newArchives(t) },
-	"HTTP repository": func(t *testing.T) source { return newRepository(t) },
-	"OCI registry":    func(t *testing.T) source { return newRegistry(t) },
+	"folder":          func(t *testing.T) source { t.Helper(); return newFolder(t) },
+	"archive":         func(t *testing.T) source { t.Helper(); return newArchives(t) },
+	"HTTP repository": func(t *testing.T) source { t.Helper(); return newRepository(t) },
+	"OCI registry":    func(t *testing.T) source { t.Helper(); return newRegistry(t) },
 }
 
 func rendered(t *testing.T, client *helm.Client, chart dependencies.Chart) (helm.Rendered, error) {

@@ -158,6 +158,7 @@ type server struct {
 }
 
 func serve(t *testing.T, handler http.Handler) *server {
+	t.Helper()
 	s := &server{}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if broken := s.broken.Load(); broken != nil {
@@ -180,6 +181,7 @@ type repository struct {
 }
 
 func newRepository(t *testing.T) *repository {
+	t.Helper()
 	r := &repository{index: repo.NewIndexFile(), archives: map[string][]byte{}}
 	r.server = serve(t, http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		path := strings.TrimPrefix(request.URL.Path, "/stable/")
@@ -236,7 +238,10 @@ func (r *ociRegistry) put(t *testing.T, chart files, name, version string) depen
 // folderSource has charts as folders on disk.
 type folderSource struct{ parent string }
 
-func newFolder(t *testing.T) *folderSource { return &folderSource{t.TempDir()} }
+func newFolder(t *testing.T) *folderSource {
+	t.Helper()
+	return &folderSource{t.TempDir()}
+}
 
 func (f *folderSource) put(t *testing.T, chart files, _, version string) dependencies.Chart {
 	t.Helper()
@@ -246,7 +251,10 @@ func (f *folderSource) put(t *testing.T, chart files, _, version string) depende
 // archiveSource has charts as archives on disk.
 type archiveSource struct{ parent string }
 
-func newArchives(t *testing.T) *archiveSource { return &archiveSource{t.TempDir()} }
+func newArchives(t *testing.T) *archiveSource {
+	t.Helper()
+	return &archiveSource{t.TempDir()}
+}
 
 func (a *archiveSource) put(t *testing.T, chart files, name, version string) dependencies.Chart {
 	t.Helper()
