@@ -117,7 +117,12 @@ func (e *Env) install(ctx context.Context) error {
 	if err := e.EnsureNamespace(ctx, OperatorNamespace); err != nil {
 		return err
 	}
-	return e.ApplyFolder(ctx, filepath.Join(e.Root, "config", "rbac"))
+	for _, folder := range []string{"rbac", "admission"} {
+		if err := e.ApplyFolder(ctx, filepath.Join(e.Root, "config", folder)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // InstallThirdParty installs the CRDs of the kinds that components render: the real ones where they are at hand,
