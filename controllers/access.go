@@ -33,6 +33,9 @@ const (
 	accessGrace = 5 * time.Second
 	// accessSettled is the age at which a RoleBinding has reached every API server.
 	accessSettled = 10 * time.Second
+	// accessRevoked is how long after the deletion of a RoleBinding the rights are looked up once more: an API server that has not
+	// heard of it yet still grants them.
+	accessRevoked = 2 * time.Second
 	// accessRetry is how often it is asked whether a RoleBinding has reached the API server.
 	accessRetry = 500 * time.Millisecond
 )
@@ -86,7 +89,11 @@ func newAccess(ctx context.Context, reviews authorizationclient.SelfSubjectAcces
 		}
 	}
 	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-		AddFunc: notify, UpdateFunc: func(_, object any) { notify(object) }, DeleteFunc: notify,
+		AddFunc: notify, UpdateFunc: func(_, object any) { notify(object) },
+		DeleteFunc: func(object any) {
+			notify(object)
+			time.AfterFunc(accessRevoked, func() { notify(object) })
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("watching RoleBindings: %w", err)
