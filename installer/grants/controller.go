@@ -34,9 +34,10 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
+// FieldManager applies the grants. The name is API, as those of the other field managers are.
+const FieldManager = "opendatahub-grants"
+
 const (
-	// fieldManager is what grants are applied as.
-	fieldManager = "opendatahub-grants"
 	// lingering is how long rights stay when the last platform of a namespace is gone: the manager's last Events are on their way.
 	lingering = 5 * time.Second
 	// keptInterval is how often it is asked whether data still exists for which a third-party operator needs its rights.
@@ -230,7 +231,7 @@ func (r *reconciler) apply(ctx context.Context, desired []*unstructured.Unstruct
 			failed = append(failed, err)
 			continue
 		}
-		changes, err := r.applier.Apply(ctx, fieldManager, []apply.Prepared{prepared})
+		changes, err := r.applier.Apply(ctx, FieldManager, []apply.Prepared{prepared})
 		announce(ctx, changes)
 		switch {
 		case errors.Is(err, errForeign): // somebody else granted it, and may take it back
@@ -271,7 +272,7 @@ func (r *reconciler) prune(ctx context.Context, namespace string, platform *v1al
 			again = keptInterval
 			continue
 		}
-		changes, err := r.applier.Delete(ctx, fieldManager, object)
+		changes, err := r.applier.Delete(ctx, FieldManager, object)
 		announce(ctx, changes)
 		if err != nil {
 			return 0, err

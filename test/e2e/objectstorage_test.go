@@ -102,7 +102,7 @@ var _ = Describe("The object storage", func() {
 				"; create it with the keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"), condition)
 		}
 		Eventually(ctx, status(hub, "KafkaReady")).Should(HavePrefix("True"), "who does not use it does not wait for it")
-		Eventually(ctx, status(hub, v1alpha1.ConditionReady)).Should(HavePrefix("False ReferenceNotFound: objectStorage: Secret s3"))
+		Eventually(ctx, status(hub, v1alpha1.ConditionReady)).Should(HavePrefix("False ReferenceNotFound: objectStorage, jupyterHub, monitoring: Secret s3"), "said once of all")
 		Expect(status(hub, v1alpha1.ConditionStalled)(ctx)).To(Equal("absent"))
 
 		By("naming the key that is missing")
