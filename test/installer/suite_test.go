@@ -36,8 +36,8 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/controllers/authority"
 	"opendatahub.io/operator/dependencies"
-	"opendatahub.io/operator/installer/grants"
 	"opendatahub.io/operator/installer/helm"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster"
@@ -305,11 +305,12 @@ func quiet(ctx context.Context, process *harness.Manager) {
 	Eventually(ctx, func() time.Duration { return process.Quiet() }).Should(BeNumerically(">", 2*time.Second))
 }
 
-// writesBut are the writes of a process to other resources than these. What a platform is granted is not counted: it does not depend
-// on operators, and has specs of its own.
+// writesBut are the writes of a process to other resources than these. The right of the manager in a namespace is not counted: it is
+// given and taken back with the platform of this spec, or of the one before, whichever operators there are, and has specs of its own.
 func writesBut(process *harness.Manager, resources ...string) []harness.Request {
 	return process.Select(func(request harness.Request) bool {
-		return request.Writes() && !slices.Contains(resources, request.Resource) && request.Manager != grants.FieldManager
+		return request.Writes() && !slices.Contains(resources, request.Resource) &&
+			(request.Resource != "rolebindings.rbac.authorization.k8s.io" || request.Name != authority.PlatformRole)
 	})
 }
 
@@ -398,6 +399,7 @@ func (l labeller) Run(rendered *bytes.Buffer) (*bytes.Buffer, error) {
 	return out, nil
 }
 
+// installWithHelm installs a release until the end of the spec, or until somebody else deletes it.
 func installWithHelm(ctx context.Context, archive string, set func(*action.Install)) {
 	GinkgoHelper()
 	configuration := action.NewConfiguration()
@@ -412,4 +414,10 @@ func installWithHelm(ctx context.Context, archive string, set func(*action.Insta
 	Expect(err).NotTo(HaveOccurred())
 	_, err = install.RunWithContext(ctx, chart, nil)
 	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(func() {
+		uninstall := action.NewUninstall(configuration)
+		uninstall.IgnoreNotFound, uninstall.WaitStrategy = true, kube.HookOnlyStrategy
+		_, err := uninstall.Run(install.ReleaseName)
+		Expect(err).NotTo(HaveOccurred())
+	})
 }
