@@ -159,7 +159,8 @@ func established(crd *apiextensionsv1.CustomResourceDefinition) error {
 	return fmt.Errorf("CRD %s is not established yet", crd.Name)
 }
 
-// RemoveCRDs deletes CustomResourceDefinitions, and with them all their objects, and returns when they are gone.
+// RemoveCRDs deletes CustomResourceDefinitions, and with them all their objects, and returns when they are gone, also if somebody has
+// made them anew by then.
 func (c *Cluster) RemoveCRDs(ctx context.Context, names ...string) error {
 	crd := func(name string) *unstructured.Unstructured {
 		crd := &unstructured.Unstructured{}
@@ -167,8 +168,15 @@ func (c *Cluster) RemoveCRDs(ctx context.Context, names ...string) error {
 		crd.SetName(name)
 		return crd
 	}
+	deleted := map[string]types.UID{}
 	for _, name := range names {
-		if err := client.IgnoreNotFound(c.client.Delete(ctx, crd(name))); err != nil {
+		object := crd(name)
+		err := c.client.Get(ctx, client.ObjectKeyFromObject(object), object)
+		if err == nil {
+			deleted[name] = object.GetUID()
+			err = c.client.Delete(ctx, object)
+		}
+		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("deleting CRD %s: %w", name, err)
 		}
 	}
@@ -178,7 +186,7 @@ func (c *Cluster) RemoveCRDs(ctx context.Context, names ...string) error {
 		err := c.wait(ctx, "CRD "+name+" to be gone", func(ctx context.Context) error {
 			object := crd(name)
 			err := c.client.Get(ctx, client.ObjectKeyFromObject(object), object)
-			if err != nil {
+			if err != nil || object.GetUID() != deleted[name] {
 				return client.IgnoreNotFound(err)
 			}
 			if time.Since(looked) > nudgeInterval {
