@@ -11,7 +11,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer/helm"
@@ -187,7 +187,8 @@ var _ = Describe("On a cluster with operators", func() {
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(HavePrefix("False NotInstalled: Strimzi"),
 			ContainSubstring("kubectl label crd kafkas.kafka.strimzi.io opendatahub.io/dependency=strimzi")))
 		for _, crd := range definitions {
-			live := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: crd.Name}}
+			live := cluster.NewCRD()
+			live.SetName(crd.Name)
 			patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"opendatahub.io/dependency":"strimzi"}}}`))
 			Expect(env.Admin.Patch(ctx, live, patch)).To(Succeed())
 		}
