@@ -121,7 +121,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
 
 		By("having it when somebody installs it")
-		foreignOperator(ctx, "Strimzi")
+		foreignOperator(ctx, "Strimzi", charts.StandIns("Strimzi", env.Kinds)...)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.1.0"}))
 	}, SpecTimeout(5*time.Minute))
@@ -146,7 +146,7 @@ var _ = Describe("On a cluster with operators", func() {
 	It("uses what serves the kinds and runs, and writes nothing but its report", func(ctx context.Context) {
 		without(ctx, "Strimzi")
 		newScene(ctx, "")
-		foreignOperator(ctx, "Strimzi")
+		foreignOperator(ctx, "Strimzi", charts.StandIns("Strimzi", env.Kinds)...)
 		startManager(ctx)
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", small)
@@ -218,7 +218,7 @@ var _ = Describe("On a cluster with operators", func() {
 		for _, definition := range definitions {
 			definition.Spec.Versions[0].Name = "v1alpha1"
 		}
-		foreign(ctx, definitions...)
+		foreignOperator(ctx, "Strimzi", definitions...)
 		startManager(ctx)
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", "profile: Development\ncomponents: {kafka: {}, ceph: {}}\n")

@@ -193,8 +193,8 @@ func foreign(ctx context.Context, definitions ...*apiextensionsv1.CustomResource
 	Expect(env.InstallCRDObjects(ctx, definitions...)).To(Succeed())
 }
 
-// foreignOperator installs an operator as somebody else, with a Deployment of its usual name.
-func foreignOperator(ctx context.Context, name string) {
+// foreignOperator installs an operator as somebody else, with a Deployment of its usual name and these definitions.
+func foreignOperator(ctx context.Context, name string, definitions ...*apiextensionsv1.CustomResourceDefinition) {
 	GinkgoHelper()
 	Expect(env.EnsureNamespace(ctx, "somebody")).To(Succeed())
 	operator, _ := dependencies.Default().Find(name)
@@ -204,7 +204,7 @@ func foreignOperator(ctx context.Context, name string) {
 	DeferCleanup(func(ctx context.Context) {
 		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, deployment))).To(Succeed())
 	})
-	foreign(ctx, charts.StandIns(name, env.Kinds)...)
+	foreign(ctx, definitions...)
 }
 
 // startManager and startInstaller run until the end of the spec, which they are before scene.clean.
