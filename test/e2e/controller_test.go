@@ -60,6 +60,7 @@ func (helper) SetupWithManager(mgr manager.Manager, facts func(*v1alpha1.OpenDat
 				return reconcile.Result{}, err
 			}
 			help := core.ConfigMap(pod.Name+"-help", pod.Namespace).
+				WithLabels(map[string]string{components.LabelPlatform: platforms.Items[0].Name}). // the admission policy asks for it
 				WithOwnerReferences(meta.OwnerReference().WithAPIVersion("v1").WithKind("Pod").WithName(pod.Name).WithUID(pod.UID)).
 				WithData(map[string]string{"platform": facts(&platforms.Items[0]).Platform.Name})
 			return reconcile.Result{}, mgr.GetClient().Apply(ctx, help, client.FieldOwner("helper"), client.ForceOwnership)

