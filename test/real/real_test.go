@@ -2,6 +2,7 @@ package real_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -315,7 +316,23 @@ func (e *env) browser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return newBrowser(fmt.Sprintf("http://127.0.0.1:%d", port), e)
+	address := fmt.Sprintf("http://127.0.0.1:%d", port)
+	// kube-proxy learns a moment after the status that a Pod is ready, and until then refuses connections to its Service.
+	e.until(t, "JupyterHub's Service answers", func(ctx context.Context) error {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/hub/login", http.NoBody)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return err
+		}
+		if response.StatusCode != http.StatusOK {
+			err = fmt.Errorf("the login page answers %s", response.Status)
+		}
+		return errors.Join(err, response.Body.Close())
+	})
+	return newBrowser(address, e)
 }
 
 // readAll reads the body of an answer.
