@@ -65,6 +65,7 @@ type Player struct {
 	behaviours map[string]Behaviour // by namespace
 	due        map[string]time.Time // when a slow operator acts, by object and what it saw
 	topics     map[string]topic     // by the id of the cluster and the name of the topic: what Kafka itself knows
+	acting     sync.RWMutex         // read-locked while the operators act on an object
 
 	client  client.Client
 	version string
@@ -79,8 +80,10 @@ func New() *Player {
 	return &Player{behaviours: map[string]Behaviour{}, due: map[string]time.Time{}, topics: map[string]topic{}}
 }
 
-// Behave changes how the operators treat a namespace, from their next look at one of its objects on.
+// Behave changes how the operators treat a namespace. When it returns, what they began before is over.
 func (p *Player) Behave(namespace string, behaviour Behaviour) {
+	p.acting.Lock()
+	defer p.acting.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.behaviours[namespace] = behaviour
@@ -131,7 +134,7 @@ func (p *Player) Run(ctx context.Context, connection *rest.Config) error {
 		For(p.kind("Kafka")).
 		Watches(p.kind("KafkaNodePool"), toCluster).
 		Watches(&corev1.Pod{}, toCluster).
-		Complete(reconcile.Func(p.cluster))
+		Complete(p.unchanging(p.cluster))
 	if err != nil {
 		return fmt.Errorf("playing Strimzi: %w", err)
 	}
@@ -140,12 +143,21 @@ func (p *Player) Run(ctx context.Context, connection *rest.Config) error {
 			Watches(p.kind("Kafka"), handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, kafka client.Object) []reconcile.Request {
 				return p.belonging(ctx, kind, kafka)
 			})).
-			Complete(play)
+			Complete(p.unchanging(play))
 		if err != nil {
 			return fmt.Errorf("playing Strimzi: %w", err)
 		}
 	}
 	return mgr.Start(ctx)
+}
+
+// unchanging has Behave wait while the operators act.
+func (p *Player) unchanging(act reconcile.Func) reconcile.Func {
+	return func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+		p.acting.RLock()
+		defer p.acting.RUnlock()
+		return act(ctx, request)
+	}
 }
 
 // discover waits until the kinds are served, and finds the version to use.
