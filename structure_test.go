@@ -153,8 +153,8 @@ func TestEveryComponentIsDocumented(t *testing.T) {
 			t.Errorf("test/invalid: no %s-*.yaml shows what its schema refuses", strings.ToLower(name))
 		}
 		for _, kind := range component.Kinds() {
-			if _, operator := dependencies.Default().Find(kind.Provider); operator && !played(kind) {
-				t.Errorf("test/cluster: neither stages/%[1]s nor %[1]s plays %[2]s for %[3]s", player(kind), kind.Provider, name)
+			if _, operator := dependencies.Default().Find(kind.Provider); operator && !played(folder, kind) {
+				t.Errorf("neither %[4]s/testdata/stages/%[1]s nor test/cluster/%[1]s plays %[2]s for %[3]s", player(kind), kind.Provider, name, folder)
 			}
 		}
 	}
@@ -165,9 +165,10 @@ func player(kind kinds.Kind) string {
 	return strings.ToLower(strings.ReplaceAll(kind.Provider, " ", "-"))
 }
 
-func played(kind kinds.Kind) bool {
-	for _, folder := range []string{"test/cluster/stages/", "test/cluster/"} {
-		if _, err := os.Stat(folder + player(kind)); err == nil {
+// played is whether the component's folder has Stages that play the operator of a kind, or a program does.
+func played(folder string, kind kinds.Kind) bool {
+	for _, of := range []string{folder + "/testdata/stages/", "test/cluster/"} {
+		if _, err := os.Stat(of + player(kind)); err == nil {
 			return true
 		}
 	}

@@ -49,7 +49,8 @@ type Options struct {
 	Nodes int
 	// Machine makes the place in which the processes run, at their start. nil: on this machine, as they are.
 	Machine func(context.Context, *Cluster) (*Machine, error)
-	// Operators are the third-party operators to play, by the names of [Operators]. nil plays them all, an empty slice none.
+	// Operators are the third-party operators to play: strimzi, and those that components have Stages for, as
+	// testdata/stages/<operator>. nil plays them all, an empty slice none.
 	Operators []string
 	// Player is a program that plays the operators that have no Stages, with the arguments of `hack/cluster play`, for a cluster
 	// that outlives this process. Without it [Cluster.StartOperator] plays them as long as this process runs.

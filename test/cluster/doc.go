@@ -6,5 +6,5 @@
 //
 // What is real: the API server with its admission and RBAC, every controller of the controller manager, and the scheduler.
 // What is played: Pods turn Running without running anything, volumes are bound without holding anything, and
-// third-party resources turn Ready as the Stages in stages/ say, or as Strimzi would.
+// third-party resources turn Ready as the Stages of their components say (testdata/stages), or as Strimzi would.
 package cluster

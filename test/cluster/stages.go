@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,7 +32,7 @@ import (
 )
 
 var (
-	//go:embed stages
+	//go:embed stages/core
 	stageFiles embed.FS
 	//go:embed crds/kwok.x-k8s.io_stages.yaml
 	stageCRD []byte
@@ -42,9 +45,8 @@ var (
 )
 
 const (
-	// stageFolder is the root of the embedded stages; coreStages below it is what every cluster needs.
-	stageFolder = "stages"
-	coreStages  = "core"
+	// coreStages is the set of Stages that every cluster needs.
+	coreStages = "core"
 	// stageSetLabel names the set that a Stage was applied with.
 	stageSetLabel = "cluster.opendatahub.io/stages"
 	// pokeAnnotation makes KWOK look at an object again, which it does only when the object changes.
@@ -56,31 +58,43 @@ const (
 // playedStrimzi is the operator that is played by a program: see package strimzi.
 const playedStrimzi = "strimzi"
 
-// Operators lists the third-party operators that can be played: strimzi, and those with a folder in stages/.
-func Operators() []string {
-	entries, err := stageFiles.ReadDir(stageFolder)
+// operatorStages are the Stages that play third-party operators, by the operator's name: what the components whose kinds they act on
+// have in their folders, as testdata/stages/<operator>.
+func operatorStages(root string) (map[string]fs.FS, error) {
+	root, err := repositoryRoot(root)
 	if err != nil {
-		panic(err) // the folder is embedded above
+		return nil, err
 	}
-	names := []string{playedStrimzi}
-	for _, entry := range entries {
-		if entry.Name() != coreStages {
-			names = append(names, entry.Name())
+	folders, err := filepath.Glob(filepath.Join(root, "components", "*", "testdata", "stages", "*"))
+	if err != nil {
+		return nil, err
+	}
+	stages := map[string]fs.FS{}
+	for _, folder := range folders {
+		name := filepath.Base(folder)
+		if _, twice := stages[name]; twice {
+			return nil, fmt.Errorf("two components have stages for operator %q", name)
 		}
+		stages[name] = os.DirFS(folder)
 	}
-	slices.Sort(names)
-	return names
+	return stages, nil
 }
 
-// OperatorStages returns the Stages that play one of [Operators], to use with [Cluster.ApplyStages].
-func OperatorStages(operator string) (fs.FS, error) {
-	if operator == playedStrimzi || !slices.Contains(Operators(), operator) {
-		return nil, fmt.Errorf("no stages for operator %q: there are %s", operator, strings.Join(Operators(), ", "))
+// operatorStages are the Stages that play one operator.
+func (c *Cluster) operatorStages(operator string) (fs.FS, error) {
+	all, err := operatorStages(c.opts.Root)
+	if err != nil {
+		return nil, err
 	}
-	return fs.Sub(stageFiles, path.Join(stageFolder, operator))
+	stages, ok := all[operator]
+	if !ok {
+		return nil, fmt.Errorf("no stages for operator %q: there are %s", operator, strings.Join(slices.Sorted(maps.Keys(all)), ", "))
+	}
+	return stages, nil
 }
 
-// StartOperator plays one of [Operators] from now on: objects that it left unfinished move on. It returns when KWOK knows the Stages.
+// StartOperator plays an operator from now on, strimzi or one that a component has Stages for: objects that it left unfinished move
+// on. It returns when KWOK knows the Stages.
 func (c *Cluster) StartOperator(ctx context.Context, operator string) error {
 	if operator == playedStrimzi {
 		if !slices.ContainsFunc(c.state.Processes, func(p processRecord) bool { return p.Name == playedStrimzi }) {
@@ -88,14 +102,14 @@ func (c *Cluster) StartOperator(ctx context.Context, operator string) error {
 		}
 		return nil
 	}
-	stages, err := OperatorStages(operator)
+	stages, err := c.operatorStages(operator)
 	if err != nil {
 		return err
 	}
 	return c.ApplyStages(ctx, operator, stages)
 }
 
-// StopOperator makes an operator of [Operators] be gone: nothing moves its objects any more, nor removes their finalizers.
+// StopOperator makes an operator be gone: nothing moves its objects any more, nor removes their finalizers.
 func (c *Cluster) StopOperator(ctx context.Context, operator string) error {
 	if operator == playedStrimzi {
 		return c.strimzi.stop(ctx)
@@ -254,24 +268,30 @@ func (c *Cluster) installStages(ctx context.Context) error {
 	if err := c.installCRDs(ctx, memoryFile("stages.yaml", stageCRD)); err != nil {
 		return err
 	}
+	core, err := fs.Sub(stageFiles, path.Join("stages", coreStages))
+	if err != nil {
+		return err
+	}
+	sets, err := operatorStages(c.opts.Root)
+	if err != nil {
+		return err
+	}
 	operators := c.opts.Operators
 	if operators == nil {
-		operators = Operators()
+		operators = slices.Sorted(maps.Keys(sets))
 	}
+	sets[coreStages] = core
 	for _, set := range append([]string{coreStages}, operators...) {
 		if set == playedStrimzi {
-			continue // by this process, see [Cluster.StartOperator]
+			continue // by a program, see [Cluster.StartOperator]
 		}
-		files, err := fs.Sub(stageFiles, path.Join(stageFolder, set))
-		if err != nil {
-			return err
+		files, ok := sets[set]
+		if !ok {
+			return fmt.Errorf("no stages for operator %q: there are %s", set, strings.Join(slices.Sorted(maps.Keys(sets)), ", "))
 		}
 		objects, err := readObjects(files, strings.NewReplacer())
 		if err != nil {
 			return fmt.Errorf("reading stages %s: %w", set, err)
-		}
-		if len(objects) == 0 {
-			return fmt.Errorf("no stages for operator %q: there are %s", set, strings.Join(Operators(), ", "))
 		}
 		for _, object := range objects {
 			if c.state.Machine != nil && playsVolumes(object) {
