@@ -158,14 +158,6 @@ func (l PodSecurityLevel) FitsIn(enforced PodSecurityLevel) bool {
 	return slices.Index(order, l) <= max(0, slices.Index(order, enforced))
 }
 
-// WithConfirmation is a component whose data is deleted only when the spec confirms it, besides deletionPolicy Delete. Its Pods keep
-// running until then, so nobody waits for them to end.
-type WithConfirmation interface {
-	// KeepsData is whether data stays whatever the deletion policy says. It is asked with the spec as it is at the removal,
-	// in which the component's block may be missing, and with the objects of Facts.Live.
-	KeepsData(Facts) bool
-}
-
 // WithLeftovers is a component whose software creates objects of its own, which nothing owns, such as the notebook Pods that
 // JupyterHub starts. They are deleted with the component: those that hold no data before its own objects, data after.
 type WithLeftovers interface {

@@ -39,7 +39,8 @@ type Facts struct {
 	Declared Declarations
 	// Secrets are the component's own generated Secrets and those it refers to, by name. Absent: not there (yet).
 	Secrets map[string]Secret
-	// Live are the component's objects as last seen; empty before the first apply and when rendering offline.
+	// Live are the component's objects as last seen: when rendering, before the apply, and in Observed after it. Empty before the first
+	// apply and when rendering offline.
 	Live Objects
 }
 
@@ -95,13 +96,11 @@ func (f Facts) Retains() bool { return f.Spec.DeletionPolicy != v1alpha1.Deletio
 
 // Observed is what the cluster holds for the objects that a component rendered.
 type Observed struct {
-	Facts Facts
+	Facts
 	// Now is when it was observed, to compare with times that objects have in their status. See Health.Expires.
 	Now time.Time
 	// Rendered are the objects that should exist.
 	Rendered []Rendered
-	// Live are the component's objects as last seen.
-	Live Objects
 	// Pods that carry the component's labels, whoever created them.
 	Pods []*corev1.Pod
 }

@@ -22,11 +22,42 @@ type Use struct {
 	// of what the object stands for instead of deleting that too. Such objects have no owner reference to the platform:
 	// garbage collection, as of kubectl delete --cascade=foreground, would delete them unreleased.
 	Release string
-	// Destroy is a merge patch that is put on an object before it is deleted together with its data, so that its operator
-	// wipes what the object stands for.
-	Destroy string
+	// Destroy is how data of such objects is deleted that takes more than deletionPolicy Delete. Nil: that is enough.
+	Destroy *Destruction
 	// Subresources are the verbs that deploying the kind takes on its subresources, by their names.
 	Subresources map[string][]string
+}
+
+// Destruction is the end of data that the spec has to confirm. Until then nothing of the component's data is deleted, and what
+// serves it goes on.
+type Destruction struct {
+	// Confirmed is whether the spec does. It is asked with the spec as it is at the removal, in which the component's block may be
+	// missing, and with the objects of Facts.Live.
+	Confirmed func(Facts) bool
+	// Patch is a merge patch that is put on an object right before it is deleted together with its data, so that its operator wipes
+	// what the object stands for.
+	Patch string
+}
+
+// KeepsData is whether the data of a component stays when it is removed.
+func KeepsData(component Component, facts Facts) bool {
+	if facts.Retains() {
+		return true
+	}
+	destruction := destructionOf(component)
+	return destruction != nil && !destruction.Confirmed(facts)
+}
+
+// ServesKeptData is whether what serves a component's data goes on when the component is removed and its data stays.
+func ServesKeptData(component Component) bool { return destructionOf(component) != nil }
+
+func destructionOf(component Component) *Destruction {
+	for _, use := range UsesOf(component) {
+		if use.Destroy != nil {
+			return use.Destroy
+		}
+	}
+	return nil
 }
 
 // UseOf is how a component uses a kind.

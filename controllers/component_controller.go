@@ -232,6 +232,7 @@ func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Se
 
 func (r *componentReconciler) assess(ctx context.Context, facts components.Facts, prepared []apply.Prepared) (outcome, error) {
 	observed := components.Observed{Facts: facts, Now: r.now()}
+	observed.Live = nil
 	objects := int32(0)
 	platform := types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name}
 	for _, p := range prepared {
@@ -259,6 +260,11 @@ func (r *componentReconciler) assess(ctx context.Context, facts components.Facts
 			observed.Live = append(observed.Live, live)
 		}
 	}
+	for _, object := range facts.Live { // what is kept, and not rendered
+		if observed.Live.Find(object.GroupVersionKind().GroupKind(), object.GetName()) == nil {
+			observed.Live = append(observed.Live, object)
+		}
+	}
 	var err error
 	if observed.Pods, err = r.children.Pods(ctx, platform, r.component.Name()); err != nil {
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
@@ -275,9 +281,8 @@ func kindFor(component components.Component, rendered components.Rendered) kinds
 	return kinds.Kind{}
 }
 
-// scope is what may be deleted. The facts must hold the live objects, see components.WithConfirmation.
+// scope is what may be deleted. The facts must hold the live objects, see components.Destruction.
 func (r *componentReconciler) scope(facts components.Facts, served []apply.Served) apply.Scope {
-	keeper, ok := r.component.(components.WithConfirmation)
 	var leftovers []components.Leftover
 	if leaver, ok := r.component.(components.WithLeftovers); ok {
 		leftovers = leaver.Leftovers(facts)
@@ -287,6 +292,6 @@ func (r *componentReconciler) scope(facts components.Facts, served []apply.Serve
 		Platform:  types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name},
 		Component: r.component.Name(),
 		Kinds:     served,
-		KeepData:  facts.Retains() || ok && keeper.KeepsData(facts),
+		KeepData:  components.KeepsData(r.component, facts),
 	}
 }

@@ -34,69 +34,69 @@ const keepInterval = time.Second
 
 // remove takes the component away: first what its software created, then its objects in the reverse of their order,
 // each kind when the one before is gone. Data stays unless the deletion policy says otherwise.
-func (r *componentReconciler) remove(ctx context.Context, hub *v1alpha1.OpenDataHub) (ctrl.Result, error) {
-	r.admitted.Delete(hub.UID)
-	if !slices.Contains(hub.Finalizers, r.finalizer()) {
-		return ctrl.Result{}, errors.Join(r.released(ctx, hub), r.forget(ctx, client.ObjectKeyFromObject(hub)))
+func (r *componentReconciler) remove(ctx context.Context, odh *v1alpha1.OpenDataHub) (ctrl.Result, error) {
+	r.admitted.Delete(odh.UID)
+	if !slices.Contains(odh.Finalizers, r.finalizer()) {
+		return ctrl.Result{}, errors.Join(r.released(ctx, odh), r.forget(ctx, client.ObjectKeyFromObject(odh)))
 	}
-	if hub.DeletionTimestamp != nil {
-		terminating, err := r.namespaceTerminates(ctx, hub.Namespace)
+	if odh.DeletionTimestamp != nil {
+		terminating, err := r.namespaceTerminates(ctx, odh.Namespace)
 		if err != nil {
 			return ctrl.Result{}, err
 		}
 		if terminating {
 			// Kubernetes deletes all that is in the namespace, in its own order: nothing may wait for us.
-			r.sweep(ctx, hub)
-			return ctrl.Result{}, r.release(ctx, hub)
+			r.sweep(ctx, odh)
+			return ctrl.Result{}, r.release(ctx, odh)
 		}
 	}
 
-	again, err := r.access.check(ctx, hub)
+	again, err := r.access.check(ctx, odh)
 	var failure *components.Failure
 	if errors.As(err, &failure) {
-		_, _, err := r.write(ctx, hub, r.removing(hub, failure.Error()))
-		return ctrl.Result{RequeueAfter: again}, errors.Join(err, r.unwatch(ctx, hub))
+		_, _, err := r.write(ctx, odh, r.removing(odh, failure.Error()))
+		return ctrl.Result{RequeueAfter: again}, errors.Join(err, r.unwatch(ctx, odh))
 	}
 	if err != nil || again > 0 {
 		return ctrl.Result{RequeueAfter: again}, err
 	}
-	waiting, again, err := r.dismantle(ctx, hub)
+	waiting, again, err := r.dismantle(ctx, odh)
 	if err != nil {
-		_, _, _ = r.write(ctx, hub, r.removing(hub, components.AsFailure(err, v1alpha1.ReasonPruneFailed).Error()))
+		_, _, _ = r.write(ctx, odh, r.removing(odh, components.AsFailure(err, v1alpha1.ReasonPruneFailed).Error()))
 		return ctrl.Result{}, err
 	}
 	if waiting != "" {
-		wrote, wait, err := r.write(ctx, hub, r.removing(hub, waiting))
+		wrote, wait, err := r.write(ctx, odh, r.removing(odh, waiting))
 		if wrote {
-			r.transition(ctx, hub, r.removing(hub, waiting).Conditions[0])
+			r.transition(ctx, odh, r.removing(odh, waiting).Conditions[0])
 		}
 		if again == 0 {
 			again = wait
 		}
 		return ctrl.Result{RequeueAfter: again}, err
 	}
-	if hub.DeletionTimestamp == nil {
-		if _, _, err := r.write(ctx, hub, status.Report{}); err != nil {
+	if odh.DeletionTimestamp == nil {
+		if _, _, err := r.write(ctx, odh, status.Report{}); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
 	// With the last component the operator loses its rights in the namespace, so people are told first.
-	r.events.Eventf(hub, nil, corev1.EventTypeNormal, "Removed", "Remove", "Removed %s%s", r.component.Name(), r.kept(ctx, hub))
-	if err := r.release(ctx, hub); err != nil {
+	r.events.Eventf(odh, nil, corev1.EventTypeNormal, "Removed", "Remove", "Removed %s%s", r.component.Name(), r.kept(ctx, odh))
+	if err := r.release(ctx, odh); err != nil {
 		return ctrl.Result{}, err
 	}
-	return ctrl.Result{}, r.forget(ctx, client.ObjectKeyFromObject(hub))
+	return ctrl.Result{}, r.forget(ctx, client.ObjectKeyFromObject(odh))
 }
 
 // sweep deletes what is outside the namespace and holds no data. Nothing waits for it, and a failure is only logged.
-func (r *componentReconciler) sweep(ctx context.Context, hub *v1alpha1.OpenDataHub) {
-	outside, err := r.watch(ctx, hub, slices.DeleteFunc(slices.Clone(r.component.Kinds()), func(kind kinds.Kind) bool { return !kind.ClusterScoped }))
+func (r *componentReconciler) sweep(ctx context.Context, odh *v1alpha1.OpenDataHub) {
+	outside, err := r.watch(ctx, odh, slices.DeleteFunc(slices.Clone(r.component.Kinds()), func(kind kinds.Kind) bool { return !kind.ClusterScoped }))
 	if err == nil {
 		var changes []apply.Change
 		_, changes, err = r.applier.Remove(ctx, apply.Scope{
-			Platform: client.ObjectKeyFromObject(hub), Component: r.component.Name(), Kinds: outside, KeepData: true,
+			Platform: client.ObjectKeyFromObject(odh), Component: r.component.Name(), Kinds: outside, KeepData: true,
 		})
-		r.announce(ctx, hub, changes)
+		r.announce(ctx, odh, changes)
 	}
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "objects outside the namespace may be left")
@@ -105,21 +105,21 @@ func (r *componentReconciler) sweep(ctx context.Context, hub *v1alpha1.OpenDataH
 
 // dismantle deletes what can be deleted now: what the component's software runs, then the component's own objects, then
 // the data of its software, which those used. It says what it waits for, and when to look again if no watch will tell.
-func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenDataHub) (waiting string, again time.Duration, err error) {
-	served, err := r.watch(ctx, hub, r.component.Kinds())
+func (r *componentReconciler) dismantle(ctx context.Context, odh *v1alpha1.OpenDataHub) (waiting string, again time.Duration, err error) {
+	served, err := r.watch(ctx, odh, r.component.Kinds())
 	if err != nil {
 		return "", 0, err
 	}
-	facts := components.NewFacts(hub, r.cluster, r.all)
-	if facts.Live, err = r.live(ctx, client.ObjectKeyFromObject(hub), served); err != nil {
+	facts := components.NewFacts(odh, r.cluster, r.all)
+	if facts.Live, err = r.live(ctx, client.ObjectKeyFromObject(odh), served); err != nil {
 		return "", 0, err
 	}
 	scope := r.scope(facts, served)
-	if hub.DeletionTimestamp == nil {
-		scope.PlatformUID = hub.UID
+	if odh.DeletionTimestamp == nil {
+		scope.PlatformUID = odh.UID
 	}
 	waiting, changes, err := r.applier.Keep(ctx, scope)
-	r.announce(ctx, hub, changes)
+	r.announce(ctx, odh, changes)
 	if err != nil || waiting != "" {
 		return waiting, keepInterval, err
 	}
@@ -131,15 +131,15 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 		return left.String(), leftoverInterval, nil
 	}
 	left, changes, err = r.applier.Remove(ctx, scope)
-	r.announce(ctx, hub, changes)
+	r.announce(ctx, odh, changes)
 	if err != nil {
 		return "", 0, err
 	}
 	if left != nil {
 		return left.String(), 0, nil
 	}
-	if _, ok := r.component.(components.WithConfirmation); ok && scope.KeepData {
-		return "", 0, nil // what serves the data goes on
+	if scope.KeepData && components.ServesKeptData(r.component) {
+		return "", 0, nil
 	}
 	pods, err := r.children.Pods(ctx, scope.Platform, r.component.Name())
 	if err != nil {
@@ -162,14 +162,14 @@ func (r *componentReconciler) dismantle(ctx context.Context, hub *v1alpha1.OpenD
 }
 
 // kept names the objects that stay because they hold data.
-func (r *componentReconciler) kept(ctx context.Context, hub *v1alpha1.OpenDataHub) string {
-	served, err := r.watch(ctx, hub, r.component.Kinds())
+func (r *componentReconciler) kept(ctx context.Context, odh *v1alpha1.OpenDataHub) string {
+	served, err := r.watch(ctx, odh, r.component.Kinds())
 	if err != nil {
 		return ""
 	}
 	text := ""
 	for _, kind := range served {
-		objects, err := r.children.List(ctx, kind.GVK, client.ObjectKeyFromObject(hub), r.component.Name())
+		objects, err := r.children.List(ctx, kind.GVK, client.ObjectKeyFromObject(odh), r.component.Name())
 		if err != nil {
 			return ""
 		}
@@ -185,19 +185,19 @@ func (r *componentReconciler) kept(ctx context.Context, hub *v1alpha1.OpenDataHu
 	return "; kept because they hold data: " + text[len(", "):]
 }
 
-func (r *componentReconciler) removing(hub *v1alpha1.OpenDataHub, message string) status.Report {
+func (r *componentReconciler) removing(odh *v1alpha1.OpenDataHub, message string) status.Report {
 	return status.Report{Conditions: []metav1.Condition{{
 		Type: r.condition, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRemoving,
-		Message: message, ObservedGeneration: hub.Generation,
+		Message: message, ObservedGeneration: odh.Generation,
 	}}}
 }
 
 // released clears what a component that is not deployed may have left in the status.
-func (r *componentReconciler) released(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
-	if hub.DeletionTimestamp != nil || meta.FindStatusCondition(hub.Status.Conditions, r.condition) == nil {
+func (r *componentReconciler) released(ctx context.Context, odh *v1alpha1.OpenDataHub) error {
+	if odh.DeletionTimestamp != nil || meta.FindStatusCondition(odh.Status.Conditions, r.condition) == nil {
 		return nil
 	}
-	_, _, err := r.write(ctx, hub, status.Report{})
+	_, _, err := r.write(ctx, odh, status.Report{})
 	return err
 }
 
@@ -210,54 +210,54 @@ func (r *componentReconciler) forget(ctx context.Context, platform types.Namespa
 }
 
 // hold keeps the resource from vanishing before the component's objects are gone.
-func (r *componentReconciler) hold(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
-	if slices.Contains(hub.Finalizers, r.finalizer()) {
+func (r *componentReconciler) hold(ctx context.Context, odh *v1alpha1.OpenDataHub) error {
+	if slices.Contains(odh.Finalizers, r.finalizer()) {
 		return nil
 	}
-	return r.applyFinalizers(ctx, hub, r.finalizer())
+	return r.applyFinalizers(ctx, odh, r.finalizer())
 }
 
 // release lets the resource go.
-func (r *componentReconciler) release(ctx context.Context, hub *v1alpha1.OpenDataHub) error {
-	err := r.applyFinalizers(ctx, hub)
+func (r *componentReconciler) release(ctx context.Context, odh *v1alpha1.OpenDataHub) error {
+	err := r.applyFinalizers(ctx, odh)
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil // gone, or already another resource of that name
 	}
-	if err != nil || !slices.Contains(hub.Finalizers, r.finalizer()) {
+	if err != nil || !slices.Contains(odh.Finalizers, r.finalizer()) {
 		return err
 	}
 	// Somebody else set the finalizer too, as a restored backup does.
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
-		"resourceVersion": hub.ResourceVersion,
-		"finalizers":      slices.DeleteFunc(slices.Clone(hub.Finalizers), func(f string) bool { return f == r.finalizer() }),
+		"resourceVersion": odh.ResourceVersion,
+		"finalizers":      slices.DeleteFunc(slices.Clone(odh.Finalizers), func(f string) bool { return f == r.finalizer() }),
 	}})
 	if err != nil {
-		return fmt.Errorf("releasing OpenDataHub %s: %w", hub.Name, err)
+		return fmt.Errorf("releasing OpenDataHub %s: %w", odh.Name, err)
 	}
-	if err := r.client.Patch(ctx, hub, client.RawPatch(types.MergePatchType, body), client.FieldOwner(r.manager())); err != nil {
+	if err := r.client.Patch(ctx, odh, client.RawPatch(types.MergePatchType, body), client.FieldOwner(r.manager())); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	r.status.Wrote(hub)
+	r.status.Wrote(odh)
 	return nil
 }
 
 // applyFinalizers makes these our finalizers, and the given resource the API server's answer.
-func (r *componentReconciler) applyFinalizers(ctx context.Context, hub *v1alpha1.OpenDataHub, finalizers ...string) error {
+func (r *componentReconciler) applyFinalizers(ctx context.Context, odh *v1alpha1.OpenDataHub, finalizers ...string) error {
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OpenDataHub"))
-	object.SetNamespace(hub.Namespace)
-	object.SetName(hub.Name)
-	object.SetUID(hub.UID) // an apply must not bring a deleted resource back
+	object.SetNamespace(odh.Namespace)
+	object.SetName(odh.Name)
+	object.SetUID(odh.UID) // an apply must not bring a deleted resource back
 	object.SetFinalizers(finalizers)
 	err := r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner(r.manager()), client.ForceOwnership)
 	if err != nil {
-		return fmt.Errorf("setting the finalizer of OpenDataHub %s: %w", hub.Name, err)
+		return fmt.Errorf("setting the finalizer of OpenDataHub %s: %w", odh.Name, err)
 	}
 	answer := &v1alpha1.OpenDataHub{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, answer); err != nil {
-		return fmt.Errorf("reading OpenDataHub %s: %w", hub.Name, err)
+		return fmt.Errorf("reading OpenDataHub %s: %w", odh.Name, err)
 	}
-	*hub = *answer
+	*odh = *answer
 	r.status.Wrote(answer.DeepCopy())
 	return nil
 }

@@ -146,8 +146,7 @@ var terminalReasons = []string{
 // movingReasons are those of a component that is on its way, or that something awaited will wake.
 var movingReasons = []string{
 	v1alpha1.ReasonPending, v1alpha1.ReasonProgressing, v1alpha1.ReasonAPINotInstalled, v1alpha1.ReasonAccessNotGranted, v1alpha1.ReasonReferenceNotFound,
-	v1alpha1.ReasonWaitingForComponent, v1alpha1.ReasonFactsUnavailable, v1alpha1.ReasonApplyFailed,
-	v1alpha1.ReasonPruneFailed, v1alpha1.ReasonConflict, v1alpha1.ReasonRemoving,
+	v1alpha1.ReasonFactsUnavailable, v1alpha1.ReasonApplyFailed, v1alpha1.ReasonPruneFailed, v1alpha1.ReasonConflict, v1alpha1.ReasonRemoving,
 }
 
 // summarize judges the platform by its component conditions. The worst comes first: what only a person can end, then what is broken,

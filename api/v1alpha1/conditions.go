@@ -90,8 +90,6 @@ const (
 	ReasonOutdated = "Outdated"
 	// ReasonAPINotInstalled: a CustomResourceDefinition that the component needs is not in the cluster.
 	ReasonAPINotInstalled = "APINotInstalled"
-	// ReasonWaitingForComponent: another component of the platform must be ready first.
-	ReasonWaitingForComponent = "WaitingForComponent"
 	// ReasonAccessNotGranted: the operator may not deploy in the platform's namespace; the message says who can grant it, and how.
 	ReasonAccessNotGranted = "AccessNotGranted"
 	// ReasonPodSecurityTooStrict: the namespace would refuse the component's Pods; the message has the label to set.

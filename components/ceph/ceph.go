@@ -15,7 +15,7 @@ type component struct{}
 func New() components.Component { return component{} }
 
 var (
-	_ components.WithConfirmation = component{}
+	_ components.WithUses         = component{}
 	_ components.WithReferences   = component{}
 	_ components.WithGrants       = component{}
 	_ components.WithDeclarations = component{}
@@ -27,7 +27,7 @@ func (component) Name() string { return name }
 
 // Kinds implements components.Component. Removal goes backwards: claims and users while the gateways run that serve their
 // finalizers, and while the StorageClass of the claims exists; then what the cluster is asked to hold; the cluster last of
-// all, because it may be what says that its data goes, see KeepsData.
+// all, because it may be what says that its data goes, see confirmed.
 func (component) Kinds() []kinds.Kind {
 	return []kinds.Kind{
 		Cluster, kinds.Secret, kinds.StorageClass, BlockPool, Filesystem,
@@ -43,16 +43,6 @@ func (component) PodSecurity(facts components.Facts) (components.PodSecurityLeve
 		return components.PodSecurityRestricted, ""
 	}
 	return components.PodSecurityPrivileged, "Ceph's daemons use devices and paths of the host"
-}
-
-// KeepsData implements components.WithConfirmation: nothing that Ceph stores is deleted unless the spec confirms it. When the block
-// of the component is gone, what it said last counts.
-func (component) KeepsData(facts components.Facts) bool {
-	if spec := facts.Spec.Components.Ceph; spec != nil {
-		return spec.DestroyData == ""
-	}
-	cluster := facts.Live.Find(Cluster.GroupKind, clusterName(facts.Platform))
-	return cluster == nil || cluster.GetAnnotations()[annotationDestroy] == ""
 }
 
 // References implements components.WithReferences.

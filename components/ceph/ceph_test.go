@@ -58,7 +58,8 @@ func TestKeepsData(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "data"}, Live: test.live}
 			facts.Spec.Components.Ceph = test.spec
-			if got := ceph.New().(components.WithConfirmation).KeepsData(facts); got != test.want {
+			facts.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+			if got := components.KeepsData(ceph.New(), facts); got != test.want {
 				t.Errorf("keeps data = %v, want %v", got, test.want)
 			}
 		})

@@ -64,7 +64,7 @@ func specOf(facts components.Facts) v1alpha1.CephSpec {
 
 func newInputs(facts components.Facts) (inputs, error) {
 	spec := specOf(facts)
-	in := inputs{platform: facts.Platform, keep: facts.Retains() || component{}.KeepsData(facts), annotations: map[string]string{}}
+	in := inputs{platform: facts.Platform, keep: components.KeepsData(component{}, facts), annotations: map[string]string{}}
 	if spec.DestroyData != "" {
 		in.annotations[annotationDestroy] = spec.DestroyData
 	}

@@ -34,6 +34,19 @@ func (component) Uses() []components.Use {
 	return []components.Use{
 		// Rook stops looking after a cluster that has this, so it is set at the last moment,
 		// https://rook.io/docs/rook/latest/CRDs/Cluster/ceph-cluster-crd/#cleanup-policy.
-		{Kind: Cluster, Destroy: `{"spec":{"cleanupPolicy":{"confirmation":"yes-really-destroy-data"}}}`},
+		{Kind: Cluster, Destroy: &components.Destruction{
+			Confirmed: confirmed,
+			Patch:     `{"spec":{"cleanupPolicy":{"confirmation":"yes-really-destroy-data"}}}`,
+		}},
 	}
+}
+
+// confirmed is whether the spec says that the data of Ceph may be destroyed. When the block of the component is gone, what it said
+// last counts.
+func confirmed(facts components.Facts) bool {
+	if spec := facts.Spec.Components.Ceph; spec != nil {
+		return spec.DestroyData != ""
+	}
+	cluster := facts.Live.Find(Cluster.GroupKind, clusterName(facts.Platform))
+	return cluster != nil && cluster.GetAnnotations()[annotationDestroy] != ""
 }

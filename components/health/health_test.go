@@ -143,9 +143,8 @@ status: {observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplic
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := Assess(components.Observed{
-				Facts:    components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}},
+				Facts:    components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}, Live: objects(t, test.live)},
 				Rendered: test.rendered,
-				Live:     objects(t, test.live),
 				Pods:     pods(t, test.pods),
 			}, test.rules)
 			want := components.Health{State: test.wantState, Message: test.wantMessage}
@@ -169,7 +168,7 @@ func TestAssessBoundsTheMessage(t *testing.T) {
 		object.SetName(r.Name)
 		live = append(live, object)
 	}
-	got := Assess(components.Observed{Rendered: many, Live: live}, map[schema.GroupKind]Rule{
+	got := Assess(components.Observed{Facts: components.Facts{Live: live}, Rendered: many}, map[schema.GroupKind]Rule{
 		kinds.Service.GroupKind: func(*unstructured.Unstructured, []*corev1.Pod) Verdict {
 			return Failing("%s", strings.Repeat("too much\n", 500))
 		},

@@ -259,11 +259,11 @@ func (a *Applier) Delete(ctx context.Context, manager string, objects ...*unstru
 
 // wipe tells the operator of an object that what the object stands for is to be wiped.
 func (a *Applier) wipe(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) error {
-	if scope.KeepData || served.Destroy == "" {
+	if scope.KeepData || served.Destroy == nil {
 		return nil
 	}
 	var change map[string]any
-	if err := json.Unmarshal([]byte(served.Destroy), &change); err != nil {
+	if err := json.Unmarshal([]byte(served.Destroy.Patch), &change); err != nil {
 		return fmt.Errorf("wiping %s %s: %w", object.GetKind(), object.GetName(), err)
 	}
 	if err := unstructured.SetNestedField(change, string(object.GetUID()), "metadata", "uid"); err != nil {
