@@ -18,6 +18,11 @@ import (
 //go:embed jupyterhub_config.py
 var configPy string
 
+// notebooksPy is beside it.
+//
+//go:embed notebooks.py
+var notebooksPy string
+
 const (
 	homeFolder = "/home/jovyan"
 	// labelHub tells notebooks from everything else. It is not the component's label: the operator watches what carries
@@ -50,7 +55,6 @@ func config(in inputs) hubConfig {
 		Culling:   in.culling,
 		Options: map[string]options{
 			"JupyterHub": {
-				"spawner_class":               "kubespawner.KubeSpawner",
 				"hub_connect_url":             "http://" + in.Object(hubPart) + ":8081",
 				"concurrent_spawn_limit":      in.limits.concurrentSpawns,
 				"active_server_limit":         in.limits.activeServers,
@@ -102,8 +106,11 @@ func spawner(in inputs) options {
 		},
 		"extra_pod_config": map[string]any{"enableServiceLinks": false},
 		"cmd":              []string{"jupyterhub-singleuser"},
-		"default_url":      "/lab",
-		"working_dir":      homeFolder,
+		"args":             serverArgs(),
+		// Why it ended is in the status of the Pod then, where the hub reads it.
+		"extra_container_config": map[string]any{"terminationMessagePolicy": "FallbackToLogsOnError"},
+		"default_url":            "/lab",
+		"working_dir":            homeFolder,
 		// Large images take their time on a node that does not have them.
 		"start_timeout":       600,
 		"http_timeout":        120,
@@ -133,6 +140,15 @@ func spawner(in inputs) options {
 		spawner["fs_gid"] = 100
 	}
 	return spawner
+}
+
+// serverArgs keep out of the list of files what volumes have at their root, besides what Jupyter hides itself.
+func serverArgs() []string {
+	var args []string
+	for _, hidden := range []string{"__pycache__", "*.pyc", "*.pyo", ".DS_Store", "*~", "lost+found"} {
+		args = append(args, "--ContentsManager.hide_globs="+hidden)
+	}
+	return args
 }
 
 func authentication(in inputs, all map[string]options) {

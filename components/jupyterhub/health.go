@@ -1,18 +1,28 @@
 package jupyterhub
 
 import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
 )
 
-// Assess: the rules for native kinds say it all. The volume is bound when the hub runs, the address is admitted when a
-// router took it.
+// Assess: the rules for native kinds say nearly all. The volume is bound when the hub runs, the address is admitted when a
+// router took it. Only why a hub that runs is not ready takes knowledge of the hub.
 func (component) Assess(observed components.Observed) components.Health {
 	result := health.Assess(observed, nil)
 	in, err := newInputs(observed.Facts)
 	if err != nil {
 		return result
+	}
+	if result.State == components.Progressing && cannotWrite(health.Labelled(in.Selector(hubPart), observed.Pods)) {
+		result.State = components.Degraded
+		result.Message = fmt.Sprintf("Deployment %s: the hub cannot write to its database: nobody can log in or start a notebook. If its volume %s is full, "+
+			"raise spec.components.jupyterHub.database.size; see: kubectl logs -n %s deployment/%s",
+			in.Object(hubPart), in.Object(databasePart), in.Platform.Namespace, in.Object(hubPart))
 	}
 	result.Version = version
 	result.Endpoints = []v1alpha1.Endpoint{{Name: "web", URL: in.url()}}
@@ -20,4 +30,25 @@ func (component) Assess(observed components.Observed) components.Health {
 		result.CredentialsSecret = in.Object(loginPart)
 	}
 	return result
+}
+
+// cannotWrite is whether the hub was ready and, while it runs on, is not any more. Its readiness probe is about the
+// database, see ReadyHandler in jupyterhub_config.py; one that has just started is not ready either, but was not before.
+func cannotWrite(pods []*corev1.Pod) bool {
+	for _, pod := range pods {
+		if pod.DeletionTimestamp != nil || len(pod.Status.ContainerStatuses) != 1 {
+			continue
+		}
+		hub := pod.Status.ContainerStatuses[0]
+		if hub.Ready || hub.Started == nil || !*hub.Started || hub.State.Running == nil {
+			continue
+		}
+		for _, condition := range pod.Status.Conditions {
+			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionFalse &&
+				condition.LastTransitionTime.After(hub.State.Running.StartedAt.Time) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -44,7 +44,7 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 		components.Owned(configMap(in)),
 		components.Owned(profilesMap(in)),
 		in.Claim(hubPart, databasePart, in.database),
-		components.Owned(in.Service(in.Object(hubPart), hubPart, native.ServicePort("http", 8081))),
+		components.Owned(hubService(in)),
 		// The proxy's inside: its API for the hub, its metrics.
 		components.Owned(in.Service(in.Object(proxyPart), proxyPart, native.ServicePort("api", 8001), native.ServicePort("metrics", 8002))),
 		components.Owned(in.Service(in.Web(), proxyPart, native.ServicePort("http", 80))),

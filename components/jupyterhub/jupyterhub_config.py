@@ -6,18 +6,21 @@ the environment. Nothing is templated into it, so nothing that a person writes i
 The folders can be moved by environment variables, to run the file outside a Pod.
 """
 
+import asyncio
 import hmac
-import html
 import json
+import math
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from urllib.parse import urlparse
 
 import certifi
 import nativeauthenticator
 from jupyterhub.handlers import BaseHandler
+from jupyterhub.handlers.pages import HealthCheckHandler
 from nativeauthenticator.handlers import (
     ChangePasswordHandler,
     DiscardHandler,
@@ -57,36 +60,62 @@ c.ConfigurableHTTPProxy.should_start = False  # it has a Pod of its own
 
 # Notebooks -----------------------------------------------------------------------------------------------------------
 
+sys.path.insert(0, str(CONFIG_DIR))
+import notebooks  # noqa: E402 (a file beside this one)
 
-def profile_list(_spawner):
-    """The images and sizes to choose from, read anew each time: changing them takes no restart of the hub.
-
-    JupyterHub calls this when it shows the form and again when a notebook starts, so it also binds those who use the
-    API. KubeSpawner puts the texts into the page as they are.
-    """
-    choice = json.loads((PROFILES_DIR / "profiles.json").read_text())
-    sizes = {
-        size["name"]: {
-            "display_name": html.escape(size["displayName"]),
-            "default": size["default"],
-            "kubespawner_override": size["override"],
-        }
-        for size in choice["sizes"]
-    }
-    return [
-        {
-            "slug": image["name"],
-            "display_name": html.escape(image["displayName"]),
-            "description": html.escape(image["description"]),
-            "default": image["default"],
-            "kubespawner_override": {"image": image["image"], **choice.get("override", {})},
-            "profile_options": {"size": {"display_name": "Size", "choices": sizes}},
-        }
-        for image in choice["images"]
-    ]
+c.JupyterHub.spawner_class = notebooks.NotebookSpawner
+c.KubeSpawner.profile_list = notebooks.profile_list_of(PROFILES_DIR)
 
 
-c.KubeSpawner.profile_list = profile_list
+# Database ------------------------------------------------------------------------------------------------------------
+
+# SQLite writes a journal before it writes, so it needs room even to change what is there.
+ROOM = 16 << 20
+# Seconds for which an answer is good: the readiness probe asks more often.
+FRESH = 10
+
+
+class Database:
+    """Whether the hub can write to its database. JupyterHub itself does not look: it answers that it is healthy, and every
+    login with status 500."""
+
+    def __init__(self):
+        self.problem, self.checked = None, -math.inf
+
+    def check(self):
+        """Asks for room on the volume: that fails when it is full, over its quota, read-only or broken."""
+        try:
+            with tempfile.TemporaryFile(dir=DATA_DIR) as file:
+                os.posix_fallocate(file.fileno(), 0, ROOM)
+        except OSError as error:
+            return f"cannot write to the database of the hub: {error.strerror}"
+        return None
+
+    async def look(self):
+        if time.monotonic() - self.checked > FRESH:
+            self.checked = time.monotonic()
+            before, self.problem = self.problem, await asyncio.to_thread(self.check)
+            if self.problem != before:
+                print(self.problem or "the hub can write to its database again", file=sys.stderr, flush=True)
+        return self.problem
+
+
+database = Database()
+if problem := database.check():
+    sys.exit(f"{problem}; raise jupyterHub.database.size")
+
+
+class ReadyHandler(HealthCheckHandler):
+    """The readiness probe. The hub goes on serving what needs no database, see its Service."""
+
+    async def get(self):
+        if problem := await database.look():
+            self.set_status(503)
+            self.finish(problem)
+
+
+# Deprecated in favour of services, which are processes of their own. This is about the hub's.
+c.JupyterHub.extra_handlers = [(r"/ready", ReadyHandler)]
 
 
 # Login ---------------------------------------------------------------------------------------------------------------
@@ -169,12 +198,25 @@ class LocalAuthenticator(nativeauthenticator.NativeAuthenticator):
         return {user.username for user in UserInfo.all_users(self.db) if user.is_authorized}
 
 
+def native_templates():
+    """NativeAuthenticator's pages, without a link that the generated administrator may not follow, and with words on the
+    button that shows the password: few systems have the glyph of an eye."""
+    folder = Path(tempfile.mkdtemp())
+    for page in (Path(nativeauthenticator.__file__).parent / "templates").glob("*.html"):
+        lines = page.read_text().replace("\N{EYE}", "Show").replace("\N{KEY}", "Hide").splitlines(keepends=True)
+        for i, line in enumerate(lines):
+            if page.name == "page.html" and "change-password" in line:
+                lines[i] = f'{{% if user and user.name != "{ADMIN}" %}}{line}{{% endif %}}'
+        (folder / page.name).write_text("".join(lines))
+    return folder
+
+
 if config["login"] == "Local":
     ADMIN_PASSWORD = os.environ["ODH_ADMIN_PASSWORD"].encode()
     if len(ADMIN_PASSWORD) < 16:
         sys.exit("the password of admin is too short: use 16 characters or more")
     c.JupyterHub.authenticator_class = LocalAuthenticator
-    c.JupyterHub.template_paths = [str(Path(nativeauthenticator.__file__).parent / "templates")]
+    c.JupyterHub.template_paths = [str(native_templates())]
 
 if config["clusterCA"]:
     bundle = Path(tempfile.mkdtemp()) / "ca-bundle.crt"

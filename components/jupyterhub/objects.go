@@ -85,7 +85,7 @@ func loginObjects(in inputs) []components.Object {
 
 // hubFiles is what the hub reads at its start.
 func hubFiles(in inputs) map[string]string {
-	return map[string]string{"jupyterhub_config.py": configPy, "config.json": native.JSON(config(in))}
+	return map[string]string{"jupyterhub_config.py": configPy, "notebooks.py": notebooksPy, "config.json": native.JSON(config(in))}
 }
 
 func configMap(in inputs) *core.ConfigMapApplyConfiguration {
@@ -97,10 +97,18 @@ func profilesMap(in inputs) *core.ConfigMapApplyConfiguration {
 		WithData(map[string]string{"profiles.json": native.JSON(choices(in))})
 }
 
+// hubService leads to the hub even while it is not ready, see ReadyHandler in jupyterhub_config.py: the proxy and notebooks have no
+// other to go to.
+func hubService(in inputs) *core.ServiceApplyConfiguration {
+	service := in.Service(in.Object(hubPart), hubPart, native.ServicePort("http", 8081))
+	service.Spec.WithPublishNotReadyAddresses(true)
+	return service
+}
+
 func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 	files := hubFiles(in)
 	annotations := map[string]string{
-		native.AnnotationConfig:  native.Digest(files["config.json"], files["jupyterhub_config.py"]),
+		native.AnnotationConfig:  native.Digest(files["config.json"], files["jupyterhub_config.py"], files["notebooks.py"]),
 		native.AnnotationSecrets: in.hubSecrets,
 	}
 	container := native.Container("hub", hubImage, in.hub).
@@ -110,7 +118,7 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 		// A new version of JupyterHub may have to convert a large database first.
 		WithStartupProbe(native.Probe("/hub/health", 5, 120)).
 		WithLivenessProbe(native.Probe("/hub/health", 10, 6)).
-		WithReadinessProbe(native.Probe("/hub/health", 5, 3)).
+		WithReadinessProbe(native.Probe("/hub/ready", 10, 2)).
 		WithVolumeMounts(
 			native.MountReadOnly("config", "/etc/jupyterhub"),
 			native.MountReadOnly("profiles", "/etc/jupyterhub-profiles"),

@@ -55,11 +55,20 @@ type hub struct {
 	cluster  *cluster
 	proxy    *proxy
 	log      *log
+	// data is the folder with the database, and pid the process of the hub.
+	data string
+	pid  int
 }
 
 // start renders a platform and starts its hub with the command, the files and the environment of its Deployment. Only
 // folders and addresses differ. The hub has to be free of complaints when the test ends.
 func start(t *testing.T, facts components.Facts, options ...string) *hub {
+	t.Helper()
+	return startIn(t, nil, facts, options...)
+}
+
+// startIn starts the hub as the last arguments of another command.
+func startIn(t *testing.T, wrap []string, facts components.Facts, options ...string) *hub {
 	t.Helper()
 	python, err := virtualenv()
 	if err != nil {
@@ -108,7 +117,8 @@ func start(t *testing.T, facts components.Facts, options ...string) *hub {
 		"--JupyterHub.hub_bind_url="+h.url, "--JupyterHub.hub_connect_url="+h.url,
 		"--ConfigurableHTTPProxy.api_url="+h.proxy.url,
 		fmt.Sprintf("--KubeSpawner.port=%d", h.cluster.notebookPort))
-	h.run(t, exec.Command(python, append(args, options...)...), env, filepath.Join(folder, "data"))
+	command := append(slices.Clone(wrap), append([]string{python}, append(args, options...)...)...)
+	h.run(t, exec.Command(command[0], command[1:]...), env, filepath.Join(folder, "data"))
 	return h
 }
 
@@ -127,6 +137,7 @@ func (h *hub) run(t *testing.T, command *exec.Cmd, env map[string]string, folder
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	h.data, h.pid = folder, command.Process.Pid
 	ended := make(chan struct{})
 	go func() {
 		h.log.read(output)
@@ -259,10 +270,12 @@ func freePort(t *testing.T) int {
 
 // log is what the hub and its services print.
 type log struct {
-	mu      sync.Mutex
-	lines   []string
-	changed chan struct{}
-	ended   bool
+	mu sync.Mutex
+	// expected are complaints that a test provokes.
+	expected []string
+	lines    []string
+	changed  chan struct{}
+	ended    bool
 }
 
 func newLog() *log { return &log{changed: make(chan struct{})} }
@@ -312,14 +325,22 @@ func (l *log) wait(t *testing.T, text string) {
 
 var complaint = regexp.MustCompile(`^\[[EC] |Traceback|not recognized|^\S*(Error|Exception)\b`)
 
-// complaints are errors, exceptions and options that this JupyterHub does not have. A forged login is an error that a test
-// makes.
+// complaints are errors, exceptions and options that this JupyterHub does not have, but for those that a test provokes.
 func (l *log) complaints() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	expected := append([]string{"XSRF error on login form"}, l.expected...)
 	return slices.DeleteFunc(slices.Clone(l.lines), func(line string) bool {
-		return !complaint.MatchString(line) || strings.Contains(line, "XSRF error on login form")
+		return !complaint.MatchString(line) ||
+			slices.ContainsFunc(expected, func(text string) bool { return strings.Contains(line, text) })
 	})
+}
+
+// expect says which complaints a test provokes.
+func (l *log) expect(texts ...string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.expected = append(l.expected, texts...)
 }
 
 func (l *log) String() string {

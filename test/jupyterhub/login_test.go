@@ -83,6 +83,16 @@ func TestLocal(t *testing.T) {
 		if answer := admin.want("/hub/change-password", http.StatusForbidden); !strings.Contains(answer.body, "in a Secret of the platform") {
 			t.Error("the page does not say where")
 		}
+		if page := admin.want("/hub/home", http.StatusOK); strings.Contains(page.body, "Change Password") {
+			t.Error("admin is offered to change it in the hub")
+		}
+	})
+
+	t.Run("the button that shows the password has words", func(t *testing.T) {
+		page := hub.browser(t).want("/hub/login", http.StatusOK)
+		if strings.Contains(page.body, "👁") || !strings.Contains(page.body, ">Show</button>") {
+			t.Errorf("the page has a glyph:\n%s", page.body)
+		}
 	})
 }
 
@@ -145,6 +155,9 @@ func TestSigningUp(t *testing.T) {
 		bob.want("/hub/admin", http.StatusForbidden)
 		bob.want("/hub/authorize", http.StatusForbidden)
 		bob.want("/hub/change-password", http.StatusOK)
+		if page := bob.want("/hub/home", http.StatusOK); !strings.Contains(page.body, "Change Password") {
+			t.Error("bob is not offered to change his password")
+		}
 	})
 
 	t.Run("rights that the spec does not give end with the next login", func(t *testing.T) {

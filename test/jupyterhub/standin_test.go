@@ -17,6 +17,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // proxy is the API of configurable-http-proxy: it keeps routes, for those who know the token.
@@ -67,18 +68,30 @@ type cluster struct {
 	notebookPort int
 	stop         chan struct{}
 
-	mu       sync.Mutex
-	changed  chan struct{}
-	events   []podEvent
+	// kubelet says what becomes of a Pod: each step is its status, and an Event about it, if any. Nil: every Pod runs.
+	kubelet func(corev1.Pod) []step
+	// refuse is why the cluster creates no Pod. Empty: it does.
+	refuse string
+
+	mu      sync.Mutex
+	changed chan struct{}
+	// events are what happened to Pods and Events, as watchers are told.
+	events   map[string][]watchEvent
 	pods     map[string]corev1.Pod
 	created  []corev1.Pod
 	claims   map[string]corev1.PersistentVolumeClaim
 	requests map[access]bool
 }
 
-type podEvent struct {
-	Type   string     `json:"type"`
-	Object corev1.Pod `json:"object"`
+type watchEvent struct {
+	Type   string        `json:"type"`
+	Object metav1.Object `json:"object"`
+}
+
+// step is what happens next to a Pod.
+type step struct {
+	status corev1.PodStatus
+	event  *corev1.Event
 }
 
 // access is something that the hub did at the API server.
@@ -89,6 +102,7 @@ func newCluster(t *testing.T) *cluster {
 	c := &cluster{
 		stop:     make(chan struct{}),
 		changed:  make(chan struct{}),
+		events:   map[string][]watchEvent{},
 		pods:     map[string]corev1.Pod{},
 		claims:   map[string]corev1.PersistentVolumeClaim{},
 		requests: map[access]bool{},
@@ -145,12 +159,9 @@ func (c *cluster) serve(w http.ResponseWriter, r *http.Request) {
 	case "list pods":
 		c.list(w)
 	case "list events":
-		reply(w, corev1.EventList{TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"},
-			ListMeta: metav1.ListMeta{ResourceVersion: "1"}, Items: []corev1.Event{}})
-	case "watch pods":
-		c.watch(w, r)
-	case "watch events":
-		c.idle(w, r)
+		c.listEvents(w)
+	case "watch pods", "watch events":
+		c.watch(w, r, resource)
 	case "create pods":
 		c.createPod(w, r)
 	case "delete pods":
@@ -166,16 +177,27 @@ func (c *cluster) list(w http.ResponseWriter) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	list := corev1.PodList{TypeMeta: metav1.TypeMeta{Kind: "PodList", APIVersion: "v1"}, Items: []corev1.Pod{}}
-	list.ResourceVersion = strconv.Itoa(len(c.events))
+	list.ResourceVersion = strconv.Itoa(len(c.events["pods"]))
 	for _, pod := range c.pods {
 		list.Items = append(list.Items, pod)
 	}
 	reply(w, list)
 }
 
+func (c *cluster) listEvents(w http.ResponseWriter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	list := corev1.EventList{TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}, Items: []corev1.Event{}}
+	list.ResourceVersion = strconv.Itoa(len(c.events["events"]))
+	for _, happened := range c.events["events"] {
+		list.Items = append(list.Items, *happened.Object.(*corev1.Event))
+	}
+	reply(w, list)
+}
+
 // watch sends what happened since the resourceVersion, which counts events, and what happens until the client leaves or
 // its time is up.
-func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
+func (c *cluster) watch(w http.ResponseWriter, r *http.Request, resource string) {
 	sent, err := strconv.Atoi(r.URL.Query().Get("resourceVersion"))
 	if err != nil {
 		w.WriteHeader(http.StatusBadRequest)
@@ -191,8 +213,8 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 	flusher.Flush()
 	for {
 		c.mu.Lock()
-		news, changed := slices.Clone(c.events[sent:]), c.changed
-		sent = len(c.events)
+		news, changed := slices.Clone(c.events[resource][sent:]), c.changed
+		sent = len(c.events[resource])
 		c.mu.Unlock()
 		for _, event := range news {
 			_ = json.NewEncoder(w).Encode(event)
@@ -210,19 +232,32 @@ func (c *cluster) watch(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *cluster) idle(w http.ResponseWriter, r *http.Request) {
-	w.(http.Flusher).Flush()
-	select {
-	case <-r.Context().Done():
-	case <-c.stop:
-	}
-}
-
-func (c *cluster) happened(kind string, pod corev1.Pod) {
-	pod.ResourceVersion = strconv.Itoa(len(c.events) + 1)
-	c.events = append(c.events, podEvent{kind, pod})
+// happened tells watchers of the resource.
+func (c *cluster) happened(resource, kind string, object metav1.Object) {
+	object.SetResourceVersion(strconv.Itoa(len(c.events[resource]) + 1))
+	c.events[resource] = append(c.events[resource], watchEvent{kind, object})
 	close(c.changed)
 	c.changed = make(chan struct{})
+}
+
+// play lets a step happen to a Pod that is there.
+func (c *cluster) play(name string, next step) {
+	pod, found := c.pods[name]
+	if !found {
+		return
+	}
+	pod.Status = next.status
+	c.pods[name] = pod
+	c.happened("pods", "MODIFIED", pod.DeepCopy())
+	if next.event != nil {
+		event := next.event.DeepCopy()
+		event.Namespace = "data"
+		event.UID += types.UID(fmt.Sprint(len(c.created))) // another Pod's Events are others, whatever the Pod's name
+		event.TypeMeta = metav1.TypeMeta{Kind: "Event", APIVersion: "v1"}
+		event.InvolvedObject = corev1.ObjectReference{Kind: "Pod", Name: name}
+		event.LastTimestamp = metav1.Now()
+		c.happened("events", "ADDED", event)
+	}
 }
 
 func (c *cluster) createPod(w http.ResponseWriter, r *http.Request) {
@@ -233,17 +268,33 @@ func (c *cluster) createPod(w http.ResponseWriter, r *http.Request) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.refuse != "" {
+		w.WriteHeader(http.StatusForbidden)
+		reply(w, metav1.Status{Status: metav1.StatusFailure, Message: c.refuse, Code: http.StatusForbidden})
+		return
+	}
 	c.created = append(c.created, *pod.DeepCopy())
 	pod.TypeMeta = metav1.TypeMeta{Kind: "Pod", APIVersion: "v1"}
 	pod.Namespace = "data"
 	pod.UID = "00000000-0000-0000-0000-000000000000"
-	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", ContainerStatuses: []corev1.ContainerStatus{
-		{Name: "notebook", Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}},
-	}}
+	pod.Status = corev1.PodStatus{Phase: corev1.PodPending}
 	c.pods[pod.Name] = pod
-	c.happened("ADDED", pod)
+	c.happened("pods", "ADDED", pod.DeepCopy())
+	steps := []step{{status: running()}}
+	if c.kubelet != nil {
+		steps = c.kubelet(pod)
+	}
+	for _, next := range steps {
+		c.play(pod.Name, next)
+	}
 	w.WriteHeader(http.StatusCreated)
 	reply(w, pod)
+}
+
+func running() corev1.PodStatus {
+	return corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "127.0.0.1", ContainerStatuses: []corev1.ContainerStatus{
+		{Name: "notebook", Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}},
+	}}
 }
 
 func (c *cluster) deletePod(w http.ResponseWriter, name string) {
@@ -251,7 +302,7 @@ func (c *cluster) deletePod(w http.ResponseWriter, name string) {
 	defer c.mu.Unlock()
 	if pod, found := c.pods[name]; found {
 		delete(c.pods, name)
-		c.happened("DELETED", pod)
+		c.happened("pods", "DELETED", pod.DeepCopy())
 	}
 	reply(w, metav1.Status{Status: metav1.StatusSuccess})
 }
@@ -298,3 +349,11 @@ func (c *cluster) running() int {
 }
 
 func reply(w io.Writer, value any) { _ = json.NewEncoder(w).Encode(value) }
+
+// become sets what becomes of Pods from now on.
+func (c *cluster) become(steps []step, refuse string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kubelet = func(corev1.Pod) []step { return steps }
+	c.refuse = refuse
+}

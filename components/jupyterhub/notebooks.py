@@ -1,0 +1,144 @@
+"""How this hub starts notebooks: what users choose from, and what they are told when a notebook cannot start."""
+
+import html
+import json
+import time
+
+from kubernetes_asyncio.client.rest import ApiException
+from kubespawner import KubeSpawner
+from tornado import web
+
+# The kubelet waits 10, 20 and 40 seconds between tries: a registry that hiccups is forgiven, and the user knows within a minute.
+PULL_TRIES = 3
+# A container that ended this often will do so again.
+RESTARTS = 2
+# Seconds before start_timeout, after which JupyterHub itself gives up and says nothing but that.
+BEFORE_TIMEOUT = 15
+
+PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "ImageInspectError")
+HOPELESS = {
+    "InvalidImageName": "this is not the name of an image",
+    "ErrImageNeverPull": "no node has it, and none may pull it",
+}
+CANNOT_START = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+
+
+class CannotStart(web.HTTPError):
+    """Ends the start of a notebook. JupyterHub shows the message to the user, and logs one line."""
+
+    def __init__(self, message):
+        super().__init__(500, message.replace("%", "%%"))
+        self.jupyterhub_message = message
+
+
+def tries(events):
+    """How often the kubelet has failed to pull the image."""
+    return sum(
+        event.get("count") or 1
+        for event in events
+        if event.get("reason") == "Failed" and "ailed to pull image" in (event.get("message") or "")
+    )
+
+
+def statuses(pod):
+    status = pod.get("status") or {}
+    return [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+
+
+def obstacle(pod, events):
+    """What keeps the Pod from starting for good, or None: then it may only take longer."""
+    if (pod.get("status") or {}).get("phase") == "Failed":
+        return "its Pod failed: " + (pod["status"].get("message") or pod["status"].get("reason") or "no reason given")
+    for container in statuses(pod):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        reason, message = waiting.get("reason"), waiting.get("message") or ""
+        if reason in HOPELESS:
+            return f"the image {container['image']} cannot be pulled: {HOPELESS[reason]}"
+        if reason in PULLING and tries(events) >= PULL_TRIES:
+            # Between two tries the message only repeats the name of the image.
+            causes = [event["message"] for event in events if "ailed to pull image" in (event.get("message") or "")]
+            return f"the image {container['image']} cannot be pulled: {causes[-1] if causes else message}"
+        if reason in CANNOT_START:
+            return f"its container {container['name']} cannot be made: {message or reason}"
+        if container.get("restartCount", 0) >= RESTARTS and not container.get("ready"):
+            ended = ((container.get("lastState") or {}).get("terminated")) or {}
+            if ended.get("reason") == "OOMKilled":
+                return "it needs more memory than its size has: choose a larger one"
+            last_words = (ended.get("message") or "").strip().splitlines()
+            return f"its container {container['name']} ends with exit code {ended.get('exitCode')}" + (
+                f": {last_words[-1]}" if last_words else ""
+            )
+    return None
+
+
+def delay(pod, events):
+    """Why a Pod has not started so far."""
+    for condition in ((pod or {}).get("status") or {}).get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return condition.get("message") or "no node takes it"
+    warnings = [event["message"] for event in events if event.get("type") == "Warning"]
+    return warnings[-1] if warnings else "its Events do not say why"
+
+
+class NotebookSpawner(KubeSpawner):
+    """Gives up on a notebook as soon as it cannot start, and says why."""
+
+    _give_up_at = None
+
+    def start(self):
+        self._give_up_at = time.monotonic() + self.start_timeout - BEFORE_TIMEOUT
+        return super().start()
+
+    def is_pod_running(self, pod):
+        """KubeSpawner asks again and again while a notebook starts."""
+        running = super().is_pod_running(pod)
+        if running or self._start_future is None or self._start_future.done():
+            return running
+        if pod is not None and "deletionTimestamp" not in pod["metadata"]:
+            if problem := obstacle(pod, self.events):
+                raise CannotStart(f"The notebook cannot start: {problem}")
+        if time.monotonic() > self._give_up_at:
+            minutes = round(self.start_timeout / 60)
+            raise CannotStart(f"The notebook did not start within {minutes} minutes: {delay(pod, self.events)}")
+        return False
+
+    async def _make_create_pod_request(self, pod, request_timeout):
+        try:
+            return await super()._make_create_pod_request(pod, request_timeout)
+        except ApiException as error:
+            try:
+                reason = json.loads(error.body)["message"]
+            except (KeyError, TypeError, ValueError):
+                reason = error.reason
+            raise CannotStart(f"The cluster refuses the notebook: {reason}") from error
+
+
+def profile_list_of(folder):
+    def profile_list(_spawner):
+        """The images and sizes to choose from, read anew each time: changing them takes no restart of the hub.
+
+        JupyterHub calls this when it shows the form and again when a notebook starts, so it also binds those who use the
+        API. KubeSpawner puts the texts into the page as they are.
+        """
+        choice = json.loads((folder / "profiles.json").read_text())
+        sizes = {
+            size["name"]: {
+                "display_name": html.escape(size["displayName"]),
+                "default": size["default"],
+                "kubespawner_override": size["override"],
+            }
+            for size in choice["sizes"]
+        }
+        return [
+            {
+                "slug": image["name"],
+                "display_name": html.escape(image["displayName"]),
+                "description": html.escape(image["description"]),
+                "default": image["default"],
+                "kubespawner_override": {"image": image["image"], **choice.get("override", {})},
+                "profile_options": {"size": {"display_name": "Size", "choices": sizes}},
+            }
+            for image in choice["images"]
+        ]
+
+    return profile_list
