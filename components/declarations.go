@@ -23,6 +23,14 @@ type Declarations struct {
 	ObjectStorage *ObjectStorage
 	// Notebooks is what notebooks get of the component.
 	Notebooks Notebooks
+	// Scrapes are the endpoints with the component's metrics.
+	Scrapes []Scrape
+	// Scraped is whether the component collects the metrics of all others, so that nobody else need do it for them.
+	Scraped bool
+	// Alerts are rules about the component's metrics.
+	Alerts []AlertRules
+	// Dashboards show the component's metrics.
+	Dashboards []Dashboard
 }
 
 // BucketClaim is the wish for a bucket.
@@ -134,13 +142,13 @@ func NewFacts(odh *v1alpha1.OpenDataHub, cluster Cluster, all []Component) Facts
 			continue
 		}
 		if _, wanted := StateOf(component, facts); wanted {
-			facts.Declared.add(declarer.Declare(facts))
+			facts.Declared.add(component.Name(), declarer.Declare(facts))
 		}
 	}
 	return facts
 }
 
-func (d *Declarations) add(more Declarations) {
+func (d *Declarations) add(component string, more Declarations) {
 	d.Buckets = append(d.Buckets, more.Buckets...)
 	if d.ObjectStorage == nil {
 		d.ObjectStorage = more.ObjectStorage
@@ -148,4 +156,17 @@ func (d *Declarations) add(more Declarations) {
 	d.Notebooks.Environment = append(d.Notebooks.Environment, more.Notebooks.Environment...)
 	d.Notebooks.Backends = append(d.Notebooks.Backends, more.Notebooks.Backends...)
 	d.Notebooks.Authorities = append(d.Notebooks.Authorities, more.Notebooks.Authorities...)
+	for _, scrape := range more.Scrapes {
+		scrape.Component = component
+		d.Scrapes = append(d.Scrapes, scrape)
+	}
+	d.Scraped = d.Scraped || more.Scraped
+	for _, rules := range more.Alerts {
+		rules.Component = component
+		d.Alerts = append(d.Alerts, rules)
+	}
+	for _, dashboard := range more.Dashboards {
+		dashboard.Component = component
+		d.Dashboards = append(d.Dashboards, dashboard)
+	}
 }

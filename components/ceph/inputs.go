@@ -172,11 +172,12 @@ func (in *inputs) internal(spec v1alpha1.CephSpec, profile profile, facts compon
 	return in.enough(spec, copies)
 }
 
-// monitored is whether Rook may make ServiceMonitors. Where nobody serves them it fails at every node, again and again,
-// https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/nodedaemon/reconcile.go. Metrics are there either way.
+// monitored is whether Rook makes ServiceMonitors. Where nobody serves them it fails at every node, again and again,
+// https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/nodedaemon/reconcile.go. Metrics are there either way, and a
+// platform that collects them itself needs no second copy.
 func monitored(facts components.Facts) bool {
 	_, served := facts.Cluster.Served[serviceMonitor]
-	return served
+	return served && !facts.Declared.Scraped
 }
 
 var serviceMonitor = schema.GroupKind{Group: "monitoring.coreos.com", Kind: "ServiceMonitor"}

@@ -62,11 +62,11 @@ func serviceOf(facts components.Facts, spec v1alpha1.CephSpec) service {
 	return s
 }
 
-// Declare implements components.WithDeclarations: the platform's object storage, unless the spec asks for another.
-func (component) Declare(facts components.Facts) components.Declarations {
+// offer is the platform's object storage, unless the spec asks for another.
+func offer(facts components.Facts) *components.ObjectStorage {
 	spec := specOf(facts)
 	if !offersS3(spec) {
-		return components.Declarations{}
+		return nil
 	}
 	service := serviceOf(facts, spec)
 	offered := components.ObjectStorage{
@@ -90,7 +90,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 			Awaited: spec.ObjectStore.TLSSecretRef.Name == "",
 		}
 	}
-	return components.Declarations{ObjectStorage: &offered}
+	return &offered
 }
 
 // ownBuckets are those that the spec of Ceph lists.

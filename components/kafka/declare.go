@@ -1,10 +1,23 @@
 package kafka
 
-import "opendatahub.io/operator/components"
+import (
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+)
 
-// Declare implements components.WithDeclarations: notebooks reach the brokers, at the listener that takes TLS and a login.
+// Declare implements components.WithDeclarations: notebooks reach the brokers, at the listener that takes TLS and a login, and
+// nodes and exporter have metrics.
 func (component) Declare(facts components.Facts) components.Declarations {
-	return components.Declarations{Notebooks: components.Notebooks{
+	declarations := components.Declarations{Notebooks: components.Notebooks{
 		Backends: []components.Backend{{Pods: facts.Labels(name), Port: listenerInternalPort}},
 	}}
+	if spec := facts.Spec.Components.Kafka; spec != nil && spec.Metrics.Type == v1alpha1.KafkaMetricsNone {
+		return declarations
+	}
+	// Strimzi gives the port the same name on all Pods that have metrics, and lets everybody reach it.
+	declarations.Scrapes = []components.Scrape{{
+		Name: "nodes", Port: "tcp-prometheus",
+		Pods: map[string]string{labelCluster: clusterName(facts.Platform), "strimzi.io/kind": Kafka.Kind},
+	}}
+	return declarations
 }

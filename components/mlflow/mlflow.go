@@ -40,7 +40,7 @@ func (component) References(facts components.Facts) []components.Reference {
 	return references
 }
 
-// Declare implements components.WithDeclarations: a bucket, and that every notebook finds the server and may use it.
+// Declare implements components.WithDeclarations: a bucket, that every notebook finds the server and may use it, and metrics.
 func (component) Declare(facts components.Facts) components.Declarations {
 	declarations := components.Declarations{Buckets: []components.BucketClaim{{
 		Purpose: experiments, Name: specOf(facts).Artifacts.Bucket, Field: field + "artifacts.bucket",
@@ -49,6 +49,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 	if err != nil {
 		return declarations // Render says why
 	}
+	declarations.Scrapes = []components.Scrape{proxy.Scrape(prometheus)}
 	secret, key := proxy.Password(notebooks)
 	authority := components.NotebookAuthority{Name: name, CertificateAuthority: proxy.Authority()}
 	declarations.Notebooks = components.Notebooks{

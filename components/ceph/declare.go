@@ -1,0 +1,18 @@
+package ceph
+
+import "opendatahub.io/operator/components"
+
+// Declare implements components.WithDeclarations: an S3 service, and the metrics of the cluster, which the active manager has. A Ceph
+// that runs elsewhere has no Pods.
+func (component) Declare(facts components.Facts) components.Declarations {
+	declarations := components.Declarations{ObjectStorage: offer(facts)}
+	if specOf(facts).External {
+		return declarations
+	}
+	declarations.Scrapes = []components.Scrape{{
+		Name: "manager", Port: "http-metrics",
+		// https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/mgr/spec.go
+		Pods: map[string]string{"app": "rook-ceph-mgr", "rook_cluster": facts.Platform.Namespace, "mgr_role": "active"},
+	}}
+	return declarations
+}
