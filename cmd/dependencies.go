@@ -18,7 +18,7 @@ import (
 
 // dependenciesOptions are the flags of the dependencies command.
 type dependenciesOptions struct {
-	hubFiles
+	resourceFiles
 	operatorTable
 	format string
 	way    string
@@ -63,7 +63,7 @@ can. Some can come one way only.`,
 			})
 		},
 	}
-	options.hubFiles.addTo(command)
+	options.resourceFiles.addTo(command)
 	options.operatorTable.addTo(command)
 	flags := command.Flags()
 	flags.StringVar(&options.format, "format", "shell", "shell or yaml")
@@ -114,12 +114,12 @@ func printDependencies(options dependenciesOptions, all []components.Component, 
 		return err
 	}
 	needed := map[string][]string{} // operator → who needs it
-	failed := options.visit(stdin, func(_ string, hub *v1alpha1.OpenDataHub) []error {
-		platform := fmt.Sprintf("OpenDataHub %s/%s", hub.Namespace, hub.Name)
-		for _, need := range dependencies.Needed(table, all, components.NewFacts(hub, components.Cluster{OpenShift: options.openShift}, all)) {
+	failed := options.visit(stdin, func(_ string, odh *v1alpha1.OpenDataHub) []error {
+		platform := fmt.Sprintf("OpenDataHub %s/%s", odh.Namespace, odh.Name)
+		for _, need := range dependencies.Needed(table, all, components.NewFacts(odh, components.Cluster{OpenShift: options.openShift}, all)) {
 			needed[need.Operator] = append(needed[need.Operator], strings.Join(need.Components, " and ")+" of "+platform)
 		}
-		return sayWhatIsNotSupported(all, hub, platform, warn)
+		return sayWhatIsNotSupported(all, odh, platform, warn)
 	})
 	if len(failed) > 0 {
 		return errors.Join(failed...)
@@ -139,8 +139,8 @@ func printDependencies(options dependenciesOptions, all []components.Component, 
 }
 
 // sayWhatIsNotSupported warns of components whose operators nobody knows, because the binary cannot deploy them.
-func sayWhatIsNotSupported(all []components.Component, hub *v1alpha1.OpenDataHub, platform string, warn io.Writer) []error {
-	for _, wanted := range components.Wanted(hub.Spec.Components) {
+func sayWhatIsNotSupported(all []components.Component, odh *v1alpha1.OpenDataHub, platform string, warn io.Writer) []error {
+	for _, wanted := range components.Wanted(odh.Spec.Components) {
 		if slices.ContainsFunc(all, func(component components.Component) bool { return component.Name() == wanted.Name }) {
 			continue
 		}

@@ -66,7 +66,7 @@ func TestDependencies(t *testing.T) {
 		kafkaInLab = "needed by kafka of OpenDataHub lab/odh\n"
 		cephInLab  = "needed by ceph of OpenDataHub lab/odh\n"
 	)
-	both := strings.Replace(hub, "kafka: {}", "kafka: {}, ceph: {}", 1)
+	both := strings.Replace(odh, "kafka: {}", "kafka: {}, ceph: {}", 1)
 	config := filepath.Join(t.TempDir(), "installer.yaml")
 	content := "operators: [{name: Strimzi, charts: [{release: strimzi-kafka-operator, chart: /charts/strimzi, version: 1.3.0}]}," +
 		" {name: NVIDIA GPU operator, way: OLM}]"
@@ -91,18 +91,18 @@ func TestDependencies(t *testing.T) {
 				"\n# Strimzi (channel strimzi-1.x): " + kafkaInLab + dependencies.Apply(dependencies.Manifests(strimzi, true)),
 		},
 		"charts on OpenShift": {
-			stdin: hub,
+			stdin: odh,
 			flags: []string{"--openshift", "--way=helm"},
 			want:  "# Strimzi (chart 1.2.0): " + kafkaInLab + dependencies.Commands(strimzi, true),
 		},
 		"what has no other way": {
-			stdin: strings.Replace(hub, "kafka: {}", "gpu: {}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "gpu: {}", 1),
 			flags: []string{"--openshift", "--way=helm"},
 			want: "# NVIDIA GPU operator (channel stable): needed by gpu of OpenDataHub lab/odh\n" +
 				dependencies.Apply(dependencies.Manifests(gpu, true)),
 		},
 		"packages on Kubernetes": {
-			stdin: hub,
+			stdin: odh,
 			flags: []string{"--way=olm"},
 			want:  "# Strimzi (channel strimzi-1.x): " + kafkaInLab + dependencies.Apply(dependencies.Manifests(strimzi, false)),
 		},
@@ -113,32 +113,32 @@ func TestDependencies(t *testing.T) {
 				"\n# Strimzi (channel strimzi-1.x): " + kafkaInLab + string(dependencies.Manifests(strimzi, false)),
 		},
 		"the installer's configuration": {
-			stdin: hub,
+			stdin: odh,
 			flags: []string{"--config", config},
 			want: "# Strimzi (chart 1.3.0): " + kafkaInLab + strings.Replace(dependencies.Commands(strimzi, false),
 				"oci://quay.io/strimzi-helm/strimzi-kafka-operator --version 1.2.0", "/charts/strimzi --version 1.3.0", 1),
 		},
 		"no way at all": {
-			stdin: strings.Replace(hub, "kafka: {}", "gpu: {}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "gpu: {}", 1),
 			flags: []string{"--config", config},
 			want: "# NVIDIA GPU operator (cannot be installed): needed by gpu of OpenDataHub lab/odh\n" +
 				"# The catalogues of this kind of cluster do not have it, and the table allows OLM only.\n",
 		},
 		"one install for two platforms": {
-			stdin: hub + "---" + strings.Replace(hub, "namespace: lab", "namespace: shop", 1),
+			stdin: odh + "---" + strings.Replace(odh, "namespace: lab", "namespace: shop", 1),
 			want: "# Strimzi (chart 1.2.0): needed by kafka of OpenDataHub lab/odh, kafka of OpenDataHub shop/odh\n" +
 				dependencies.Commands(strimzi, false),
 		},
 		"a component that needs none": {
-			stdin: strings.Replace(hub, "kafka: {}", "jupyterHub: {}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "jupyterHub: {}", 1),
 			want:  "# No third-party operator is needed.\n",
 		},
 		"a component that is removed": {
-			stdin: strings.Replace(hub, "kafka: {}", "kafka: {managementState: Removed}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "kafka: {managementState: Removed}", 1),
 			want:  "# No third-party operator is needed.\n",
 		},
 		"a component that this version cannot deploy": {
-			stdin: strings.Replace(hub, "kafka: {}", "spark: {}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "spark: {}", 1),
 			want:  "# No third-party operator is needed.\n",
 			wantWarnings: "# spark of OpenDataHub lab/odh: this version of the operator cannot deploy spark yet; " +
 				"remove spec.components.spark or upgrade the operator\n",
@@ -171,23 +171,23 @@ func TestDependenciesRefuses(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		"another format": {stdin: hub, flags: []string{"--format=json"}, want: `--format "json": use shell or yaml`},
-		"another way":    {stdin: hub, flags: []string{"--way=apt"}, want: `--way "apt": use auto, olm or helm`},
+		"another format": {stdin: odh, flags: []string{"--format=json"}, want: `--format "json": use shell or yaml`},
+		"another way":    {stdin: odh, flags: []string{"--way=apt"}, want: `--way "apt": use auto, olm or helm`},
 		"charts as YAML": {
-			stdin: hub, flags: []string{"--way=helm", "--format=yaml"},
+			stdin: odh, flags: []string{"--way=helm", "--format=yaml"},
 			want: "--format yaml is for OLM: use --format shell with --way helm",
 		},
-		"no configuration": {stdin: hub, flags: []string{"--config", missing}, want: missing + ": no such file or directory"},
+		"no configuration": {stdin: odh, flags: []string{"--config", missing}, want: missing + ": no such file or directory"},
 		"a configuration that cannot be": {
-			stdin: hub, flags: []string{"--config", config},
+			stdin: odh, flags: []string{"--config", config},
 			want: config + ": mirorr: there is no such field; use deletionPolicy, mirror, plainHTTP, operators",
 		},
 		"an invalid resource": {
-			stdin: strings.Replace(hub, "kafka: {}", "kafkaa: {}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "kafkaa: {}", 1),
 			want:  `-: document 1: OpenDataHub odh: unknown field "spec.components.kafkaa"`,
 		},
 		"two platforms in a namespace": {
-			stdin: hub + "---" + strings.Replace(hub, "name: odh", "name: other", 1),
+			stdin: odh + "---" + strings.Replace(odh, "name: odh", "name: other", 1),
 			want:  "-: OpenDataHub lab/other: one namespace holds one platform, and -: OpenDataHub lab/odh is in this one already",
 		},
 	}

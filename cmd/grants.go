@@ -18,7 +18,7 @@ import (
 
 // grantsOptions are the flags of the grants command.
 type grantsOptions struct {
-	hubFiles
+	resourceFiles
 	operatorTable
 	operatorNamespace string
 }
@@ -42,7 +42,7 @@ created. What they need is known from the spec: run this again when a component 
 			})
 		},
 	}
-	options.hubFiles.addTo(command)
+	options.resourceFiles.addTo(command)
 	options.operatorTable.addTo(command)
 	command.Flags().StringVar(&options.operatorNamespace, "operator-namespace", authority.DefaultNamespace, "namespace of this operator")
 	return command
@@ -57,8 +57,8 @@ func printGrants(options grantsOptions, all []components.Component, stdin io.Rea
 	for _, operator := range table {
 		namespaces[operator.Name] = operator.Namespace
 	}
-	return errors.Join(options.visit(stdin, func(where string, hub *v1alpha1.OpenDataHub) []error {
-		objects, err := grantsOf(options, all, hub, namespaces)
+	return errors.Join(options.visit(stdin, func(where string, odh *v1alpha1.OpenDataHub) []error {
+		objects, err := grantsOf(options, all, odh, namespaces)
 		if err != nil {
 			return []error{fmt.Errorf("%s: %w", where, err)}
 		}
@@ -73,12 +73,12 @@ func printGrants(options grantsOptions, all []components.Component, stdin io.Rea
 	})...)
 }
 
-func grantsOf(options grantsOptions, all []components.Component, hub *v1alpha1.OpenDataHub, operators map[string]string) ([]*unstructured.Unstructured, error) {
-	binding, err := grants.ForManager(options.operatorNamespace, hub.Namespace)
+func grantsOf(options grantsOptions, all []components.Component, odh *v1alpha1.OpenDataHub, operators map[string]string) ([]*unstructured.Unstructured, error) {
+	binding, err := grants.ForManager(options.operatorNamespace, odh.Namespace)
 	if err != nil {
 		return nil, err
 	}
 	assumed := components.Cluster{OpenShift: options.openShift, OperatorNamespaces: operators}
-	declared, err := grants.ForComponents(all, components.NewFacts(hub, assumed, all))
+	declared, err := grants.ForComponents(all, components.NewFacts(odh, assumed, all))
 	return append([]*unstructured.Unstructured{binding}, declared...), err
 }

@@ -66,12 +66,12 @@ func TestSwitchingTheObjectStorageChangesItsConsumersOnly(t *testing.T) {
 }
 
 // renderAll gives the objects of a resource by kind and name, each as the text that is printed.
-func renderAll(t *testing.T, all []components.Component, hub string) map[string]string {
+func renderAll(t *testing.T, all []components.Component, odh string) map[string]string {
 	t.Helper()
 	var out, warnings bytes.Buffer
 	command := New("test", all)
 	command.SetArgs([]string{"render", "-f", "-"})
-	command.SetIn(strings.NewReader(hub))
+	command.SetIn(strings.NewReader(odh))
 	command.SetOut(&out)
 	command.SetErr(&warnings)
 	if err := command.ExecuteContext(t.Context()); err != nil {

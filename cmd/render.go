@@ -26,7 +26,7 @@ const offlineDigest = "offline"
 
 // renderOptions are the flags of the render command.
 type renderOptions struct {
-	hubFiles
+	resourceFiles
 	cluster components.Cluster
 }
 
@@ -76,10 +76,10 @@ func (o *renderOptions) complete() error {
 
 // render writes to out only when all resources are valid, so that what is piped to kubectl is whole. Warnings go to warn.
 func render(options renderOptions, all []components.Component, stdin io.Reader, out *bytes.Buffer, warn io.Writer) error {
-	return errors.Join(options.visit(stdin, func(where string, hub *v1alpha1.OpenDataHub) []error {
+	return errors.Join(options.visit(stdin, func(where string, odh *v1alpha1.OpenDataHub) []error {
 		var failed []error
-		for _, wanted := range append(components.Wanted(hub.Spec.Components), wantedParts(options.cluster, all, hub)...) {
-			if err := renderComponent(options.cluster, all, hub, wanted, out, warn); err != nil {
+		for _, wanted := range append(components.Wanted(odh.Spec.Components), wantedByRule(options.cluster, all, odh)...) {
+			if err := renderComponent(options.cluster, all, odh, wanted, out, warn); err != nil {
 				failed = append(failed, fmt.Errorf("%s: %s: %w", where, wanted.Name, err))
 			}
 		}
@@ -95,21 +95,21 @@ func eachLine(file string, err error) []error {
 	return all
 }
 
-// wantedParts are what the platform has besides the components that its resource names.
-func wantedParts(detected components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub) []components.WantedComponent {
+// wantedByRule are what the platform has besides the components that its resource names.
+func wantedByRule(detected components.Cluster, all []components.Component, odh *v1alpha1.OpenDataHub) []components.WantedComponent {
 	var parts []components.WantedComponent
 	for _, component := range all {
-		if part, ok := component.(components.WithRule); ok && part.Wanted(components.NewFacts(hub, detected, all)) {
+		if ruled, ok := component.(components.WithRule); ok && ruled.Wanted(components.NewFacts(odh, detected, all)) {
 			parts = append(parts, components.WantedComponent{Name: component.Name(), State: v1alpha1.Managed})
 		}
 	}
 	return parts
 }
 
-func renderComponent(detected components.Cluster, all []components.Component, hub *v1alpha1.OpenDataHub,
+func renderComponent(detected components.Cluster, all []components.Component, odh *v1alpha1.OpenDataHub,
 	wanted components.WantedComponent, out *bytes.Buffer, warn io.Writer,
 ) error {
-	title := fmt.Sprintf("%s of OpenDataHub %s/%s", wanted.Name, hub.Namespace, hub.Name)
+	title := fmt.Sprintf("%s of OpenDataHub %s/%s", wanted.Name, odh.Namespace, odh.Name)
 	i := slices.IndexFunc(all, func(component components.Component) bool { return component.Name() == wanted.Name })
 	switch {
 	case i < 0:
@@ -121,7 +121,7 @@ func renderComponent(detected components.Cluster, all []components.Component, hu
 		_, _ = fmt.Fprintf(out, "---\n# %s: managementState is Unmanaged, so nothing is applied\n", title)
 		return nil
 	}
-	prepared, err := renderOffline(all[i], components.NewFacts(hub, detected, all))
+	prepared, err := renderOffline(all[i], components.NewFacts(odh, detected, all))
 	if err != nil {
 		return err
 	}

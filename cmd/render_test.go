@@ -73,7 +73,7 @@ func opendatahub(t *testing.T, stdin string, arguments ...string) (out, warnings
 	return stdout.String(), stderr.String(), err
 }
 
-const hub = `
+const odh = `
 apiVersion: opendatahub.io/v1alpha1
 kind: OpenDataHub
 metadata: {name: odh, namespace: lab}
@@ -137,37 +137,37 @@ func TestRender(t *testing.T) {
 		wantWarnings string
 	}{
 		"plain Kubernetes": {
-			stdin: hub,
+			stdin: odh,
 			want:  rendered,
 		},
 		"OpenShift": {
-			stdin: hub,
+			stdin: odh,
 			flags: []string{"--openshift", "--ingress-domain=apps.example.com"},
 			want: strings.Replace(with(`domain: ""`, "domain: apps.example.com"), "  own: offline\n",
 				"  openshift: \"true\"\n  own: offline\n", 1),
 		},
 		"another version of Kubernetes, without its v and with a suffix": {
-			stdin: hub,
+			stdin: odh,
 			flags: []string{"--kube-version=1.33.4+k3s1"},
 			want:  with("v1.37.2", "v1.33.4+k3s1"),
 		},
 		"a resource without namespace": {
-			stdin: strings.Replace(hub, ", namespace: lab", "", 1),
+			stdin: strings.Replace(odh, ", namespace: lab", "", 1),
 			flags: []string{"-n", "lab"},
 			want:  rendered,
 		},
 		"a component that this binary cannot deploy": {
-			stdin: strings.Replace(hub, "kafka: {}", "kafka: {}, ceph: {}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "kafka: {}, ceph: {}", 1),
 			want: "---\n# ceph of OpenDataHub lab/odh: " + components.NotSupported("ceph") + "\n" +
 				rendered,
 			wantWarnings: "warning: ceph of OpenDataHub lab/odh: " + components.NotSupported("ceph") + "\n",
 		},
 		"a component that is not managed": {
-			stdin: strings.Replace(hub, "kafka: {}", "kafka: {managementState: Unmanaged}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "kafka: {managementState: Unmanaged}", 1),
 			want:  "---\n# kafka of OpenDataHub lab/odh: managementState is Unmanaged, so nothing is applied\n",
 		},
 		"a component that is removed": {
-			stdin: strings.Replace(hub, "kafka: {}", "kafka: {managementState: Removed}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "kafka: {managementState: Removed}", 1),
 		},
 	}
 	for name, test := range tests {
@@ -209,8 +209,8 @@ func TestRenderReadsFiles(t *testing.T) {
 		}
 		return path
 	}
-	one := write("one.yaml", hub)
-	two := write("two.yaml", strings.Replace(hub, "namespace: lab", "namespace: two", 1))
+	one := write("one.yaml", odh)
+	two := write("two.yaml", strings.Replace(odh, "namespace: lab", "namespace: two", 1))
 
 	out, _, err := opendatahub(t, "", "render", "-f", one, "-f", two)
 	if err != nil {
@@ -228,36 +228,36 @@ func TestRenderRefuses(t *testing.T) {
 		want  []string
 	}{
 		"an unknown field": {
-			stdin: strings.Replace(hub, "kafka: {}", "kafka: {x: 1}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "kafka: {x: 1}", 1),
 			want:  []string{`-: document 1: OpenDataHub odh: unknown field "spec.components.kafka.x"`},
 		},
 		"several problems, each with its file": {
-			stdin: strings.Replace(hub, "kafka: {}", "kafka: {x: 1}, hive: {}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "kafka: {x: 1}, hive: {}", 1),
 			want: []string{
 				`-: document 1: OpenDataHub odh: unknown field "spec.components.hive"`,
 				`-: document 1: OpenDataHub odh: unknown field "spec.components.kafka.x"`,
 			},
 		},
 		"a spec that the component refuses, in the words of the condition": {
-			stdin: strings.Replace(hub, "kafka: {}", `kafka: {version: "0.0.0"}`, 1),
+			stdin: strings.Replace(odh, "kafka: {}", `kafka: {version: "0.0.0"}`, 1),
 			want:  []string{"-: OpenDataHub lab/odh: kafka: spec.components.kafka.version: 0.0.0 is not known; use 4.0.0 or later"},
 		},
 		"two platforms in one namespace": {
-			stdin: hub + "---" + strings.Replace(hub, "name: odh", "name: two", 1),
+			stdin: odh + "---" + strings.Replace(odh, "name: odh", "name: two", 1),
 			want:  []string{"-: OpenDataHub lab/two: one namespace holds one platform, and -: OpenDataHub lab/odh is in this one already"},
 		},
 		"a file that does not exist": {
 			flags: []string{"-f", "missing.yaml"},
-			stdin: hub,
+			stdin: odh,
 			want:  []string{"missing.yaml: no such file or directory"},
 		},
 		"a version that is none": {
-			stdin: hub,
+			stdin: odh,
 			flags: []string{"--kube-version=latest"},
 			want:  []string{`--kube-version "latest": use a version such as v1.37.2`},
 		},
 		"OpenShift's domain without OpenShift": {
-			stdin: hub,
+			stdin: odh,
 			flags: []string{"--ingress-domain=apps.example.com"},
 			want:  []string{"--ingress-domain is OpenShift's: add --openshift, or set spec.ingress.domain in the resource"},
 		},

@@ -68,14 +68,14 @@ func cases(testdata string) ([]string, error) {
 // readFacts reads a case's hub.yaml and facts.yaml. The spec gets the defaults of the generated schema, and is checked
 // against it, as an API server would do. The error is errRefused if the schema does not allow it.
 func readFacts(folder string) (components.Facts, error) {
-	hub, err := readHub(filepath.Join(folder, hubFile))
+	odh, err := readResource(filepath.Join(folder, hubFile))
 	if err != nil {
 		return components.Facts{}, err
 	}
 	cluster := components.Cluster{KubeVersion: "v1.37.2"}
 	content, err := os.ReadFile(filepath.Join(folder, factsFile))
 	if errors.Is(err, os.ErrNotExist) {
-		return components.NewFacts(hub, cluster, catalog.All()), nil
+		return components.NewFacts(odh, cluster, catalog.All()), nil
 	}
 	if err != nil {
 		return components.Facts{}, err
@@ -94,7 +94,7 @@ func readFacts(folder string) (components.Facts, error) {
 		cluster.Served[schema.ParseGroupKind(kind)] = version
 	}
 	cluster.OperatorNamespaces = more.Cluster.OperatorNamespaces
-	facts := components.NewFacts(hub, cluster, catalog.All())
+	facts := components.NewFacts(odh, cluster, catalog.All())
 	facts.Secrets = map[string]components.Secret{}
 	for name, secret := range more.Secrets {
 		facts.Secrets[name] = components.Secret{Keys: secret.Keys, Digest: secret.Digest}
@@ -103,7 +103,7 @@ func readFacts(folder string) (components.Facts, error) {
 	return facts, err
 }
 
-func readHub(path string) (*v1alpha1.OpenDataHub, error) {
+func readResource(path string) (*v1alpha1.OpenDataHub, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
@@ -130,8 +130,8 @@ func readHub(path string) (*v1alpha1.OpenDataHub, error) {
 	if err != nil {
 		return nil, err
 	}
-	hub := &v1alpha1.OpenDataHub{}
-	return hub, json.Unmarshal(defaulted, hub)
+	odh := &v1alpha1.OpenDataHub{}
+	return odh, json.Unmarshal(defaulted, odh)
 }
 
 // repository is the folder of go.mod. Tests run in the folder of their package.

@@ -51,7 +51,7 @@ func (component) Assess(observed components.Observed) components.Health {
 }
 
 // assessCluster judges the Kafka resource. Strimzi says Ready=True, or NotReady=True with a reason; never Ready=False. It
-// looks every two minutes, so its word may be older than what befell the Pods.
+// looks every two minutes, so its status may lag behind the Pods.
 func assessCluster(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
 	pods = health.Labelled(map[string]string{labelCluster: object.GetName()}, pods)
 	verdict := clusterVerdict(object, len(pods) > 0)

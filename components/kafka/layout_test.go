@@ -124,9 +124,9 @@ func TestWhatIsRememberedOfACluster(t *testing.T) {
 				"brokers": "1", "brokerStorage": "5Gi", "controllers": "1",
 			},
 		},
-		"the id of a cluster that works replaces a spoiled record": {
+		"the id of a cluster that works replaces a corrupted record": {
 			spec:   development,
-			record: record{"clusterId": "spoiled"},
+			record: record{"clusterId": "corrupted"},
 			live:   components.Objects{readyKafka("id"), livePool(combinedPool, 1, "5Gi")},
 			want: record{
 				"clusterId": "id", "controllerType": "Combined",
