@@ -158,6 +158,14 @@ func (l PodSecurityLevel) FitsIn(enforced PodSecurityLevel) bool {
 	return slices.Index(order, l) <= max(0, slices.Index(order, enforced))
 }
 
+// WithRecord is a component that must remember something of its live objects to use kept data again. Render has it among the objects;
+// before a removal it is asked for once more, because no manager may have run since the live objects changed.
+type WithRecord interface {
+	// Record returns these objects, which hold data. They follow from Facts.Live: the component's block may be missing by then, or be
+	// invalid.
+	Record(Facts) []Object
+}
+
 // WithLeftovers is a component whose software creates objects of its own, which nothing owns, such as the notebook Pods that
 // JupyterHub starts. They are deleted with the component: those that hold no data before its own objects, data after.
 type WithLeftovers interface {

@@ -115,6 +115,9 @@ func (r *componentReconciler) dismantle(ctx context.Context, odh *v1alpha1.OpenD
 		return "", 0, err
 	}
 	scope := r.scope(facts, served)
+	if err := r.record(ctx, odh, facts, scope); err != nil {
+		return "", 0, err
+	}
 	if odh.DeletionTimestamp == nil {
 		scope.PlatformUID = odh.UID
 	}
@@ -159,6 +162,21 @@ func (r *componentReconciler) dismantle(ctx context.Context, odh *v1alpha1.OpenD
 		}
 	}
 	return "", 0, nil
+}
+
+// record brings what must be remembered of live objects up to date, while they are there.
+func (r *componentReconciler) record(ctx context.Context, odh *v1alpha1.OpenDataHub, facts components.Facts, scope apply.Scope) error {
+	recorder, ok := r.component.(components.WithRecord)
+	if !ok || !scope.KeepData {
+		return nil
+	}
+	prepared, err := apply.Prepare(r.component.Name(), components.UsesOf(r.component), facts, ownerOf(odh), recorder.Record(facts))
+	if err != nil {
+		return err
+	}
+	changes, err := r.applier.Apply(ctx, r.manager(), prepared)
+	r.announce(ctx, odh, changes)
+	return err
 }
 
 // kept names the objects that stay because they hold data.

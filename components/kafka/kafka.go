@@ -11,10 +11,13 @@ const name = "kafka"
 
 type component struct{}
 
-// New is the kafka component. It also implements components.WithLeftovers.
+// New is the kafka component, with the abilities below.
 func New() components.Component { return component{} }
 
-var _ components.WithLeftovers = component{}
+var (
+	_ components.WithLeftovers = component{}
+	_ components.WithRecord    = component{}
+)
 
 // Name implements components.Component.
 func (component) Name() string { return name }
@@ -44,6 +47,19 @@ func (component) Leftovers(facts components.Facts) []components.Leftover {
 	}
 }
 
+// Record implements components.WithRecord: Strimzi may have given the cluster its id, or more brokers, since the record was written.
+func (component) Record(facts components.Facts) []components.Object {
+	layout := previousLayout(facts)
+	if layout == nil {
+		return nil
+	}
+	record := newRecord(facts, *layout)
+	if len(record) == 0 {
+		return nil
+	}
+	return []components.Object{recordObject(facts.Platform, record)}
+}
+
 // Render implements components.Component.
 func (component) Render(facts components.Facts) ([]components.Object, error) {
 	in, err := newInputs(facts)
@@ -52,7 +68,7 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	}
 	var objects []components.Object
 	if len(in.record) > 0 {
-		objects = append(objects, memory(in))
+		objects = append(objects, recordObject(in.platform, in.record))
 	}
 	if in.passwordSecret != "" {
 		objects = append(objects, passwordSecret(in))

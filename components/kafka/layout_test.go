@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -175,7 +176,39 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-func TestASpoiledRecordRefusesNothing(t *testing.T) {
+// TestARemovalRecordsWhatStrimziDid: with the block gone, or with one that is refused.
+func TestARemovalRecordsWhatStrimziDid(t *testing.T) {
+	want := record{"clusterId": "id", "controllerType": "Combined", "brokers": "3", "brokerStorage": "50Gi", "controllers": "3"}
+	pool := func(id string) components.Objects {
+		return components.Objects{liveKafka(""), withID(livePool(combinedPool, 3, "50Gi"), id)}
+	}
+	tests := map[string]struct {
+		spec *v1alpha1.KafkaSpec
+		live components.Objects
+		want record
+	}{
+		"the id came while nobody looked": {live: pool("id"), want: want},
+		"the spec is refused":             {spec: &v1alpha1.KafkaSpec{Replicas: 1}, live: pool("id"), want: want},
+		"there is no id":                  {live: pool("")},
+		"nothing is left but the record":  {live: recorded(want), want: want},
+		"nothing is left":                 {},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}, Live: test.live}
+			facts.Spec.Components.Kafka = test.spec
+			var got record
+			for _, object := range (component{}).Record(facts) {
+				got = object.ApplyConfiguration.(*coreapply.ConfigMapApplyConfiguration).Data
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestACorruptedRecordRefusesNothing(t *testing.T) {
 	facts := components.Facts{
 		Platform: components.Platform{Name: "odh", Namespace: "data"},
 		Spec:     v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}}},

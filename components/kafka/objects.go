@@ -23,8 +23,8 @@ const (
 //go:embed jmx.yaml
 var jmxRulesFile string
 
-func memory(in inputs) components.Object {
-	return components.Data(coreapply.ConfigMap(recordName(in.platform), in.namespace).WithData(in.record))
+func recordObject(platform components.Platform, r record) components.Object {
+	return components.Data(coreapply.ConfigMap(recordName(platform), platform.Namespace).WithData(r))
 }
 
 // passwordSecret holds the administrator's password. Strimzi would make one, but delete it with the KafkaUser, and

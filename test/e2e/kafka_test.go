@@ -142,6 +142,29 @@ components:
 		Expect(kafkaClusterID(ctx, ns)).To(Equal(id))
 	})
 
+	It("keeps the id that Strimzi gave the cluster while no manager ran", func(ctx context.Context) {
+		manager := start(ctx)
+		ns := namespace(ctx, "late")
+		env.Strimzi().Behave(ns, strimzi.Down)
+		odh := platform(ctx, ns, "odh", "profile: Development\ncomponents: {kafka: {}}")
+		Eventually(ctx, status(odh, "KafkaReady")).Should(HavePrefix("False Progressing"))
+		Expect(manager.Stop()).To(Succeed())
+		env.Strimzi().Behave(ns, strimzi.Working)
+		edit(ctx, odh, `{"spec":{"components":{"kafka":null}}}`)
+		// A change has the player look: it did not act on the creation.
+		look := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"example.com/look":"again"}}}`))
+		Expect(env.Admin.Patch(ctx, live(ctx, ns, "Kafka", "odh"), look)).To(Succeed())
+		Eventually(ctx, func() string { return clusterIDIn(live(ctx, ns, "KafkaNodePool", "kafka-combined"), "status") }).ShouldNot(BeEmpty())
+		id := clusterIDIn(live(ctx, ns, "KafkaNodePool", "kafka-combined"), "status")
+
+		start(ctx)
+		Eventually(ctx, status(odh, "KafkaReady")).Should(Equal("absent"))
+		Expect(clusterIDIn(live(ctx, ns, "ConfigMap", "odh-kafka-record"), "data")).To(Equal(id))
+		edit(ctx, odh, `{"spec":{"components":{"kafka":{}}}}`)
+		ready(ctx, odh)
+		Expect(kafkaClusterID(ctx, ns)).To(Equal(id))
+	})
+
 	It("grows from one broker to five, and does not lower what data relies on", func(ctx context.Context) {
 		start(ctx)
 		ns := namespace(ctx, "grow")
