@@ -23,6 +23,8 @@ type Declarations struct {
 	ObjectStorage *ObjectStorage
 	// Notebooks is what notebooks get of the component.
 	Notebooks Notebooks
+	// LoginClients are web interfaces that the platform's OpenID Connect provider has to know. None with another login.
+	LoginClients []LoginClient
 	// Scrapes are the endpoints with the component's metrics.
 	Scrapes []Scrape
 	// Scraped is whether the component collects the metrics of all others, so that nobody else need do it for them.
@@ -31,6 +33,15 @@ type Declarations struct {
 	Alerts []AlertRules
 	// Dashboards show the component's metrics.
 	Dashboards []Dashboard
+}
+
+// LoginClient is a web interface that sends browsers to the platform's OpenID Connect provider. All are the one client of
+// spec.authentication.oidc.
+type LoginClient struct {
+	// Component that it is of; NewFacts fills it in.
+	Component string
+	// Callback is the address to which the provider sends browsers back, and to no other.
+	Callback string
 }
 
 // BucketClaim is the wish for a bucket.
@@ -156,6 +167,10 @@ func (d *Declarations) add(component string, more Declarations) {
 	d.Notebooks.Environment = append(d.Notebooks.Environment, more.Notebooks.Environment...)
 	d.Notebooks.Backends = append(d.Notebooks.Backends, more.Notebooks.Backends...)
 	d.Notebooks.Authorities = append(d.Notebooks.Authorities, more.Notebooks.Authorities...)
+	for _, client := range more.LoginClients {
+		client.Component = component
+		d.LoginClients = append(d.LoginClients, client)
+	}
 	for _, scrape := range more.Scrapes {
 		scrape.Component = component
 		d.Scrapes = append(d.Scrapes, scrape)

@@ -184,10 +184,25 @@ func summarize(odh *v1alpha1.OpenDataHub, detected components.Cluster, all []com
 	report.Summary = &status.Summary{
 		ObservedGeneration: odh.Generation,
 		ComponentsReady:    fmt.Sprintf("%d/%d", ready, wanted),
+		Authentication:     authenticationOf(facts.Declared),
 		ObjectStorage:      s3.Of(facts).Status(),
 	}
 	report.Conditions = append(report.Conditions, overall(odh, verdicts, ready, wanted)...)
 	return report
+}
+
+// authenticationOf is what an administrator of the login provider has to set up, or nil.
+func authenticationOf(declared components.Declarations) *v1alpha1.AuthenticationStatus {
+	if len(declared.LoginClients) == 0 {
+		return nil
+	}
+	login := &v1alpha1.AuthenticationStatus{}
+	for _, client := range declared.LoginClients {
+		login.Callbacks = append(login.Callbacks, client.Callback)
+	}
+	slices.Sort(login.Callbacks)
+	login.Callbacks = slices.Compact(login.Callbacks)
+	return login
 }
 
 // needs adds the status of the third-party operators that the platform needs.

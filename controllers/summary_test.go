@@ -240,6 +240,37 @@ func TestSummarizeHearsTheObjectStorage(t *testing.T) {
 	}
 }
 
+// What has to be set up at the login provider follows from the web interfaces of the platform.
+func TestSummarizeListsTheCallbacks(t *testing.T) {
+	oidc := v1alpha1.AuthenticationSpec{Type: v1alpha1.AuthenticationOIDC, OIDC: &v1alpha1.OIDCSpec{
+		Issuer: "https://login.example.com/realms/lab", ClientID: "odh", ClientSecretRef: v1alpha1.LocalReference{Name: "oidc"},
+	}}
+	tests := map[string]struct {
+		authentication v1alpha1.AuthenticationSpec
+		domain         string
+		want           *v1alpha1.AuthenticationStatus
+	}{
+		"OIDC": {authentication: oidc, domain: "example.com", want: &v1alpha1.AuthenticationStatus{Callbacks: []string{
+			"https://jupyterhub-odh.example.com/hub/oauth_callback", "https://mlflow-odh.example.com/oauth2/callback",
+		}}},
+		"an address is missing, as the components say": {authentication: oidc},
+		"Local": {domain: "example.com"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			odh := &v1alpha1.OpenDataHub{}
+			odh.Name, odh.Namespace = "odh", "lab"
+			odh.Spec.Authentication, odh.Spec.Ingress.Domain = test.authentication, test.domain
+			odh.Spec.Components.JupyterHub, odh.Spec.Components.MLflow = &v1alpha1.JupyterHubSpec{}, &v1alpha1.MLflowSpec{}
+			odh.Spec.Components.Kafka = &v1alpha1.KafkaSpec{}
+			got := summarize(odh, components.Cluster{}, catalog.All()).Summary.Authentication
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("status.authentication (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestRefusedNamesTheOlderPlatform(t *testing.T) {
 	odh, platform := &v1alpha1.OpenDataHub{}, &v1alpha1.OpenDataHub{}
 	odh.Namespace, platform.Name = "ns", "first"

@@ -185,6 +185,11 @@ type OpenDataHubStatus struct {
 	// +optional
 	Components []ComponentStatus `json:"components,omitempty"`
 
+	// authentication is what the login of the web interfaces needs from outside the platform. Absent when that is nothing.
+	//
+	// +optional
+	Authentication *AuthenticationStatus `json:"authentication,omitempty"`
+
 	// objectStorage is the S3 service that the components use, as spec.objectStorage resolves to. Absent when the
 	// platform has none. The ConfigMap <platform>-object-storage says the same to workloads.
 	//
@@ -272,6 +277,18 @@ type DependencyStatus struct {
 	// +kubebuilder:validation:MaxLength=4096
 	// +optional
 	Message string `json:"message,omitempty"`
+}
+
+// AuthenticationStatus is what the OpenID Connect provider has to know of the platform.
+type AuthenticationStatus struct {
+	// callbacks are the addresses to which the provider must be allowed to send browsers back: the redirect URIs of the client
+	// that spec.authentication.oidc names. There is one for each web interface.
+	//
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=512
+	// +optional
+	Callbacks []string `json:"callbacks,omitempty"`
 }
 
 // ObjectStorageStatus is where S3 is and where its credentials are kept. It says what was resolved, not that the service

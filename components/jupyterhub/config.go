@@ -170,7 +170,7 @@ func authentication(in inputs, all map[string]options) {
 	}
 	authenticator["auto_login"] = true
 	oauth := options{
-		"oauth_callback_url": in.url() + "hub/oauth_callback",
+		"oauth_callback_url": callback(in.url()),
 		"manage_groups":      true,
 		"allow_all":          len(in.login.AllowedGroups) == 0,
 		"allowed_groups":     notNil(in.login.AllowedGroups),

@@ -5,10 +5,12 @@ import (
 	"opendatahub.io/operator/components/native"
 )
 
-// Declare implements components.WithDeclarations: the metrics of the hub, which asks for a token, and of the proxy.
+// Declare implements components.WithDeclarations: the login, and the metrics of the hub, which asks for a token, and of the
+// proxy.
 func (component) Declare(facts components.Facts) components.Declarations {
 	app := native.NewApp(facts, name)
 	return components.Declarations{
+		LoginClients: loginClients(facts, app),
 		Scrapes: []components.Scrape{
 			{
 				Name: hubPart, Pods: app.Selector(hubPart), Port: "http", Path: "/hub/metrics",
@@ -17,4 +19,17 @@ func (component) Declare(facts components.Facts) components.Declarations {
 			{Name: proxyPart, Pods: app.Selector(proxyPart), Port: "metrics"},
 		},
 	}
+}
+
+// loginClients are none while spec.ingress or spec.authentication cannot be: Render says why.
+func loginClients(facts components.Facts, app native.App) []components.LoginClient {
+	exposure, err := app.Expose(facts)
+	if err != nil {
+		return nil
+	}
+	login, err := native.NewLogin(facts, exposure)
+	if err != nil {
+		return nil
+	}
+	return login.Clients(callback(app.URL(exposure, web)))
 }

@@ -66,6 +66,9 @@ var web = native.Web{
 	},
 }
 
+// callback is where the provider of the login sends browsers back.
+func callback(url string) string { return url + "hub/oauth_callback" }
+
 // url at which the hub is used, with a slash at its end.
 func (in inputs) url() string { return in.URL(in.expose, web) }
 

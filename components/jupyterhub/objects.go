@@ -30,7 +30,7 @@ const HubRole = "opendatahub-jupyterhub-hub"
 func hubAccount(in inputs) *core.ServiceAccountApplyConfiguration {
 	account := in.ServiceAccount(hubPart)
 	if in.login.Type == v1alpha1.AuthenticationOpenShift {
-		in.OpenShiftClient(account, in.url()+"hub/oauth_callback")
+		in.OpenShiftClient(account, callback(in.url()))
 	}
 	return account
 }

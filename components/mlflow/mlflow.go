@@ -40,7 +40,8 @@ func (component) References(facts components.Facts) []components.Reference {
 	return references
 }
 
-// Declare implements components.WithDeclarations: a bucket, that every notebook finds the server and may use it, and metrics.
+// Declare implements components.WithDeclarations: a bucket, the login, metrics, and that every
+// notebook finds the server and may use it.
 func (component) Declare(facts components.Facts) components.Declarations {
 	declarations := components.Declarations{Buckets: []components.BucketClaim{{
 		Purpose: experiments, Name: specOf(facts).Artifacts.Bucket, Field: field + "artifacts.bucket",
@@ -49,6 +50,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 	if err != nil {
 		return declarations // Render says why
 	}
+	declarations.LoginClients = proxy.LoginClients()
 	declarations.Scrapes = []components.Scrape{proxy.Scrape(prometheus)}
 	secret, key := proxy.Password(notebooks)
 	authority := components.NotebookAuthority{Name: name, CertificateAuthority: proxy.Authority()}

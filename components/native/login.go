@@ -96,6 +96,14 @@ func withDefaults(oidc v1alpha1.OIDCSpec) v1alpha1.OIDCSpec {
 	return oidc
 }
 
+// Clients is how the OpenID Connect provider knows a web interface with this callback; no other login needs to be told.
+func (l Login) Clients(callback string) []components.LoginClient {
+	if l.Type != v1alpha1.AuthenticationOIDC {
+		return nil
+	}
+	return []components.LoginClient{{Callback: callback}}
+}
+
 // ClientSecret is a variable with the secret by which the OpenID Connect provider knows the platform.
 func (l Login) ClientSecret(variable string) *core.EnvVarApplyConfiguration {
 	return SecretEnv(variable, l.OIDC.ClientSecretRef.Name, OIDCSecretKey)

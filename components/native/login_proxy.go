@@ -158,6 +158,17 @@ func (p LoginProxy) exposed() Web {
 // URL at which people use the web interface, with a slash at its end.
 func (p LoginProxy) URL() string { return p.app.URL(p.Exposure, p.exposed()) }
 
+// callback is where the provider sends browsers back.
+func (p LoginProxy) callback() string {
+	if p.openShift() {
+		return p.URL() + "oauth/callback"
+	}
+	return p.URL() + "oauth2/callback"
+}
+
+// LoginClients is how the platform's OpenID Connect provider knows the web interface.
+func (p LoginProxy) LoginClients() []components.LoginClient { return p.Login.Clients(p.callback()) }
+
 // InternalURL at which programs in the platform's namespace use it, without a slash at its end.
 func (p LoginProxy) InternalURL() string {
 	return fmt.Sprintf("%s://%s.%s.svc", p.scheme(), p.app.Web(), p.app.Platform.Namespace)
@@ -222,7 +233,7 @@ func (p LoginProxy) Objects() []components.Object {
 func (p LoginProxy) account() *core.ServiceAccountApplyConfiguration {
 	account := p.app.ServiceAccount(p.web.Part)
 	if p.openShift() {
-		p.app.OpenShiftClient(account, p.URL()+"oauth/callback")
+		p.app.OpenShiftClient(account, p.callback())
 	}
 	return account
 }
@@ -440,7 +451,7 @@ func (p LoginProxy) oidcArgs() []string {
 		"--oidc-issuer-url=" + oidc.Issuer,
 		"--client-id=" + oidc.ClientID,
 		"--client-secret-file=" + clientFolder + "/" + OIDCSecretKey,
-		"--redirect-url=" + p.URL() + "oauth2/callback",
+		"--redirect-url=" + p.callback(),
 		"--scope=" + strings.Join(oidc.Scopes, " "),
 		"--code-challenge-method=S256",
 		"--insecure-oidc-skip-nonce=false",

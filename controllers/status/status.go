@@ -36,6 +36,7 @@ type Report struct {
 type Summary struct {
 	ObservedGeneration int64
 	ComponentsReady    string
+	Authentication     *v1alpha1.AuthenticationStatus
 	ObjectStorage      *v1alpha1.ObjectStorageStatus
 	Dependencies       []v1alpha1.DependencyStatus
 }
@@ -124,6 +125,13 @@ func (r Report) object(odh *v1alpha1.OpenDataHub) (*unstructured.Unstructured, e
 	if r.Summary != nil {
 		status["observedGeneration"] = r.Summary.ObservedGeneration
 		status["componentsReady"] = r.Summary.ComponentsReady
+		if r.Summary.Authentication != nil {
+			authentication, err := runtime.DefaultUnstructuredConverter.ToUnstructured(r.Summary.Authentication)
+			if err != nil {
+				return nil, fmt.Errorf("encoding the status of the authentication: %w", err)
+			}
+			status["authentication"] = authentication
+		}
 		if r.Summary.ObjectStorage != nil {
 			storage, err := runtime.DefaultUnstructuredConverter.ToUnstructured(r.Summary.ObjectStorage)
 			if err != nil {
@@ -181,6 +189,7 @@ func sameComponent(odh *v1alpha1.OpenDataHub, component *v1alpha1.ComponentStatu
 func sameSummary(odh *v1alpha1.OpenDataHub, summary *Summary) bool {
 	return summary == nil ||
 		odh.Status.ObservedGeneration == summary.ObservedGeneration && odh.Status.ComponentsReady == summary.ComponentsReady &&
+			equality.Semantic.DeepEqual(odh.Status.Authentication, summary.Authentication) &&
 			equality.Semantic.DeepEqual(odh.Status.ObjectStorage, summary.ObjectStorage) &&
 			equality.Semantic.DeepEqual(odh.Status.Dependencies, summary.Dependencies)
 }

@@ -32,6 +32,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ArgoWorkflowsSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AuthenticationSpec"):
 		return &apiv1alpha1.AuthenticationSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AuthenticationStatus"):
+		return &apiv1alpha1.AuthenticationStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("BucketStatus"):
 		return &apiv1alpha1.BucketStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("CephBlockStorage"):

@@ -323,6 +323,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: type
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.AuthenticationType
+- name: io.opendatahub.operator.api.v1alpha1.AuthenticationStatus
+  map:
+    fields:
+    - name: callbacks
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
 - name: io.opendatahub.operator.api.v1alpha1.AuthenticationType
   scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.BucketStatus
@@ -1220,6 +1229,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.opendatahub.operator.api.v1alpha1.OpenDataHubStatus
   map:
     fields:
+    - name: authentication
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.AuthenticationStatus
     - name: components
       type:
         list:

@@ -22,6 +22,8 @@ type OpenDataHubStatusApplyConfiguration struct {
 	ComponentsReady *string `json:"componentsReady,omitempty"`
 	// components says, for each deployed component, where it is reached and with which login.
 	Components []ComponentStatusApplyConfiguration `json:"components,omitempty"`
+	// authentication is what the login of the web interfaces needs from outside the platform. Absent when that is nothing.
+	Authentication *AuthenticationStatusApplyConfiguration `json:"authentication,omitempty"`
 	// objectStorage is the S3 service that the components use, as spec.objectStorage resolves to. Absent when the
 	// platform has none. The ConfigMap <platform>-object-storage says the same to workloads.
 	ObjectStorage *ObjectStorageStatusApplyConfiguration `json:"objectStorage,omitempty"`
@@ -74,6 +76,14 @@ func (b *OpenDataHubStatusApplyConfiguration) WithComponents(values ...*Componen
 		}
 		b.Components = append(b.Components, *values[i])
 	}
+	return b
+}
+
+// WithAuthentication sets the Authentication field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Authentication field is set to the value of the last call.
+func (b *OpenDataHubStatusApplyConfiguration) WithAuthentication(value *AuthenticationStatusApplyConfiguration) *OpenDataHubStatusApplyConfiguration {
+	b.Authentication = value
 	return b
 }
 
