@@ -5,7 +5,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/components"
@@ -150,6 +152,39 @@ func TestEnsureStopsAtTheFirstError(t *testing.T) {
 	l.writes("apply Namespace /strimzi", "apply OperatorGroup strimzi/strimzi")
 }
 
+// TestWhatIsAskedFor: the objects say what the table does, and ours that somebody changed say so again.
+func TestWhatIsAskedFor(t *testing.T) {
+	operator := kafkaOperator(func(o *dependencies.Operator) {
+		o.NamespaceLabels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+		o.Packages[0].InstallMode = dependencies.OwnNamespace
+	})
+	l := newLab(t, "")
+	ask := func() {
+		t.Helper()
+		if err := l.olm.Ensure(t.Context(), operator, Candidate{Package: operator.Packages[0], Catalog: operator.Packages[0].Catalogs[0]}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	has := func(kind schema.GroupVersionKind, namespace, name, field string, want any) {
+		t.Helper()
+		got, _, _ := unstructured.NestedFieldNoCopy(l.cluster.Object(kind, namespace, name).Object, strings.Split(field, ".")...)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s of %s (-want +got):\n%s", field, kind.Kind, diff)
+		}
+	}
+	ask()
+	has(schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, "", "strimzi", "metadata.labels", map[string]any{
+		"pod-security.kubernetes.io/enforce": "restricted", dependencies.Label: "strimzi",
+	})
+	has(groupKind, "strimzi", "strimzi", "spec.targetNamespaces", []any{"strimzi"})
+	has(subscriptionKind, "strimzi", "strimzi-kafka-operator", "spec", map[string]any{
+		"name": "strimzi-kafka-operator", "channel": "stable", "source": "community", "sourceNamespace": "olm", "installPlanApproval": "Automatic",
+	})
+	operator.Packages[0].InstallMode = dependencies.AllNamespaces
+	ask()
+	has(groupKind, "strimzi", "strimzi", "spec.targetNamespaces", nil)
+}
+
 func TestUpdate(t *testing.T) {
 	present := catalog + namespace + group
 	tests := map[string]struct {
@@ -281,5 +316,33 @@ func TestRemove(t *testing.T) {
 			}
 			l.writes(test.writes...)
 		})
+	}
+}
+
+// TestRemoveIsInterrupted: whatever was done before, what is left is still ours, and the next attempt goes on.
+func TestRemoveIsInterrupted(t *testing.T) {
+	const all = 4
+	for done := range all {
+		l := newLab(t, namespace+group+subscribed(with(atLatest))+version("1.1.0", "", succeeded))
+		left := done
+		l.cluster.Fail = func(string, client.Object) error {
+			if left--; left < 0 {
+				return errors.New("interrupted")
+			}
+			return nil
+		}
+		if _, err := l.olm.Remove(t.Context(), kafkaOperator()); err == nil {
+			t.Fatalf("%d writes were enough", done)
+		}
+		if found := l.find(kafkaOperator()); found != nil && !found.Ours {
+			t.Errorf("after %d writes it is somebody else's: %+v", done, found.Status)
+		}
+		l.cluster.Fail = nil
+		if gone, err := l.olm.Remove(t.Context(), kafkaOperator()); !gone || err != nil {
+			t.Errorf("after %d writes: gone = %v, err = %v", done, gone, err)
+		}
+		if l.cluster.Object(groupKind, "strimzi", "strimzi") != nil || l.find(kafkaOperator()) != nil {
+			t.Errorf("after %d writes something is left", done)
+		}
 	}
 }

@@ -158,6 +158,34 @@ func TestFind(t *testing.T) {
 			want: "OLM Ready Available 1.1.0",
 			says: []string{"ConstraintsNotSatisfiable: no operators found"},
 		},
+		"works, and an upgrade waits for approval": {
+			objects: group + catalog + subscribed("{state: UpgradePending, currentCSV: strimzi.v1.2.0, installedCSV: strimzi.v1.1.0, installPlanRef: {name: install-abc}, "+
+				"conditions: [{type: InstallPlanPending, status: 'True', reason: RequiresApproval}]}") + version("1.1.0", "", succeeded),
+			want: "OLM Ready Available 1.1.0",
+			says: []string{"InstallPlan strimzi/install-abc, which installs strimzi.v1.2.0, waits for approval", "patch installplans.operators.coreos.com install-abc", `{"spec":{"approved":true}}`},
+		},
+		"works, and is deprecated": {
+			objects: group + catalog + subscribed(with(atLatest, "{type: Deprecated, status: 'True', message: use the other one}")) + version("1.1.0", "", succeeded),
+			want:    "OLM Ready Available 1.1.0", says: []string{"deprecated: use the other one$"},
+		},
+		"is upgraded to what fails over and over, and the old one works": {
+			objects: group + catalog + subscribed(with(atLatest)) + version("1.0.0", "", "{phase: Replacing, conditions: [{phase: Succeeded}, {phase: Replacing}]}") +
+				version("1.1.0", "strimzi.v1.0.0", "{phase: Pending, conditions: [{phase: Failed, reason: InstallCheckFailed, message: install timeout}, {phase: Pending}]}"),
+			want: "OLM Ready Available 1.0.0", says: []string{"strimzi.v1.1.0 failed: InstallCheckFailed: install timeout"},
+		},
+		"the InstallPlan failed": {
+			objects: group + catalog + subscribed(with(pending, "{type: InstallPlanFailed, status: 'True', reason: InstallComponentFailed, message: is forbidden}")),
+			want:    "OLM Blocked InstallPlanFailed",
+			says:    []string{"InstallPlan strimzi/install-abc", "is forbidden", "kubectl --namespace strimzi delete installplans.operators.coreos.com install-abc"},
+		},
+		"the bundle cannot be unpacked": {
+			objects: group + catalog + subscribed("{conditions: [{type: BundleUnpackFailed, status: 'True', reason: BundleUnpackFailed, message: DeadlineExceeded}]}"),
+			want:    "OLM Failed BundleUnpackFailed", says: []string{"Subscription strimzi/strimzi-kafka-operator", "DeadlineExceeded", "kubectl get jobs"},
+		},
+		"nothing satisfies all Subscriptions of the namespace": {
+			objects: group + catalog + subscribed("{conditions: [{type: ResolutionFailed, status: 'True', reason: ConstraintsNotSatisfiable, message: requires x}]}"),
+			want:    "OLM Blocked ResolutionFailed", says: []string{"Subscription strimzi/strimzi-kafka-operator", "requires x", "get subscriptions"},
+		},
 		"is upgraded, and the old one works until then": {
 			objects: group + catalog + subscribed(with(atLatest)) + version("1.0.0", "", succeeded) +
 				version("1.1.0", "strimzi.v1.0.0", "{phase: Pending, reason: OperatorConditionNotUpgradeable, message: 'operator is not upgradeable: busy'}"),

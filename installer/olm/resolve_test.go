@@ -269,6 +269,28 @@ func TestPackageServerErrors(t *testing.T) {
 	}
 }
 
+// TestLargeCatalogs: one manifest of a package is read, however large the catalogues are.
+func TestLargeCatalogs(t *testing.T) {
+	const padding = 50_000
+	var catalogs []played.Catalog
+	for _, name := range []string{"a", "community", "b"} {
+		large := offering(name, "stable", "1.2.0")
+		for _, p := range large.Packages {
+			for i := range p.Channels {
+				p.Channels[i].Padding = padding
+			}
+		}
+		catalogs = append(catalogs, large)
+	}
+	l := newLab(t, catalog, catalogs...)
+	if _, err := l.olm.Resolve(t.Context(), kafkaOperator(), false); err != nil {
+		t.Fatal(err)
+	}
+	if sent := l.server.Sent(); sent > 2*padding+10_000 {
+		t.Errorf("%d bytes were sent", sent)
+	}
+}
+
 // TestWithdrawnPackage: between two looks at a catalogue its content may change.
 func TestWithdrawnPackage(t *testing.T) {
 	looks := 0

@@ -247,6 +247,29 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
 	}, SpecTimeout(5*time.Minute))
 
+	It("uses a ClusterExtension of somebody else as it is, and notices when OLM v1 comes", func(ctx context.Context) {
+		without(ctx, "Strimzi")
+		newScene(ctx, "")
+		Expect(manager.SetCatalog(ctx, current(func(c *olm.Catalog) { c.Packages = nil }))).To(Succeed())
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small+"dependencies: {installation: Manual}\n")
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("False NotInstalled"))
+		foreign(ctx, append(charts.StandIns("Strimzi", env.Kinds), standin.CRDs(standin.Kind{
+			Group: "olm.operatorframework.io", Versions: []string{"v1"}, Kind: "ClusterExtension", ClusterScoped: true,
+		})...)...)
+		extension := parse(`{apiVersion: olm.operatorframework.io/v1, kind: ClusterExtension, metadata: {name: streams},
+		  spec: {namespace: streams, source: {sourceType: Catalog, catalog: {packageName: strimzi-kafka-operator}}}}`)
+		Expect(env.Admin.Create(ctx, extension)).To(Succeed())
+		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Installing Progressing: ClusterExtension streams is new"))
+		extension.Object["status"] = parse(`{install: {bundle: {name: strimzi.v1.2.0, version: 1.2.0}}, conditions: [
+		  {type: Installed, status: "True", reason: Succeeded, observedGeneration: 1}, {type: Progressing, status: "True", reason: Succeeded, observedGeneration: 1}]}`).Object
+		Expect(env.Admin.Status().Update(ctx, extension)).To(Succeed())
+		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.2.0"}))
+		quiet(ctx, process)
+		Expect(writesBut(process, "configmaps")).To(BeEmpty())
+	}, SpecTimeout(5*time.Minute))
+
 	It("removes what it subscribed to with the last platform, leaving the CustomResourceDefinitions, and can bring it again", func(ctx context.Context) {
 		s := newScene(ctx, "deletionPolicy: Delete\n")
 		Expect(manager.SetCatalog(ctx, current())).To(Succeed())

@@ -15,7 +15,6 @@ import (
 )
 
 const (
-	copiedFrom           = "olm.copiedFrom"
 	propertiesAnnotation = "operatorframework.io/properties"
 	finalizer            = "operators.coreos.com/csv-cleanup"
 	retry                = 100 * time.Millisecond
@@ -66,8 +65,7 @@ func (o *OLM) watch(ctx context.Context, kind groupVersionKind) {
 type state struct {
 	subscriptions []*subscription
 	plans         []*plan
-	csvs          []*csv // no copies
-	copies        []*csv
+	csvs          []*csv
 	groups        []*group
 	catalogs      []*unstructured.Unstructured
 }
@@ -81,16 +79,8 @@ func (o *OLM) sync(ctx context.Context) error {
 	if s.plans, err = list(ctx, o, planKind, func(p *plan, u *unstructured.Unstructured) { p.Raw = u }); err != nil {
 		return err
 	}
-	all, err := list(ctx, o, csvKind, func(c *csv, u *unstructured.Unstructured) { c.Raw = u })
-	if err != nil {
+	if s.csvs, err = list(ctx, o, csvKind, func(c *csv, u *unstructured.Unstructured) { c.Raw = u }); err != nil {
 		return err
-	}
-	for _, c := range all {
-		if _, copied := c.Raw.GetLabels()[copiedFrom]; copied {
-			s.copies = append(s.copies, c)
-		} else {
-			s.csvs = append(s.csvs, c)
-		}
 	}
 	if s.groups, err = list(ctx, o, groupKind, func(g *group, u *unstructured.Unstructured) { g.Raw = u }); err != nil {
 		return err
@@ -219,7 +209,7 @@ func (s state) planState(sub *subscription, status *subscriptionStatus) {
 	i := slices.IndexFunc(s.plans, func(p *plan) bool {
 		return p.Raw.GetNamespace() == sub.Raw.GetNamespace() && p.Raw.GetName() == status.PlanRef.Name
 	})
-	for _, kind := range []string{"InstallPlanMissing", "InstallPlanPending", "InstallPlanFailed"} {
+	for _, kind := range []string{"InstallPlanMissing", "InstallPlanPending"} {
 		status.set(condition{Type: kind})
 	}
 	switch {
@@ -227,8 +217,6 @@ func (s state) planState(sub *subscription, status *subscriptionStatus) {
 		status.PlanRef, status.CurrentCSV, status.State = nil, "", ""
 	case i < 0:
 		status.set(condition{Type: "InstallPlanMissing", Status: "True", Reason: "ReferencedInstallPlanNotFound"})
-	case s.plans[i].Status.Phase == "Failed":
-		status.set(condition{Type: "InstallPlanFailed", Status: "True", Reason: "InstallComponentFailed", Message: s.plans[i].Status.Message})
 	case s.plans[i].Status.Phase != "Complete":
 		reason := s.plans[i].Status.Phase
 		if reason == "" {
@@ -246,10 +234,6 @@ func (o *OLM) resolve(ctx context.Context, s state, sub *subscription, status *s
 		status.set(condition{Type: "ResolutionFailed", Status: "True", Reason: reason, Message: fmt.Sprintf(format, args...)})
 	}
 	const unsatisfiable = "ConstraintsNotSatisfiable"
-	if p.Deprecated != "" && status.InstalledCSV == head.CSV {
-		status.set(condition{Type: "PackageDeprecated", Status: "True", Message: p.Deprecated})
-		status.set(condition{Type: "Deprecated", Status: "True", Message: p.Deprecated})
-	}
 	switch {
 	case found && status.InstalledCSV == head.CSV && s.csv(namespace, head.CSV) != nil:
 		return nil
@@ -261,9 +245,6 @@ func (o *OLM) resolve(ctx context.Context, s state, sub *subscription, status *s
 		fail(unsatisfiable, "constraints not satisfiable: no operators found in channel %s of package %s in the catalog referenced by subscription %s, subscription %s exists",
 			sub.Spec.Channel, sub.Spec.Package, sub.Raw.GetName(), sub.Raw.GetName())
 		return nil
-	case head.Fails.Resolution != "":
-		fail(unsatisfiable, "constraints not satisfiable: %s", head.Fails.Resolution)
-		return nil
 	}
 	for _, c := range s.csvs {
 		if c.Raw.GetNamespace() == namespace && c.Raw.GetName() != status.InstalledCSV && c.isOf(p.Name) {
@@ -273,11 +254,6 @@ func (o *OLM) resolve(ctx context.Context, s state, sub *subscription, status *s
 		}
 	}
 	status.set(condition{Type: "ResolutionFailed"})
-	if head.Fails.Unpacking != "" {
-		status.set(condition{Type: "BundleUnpackFailed", Status: "True", Reason: "BundleUnpackFailed", Message: "Bundle unpacking failed - DeadlineExceeded: " + head.Fails.Unpacking})
-		return nil
-	}
-	status.set(condition{Type: "BundleUnpackFailed"})
 	made, err := o.createPlan(ctx, s, sub, catalog, head)
 	if err != nil {
 		return err
@@ -348,11 +324,6 @@ func (o *OLM) syncPlan(ctx context.Context, p *plan) error {
 			if !found {
 				continue
 			}
-			if head.Fails.Plan != "" {
-				status.Phase, status.Message = "Failed", head.Fails.Plan
-				status.Conditions = []planCondition{{Type: "Installed", Status: "False", Reason: "InstallComponentFailed", Message: head.Fails.Plan}}
-				return o.write(ctx, p.Raw, status)
-			}
 			if err := o.execute(ctx, p.Raw.GetNamespace(), pkg, head); err != nil {
 				return err
 			}
@@ -392,46 +363,27 @@ func (o *OLM) execute(ctx context.Context, namespace string, p Package, head Cha
 		"install":                   map[string]any{"strategy": "deployment", "spec": map[string]any{"deployments": []any{}}},
 		"customresourcedefinitions": map[string]any{"owned": owned},
 	}
-	if head.Replaces != "" {
-		spec["replaces"] = head.Replaces
-	}
 	made.Object["spec"] = spec
 	return o.create(ctx, made)
 }
 
 func (o *OLM) syncCSV(ctx context.Context, s state, c *csv) error {
 	if c.Raw.GetDeletionTimestamp() != nil {
-		return o.cleanUp(ctx, s, c)
+		// Its CustomResourceDefinitions stay.
+		c.Raw.SetFinalizers(slices.DeleteFunc(c.Raw.GetFinalizers(), func(name string) bool { return name == finalizer }))
+		return client.IgnoreNotFound(o.client.Update(ctx, c.Raw))
 	}
 	if done, err := o.join(ctx, s, c); done || err != nil {
 		return err
 	}
 	_, head, _ := o.bundle(c.Raw.GetName())
-	status := csvStatus{Requirements: c.Status.Requirements}
 	next := func(phase, reason, message string) error {
-		status.Phase, status.Reason, status.Message = phase, reason, message
-		return o.write(ctx, c.Raw, c.moved(status))
+		return o.write(ctx, c.Raw, c.moved(csvStatus{Phase: phase, Reason: reason, Message: message}))
 	}
-	replaced := s.csv(c.Raw.GetNamespace(), c.Spec.Replaces)
 	switch c.Status.Phase {
 	case "":
-		// What it replaces is marked at once, before anything is checked (olm: pkg/controller/operators/olm/operator.go, transitionCSVState).
-		if replaced != nil {
-			marked := csvStatus{Phase: "Replacing", Reason: "BeingReplaced", Message: "being replaced by csv: " + c.Raw.GetName()}
-			if err := o.write(ctx, replaced.Raw, replaced.moved(marked)); err != nil {
-				return err
-			}
-		}
 		return next("Pending", "RequirementsUnknown", "requirements not yet checked")
 	case "Pending":
-		if missing := head.Fails.Requirement; missing != "" {
-			status.Requirements = []requirement{{
-				Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition", Name: missing,
-				Status: "NotPresent", Message: "CRD is not present",
-			}}
-			return next("Pending", "RequirementsNotMet", "one or more requirements couldn't be found")
-		}
-		status.Requirements = nil
 		return next("InstallReady", "AllRequirementsMet", "all requirements found, attempting install")
 	case "InstallReady":
 		return next("Installing", "InstallSucceeded", "waiting for install components to report healthy")
@@ -448,17 +400,11 @@ func (o *OLM) syncCSV(ctx context.Context, s state, c *csv) error {
 			o.failed[c.Raw.GetUID()] = time.Now()
 			return next("Failed", head.Fails.Reason, head.Fails.Message)
 		}
-		if replaced != nil {
-			if err := client.IgnoreNotFound(o.client.Delete(ctx, replaced.Raw)); err != nil {
-				return err
-			}
-		}
 		return next("Succeeded", "InstallSucceeded", "install strategy completed with no errors")
 	case "Succeeded":
 		if head.Fails.Reason != "" {
 			return next("Failed", head.Fails.Reason, head.Fails.Message)
 		}
-		return o.copy(ctx, c)
 	}
 	return nil
 }
@@ -501,41 +447,4 @@ func (o *OLM) join(ctx context.Context, s state, c *csv) (done bool, err error) 
 		}
 	}
 	return false, nil
-}
-
-// copy puts copies of an operator for all namespaces into them, labels included.
-func (o *OLM) copy(ctx context.Context, c *csv) error {
-	if c.Raw.GetAnnotations()["olm.targetNamespaces"] != "" {
-		return nil
-	}
-	for _, namespace := range o.copies {
-		if namespace == c.Raw.GetNamespace() {
-			continue
-		}
-		copied := object(csvKind, namespace, c.Raw.GetName())
-		labels := map[string]string{copiedFrom: c.Raw.GetNamespace()}
-		for key, value := range c.Raw.GetLabels() {
-			labels[key] = value
-		}
-		copied.SetLabels(labels)
-		copied.SetAnnotations(c.Raw.GetAnnotations())
-		copied.Object["spec"] = c.Raw.Object["spec"]
-		if err := o.create(ctx, copied); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// cleanUp ends a ClusterServiceVersion: its copies go, its CustomResourceDefinitions stay.
-func (o *OLM) cleanUp(ctx context.Context, s state, c *csv) error {
-	for _, copied := range s.copies {
-		if copied.Raw.GetName() == c.Raw.GetName() && copied.Raw.GetLabels()[copiedFrom] == c.Raw.GetNamespace() {
-			if err := client.IgnoreNotFound(o.client.Delete(ctx, copied.Raw)); err != nil {
-				return err
-			}
-		}
-	}
-	c.Raw.SetFinalizers(slices.DeleteFunc(c.Raw.GetFinalizers(), func(name string) bool { return name == finalizer }))
-	return client.IgnoreNotFound(o.client.Update(ctx, c.Raw))
 }

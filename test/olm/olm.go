@@ -42,7 +42,6 @@ type Catalog struct {
 	Name string
 	// Namespace is GlobalNamespace by default.
 	Namespace string
-	Priority  int
 	// Unreachable catalogues are not READY, for this reason.
 	Unreachable string
 	Packages    []Package
@@ -52,37 +51,25 @@ type Catalog struct {
 type Package struct {
 	Name     string
 	Channels []Channel
-	// Deprecated is what Subscriptions are told once they have installed it.
-	Deprecated string
 }
 
 // Channel is the head of a channel: the one bundle that is installed from it.
 type Channel struct {
 	Name string
-	// CSV is the name of the ClusterServiceVersion, Version its version, and Replaces the name of the one before.
-	CSV, Version, Replaces string
+	// CSV is the name of the ClusterServiceVersion, and Version its version.
+	CSV, Version string
 	// InstallModes that it supports, as in AllNamespaces.
 	InstallModes []string
-	// CRDs that it brings, see [CRD].
+	// CRDs that it brings.
 	CRDs []*apiextensionsv1.CustomResourceDefinition
 	// Padding is added to what the package server says of it, to be as large as real ones are.
 	Padding int
 	Fails   Failure
 }
 
-// Failure is what goes wrong with a bundle. Without one it succeeds.
+// Failure is how a ClusterServiceVersion fails. Without one it succeeds.
 type Failure struct {
-	// Resolution, Unpacking and Plan end the way to a ClusterServiceVersion, with this message.
-	Resolution, Unpacking, Plan string
-	// Requirement is a CustomResourceDefinition that the ClusterServiceVersion waits for.
-	Requirement string
-	// Reason and Message fail the ClusterServiceVersion.
 	Reason, Message string
-}
-
-// CRD is a CustomResourceDefinition that accepts everything.
-func CRD(group, version, kind string) *apiextensionsv1.CustomResourceDefinition {
-	return standin.CRDs(standin.Kind{Group: group, Versions: []string{version}, Kind: kind})[0]
 }
 
 // OLM is the played Operator Lifecycle Manager of a cluster.
@@ -92,7 +79,6 @@ type OLM struct {
 
 	client client.WithWatch
 	wake   chan struct{}
-	copies []string
 	stop   func() error
 	// failed is when ClusterServiceVersions failed.
 	failed map[types.UID]time.Time
@@ -102,9 +88,8 @@ type OLM struct {
 }
 
 // Start installs OLM's CustomResourceDefinitions, the real ones where they are at hand, and plays OLM until Stop.
-// copies are namespaces that get copies of the ClusterServiceVersions of operators for all namespaces, which OLM makes in all.
-func Start(ctx context.Context, c *cluster.Cluster, root string, copies ...string) (*OLM, error) {
-	if err := InstallCRDs(ctx, c, root); err != nil {
+func Start(ctx context.Context, c *cluster.Cluster, root string) (*OLM, error) {
+	if err := installCRDs(ctx, c, root); err != nil {
 		return nil, err
 	}
 	config := c.Config()
@@ -113,12 +98,10 @@ func Start(ctx context.Context, c *cluster.Cluster, root string, copies ...strin
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	o := &OLM{client: inner, wake: make(chan struct{}, 1), copies: copies, failed: map[types.UID]time.Time{}}
-	for _, name := range append([]string{GlobalNamespace}, copies...) {
-		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-		if err := inner.Create(ctx, namespace); client.IgnoreAlreadyExists(err) != nil {
-			return nil, fmt.Errorf("creating namespace %s: %w", name, err)
-		}
+	o := &OLM{client: inner, wake: make(chan struct{}, 1), failed: map[types.UID]time.Time{}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: GlobalNamespace}}
+	if err := inner.Create(ctx, namespace); client.IgnoreAlreadyExists(err) != nil {
+		return nil, fmt.Errorf("creating namespace %s: %w", GlobalNamespace, err)
 	}
 	o.Packages = &PackageServer{client: inner, Catalogs: o.Catalogs}
 	if err := o.Packages.Start(ctx); err != nil {
@@ -141,8 +124,8 @@ func Start(ctx context.Context, c *cluster.Cluster, root string, copies ...strin
 // Stop ends the controllers and the package server.
 func (o *OLM) Stop() error { return o.stop() }
 
-// InstallCRDs installs the CustomResourceDefinitions of OLM v0 alone: the real ones, if the checkout at root has them.
-func InstallCRDs(ctx context.Context, c *cluster.Cluster, root string) error {
+// installCRDs installs the CustomResourceDefinitions of OLM v0: the real ones, if the checkout at root has them.
+func installCRDs(ctx context.Context, c *cluster.Cluster, root string) error {
 	folder, err := upstream.Folder(root)
 	if err != nil {
 		return err
@@ -155,43 +138,6 @@ func InstallCRDs(ctx context.Context, c *cluster.Cluster, root string) error {
 	}
 	return c.InstallCRDObjects(ctx, standin.CRDs(kind("v1alpha1", "Subscription"), kind("v1alpha1", "InstallPlan"),
 		kind("v1alpha1", "ClusterServiceVersion"), kind("v1alpha1", "CatalogSource"), kind("v1", "OperatorGroup"))...)
-}
-
-// InstallExtensions installs the CustomResourceDefinition of OLM v1, in the shape of operator-controller v1.11 as far as
-// anybody here reads it.
-func InstallExtensions(ctx context.Context, c *cluster.Cluster) error {
-	crd := standin.CRDs(standin.Kind{
-		Group: "olm.operatorframework.io", Versions: []string{"v1"}, Kind: "ClusterExtension", ClusterScoped: true,
-	})[0]
-	text := apiextensionsv1.JSONSchemaProps{Type: "string"}
-	object := func(required []string, properties map[string]apiextensionsv1.JSONSchemaProps) apiextensionsv1.JSONSchemaProps {
-		return apiextensionsv1.JSONSchemaProps{Type: "object", Required: required, Properties: properties}
-	}
-	type props = map[string]apiextensionsv1.JSONSchemaProps
-	conditions := object([]string{"type", "status", "reason", "message", "lastTransitionTime"}, props{
-		"type": text, "status": text, "reason": text, "message": text, "lastTransitionTime": {Type: "string", Format: "date-time"},
-		"observedGeneration": {Type: "integer", Format: "int64"},
-	})
-	root := object([]string{"spec"}, props{
-		"spec": object([]string{"namespace", "source"}, props{
-			"namespace": text,
-			"source": object([]string{"sourceType"}, props{
-				"sourceType": text,
-				"catalog": object([]string{"packageName"}, props{
-					"packageName": text, "version": text,
-					"channels": {Type: "array", Items: &apiextensionsv1.JSONSchemaPropsOrArray{Schema: &text}},
-				}),
-			}),
-		}),
-		"status": object(nil, props{
-			"conditions": {Type: "array", Items: &apiextensionsv1.JSONSchemaPropsOrArray{Schema: &conditions}},
-			"install": object([]string{"bundle"}, props{
-				"bundle": object([]string{"name", "version"}, props{"name": text, "version": text}),
-			}),
-		}),
-	})
-	crd.Spec.Versions[0].Schema.OpenAPIV3Schema = &root
-	return c.InstallCRDObjects(ctx, crd)
 }
 
 // Catalogs are the catalogues as they are now.
@@ -212,7 +158,7 @@ func (o *OLM) SetCatalog(ctx context.Context, catalog Catalog) error {
 	o.mu.Unlock()
 
 	source := object(catalogKind, catalog.Namespace, catalog.Name)
-	source.Object["spec"] = map[string]any{"sourceType": "grpc", "image": "example.com/" + catalog.Name, "priority": int64(catalog.Priority)}
+	source.Object["spec"] = map[string]any{"sourceType": "grpc", "image": "example.com/" + catalog.Name}
 	if err := o.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(source), client.FieldOwner("catalogs"), client.ForceOwnership); err != nil {
 		return fmt.Errorf("applying CatalogSource %s: %w", catalog.Name, err)
 	}

@@ -44,7 +44,6 @@ type PackageServer struct {
 	Catalogs func() []Catalog
 
 	client client.Client
-	port   int
 
 	mu     sync.Mutex
 	server *http.Server
@@ -57,11 +56,10 @@ func (p *PackageServer) Start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("making the certificate of the package server: %w", err)
 	}
-	listener, err := net.Listen("tcp", fmt.Sprintf("localhost:%d", p.port))
+	listener, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
 		return fmt.Errorf("starting the package server: %w", err)
 	}
-	p.port = listener.Addr().(*net.TCPAddr).Port
 	server := &http.Server{Handler: p, ReadHeaderTimeout: time.Minute, TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}}
 	p.mu.Lock()
 	p.server = server
@@ -81,7 +79,7 @@ func (p *PackageServer) Start(ctx context.Context) error {
 	api := object(groupVersionKind{Group: "apiregistration.k8s.io", Version: "v1", Kind: "APIService"}, "", "v1."+packagesGroup)
 	api.Object["spec"] = map[string]any{
 		"group": packagesGroup, "version": "v1", "groupPriorityMinimum": int64(2000), "versionPriority": int64(15), "caBundle": base64.StdEncoding.EncodeToString(ca),
-		"service": map[string]any{"namespace": GlobalNamespace, "name": packagesService, "port": int64(p.port)},
+		"service": map[string]any{"namespace": GlobalNamespace, "name": packagesService, "port": int64(listener.Addr().(*net.TCPAddr).Port)},
 	}
 	for _, o := range []*unstructured.Unstructured{{Object: content}, api} {
 		delete(o.Object, "status")
@@ -122,7 +120,7 @@ func (p *PackageServer) wait(ctx context.Context, name string) error {
 	return fmt.Errorf("APIService %s does not become available", name)
 }
 
-// Stop closes the server, as if its Pod had gone. It can be started again.
+// Stop closes the server.
 func (p *PackageServer) Stop() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -143,8 +141,8 @@ func (p *PackageServer) Sent() int {
 	return sent
 }
 
-// ServeHTTP answers discovery, and GET and LIST of packagemanifests as OLM's package server does: a namespace sees its own
-// catalogues and the global ones, as if their packages were in it, and a GET returns any of those that have the name.
+// ServeHTTP answers discovery, and LIST of packagemanifests as OLM's package server does: a namespace sees its own
+// catalogues and the global ones, as if their packages were in it.
 func (p *PackageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest, ok := strings.CutPrefix(strings.TrimSuffix(r.URL.Path, "/"), packagesPath)
 	if !ok {
@@ -155,26 +153,20 @@ func (p *PackageServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.answer(w, http.StatusOK, &metav1.APIResourceList{
 			TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "APIResourceList"}, GroupVersion: packagesVersion,
 			APIResources: []metav1.APIResource{{
-				Name: "packagemanifests", SingularName: "packagemanifest", Kind: "PackageManifest", Namespaced: true, Verbs: metav1.Verbs{"get", "list"},
+				Name: "packagemanifests", SingularName: "packagemanifest", Kind: "PackageManifest", Namespaced: true, Verbs: metav1.Verbs{"list"},
 			}},
 		})
 		return
 	}
-	namespace, name := "", ""
-	switch parts := strings.Split(strings.Trim(rest, "/"), "/"); {
-	case len(parts) == 1 && parts[0] == "packagemanifests":
-	case len(parts) == 3 && parts[0] == "namespaces" && parts[2] == "packagemanifests":
-		namespace = parts[1]
-	case len(parts) == 4 && parts[0] == "namespaces" && parts[2] == "packagemanifests":
-		namespace, name = parts[1], parts[3]
-	default:
+	parts := strings.Split(strings.Trim(rest, "/"), "/")
+	if len(parts) != 3 || parts[0] != "namespaces" || parts[2] != "packagemanifests" {
 		p.answer(w, http.StatusNotFound, failure(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource"))
 		return
 	}
-	p.serve(w, r, namespace, name)
+	p.list(w, r, parts[1])
 }
 
-func (p *PackageServer) serve(w http.ResponseWriter, r *http.Request, namespace, name string) {
+func (p *PackageServer) list(w http.ResponseWriter, r *http.Request, namespace string) {
 	selector, err := labels.Parse(r.URL.Query().Get("labelSelector"))
 	byField, fieldErr := fields.ParseSelector(r.URL.Query().Get("fieldSelector"))
 	if err = errors.Join(err, fieldErr); err != nil {
@@ -188,18 +180,9 @@ func (p *PackageServer) serve(w http.ResponseWriter, r *http.Request, namespace,
 		for key, value := range metadata["labels"].(map[string]any) {
 			has[key] = value.(string)
 		}
-		if selector.Matches(has) && byField.Matches(fields.Set{"metadata.name": metadata["name"].(string)}) && (name == "" || metadata["name"] == name) {
+		if selector.Matches(has) && byField.Matches(fields.Set{"metadata.name": metadata["name"].(string)}) {
 			found = append(found, m)
 		}
-	}
-	if name != "" {
-		if len(found) == 0 {
-			p.answer(w, http.StatusNotFound, failure(http.StatusNotFound, metav1.StatusReasonNotFound,
-				fmt.Sprintf("packagemanifests.%s %q not found", packagesGroup, name)))
-			return
-		}
-		p.answer(w, http.StatusOK, found[0])
-		return
 	}
 	list := map[string]any{"apiVersion": packagesVersion, "kind": "PackageManifestList", "metadata": map[string]any{}, "items": found}
 	if strings.Contains(r.Header.Get("Accept"), "as=PartialObjectMetadataList") {
@@ -235,15 +218,11 @@ func failure(code int32, reason metav1.StatusReason, message string) *metav1.Sta
 func (p *PackageServer) manifests(namespace string) []map[string]any {
 	var all []map[string]any
 	for _, c := range p.Catalogs() {
-		if c.Unreachable != "" || namespace != "" && c.Namespace != namespace && !global(c.Namespace) {
+		if c.Unreachable != "" || c.Namespace != namespace && !global(c.Namespace) {
 			continue
 		}
 		for _, pkg := range c.Packages {
-			in := namespace
-			if in == "" {
-				in = c.Namespace
-			}
-			all = append(all, manifest(c, pkg, in))
+			all = append(all, manifest(c, pkg, namespace))
 		}
 	}
 	return all

@@ -92,7 +92,6 @@ type plan struct {
 
 type planStatus struct {
 	Phase          string          `json:"phase"`
-	Message        string          `json:"message,omitempty"`
 	CatalogSources []string        `json:"catalogSources"`
 	Conditions     []planCondition `json:"conditions,omitempty"`
 }
@@ -102,7 +101,6 @@ type planCondition condition
 type csv struct {
 	Raw  *unstructured.Unstructured `json:"-"`
 	Spec struct {
-		Replaces     string `json:"replaces"`
 		InstallModes []struct {
 			Type      string `json:"type"`
 			Supported bool   `json:"supported"`
@@ -112,11 +110,10 @@ type csv struct {
 }
 
 type csvStatus struct {
-	Phase        string        `json:"phase,omitempty"`
-	Reason       string        `json:"reason,omitempty"`
-	Message      string        `json:"message,omitempty"`
-	Requirements []requirement `json:"requirementStatus,omitempty"`
-	Conditions   []csvPhase    `json:"conditions,omitempty"`
+	Phase      string     `json:"phase,omitempty"`
+	Reason     string     `json:"reason,omitempty"`
+	Message    string     `json:"message,omitempty"`
+	Conditions []csvPhase `json:"conditions,omitempty"`
 }
 
 // csvPhase is where a ClusterServiceVersion stood.
@@ -136,15 +133,6 @@ func (c *csv) moved(next csvStatus) csvStatus {
 	next.Conditions = next.Conditions[max(0, len(next.Conditions)-kept):]
 	c.Status = next
 	return next
-}
-
-type requirement struct {
-	Group   string `json:"group"`
-	Version string `json:"version"`
-	Kind    string `json:"kind"`
-	Name    string `json:"name"`
-	Status  string `json:"status"`
-	Message string `json:"message"`
 }
 
 type group struct {
