@@ -173,7 +173,7 @@ func (r *reconciler) take(ctx context.Context, next step, operator dependencies.
 	case remove:
 		return r.remove(ctx, operator, s, apis)
 	case collide:
-		return outcome{status: statusOf(operator, dependencies.Blocked(v1alpha1.ReasonDuplicateSubscription,
+		return outcome{status: statusOf(operator, dependencies.Blocked(v1alpha1.ReasonSubscriptionConflict,
 			"%s is installed twice: by OLM, which somebody else asked for, and by this installer in namespace %s; "+
 				"delete the Subscription and its ClusterServiceVersion, or let ConfigMap %s say way: OLM",
 			operator.Name, operator.Namespace, dependencies.ConfigName))}, nil

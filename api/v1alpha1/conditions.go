@@ -33,36 +33,21 @@ const (
 	// ReasonKept: no platform needs the operator any more, and the installer's policy is to leave it.
 	ReasonKept = "Kept"
 
-	// ReasonPackageNotFound: no catalogue of this cluster has the operator's package.
+	// ReasonPackageNotFound: no catalogue offers the operator's package in the channel, version and install mode that are asked for.
 	ReasonPackageNotFound = "PackageNotFound"
-	// ReasonChannelNotFound: the package lacks the channel.
-	ReasonChannelNotFound = "ChannelNotFound"
 	// ReasonAmbiguousCatalog: several catalogues of the same priority have the package.
 	ReasonAmbiguousCatalog = "AmbiguousCatalog"
 	// ReasonCatalogUnavailable: OLM cannot reach a catalogue.
 	ReasonCatalogUnavailable = "CatalogUnavailable"
-	// ReasonInstallModeNotSupported: the package cannot watch the namespaces that it should.
-	ReasonInstallModeNotSupported = "InstallModeNotSupported"
-	// ReasonTooManyOperatorGroups: the operator's namespace has more than one OperatorGroup, with which OLM installs nothing.
-	ReasonTooManyOperatorGroups = "TooManyOperatorGroups"
-	// ReasonOperatorGroupConflict: the OperatorGroup of the operator's namespace selects other namespaces than it must.
+	// ReasonOperatorGroupConflict: OLM installs nothing into the operator's namespace, because it has no OperatorGroup, more than
+	// one, or one that selects other namespaces than it must.
 	ReasonOperatorGroupConflict = "OperatorGroupConflict"
-	// ReasonDuplicateSubscription: several Subscriptions ask for the same package.
-	ReasonDuplicateSubscription = "DuplicateSubscription"
+	// ReasonSubscriptionConflict: another Subscription, or a ClusterServiceVersion that belongs to none, is in the way.
+	ReasonSubscriptionConflict = "SubscriptionConflict"
 	// ReasonApprovalRequired: an InstallPlan waits for a person.
 	ReasonApprovalRequired = "ApprovalRequired"
-	// ReasonResolutionFailed: OLM found no set of packages that satisfies all Subscriptions of the namespace.
-	ReasonResolutionFailed = "ResolutionFailed"
-	// ReasonBundleUnpackFailed: OLM could not fetch or unpack the package's bundle.
-	ReasonBundleUnpackFailed = "BundleUnpackFailed"
-	// ReasonInstallPlanFailed: OLM could not carry out an InstallPlan.
-	ReasonInstallPlanFailed = "InstallPlanFailed"
-	// ReasonCSVFailed: the ClusterServiceVersion of the operator failed.
-	ReasonCSVFailed = "CSVFailed"
-	// ReasonOrphanCSV: a ClusterServiceVersion of the package exists that no Subscription asks for.
-	ReasonOrphanCSV = "OrphanCSV"
-	// ReasonExtensionFailed: a ClusterExtension of OLM v1 reports a failure.
-	ReasonExtensionFailed = "ExtensionFailed"
+	// ReasonOLMFailed: OLM cannot resolve, unpack or install what is asked for; the message has its own words.
+	ReasonOLMFailed = "OLMFailed"
 
 	// ReasonChartNotFound: the repository does not have the chart, or not in that version.
 	ReasonChartNotFound = "ChartNotFound"

@@ -38,17 +38,13 @@ func (o *OLM) Update(ctx context.Context, operator dependencies.Operator, found 
 	case found.subscription == nil:
 		_, err := o.Remove(ctx, operator)
 		return true, err
-	case found.settled || found.subscription.Metadata.DeletionTimestamp != nil:
+	case found.upToDate || found.subscription.Metadata.DeletionTimestamp != nil:
 		return false, nil
 	}
 	current := found.subscription
 	operator.Namespace = current.Metadata.Namespace
 	operator.Packages = slices.DeleteFunc(slices.Clone(operator.Packages), func(p dependencies.Package) bool { return p.Name != current.Spec.Package })
-	sources, err := list[catalogSource](ctx, o.cached, catalogKind)
-	if err != nil {
-		return false, fmt.Errorf("looking for a catalogue with %s: %w", operator.Name, err)
-	}
-	candidate, err := o.resolvePackage(ctx, operator, operator.Packages[0], sources)
+	candidate, err := o.Resolve(ctx, operator, false)
 	if err != nil {
 		return false, err
 	}
@@ -121,30 +117,25 @@ func (s site) obstacle(operator dependencies.Operator, candidate Candidate) erro
 		return groupProblem(operator.Namespace, s.groups)
 	}
 	if len(s.groups) == 1 && !s.groups[0].fits(candidate.Package.InstallMode) && !isOurs(operator, s.groups[0].Metadata.Labels) {
-		return misfit(operator, candidate.Package.InstallMode, s.groups[0])
+		return wrongGroup.of(s.groups[0].object(), "%s selects %s, and %s must watch %s", s.groups[0].object(), s.groups[0].selects(),
+			operator.Name, needs(candidate.Package.InstallMode, operator.Namespace))
 	}
 	if s.subscription != nil && !isOurs(operator, s.subscription.Metadata.Labels) {
-		v := view{subscription: *s.subscription}
-		return dependencies.Blocked(v1alpha1.ReasonConflict,
-			"%s exists already, for package %s, and is not the installer's; rename or delete it: %s",
-			v.object(), s.subscription.Spec.Package, v.remove())
+		return sameName.of(s.subscription.object(), "%s exists already, for package %s, and is not the installer's",
+			s.subscription.object(), s.subscription.Spec.Package)
 	}
 	for i := range s.subscriptions {
 		other := s.subscriptions[i]
 		if s.subscription != nil && other.Metadata.UID == s.subscription.Metadata.UID || !hasPackage(operator, other.Spec.Package) {
 			continue
 		}
-		v := view{subscription: other}
-		return dependencies.Blocked(v1alpha1.ReasonDuplicateSubscription,
-			"%s asks for package %s already, so the installer does not ask for %s in namespace %s; keep it, or delete it and its ClusterServiceVersion: %s",
-			v.object(), other.Spec.Package, candidate.Package.Name, operator.Namespace, v.remove())
+		return duplicate.of(other.object(), "%s asks for package %s already, so the installer does not ask for %s in namespace %s",
+			other.object(), other.Spec.Package, candidate.Package.Name, operator.Namespace)
 	}
 	for i := range s.csvs {
 		if _, ok := packageOf(operator, &s.csvs[i]); ok && s.subscription == nil {
-			return dependencies.Blocked(v1alpha1.ReasonOrphanCSV,
-				"ClusterServiceVersion %s/%s belongs to no Subscription, and OLM would resolve none beside it; either keep it as it is, or delete it, "+
-					"and the installer asks OLM for the package anew; CustomResourceDefinitions and their objects stay (%s)",
-				s.csvs[i].Namespace, s.csvs[i].Name, deleteCSV(s.csvs[i].Namespace, s.csvs[i].Name))
+			left := object{csvKind, s.csvs[i].Namespace, s.csvs[i].Name}
+			return orphan.of(left, "%s belongs to no Subscription, and OLM would resolve none beside it", left)
 		}
 	}
 	return nil
@@ -171,7 +162,7 @@ func (o *OLM) ensureNamespace(ctx context.Context, operator dependencies.Operato
 func (o *OLM) ensureGroup(ctx context.Context, operator dependencies.Operator, candidate Candidate, s site) (bool, error) {
 	mode := candidate.Package.InstallMode
 	if len(s.groups) == 0 {
-		group := kinds.New(groupKind, operator.Namespace, operator.ID(), groupSpec(mode, operator.Namespace))
+		group := kinds.New(groupKind, operator.Namespace, operator.ID(), operatorGroupSpec{Targets: targets(mode, operator.Namespace)})
 		group.WithLabels(map[string]string{dependencies.Label: operator.ID()})
 		if err := o.apply(ctx, group); err != nil {
 			return false, fmt.Errorf("creating OperatorGroup %s/%s: %w", operator.Namespace, operator.ID(), err)
@@ -183,11 +174,8 @@ func (o *OLM) ensureGroup(ctx context.Context, operator dependencies.Operator, c
 		return false, nil
 	}
 	// Ours, and somebody changed it. The namespaces are a set, to which an apply could only add.
-	var targets []string
-	if mode == dependencies.OwnNamespace {
-		targets = []string{operator.Namespace}
-	}
-	err := o.patch(ctx, groupKind, group.Metadata, map[string]any{"spec": map[string]any{"targetNamespaces": targets, "selector": nil}})
+	spec := map[string]any{"targetNamespaces": targets(mode, operator.Namespace), "selector": nil}
+	err := o.patch(ctx, groupKind, group.Metadata, map[string]any{"spec": spec})
 	if err != nil {
 		return false, fmt.Errorf("restoring OperatorGroup %s/%s: %w", group.Metadata.Namespace, group.Metadata.Name, err)
 	}

@@ -64,20 +64,20 @@ func TestEnsure(t *testing.T) {
 		},
 		"two OperatorGroups, of which one is ours": {
 			objects: namespace + group + strings.NewReplacer("name: strimzi,", "name: theirs,", "opendatahub.io/dependency: strimzi", "a: b").Replace(group),
-			want:    "Blocked TooManyOperatorGroups", says: "strimzi/strimzi, strimzi/theirs",
+			want:    "Blocked OperatorGroupConflict", says: "strimzi/strimzi, strimzi/theirs",
 		},
 		"a Subscription of that name that is not ours": {
 			objects: namespace + group + strings.Replace(subscribed("{}"), "opendatahub.io/dependency: strimzi", "opendatahub.io/dependency: grafana", 1),
-			want:    "Blocked Conflict", says: "Subscription strimzi/strimzi-kafka-operator exists already",
+			want:    "Blocked SubscriptionConflict", says: "Subscription strimzi/strimzi-kafka-operator exists already",
 		},
 		"ours in another namespace": {
 			objects: strings.Replace(subscribed("{}"), "namespace: strimzi", "namespace: before", 1),
-			want:    "Blocked DuplicateSubscription", says: "Subscription before/strimzi-kafka-operator",
+			want:    "Blocked SubscriptionConflict", says: "Subscription before/strimzi-kafka-operator",
 		},
 		"somebody's in another namespace, beside ours": {
 			objects: namespace + group + subscribed("{}") +
 				strings.NewReplacer("namespace: strimzi", "namespace: z", "opendatahub.io/dependency: strimzi", "a: b").Replace(subscribed("{}")),
-			want: "Blocked DuplicateSubscription", says: "Subscription z/strimzi-kafka-operator",
+			want: "Blocked SubscriptionConflict", says: "Subscription z/strimzi-kafka-operator",
 		},
 		"Subscriptions of other packages": {
 			objects: namespace + group + strings.NewReplacer("name: strimzi-kafka-operator,", "name: other,", "opendatahub.io/dependency: strimzi", "a: b").Replace(subscribed("{}")),
@@ -85,7 +85,7 @@ func TestEnsure(t *testing.T) {
 		},
 		"an orphan": {
 			objects: namespace + group + version("1.1.0", "", succeeded),
-			want:    "Blocked OrphanCSV", says: "strimzi/strimzi.v1.1.0",
+			want:    "Blocked SubscriptionConflict", says: "strimzi/strimzi.v1.1.0",
 		},
 		"a copy, and the version of another package": {
 			objects: namespace + group + strings.Replace(version("1.1.0", "", succeeded), "labels: {", "labels: {olm.copiedFrom: kafka, ", 1) +

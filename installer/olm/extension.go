@@ -18,18 +18,13 @@ const (
 
 // extensionClaim is for a ClusterExtension. It is never ours.
 func extensionClaim(operator dependencies.Operator, e extension) claim {
-	c := claim{
-		object: "ClusterExtension " + e.Metadata.Name,
-		remove: "kubectl delete clusterextensions.olm.operatorframework.io " + e.Metadata.Name,
-	}
+	c := claim{object: object{extensionKind, "", e.Metadata.Name}}
 	c.Status = e.status(operator, statusOf(operator, false), c.object)
 	return c
 }
 
-func (e extension) status(operator dependencies.Operator, status v1alpha1.DependencyStatus, object string) v1alpha1.DependencyStatus {
-	version := e.Status.Install.Bundle.Version
-	status.Version = version
-	describe := "kubectl describe clusterextensions.olm.operatorframework.io " + e.Metadata.Name
+func (e extension) status(operator dependencies.Operator, status v1alpha1.DependencyStatus, o object) v1alpha1.DependencyStatus {
+	status.Version = e.Status.Install.Bundle.Version
 	installed, progressing := find(e.Status.Conditions, extensionInstalled), find(e.Status.Conditions, extensionProgressing)
 	trouble := ""
 	if progressing.Type != "" && (progressing.Status == "False" || progressing.Reason != reasonSucceeded && progressing.Reason != reasonRollingOut) {
@@ -37,30 +32,28 @@ func (e extension) status(operator dependencies.Operator, status v1alpha1.Depend
 	}
 	switch {
 	case e.Metadata.DeletionTimestamp != nil:
-		return removing(status, "%s is being deleted", object)
-	case installed.Status == "True" && !operator.Supports(version):
-		return troubled(status, unsupported(operator, version, object,
-			"change what spec.source.catalog asks for: kubectl edit clusterextensions.olm.operatorframework.io "+e.Metadata.Name))
+		return removing(status, "%s is being deleted", o)
+	case installed.Status == "True" && !operator.Supports(status.Version):
+		return troubled(status, unsupported.of(o, "%s: %s", o, mismatch(operator, status.Version)))
 	case installed.Status == "True":
 		remark := ""
 		if trouble != "" {
-			remark = fmt.Sprintf("%s cannot be brought to what its spec asks for: %s; see %s", object, trouble, describe)
+			remark = fmt.Sprintf("%s cannot be brought to what its spec asks for: %s; see %s", o, trouble, o.kubectl("describe"))
 		}
-		return ready(status, version, remark, e.deprecation())
+		return ready(status, status.Version, remark, deprecation(e.Status.Conditions))
 	case max(installed.ObservedGeneration, progressing.ObservedGeneration) < e.Metadata.Generation:
-		return onItsWay(status, "%s is new to OLM", object)
+		return onItsWay(status, "%s is new to OLM", o)
 	case progressing.Status == "False":
-		return troubled(status, dependencies.Blocked(v1alpha1.ReasonExtensionFailed,
-			"%s is not installed, and OLM does not go on: %s; see %s", object, trouble, describe))
+		return troubled(status, extensionBlocked.of(o, "%s is not installed: %s", o, trouble))
 	case trouble != "" || installed.Status == "Unknown":
-		return troubled(status, dependencies.Failed(v1alpha1.ReasonExtensionFailed,
-			"%s is not installed: %s; OLM keeps trying; see %s", object, cmp.Or(trouble, reasoned(installed)), describe))
+		return troubled(status, extensionRetrying.of(o, "%s is not installed: %s", o, cmp.Or(trouble, reasoned(installed))))
 	}
-	return onItsWay(status, "OLM is installing %s", object)
+	return onItsWay(status, "OLM is installing %s", o)
 }
 
-func (e extension) deprecation() string {
-	if notice := isTrue(e.Status.Conditions, deprecated); notice != nil {
+// deprecation is what the publisher of a package says of it.
+func deprecation(conditions []condition) string {
+	if notice := find(conditions, deprecated); notice.Status == "True" {
 		return "deprecated: " + quote(notice.Message)
 	}
 	return ""

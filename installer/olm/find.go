@@ -22,18 +22,15 @@ type Found struct {
 	// Status is where it stands, read through to the cause. Removing says that what is ours is on its way out: it must be
 	// gone, see Remove, before it can come again.
 	Status v1alpha1.DependencyStatus
-	// Namespaces that it watches, sorted; empty for all.
-	Namespaces []string
 
 	subscription *subscription // ours
-	settled      bool          // Update has nothing to do
+	upToDate     bool          // Update has nothing to do
 }
 
 // claim is one thing that asks for an operator, or is left of one.
 type claim struct {
 	Found
-	object string // as in Subscription kafka/strimzi-kafka-operator
-	remove string // the command that deletes it
+	object object
 }
 
 // Find looks for an operator over all namespaces, by its packages and never by our own names: Subscriptions,
@@ -201,14 +198,14 @@ func combine(claims []claim) *Found {
 	found := claims[0].Found
 	for _, c := range claims[1:] {
 		if c.Ours && !found.Ours {
-			found.Ours, found.subscription, found.settled = true, c.subscription, c.settled
+			found.Ours, found.subscription, found.upToDate = true, c.subscription, c.upToDate
 		}
 	}
 	objects := make([]string, 0, len(claims))
 	removes := make([]string, 0, len(claims))
 	for _, c := range claims {
-		objects = append(objects, c.object)
-		removes = append(removes, c.remove)
+		objects = append(objects, c.object.String())
+		removes = append(removes, c.object.kubectl("delete"))
 	}
 	if found.Status.State == v1alpha1.DependencyReady {
 		found.Status.Message = sentences(found.Status.Message, fmt.Sprintf(
@@ -217,7 +214,7 @@ func combine(claims []claim) *Found {
 	}
 	slices.Sort(objects)
 	slices.Sort(removes)
-	found.Status.State, found.Status.Reason = v1alpha1.DependencyBlocked, v1alpha1.ReasonDuplicateSubscription
+	found.Status.State, found.Status.Reason = v1alpha1.DependencyBlocked, v1alpha1.ReasonSubscriptionConflict
 	found.Status.Message = fmt.Sprintf("%s is asked for more than once, and none of them works: %s; keep one, and delete the others: %s",
 		found.Status.Name, strings.Join(objects, ", "), strings.Join(removes, " or "))
 	return &found
@@ -265,11 +262,9 @@ func troubled(status v1alpha1.DependencyStatus, problem *components.Failure) v1a
 	return status
 }
 
-// unsupported says of what works that we do not work with it.
-func unsupported(operator dependencies.Operator, version, object, change string) *components.Failure {
-	return dependencies.Blocked(v1alpha1.ReasonVersionNotSupported,
-		"%s has version %s of %s, and components work with %s only; %s",
-		object, version, operator.Name, operator.Versions, change)
+// mismatch says of a version that components do not work with it.
+func mismatch(operator dependencies.Operator, version string) string {
+	return fmt.Sprintf("it has version %s of %s, and components work with %s only", version, operator.Name, operator.Versions)
 }
 
 // sentences joins what there is to say.

@@ -175,16 +175,16 @@ func TestFind(t *testing.T) {
 		},
 		"the InstallPlan failed": {
 			objects: group + catalog + subscribed(with(pending, "{type: InstallPlanFailed, status: 'True', reason: InstallComponentFailed, message: is forbidden}")),
-			want:    "OLM Blocked InstallPlanFailed",
+			want:    "OLM Blocked OLMFailed",
 			says:    []string{"InstallPlan strimzi/install-abc", "is forbidden", "kubectl --namespace strimzi delete installplans.operators.coreos.com install-abc"},
 		},
 		"the bundle cannot be unpacked": {
 			objects: group + catalog + subscribed("{conditions: [{type: BundleUnpackFailed, status: 'True', reason: BundleUnpackFailed, message: DeadlineExceeded}]}"),
-			want:    "OLM Failed BundleUnpackFailed", says: []string{"Subscription strimzi/strimzi-kafka-operator", "DeadlineExceeded", "kubectl get jobs"},
+			want:    "OLM Failed OLMFailed", says: []string{"Subscription strimzi/strimzi-kafka-operator", "DeadlineExceeded", "kubectl get jobs"},
 		},
 		"nothing satisfies all Subscriptions of the namespace": {
 			objects: group + catalog + subscribed("{conditions: [{type: ResolutionFailed, status: 'True', reason: ConstraintsNotSatisfiable, message: requires x}]}"),
-			want:    "OLM Blocked ResolutionFailed", says: []string{"Subscription strimzi/strimzi-kafka-operator", "requires x", "get subscriptions"},
+			want:    "OLM Blocked OLMFailed", says: []string{"Subscription strimzi/strimzi-kafka-operator", "requires x", "get subscriptions"},
 		},
 		"is upgraded, and the old one works until then": {
 			objects: group + catalog + subscribed(with(atLatest)) + version("1.0.0", "", succeeded) +
@@ -209,13 +209,13 @@ func TestFind(t *testing.T) {
 		"cannot run on this cluster": {
 			objects: group + catalog + subscribed(with(atLatest)) +
 				version("1.1.0", "", "{phase: Pending, reason: RequirementsNotMet, requirementStatus: [{kind: ClusterServiceVersion, name: strimzi.v1.1.0, status: PresentNotSatisfied, message: minKubeVersion}]}"),
-			want: "OLM Blocked CSVFailed 1.1.0",
+			want: "OLM Blocked OLMFailed 1.1.0",
 			says: []string{"minKubeVersion", "choose a channel"},
 		},
 		"fails, and OLM tries again": {
 			objects: group + catalog + subscribed(with(atLatest)) +
 				version("1.1.0", "", "{phase: InstallReady, conditions: [{phase: Failed, reason: InstallCheckFailed, message: install timeout}, {phase: Pending}, {phase: InstallReady}]}"),
-			want: "OLM Failed CSVFailed 1.1.0",
+			want: "OLM Failed OLMFailed 1.1.0",
 			says: []string{"InstallCheckFailed: install timeout"},
 		},
 		"is upgraded, and the old one has stopped": {
@@ -261,43 +261,43 @@ spec: {name: other, installPlanApproval: Manual}
 		},
 		"resolution fails for a moment": {
 			objects: group + catalog + subscribed("{conditions: [{type: ResolutionFailed, status: 'True', reason: ErrorPreventedResolution, message: timeout}]}"),
-			want:    "OLM Failed ResolutionFailed",
+			want:    "OLM Failed OLMFailed",
 		},
 		"the ClusterServiceVersion was deleted": {
 			objects: group + catalog + subscribed(with(atLatest)),
-			want:    "OLM Blocked CSVFailed",
+			want:    "OLM Blocked OLMFailed",
 			says:    []string{"strimzi/strimzi.v1.1.0 was deleted", "delete subscriptions.operators.coreos.com strimzi-kafka-operator"},
 		},
 		"two operators serve the same kinds": {
 			objects: group + catalog + subscribed(with(atLatest)) +
 				version("1.1.0", "", "{phase: Failed, reason: InterOperatorGroupOwnerConflict, message: intersecting operatorgroups provide the same apis}"),
-			want: "OLM Blocked CSVFailed 1.1.0",
+			want: "OLM Blocked SubscriptionConflict 1.1.0",
 			says: []string{"intersecting operatorgroups", "--selector '!olm.copiedFrom'"},
 		},
 		"the OperatorGroup is for other namespaces": {
 			objects: strings.Replace(group, "spec: {}", "spec: {targetNamespaces: [a]}", 1) + catalog + subscribed(with(atLatest)) +
 				version("1.1.0", "", "{phase: Failed, reason: UnsupportedOperatorGroup, message: SingleNamespace InstallModeType not supported}"),
 			want: "OLM Blocked OperatorGroupConflict 1.1.0",
-			says: []string{"strimzi/strimzi selects the namespaces a", "edit operatorgroups"},
+			says: []string{"SingleNamespace InstallModeType not supported", "edit operatorgroups"},
 		},
 		"many requirements are missing": {
 			objects: group + catalog + subscribed(with(atLatest)) + version("1.1.0", "", `{phase: Failed, reason: RequirementsNotMet, message: requirements no longer met, requirementStatus: [
   {kind: ServiceAccount, name: g, status: PresentNotSatisfied, message: not allowed}, {kind: CustomResourceDefinition, name: b, status: NotPresent, message: gone},
   {kind: CustomResourceDefinition, name: a, status: PresentNotAvailable}, {kind: CustomResourceDefinition, name: ok, status: Present},
   {kind: CustomResourceDefinition, name: c, status: NotPresent}, {kind: CustomResourceDefinition, name: d, status: NotPresent}, {kind: CustomResourceDefinition, name: e, status: NotPresent}]}`),
-			want: "OLM Failed CSVFailed 1.1.0",
+			want: "OLM Failed OLMFailed 1.1.0",
 			says: []string{"CustomResourceDefinition a is PresentNotAvailable, CustomResourceDefinition b is NotPresent (gone), ", "and 1 more"},
 		},
 		"two OperatorGroups": {
 			objects: group + strings.Replace(group, "name: strimzi,", "name: theirs,", 1) + catalog + subscribed(with(atLatest)) +
 				version("1.1.0", "", "{phase: Failed, reason: TooManyOperatorGroups, message: can't pick one}"),
-			want: "OLM Blocked TooManyOperatorGroups 1.1.0",
+			want: "OLM Blocked OperatorGroupConflict 1.1.0",
 			says: []string{"strimzi/strimzi, strimzi/theirs", "kubectl --namespace strimzi delete operatorgroups.operators.coreos.com NAME"},
 		},
 		"two OperatorGroups until a moment ago": {
 			objects: group + catalog + subscribed(with(atLatest)) + version("1.1.0", "", "{phase: Failed, reason: TooManyOperatorGroups, message: can't pick one}"),
-			want:    "OLM Failed CSVFailed 1.1.0",
-			says:    []string{"OLM is about to look at it again"},
+			want:    "OLM Failed OLMFailed 1.1.0",
+			says:    []string{"OLM keeps trying"},
 		},
 		"no OperatorGroup": {
 			objects: catalog + subscribed("{}"),
@@ -307,11 +307,11 @@ spec: {name: other, installPlanApproval: Manual}
 		"the OperatorGroup went after the install": {
 			objects: catalog + subscribed(with(atLatest)) + version("1.1.0", "", "{phase: Failed, reason: NoTargetNamespaces, message: none}"),
 			want:    "OLM Blocked OperatorGroupConflict 1.1.0",
-			says:    []string{"OperatorGroup none selects nothing"},
+			says:    []string{"namespace strimzi has no OperatorGroup"},
 		},
 		"OLM has given up": {
 			objects: group + catalog + subscribed(with(atLatest)) + version("1.1.0", "", "{phase: Failed, reason: InstallComponentFailedNoRetry, message: bad}"),
-			want:    "OLM Blocked CSVFailed 1.1.0",
+			want:    "OLM Blocked OLMFailed 1.1.0",
 			says:    []string{"InstallComponentFailedNoRetry: bad; OLM does not try this again"},
 		},
 		"five requirements are missing": {
@@ -348,22 +348,22 @@ spec: {name: other, installPlanApproval: Manual}
 			objects: group + catalog + subscribed("{conditions: [{type: ResolutionFailed, status: 'True', reason: ConstraintsNotSatisfiable, message: exists}]}") +
 				strings.NewReplacer("namespace: strimzi", "namespace: a", "strimzi-kafka-operator.", "other.").Replace(version("0.8.0", "", succeeded)) +
 				strings.Replace(version("0.8.0", "", succeeded), "strimzi-kafka-operator.", "other.", 1) + version("1.0.0", "", succeeded),
-			want: "OLM Blocked OrphanCSV", says: []string{"ClusterServiceVersion strimzi/strimzi.v1.0.0 belongs to no Subscription", "either delete"},
+			want: "OLM Blocked SubscriptionConflict", says: []string{"ClusterServiceVersion strimzi/strimzi.v1.0.0 belongs to no Subscription", "delete it, and OLM installs the package anew"},
 		},
 		"what keeps the Subscription from being resolved is no orphan": {
 			objects: group + catalog + subscribed("{installedCSV: strimzi.v1.0.0, currentCSV: strimzi.v1.1.0, conditions: [{type: ResolutionFailed, status: 'True', reason: ConstraintsNotSatisfiable, message: exists}]}") +
 				version("1.0.0", "", "{phase: Installing, reason: InstallWaiting}") + strings.Replace(version("0.9.0", "", succeeded), "strimzi-kafka-operator.", "other.", 1) +
 				strings.NewReplacer("namespace: strimzi", "namespace: x", "operator.strimzi", "operator.x").Replace(version("0.8.0", "", "{phase: Failed}")),
-			want: "OLM Blocked DuplicateSubscription 1.0.0", says: []string{"ClusterServiceVersion x/strimzi.v0.8.0, Subscription strimzi/strimzi-kafka-operator"},
+			want: "OLM Blocked SubscriptionConflict 1.0.0", says: []string{"ClusterServiceVersion x/strimzi.v0.8.0, Subscription strimzi/strimzi-kafka-operator"},
 		},
 		"an orphan beside the Subscription of another package": {
 			objects: version("1.1.0", "", "{phase: Failed, reason: InstallCheckFailed, message: timeout}") +
 				strings.NewReplacer("name: strimzi-kafka-operator,", "name: other,", "opendatahub.io", "example.com").Replace(subscribed("{}")),
-			want: "Existing Blocked OrphanCSV 1.1.0", says: []string{"does not work (Failed: InstallCheckFailed: timeout)", "either repair it"},
+			want: "Existing Blocked SubscriptionConflict 1.1.0", says: []string{"does not work (Failed: InstallCheckFailed: timeout)", "repair it"},
 		},
 		"two of somebody's": {
 			objects: extended("", "", "") + strings.Replace(extended("", "", ""), "name: strimzi,", "name: again,", 1),
-			want:    "Existing Blocked DuplicateSubscription",
+			want:    "Existing Blocked SubscriptionConflict",
 		},
 		"is being deleted": {
 			objects: strings.Replace(version("1.1.0", "", succeeded), "labels: {", "deletionTimestamp: '2026-01-01T00:00:00Z'\n  finalizers: [example.com/x]\n  labels: {", 1),
@@ -404,11 +404,11 @@ func TestFindWithExtensions(t *testing.T) {
 		},
 		"a ClusterExtension that is tried again": {
 			objects: extended("", "", "{type: Installed, status: 'False', reason: Failed}, {type: Progressing, status: 'True', reason: Retrying, message: no bundle}"),
-			want:    "Existing Failed ExtensionFailed", says: []string{"Retrying: no bundle; OLM keeps trying"},
+			want:    "Existing Failed OLMFailed", says: []string{"Retrying: no bundle; OLM keeps trying"},
 		},
 		"a ClusterExtension that is blocked": {
 			objects: extended("", "", "{type: Installed, status: 'False', reason: Failed}, {type: Progressing, status: 'False', reason: Blocked, message: not allowed}"),
-			want:    "Existing Blocked ExtensionFailed", says: []string{"OLM does not go on: Blocked: not allowed"},
+			want:    "Existing Blocked OLMFailed", says: []string{"Blocked: not allowed; OLM does not go on"},
 		},
 		"a ClusterExtension that is deprecated": {
 			objects: extended("", "1.4.0", "{type: Installed, status: 'True', reason: Succeeded}, {type: Deprecated, status: 'True', message: use 2.x}"),
@@ -420,11 +420,11 @@ func TestFindWithExtensions(t *testing.T) {
 		},
 		"a ClusterExtension that is too new": {
 			objects: extended("", "2.0.0", "{type: Installed, status: 'True', reason: Succeeded}"),
-			want:    "Existing Blocked VersionNotSupported 2.0.0", says: []string{"spec.source.catalog"},
+			want:    "Existing Blocked VersionNotSupported 2.0.0", says: []string{"version 2.0.0", "kubectl edit clusterextensions.olm.operatorframework.io strimzi"},
 		},
 		"a ClusterExtension whose state OLM does not know": {
 			objects: extended("", "", "{type: Installed, status: Unknown, reason: Failed, message: cannot reach}"),
-			want:    "Existing Failed ExtensionFailed", says: []string{"Failed: cannot reach"},
+			want:    "Existing Failed OLMFailed", says: []string{"Failed: cannot reach"},
 		},
 		"a ClusterExtension of which only the spec before was looked at": {
 			objects: extended("generation: 2", "", "{type: Installed, status: 'False', reason: Failed, observedGeneration: 1}, {type: Progressing, status: 'False', reason: Blocked, observedGeneration: 1}"),
@@ -447,7 +447,7 @@ func TestFindWithExtensions(t *testing.T) {
 		},
 		"neither works": {
 			objects: group + catalog + subscribed(with(pending)) + extended("", "", ""),
-			want:    "OLM Blocked DuplicateSubscription",
+			want:    "OLM Blocked SubscriptionConflict",
 			says: []string{"none of them works: ClusterExtension strimzi, Subscription strimzi/strimzi-kafka-operator",
 				"kubectl --namespace strimzi delete subscriptions.operators.coreos.com strimzi-kafka-operator or kubectl delete clusterextensions.olm.operatorframework.io strimzi"},
 		},
@@ -465,8 +465,8 @@ func TestLongMessagesOfOLMAreCut(t *testing.T) {
 	}
 }
 
-// TestSettled: what is as it should be is not looked up in the catalogues again.
-func TestSettled(t *testing.T) {
+// TestUpToDate: what is as it should be is not looked up in the catalogues again.
+func TestUpToDate(t *testing.T) {
 	other := strings.NewReplacer("name: community", "name: mirror").Replace(catalog)
 	tests := map[string]struct {
 		operator func(*dependencies.Operator)
@@ -522,8 +522,8 @@ func TestSettled(t *testing.T) {
 			if found == nil || !found.Ours {
 				t.Fatalf("found %+v", found)
 			}
-			if found.settled != test.want {
-				t.Errorf("settled = %v", found.settled)
+			if found.upToDate != test.want {
+				t.Errorf("upToDate = %v", found.upToDate)
 			}
 		})
 	}

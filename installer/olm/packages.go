@@ -143,7 +143,5 @@ func packageServerProblem(name string, err error) error {
 	case code < http.StatusInternalServerError:
 		return fmt.Errorf("listing the PackageManifests of %s: %w", name, err)
 	}
-	return dependencies.Failed(v1alpha1.ReasonCatalogUnavailable,
-		"OLM's package server does not answer, so nobody knows which catalogue has package %s: %s; "+
-			"see kubectl describe apiservices v1.%s and the Deployment packageserver", name, says, packagesAPI)
+	return noPackageServer.of(object{}, "OLM's package server does not answer, so nobody knows which catalogue has package %s: %s", name, says)
 }

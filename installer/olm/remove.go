@@ -65,8 +65,8 @@ func (o *OLM) removeSubscriptions(ctx context.Context, ours client.MatchingLabel
 
 // executing is whether OLM is carrying out an InstallPlan.
 func (s subscription) executing() bool {
-	pending := isTrue(s.Status.Conditions, planPending)
-	return pending != nil && pending.Reason != requiresApproval
+	pending := find(s.Status.Conditions, planPending)
+	return pending.Status == "True" && pending.Reason != requiresApproval
 }
 
 // labelCSVs labels what a Subscription names. It reports whether the latest of it was there.

@@ -17,9 +17,6 @@ import (
 type Candidate struct {
 	Package dependencies.Package
 	Catalog dependencies.Catalog
-	// CSV that its channel leads to now, and the version that this has.
-	CSV     string
-	Version string
 }
 
 // NotOffered is whether an error of Resolve says that the catalogues do not have the operator in a form that will do, so that it
@@ -27,100 +24,82 @@ type Candidate struct {
 // must make.
 func NotOffered(err error) bool {
 	var problem *components.Failure
-	if !errors.As(err, &problem) {
-		return false
-	}
-	switch problem.Reason {
-	case v1alpha1.ReasonPackageNotFound, v1alpha1.ReasonChannelNotFound, v1alpha1.ReasonVersionNotSupported, v1alpha1.ReasonInstallModeNotSupported:
-		return true
-	}
-	return false
+	return errors.As(err, &problem) && problem.Reason == v1alpha1.ReasonPackageNotFound
 }
 
 // Resolve picks a package of the operator and a catalogue that has it, in the channel, version and install mode that the table
 // asks for. A *components.Failure says why none will do; see NotOffered. Catalogues that the table names come first, in its
-// order, then any other, by the priority of its CatalogSource. A named one that is there but cannot be reached is
-// waited for: which vendor's build is installed must not depend on the moment.
+// order, then any other, by the priority of its CatalogSource. One that is there but cannot be reached is waited for: which
+// vendor's build is installed must not depend on the moment.
 func (o *OLM) Resolve(ctx context.Context, operator dependencies.Operator, openShift bool) (Candidate, error) {
 	operator = operator.For(openShift)
-	if len(operator.Packages) == 0 {
-		return Candidate{}, dependencies.Blocked(v1alpha1.ReasonPackageNotFound,
-			"%s has no package for OLM on this kind of cluster; let the ConfigMap of the installer say way: Helm for it", operator.Name)
-	}
 	sources, err := list[catalogSource](ctx, o.cached, catalogKind)
 	if err != nil {
 		return Candidate{}, fmt.Errorf("looking for a catalogue with %s: %w", operator.Name, err)
 	}
-	var first error
+	var refused []string
 	for _, p := range operator.Packages {
-		candidate, err := o.resolvePackage(ctx, operator, p, sources)
-		if err == nil || !NotOffered(err) {
+		candidate, why, err := o.resolvePackage(ctx, operator, p, sources)
+		if err != nil || why == "" {
 			return candidate, err
 		}
-		if first == nil || isNotFound(first) && !isNotFound(err) {
-			first = err
-		}
+		refused = append(refused, why)
 	}
-	return Candidate{}, first
+	if len(refused) == 0 {
+		refused = []string{"there is no package of " + operator.Name + " for this kind of cluster"}
+	}
+	return Candidate{}, notOffered.of(object{}, "%s", strings.Join(refused, "; "))
 }
 
-// isNotFound is whether a package is in no catalogue, which says less than what is wrong with one that is.
-func isNotFound(err error) bool {
-	var problem *components.Failure
-	return errors.As(err, &problem) && problem.Reason == v1alpha1.ReasonPackageNotFound
-}
-
-func (o *OLM) resolvePackage(ctx context.Context, operator dependencies.Operator, p dependencies.Package, sources []catalogSource) (Candidate, error) {
+// resolvePackage resolves one package, or says why it is refused.
+func (o *OLM) resolvePackage(ctx context.Context, operator dependencies.Operator, p dependencies.Package, sources []catalogSource) (
+	candidate Candidate, refused string, err error) {
 	offers, err := o.offers(ctx, operator.Namespace, p.Name)
 	if err != nil {
-		return Candidate{}, err
+		return Candidate{}, "", err
 	}
-	var refused error // why the first catalogue with the package does not do
 	for _, catalog := range p.Catalogs {
 		source := sourceOf(sources, catalog)
 		if source != nil && !source.reachable() {
-			return Candidate{}, unavailable("package "+p.Name, *source)
+			return Candidate{}, "", source.unavailable("package " + p.Name)
 		}
 		if !slices.Contains(offers, catalog) {
 			continue
 		}
-		candidate, err := o.examine(ctx, operator, p, catalog)
-		if err == nil || !NotOffered(err) {
-			return candidate, err
+		candidate, why, err := o.examine(ctx, operator, p, catalog)
+		if err != nil || why == "" {
+			return candidate, "", err
 		}
-		refused = cmp.Or(refused, err)
+		refused = cmp.Or(refused, why)
 	}
-	candidate, err := o.resolveAnywhere(ctx, operator, p, offers, sources)
-	if err != nil && NotOffered(err) {
-		return Candidate{}, cmp.Or(refused, err)
+	candidate, why, err := o.resolveAnywhere(ctx, operator, p, offers, sources)
+	if err != nil || why == "" {
+		return candidate, "", err
 	}
-	return candidate, err
+	return Candidate{}, cmp.Or(refused, why), nil
 }
 
 // resolveAnywhere tries the catalogues that the table does not name.
 func (o *OLM) resolveAnywhere(ctx context.Context, operator dependencies.Operator, p dependencies.Package, offers []dependencies.Catalog,
-	sources []catalogSource) (Candidate, error) {
+	sources []catalogSource) (candidate Candidate, refused string, err error) {
 	var best []Candidate
-	var refused error
+	var silent *catalogSource
 	highest := 0
 	for _, catalog := range offers {
-		if slices.Contains(p.Catalogs, catalog) {
-			continue
-		}
 		source := sourceOf(sources, catalog)
-		if source == nil {
-			continue // deleted a moment ago
+		if slices.Contains(p.Catalogs, catalog) || source == nil { // deleted a moment ago
+			continue
 		}
 		if !source.reachable() {
-			refused = cmp.Or[error](refused, unavailable("package "+p.Name, *source))
+			silent = source
 			continue
 		}
-		candidate, err := o.examine(ctx, operator, p, catalog)
+		candidate, why, err := o.examine(ctx, operator, p, catalog)
 		switch {
-		case err != nil && !NotOffered(err):
-			return Candidate{}, err
 		case err != nil:
-			refused = cmp.Or(refused, err)
+			return Candidate{}, "", err
+		case why != "":
+			refused = cmp.Or(refused, why)
 		case len(best) == 0 || source.Spec.Priority > highest:
 			best, highest = []Candidate{candidate}, source.Spec.Priority
 		case source.Spec.Priority == highest:
@@ -129,29 +108,25 @@ func (o *OLM) resolveAnywhere(ctx context.Context, operator dependencies.Operato
 	}
 	switch {
 	case len(best) == 1:
-		return best[0], nil
+		return best[0], "", nil
 	case len(best) > 1:
-		return Candidate{}, ambiguous(operator, p, best)
-	case refused != nil:
-		return Candidate{}, refused
+		var names []string
+		for _, candidate := range best {
+			names = append(names, nameOf(candidate.Catalog))
+		}
+		slices.Sort(names)
+		return Candidate{}, "", ambiguous.of(sourceOf(sources, best[0].Catalog).object(),
+			"package %s is in several catalogues of the same priority: %s", p.Name, strings.Join(names, ", "))
+	case silent != nil:
+		return Candidate{}, "", silent.unavailable("package " + p.Name)
+	case refused != "":
+		return Candidate{}, refused, nil
 	}
-	return Candidate{}, absent(operator, p, sources)
-}
-
-func ambiguous(operator dependencies.Operator, p dependencies.Package, best []Candidate) error {
-	names := make([]string, 0, len(best))
-	for _, candidate := range best {
-		names = append(names, nameOf(candidate.Catalog))
-	}
-	slices.Sort(names)
-	return dependencies.Blocked(v1alpha1.ReasonAmbiguousCatalog,
-		"package %s is in several catalogues of the same priority: %s; name one as the catalogue of %s in the ConfigMap of the installer, "+
-			"or give one a higher priority: %s", p.Name, strings.Join(names, ", "), operator.Name,
-		kubectl(best[0].Catalog.Namespace, `patch catalogsources.operators.coreos.com %s --type merge --patch '{"spec":{"priority":1}}'`, best[0].Catalog.Name))
+	return absent(operator, p, sources)
 }
 
 // absent says that a package is nowhere, and which catalogues could not be asked.
-func absent(operator dependencies.Operator, p dependencies.Package, sources []catalogSource) error {
+func absent(operator dependencies.Operator, p dependencies.Package, sources []catalogSource) (_ Candidate, refused string, _ error) {
 	var asked, silent []string
 	for _, source := range sources {
 		if source.reachable() {
@@ -160,52 +135,39 @@ func absent(operator dependencies.Operator, p dependencies.Package, sources []ca
 			silent = append(silent, nameOf(source.key()))
 		}
 	}
-	switch {
-	case len(asked) == 0 && len(silent) > 0:
-		return dependencies.Failed(v1alpha1.ReasonCatalogUnavailable,
-			"OLM cannot reach any catalogue, so nobody knows whether one has package %s: %s; see kubectl get catalogsources --all-namespaces",
-			p.Name, strings.Join(silent, ", "))
-	case len(asked) == 0:
-		return dependencies.Blocked(v1alpha1.ReasonPackageNotFound,
-			"OLM has no catalogue at all, and so not package %s; create a CatalogSource, or let the ConfigMap of the installer say way: Helm for %s",
-			p.Name, operator.Name)
+	unreached := strings.Join(silent, ", ")
+	if len(asked) == 0 && len(silent) > 0 {
+		return Candidate{}, "", allUnreachable.of(object{}, "OLM cannot reach any catalogue, so nobody knows whether one has package %s: %s", p.Name, unreached)
 	}
-	unreached := ""
-	if len(silent) > 0 {
-		unreached = " (it cannot reach " + strings.Join(silent, ", ") + ")"
+	if unreached != "" {
+		unreached = " (it cannot reach " + unreached + ")"
 	}
-	return dependencies.Blocked(v1alpha1.ReasonPackageNotFound,
-		"none of OLM's catalogues offers package %s to namespace %s: %s%s; create a CatalogSource that has it, "+
-			"or let the ConfigMap of the installer say way: Helm for %s",
-		p.Name, operator.Namespace, strings.Join(asked, ", "), unreached, operator.Name)
+	return Candidate{}, fmt.Sprintf("none of OLM's catalogues offers package %s to namespace %s: %s%s",
+		p.Name, operator.Namespace, cmp.Or(strings.Join(asked, ", "), "it has none"), unreached), nil
 }
 
-// examine looks at what a catalogue has of a package.
-func (o *OLM) examine(ctx context.Context, operator dependencies.Operator, p dependencies.Package, catalog dependencies.Catalog) (Candidate, error) {
+// examine looks at what a catalogue has of a package, and says why that is refused.
+func (o *OLM) examine(ctx context.Context, operator dependencies.Operator, p dependencies.Package, catalog dependencies.Catalog) (
+	_ Candidate, refused string, _ error) {
 	m, err := o.manifest(ctx, operator.Namespace, p.Name, catalog)
 	if err != nil {
-		return Candidate{}, err
+		return Candidate{}, "", err
 	}
 	i := slices.IndexFunc(m.Status.Channels, func(c channel) bool { return c.Name == p.Channel })
 	if i < 0 {
-		return Candidate{}, dependencies.Blocked(v1alpha1.ReasonChannelNotFound,
-			"package %s of catalogue %s has no channel %s, but %s; name one of these for %s in the ConfigMap of the installer",
-			p.Name, nameOf(catalog), p.Channel, strings.Join(m.channels(), ", "), operator.Name)
+		return Candidate{}, fmt.Sprintf("package %s of catalogue %s has no channel %s, but %s",
+			p.Name, nameOf(catalog), p.Channel, strings.Join(m.channels(), ", ")), nil
 	}
 	head := m.Status.Channels[i]
-	if !operator.Supports(head.Description.Version) {
-		return Candidate{}, dependencies.Blocked(v1alpha1.ReasonVersionNotSupported,
-			"channel %s of package %s of catalogue %s leads to version %s, and components work with %s %s only; "+
-				"name another channel for it in the ConfigMap of the installer: %s",
-			p.Channel, p.Name, nameOf(catalog), head.Description.Version, operator.Name, operator.Versions, strings.Join(m.channels(), ", "))
+	if version := head.Description.Version; !operator.Supports(version) {
+		return Candidate{}, fmt.Sprintf("channel %s of package %s of catalogue %s leads to version %s, and components work with %s %s only; its channels are %s",
+			p.Channel, p.Name, nameOf(catalog), version, operator.Name, operator.Versions, strings.Join(m.channels(), ", ")), nil
 	}
 	if !head.supports(p.InstallMode) {
-		return Candidate{}, dependencies.Blocked(v1alpha1.ReasonInstallModeNotSupported,
-			"%s of package %s of catalogue %s cannot watch %s (its install modes are %s); "+
-				"name another channel or install mode for %s in the ConfigMap of the installer, or let it say way: Helm",
-			head.CSV, p.Name, nameOf(catalog), needs(p.InstallMode, operator.Namespace), strings.Join(head.modes(), ", "), operator.Name)
+		return Candidate{}, fmt.Sprintf("%s of package %s of catalogue %s cannot watch %s (its install modes are %s)",
+			head.CSV, p.Name, nameOf(catalog), needs(p.InstallMode, operator.Namespace), strings.Join(head.modes(), ", ")), nil
 	}
-	return Candidate{Package: p, Catalog: catalog, CSV: head.CSV, Version: head.Description.Version}, nil
+	return Candidate{Package: p, Catalog: catalog}, "", nil
 }
 
 func nameOf(catalog dependencies.Catalog) string { return catalog.Namespace + "/" + catalog.Name }
@@ -223,19 +185,23 @@ func (s catalogSource) key() dependencies.Catalog {
 	return dependencies.Catalog{Name: s.Metadata.Name, Namespace: s.Metadata.Namespace}
 }
 
+func (s catalogSource) object() object {
+	return object{catalogKind, s.Metadata.Namespace, s.Metadata.Name}
+}
+
 // reachable is whether OLM has a connection to the catalogue, or would make one at once.
 func (s catalogSource) reachable() bool {
 	return s.Status.Connection.State == "READY" || s.Status.Connection.State == "IDLE"
 }
 
-// trouble is what OLM says of a catalogue that it cannot reach.
-func (s catalogSource) trouble() string {
-	state := "the connection is " + s.Status.Connection.State
+// unavailable says that OLM cannot reach the catalogue that something is to come from.
+func (s catalogSource) unavailable(what string) *components.Failure {
+	connection := "the connection is " + s.Status.Connection.State
 	switch {
 	case s.Status.Connection.State == "":
-		state = "there is no connection yet"
+		connection = "there is no connection yet"
 	case s.reachable():
-		state = "its Pod or its Service is not as OLM wants it"
+		connection = "its Pod or its Service is not as OLM wants it"
 	}
-	return sentences(state, quote(s.Status.Message))
+	return unreachable.of(s.object(), "OLM cannot reach %s, which %s is to come from: %s", s.object(), what, sentences(connection, quote(s.Status.Message)))
 }

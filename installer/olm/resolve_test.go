@@ -49,46 +49,46 @@ func TestResolve(t *testing.T) {
 		openShift bool
 		sources   string
 		catalogs  []played.Catalog
-		want      string // package, catalogue, version, or state and reason of the problem
+		want      string // package and catalogue, or state and reason of the problem
 		says      []string
 		helm      bool
 	}{
 		"from the first catalogue of the table": {
 			sources:  source("community", ready, 0) + source("operatorhub", ready, 9),
 			catalogs: []played.Catalog{offering("operatorhub", "stable", "1.3.0"), offering("community", "stable", "1.2.0")},
-			want:     "strimzi-kafka-operator olm/community 1.2.0",
+			want:     "strimzi-kafka-operator olm/community",
 		},
 		"from the second, when the first does not have it": {
 			sources:  source("community", ready, 0) + source("operatorhub", ready, 0),
 			catalogs: []played.Catalog{{Name: "community", Namespace: "olm"}, offering("operatorhub", "stable", "1.3.0")},
-			want:     "strimzi-kafka-operator olm/operatorhub 1.3.0",
+			want:     "strimzi-kafka-operator olm/operatorhub",
 		},
 		"from the second, when the first has it too old": {
 			sources:  source("community", ready, 0) + source("operatorhub", ready, 0),
 			catalogs: []played.Catalog{offering("community", "stable", "0.9.0"), offering("operatorhub", "stable", "1.3.0")},
-			want:     "strimzi-kafka-operator olm/operatorhub 1.3.0",
+			want:     "strimzi-kafka-operator olm/operatorhub",
 		},
 		"from a mirror that the table does not know": {
 			sources:  source("cs-community", ready, 0),
 			catalogs: []played.Catalog{offering("cs-community", "stable", "1.2.0")},
-			want:     "strimzi-kafka-operator olm/cs-community 1.2.0",
+			want:     "strimzi-kafka-operator olm/cs-community",
 		},
 		"from the one with the highest priority": {
 			change: anyCatalog, sources: source("a", ready, -1) + source("b", ready, 7) + source("c", ready, 3),
 			catalogs: []played.Catalog{offering("a", "stable", "1.1.0"), offering("b", "stable", "1.2.0"), offering("c", "stable", "1.3.0")},
-			want:     "strimzi-kafka-operator olm/b 1.2.0",
+			want:     "strimzi-kafka-operator olm/b",
 		},
 		"from one that is behind the others": {
 			change: anyCatalog, sources: source("a", ready, -1),
 			catalogs: []played.Catalog{offering("a", "stable", "1.1.0")},
-			want:     "strimzi-kafka-operator olm/a 1.1.0",
+			want:     "strimzi-kafka-operator olm/a",
 		},
 		"from the only one that will do": {
 			sources: source("community", ready, 9) + source("away", "CONNECTING", 9) + source("good", ready, 0),
 			catalogs: []played.Catalog{
 				offering("community", "alpha", "1.2.0"), offering("deleted", "stable", "1.2.0"), offering("away", "stable", "1.2.0"), offering("good", "stable", "1.2.0"),
 			},
-			want: "strimzi-kafka-operator olm/good 1.2.0",
+			want: "strimzi-kafka-operator olm/good",
 		},
 		"several of the same priority": {
 			change: anyCatalog, sources: source("b", ready, 3) + source("a", ready, 3) + source("c", ready, 1),
@@ -98,7 +98,7 @@ func TestResolve(t *testing.T) {
 		"several of the same priority, of which one will do": {
 			change: anyCatalog, sources: source("a", ready, 3) + source("b", ready, 3),
 			catalogs: []played.Catalog{offering("a", "alpha", "1.2.0"), offering("b", "stable", "1.2.0")},
-			want:     "strimzi-kafka-operator olm/b 1.2.0",
+			want:     "strimzi-kafka-operator olm/b",
 		},
 		"a catalogue of the table is away, and another has it": {
 			sources:  source("community", "CONNECTING", 0) + source("other", ready, 0),
@@ -108,17 +108,17 @@ func TestResolve(t *testing.T) {
 		"a catalogue of the table is away, and a better one has it": {
 			sources:  source("community", ready, 0) + source("operatorhub", "TRANSIENT_FAILURE", 0),
 			catalogs: []played.Catalog{offering("community", "stable", "1.2.0")},
-			want:     "strimzi-kafka-operator olm/community 1.2.0",
+			want:     "strimzi-kafka-operator olm/community",
 		},
 		"a connection that sleeps": {
 			sources: source("community", "IDLE", 0), catalogs: []played.Catalog{offering("community", "stable", "1.2.0")},
-			want: "strimzi-kafka-operator olm/community 1.2.0",
+			want: "strimzi-kafka-operator olm/community",
 		},
 		"no catalogue can be reached": {
 			change: anyCatalog, sources: source("a", "TRANSIENT_FAILURE", 0) + source("b", "", 0),
 			want: "Failed CatalogUnavailable", says: []string{"olm/a, olm/b", "package strimzi-kafka-operator"},
 		},
-		"there is no catalogue": {want: "Blocked PackageNotFound", says: []string{"no catalogue at all", "way: Helm for Strimzi"}, helm: true},
+		"there is no catalogue": {want: "Blocked PackageNotFound", says: []string{"none of OLM's catalogues", "it has none", "way: Helm"}, helm: true},
 		"no catalogue has it": {
 			change: anyCatalog, sources: source("a", ready, 0), catalogs: []played.Catalog{{Name: "a", Namespace: "olm"}},
 			want: "Blocked PackageNotFound", says: []string{"package strimzi-kafka-operator to namespace strimzi: olm/a; create"}, helm: true,
@@ -135,20 +135,20 @@ func TestResolve(t *testing.T) {
 		"a catalogue of the operator's own namespace": {
 			change: anyCatalog, sources: strings.ReplaceAll(source("a", ready, 0), "namespace: olm", "namespace: strimzi"),
 			catalogs: []played.Catalog{func() played.Catalog { c := offering("a", "stable", "1.2.0"); c.Namespace = "strimzi"; return c }()},
-			want:     "strimzi-kafka-operator strimzi/a 1.2.0",
+			want:     "strimzi-kafka-operator strimzi/a",
 		},
 		"no such channel": {
 			sources: source("community", ready, 0), catalogs: []played.Catalog{offering("community", "alpha", "1.2.0")},
-			want: "Blocked ChannelNotFound", says: []string{"catalogue olm/community has no channel stable, but alpha, zeta"}, helm: true,
+			want: "Blocked PackageNotFound", says: []string{"catalogue olm/community has no channel stable, but alpha, zeta"}, helm: true,
 		},
 		"too new": {
 			sources: source("community", ready, 0), catalogs: []played.Catalog{offering("community", "stable", "2.0.0")},
-			want: "Blocked VersionNotSupported", says: []string{"leads to version 2.0.0", "Strimzi >=1.0.0 <2.0.0-0 only"}, helm: true,
+			want: "Blocked PackageNotFound", says: []string{"leads to version 2.0.0", "Strimzi >=1.0.0 <2.0.0-0 only"}, helm: true,
 		},
 		"the wrong install mode": {
 			change:  func(o *dependencies.Operator) { o.Packages[0].InstallMode = dependencies.OwnNamespace },
 			sources: source("community", ready, 0), catalogs: []played.Catalog{offering("community", "stable", "1.2.0", "AllNamespaces", "MultiNamespace")},
-			want: "Blocked InstallModeNotSupported", says: []string{"strimzi.v1.2.0", "cannot watch the namespace strimzi alone", "AllNamespaces, MultiNamespace"}, helm: true,
+			want: "Blocked PackageNotFound", says: []string{"strimzi.v1.2.0", "cannot watch the namespace strimzi alone", "AllNamespaces, MultiNamespace"}, helm: true,
 		},
 		"a second package": {
 			change:  second(dependencies.Package{Name: "something-else", Channel: "stable", InstallMode: dependencies.OwnNamespace}),
@@ -156,29 +156,29 @@ func TestResolve(t *testing.T) {
 			catalogs: []played.Catalog{{Name: "community", Namespace: "olm", Packages: []played.Package{{Name: "something-else", Channels: []played.Channel{
 				{Name: "stable", Version: "1.0.0", InstallModes: []string{"OwnNamespace"}},
 			}}}}},
-			want: "something-else olm/community 1.0.0",
+			want: "something-else olm/community",
 		},
 		"a second package, when the first says more of what is wrong": {
 			change:  second(dependencies.Package{Name: "missing", Channel: "stable"}),
 			sources: source("community", ready, 0), catalogs: []played.Catalog{offering("community", "alpha", "1.2.0")},
-			want: "Blocked ChannelNotFound", helm: true,
+			want: "Blocked PackageNotFound", helm: true,
 		},
 		"a second package that says more of what is wrong": {
 			change: func(o *dependencies.Operator) {
 				o.Packages = append([]dependencies.Package{{Name: "missing", Channel: "stable"}}, o.Packages...)
 			},
 			sources: source("community", ready, 0), catalogs: []played.Catalog{offering("community", "alpha", "1.2.0")},
-			want: "Blocked ChannelNotFound", helm: true,
+			want: "Blocked PackageNotFound", helm: true,
 		},
 		"a package of OpenShift on Kubernetes": {
 			change: func(o *dependencies.Operator) { o.Packages[0].OpenShiftOnly = true }, sources: source("community", ready, 0),
 			catalogs: []played.Catalog{offering("community", "stable", "1.2.0")},
-			want:     "Blocked PackageNotFound", says: []string{"no package for OLM on this kind of cluster"}, helm: true,
+			want:     "Blocked PackageNotFound", says: []string{"there is no package of Strimzi for this kind of cluster"}, helm: true,
 		},
 		"a package of OpenShift on OpenShift": {
 			change: func(o *dependencies.Operator) { o.Packages[0].OpenShiftOnly = true }, openShift: true, sources: source("community", ready, 0),
 			catalogs: []played.Catalog{offering("community", "stable", "1.2.0")},
-			want:     "strimzi-kafka-operator olm/community 1.2.0",
+			want:     "strimzi-kafka-operator olm/community",
 		},
 		"a package of Kubernetes on OpenShift": {
 			change: func(o *dependencies.Operator) { o.Packages[0].KubernetesOnly = true }, openShift: true, sources: source("community", ready, 0),
@@ -195,7 +195,7 @@ func TestResolve(t *testing.T) {
 			l := newLab(t, test.sources, test.catalogs...)
 			candidate, err := l.olm.Resolve(t.Context(), operator, test.openShift)
 			var problem *components.Failure
-			got := candidate.Package.Name + " " + nameOf(candidate.Catalog) + " " + candidate.Version
+			got := candidate.Package.Name + " " + nameOf(candidate.Catalog)
 			switch {
 			case errors.As(err, &problem):
 				got = string(dependencies.StateOf(problem)) + " " + problem.Reason

@@ -4,11 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/dependencies"
 )
 
@@ -16,7 +14,7 @@ import (
 const (
 	catalogsUnhealthy  = "CatalogSourcesUnhealthy"
 	planPending        = "InstallPlanPending"
-	planFailed         = "InstallPlanFailed"
+	installPlanFailed  = "InstallPlanFailed"
 	resolutionFailed   = "ResolutionFailed"
 	bundleUnpacking    = "BundleUnpacking"
 	bundleUnpackFailed = "BundleUnpackFailed"
@@ -30,9 +28,6 @@ const (
 	// notSatisfiable is the reason of ResolutionFailed that no retry changes.
 	notSatisfiable = "ConstraintsNotSatisfiable"
 )
-
-// maxQuote bounds what is quoted of OLM, in runes: some of its messages list every bundle of a catalogue.
-const maxQuote = 600
 
 // view is a Subscription and what else says where its operator stands.
 type view struct {
@@ -51,13 +46,10 @@ type view struct {
 
 func (v view) claim() claim {
 	s := v.subscription
-	c := claim{object: v.object(), remove: v.remove()}
+	c := claim{object: s.object()}
 	c.Ours = isOurs(v.operator, s.Metadata.Labels)
 	if c.Ours {
-		c.subscription, c.settled = &s, v.settled()
-	}
-	if v.installed != nil {
-		c.Namespaces = watches(*v.installed)
+		c.subscription, c.upToDate = &s, v.upToDate()
 	}
 	c.Status = v.status(statusOf(v.operator, c.Ours))
 	return c
@@ -65,23 +57,20 @@ func (v view) claim() claim {
 
 func (v view) status(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus {
 	if v.subscription.Metadata.DeletionTimestamp != nil {
-		return removing(status, "%s is being deleted", v.object())
+		return removing(status, "%s is being deleted", v.subscription.object())
 	}
-	remarks := make([]string, 0, 4)
-	for _, problem := range v.problems() {
+	problems := v.problems()
+	remarks := make([]string, 0, len(problems)+3)
+	for _, problem := range problems {
 		remarks = append(remarks, problem.Error())
 	}
-	if notice := v.condition(deprecated); notice != nil {
-		remarks = append(remarks, "deprecated: "+quote(notice.Message))
-	}
+	remarks = append(remarks, deprecation(v.subscription.Status.Conditions))
 	switch {
 	case v.installed != nil && v.installed.works():
-		remarks = append(remarks, scope(v.operator, *v.installed))
 		return v.working(status, *v.installed, remarks...)
 	case v.installed != nil && v.replaced != nil && v.replaced.works():
 		upgrade := csvStatusOf(status, *v.installed, v.groups)
-		remarks = append(remarks, "it is to be upgraded: "+upgrade.Message, scope(v.operator, *v.replaced))
-		return v.working(status, *v.replaced, remarks...)
+		return v.working(status, *v.replaced, append(remarks, "it is to be upgraded: "+upgrade.Message)...)
 	case v.installed != nil:
 		status.Version = v.installed.Spec.Version
 		return csvStatusOf(status, *v.installed, v.groups)
@@ -89,7 +78,7 @@ func (v view) status(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus
 	if problem := groupProblem(v.subscription.Metadata.Namespace, v.groups); problem != nil {
 		return troubled(status, problem)
 	}
-	if problems := v.problems(); len(problems) > 0 {
+	if len(problems) > 0 {
 		return troubled(status, problems[0])
 	}
 	return v.starting(status)
@@ -99,78 +88,62 @@ func (v view) status(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus
 func (v view) working(status v1alpha1.DependencyStatus, works csv, remarks ...string) v1alpha1.DependencyStatus {
 	if !v.operator.Supports(works.Spec.Version) {
 		status.Version = works.Spec.Version
-		return troubled(status, unsupported(v.operator, works.Spec.Version, v.object(),
-			"choose a channel that leads to one ("+v.edit()+"), or, where OLM knows no upgrade to it, delete the Subscription and then its "+
-				"ClusterServiceVersion, and the installer brings one that will do ("+v.remove()+")"))
+		return troubled(status, unsupported.of(v.subscription.object(), "%s: %s", v.subscription.object(), mismatch(v.operator, works.Spec.Version)))
 	}
-	return ready(status, works.Spec.Version, remarks...)
+	return ready(status, works.Spec.Version, append(remarks, scope(v.operator, works))...)
 }
 
 // starting is when nothing is wrong, and nothing is installed.
 func (v view) starting(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus {
-	s := v.subscription
+	s, o := v.subscription, v.subscription.object()
 	if s.Status.InstalledCSV != "" && s.Status.InstalledCSV == s.Status.CurrentCSV && v.condition(planPending) == nil {
 		// OLM takes the InstallPlan for done, and waits for good. Deleting the plan changes nothing.
-		return troubled(status, dependencies.Blocked(v1alpha1.ReasonCSVFailed,
-			"ClusterServiceVersion %s/%s was deleted, and OLM does not bring it back by itself; delete the Subscription, and the installer asks for it anew: %s",
-			s.Metadata.Namespace, s.Status.InstalledCSV, v.remove()))
+		return troubled(status, deleted.of(o, "%s was deleted, and OLM does not bring it back by itself",
+			object{csvKind, s.Metadata.Namespace, s.Status.InstalledCSV}))
 	}
 	if unpacking := v.condition(bundleUnpacking); unpacking != nil {
-		return onItsWay(status, "%s", sentences("OLM is unpacking the bundle of "+v.object(), quote(unpacking.Message)))
+		return onItsWay(status, "%s", sentences("OLM is unpacking the bundle of "+o.String(), quote(unpacking.Message)))
 	}
 	if s.Status.CurrentCSV != "" {
-		return onItsWay(status, "OLM is installing %s for %s", s.Status.CurrentCSV, v.object())
+		return onItsWay(status, "OLM is installing %s for %s", s.Status.CurrentCSV, o)
 	}
-	return onItsWay(status, "OLM is choosing what to install for %s", v.object())
+	return onItsWay(status, "OLM is choosing what to install for %s", o)
 }
 
 // problems that the Subscription reports, the worst first. They are remarks when something works in spite of them.
 func (v view) problems() []*components.Failure {
-	s, namespace := v.subscription, v.subscription.Metadata.Namespace
-	plan := s.Status.InstallPlanRef.Name
+	o := v.subscription.object()
+	plan := object{planKind, o.namespace, v.subscription.Status.InstallPlanRef.Name}
 	var problems []*components.Failure
-	if failed := v.condition(planFailed); failed != nil {
-		problems = append(problems, dependencies.Blocked(v1alpha1.ReasonInstallPlanFailed,
-			"InstallPlan %s/%s of %s failed: %s; once the cause is gone, have OLM make another: %s",
-			namespace, plan, v.object(), reasoned(*failed), v.deletePlan()))
+	if c := v.condition(installPlanFailed); c != nil {
+		problems = append(problems, planFailed.of(plan, "%s of %s failed: %s", plan, o, reasoned(*c)))
 	}
-	if pending := v.condition(planPending); pending != nil && pending.Reason == requiresApproval {
-		problems = append(problems, dependencies.Blocked(v1alpha1.ReasonApprovalRequired,
-			"InstallPlan %s/%s, which installs %s, waits for approval%s; to approve it: %s", namespace, plan, s.Status.CurrentCSV,
-			v.whyManual(), kubectl(namespace, `patch installplans.operators.coreos.com %s --type merge --patch '{"spec":{"approved":true}}'`, plan)))
+	if c := v.condition(planPending); c != nil && c.Reason == requiresApproval {
+		problems = append(problems, needsApproval.of(plan, "%s, which installs %s, waits for approval%s", plan, v.subscription.Status.CurrentCSV, v.whyManual()))
 	}
-	if failed := v.condition(bundleUnpackFailed); failed != nil {
-		problems = append(problems, dependencies.Failed(v1alpha1.ReasonBundleUnpackFailed,
-			"OLM cannot unpack the bundle of %s: %s; see that the cluster can pull the bundle's image, then delete the failed Job: "+
-				"kubectl get jobs --all-namespaces --selector operatorframework.io/bundle-unpack-ref",
-			v.object(), reasoned(*failed)))
+	if c := v.condition(bundleUnpackFailed); c != nil {
+		problems = append(problems, notUnpacked.of(o, "OLM cannot unpack the bundle of %s: %s", o, reasoned(*c)))
 	}
 	if v.catalogUnhealthy() {
 		problems = append(problems, v.catalogProblem())
 	}
 	// While one replaces another, OLM cannot resolve the namespace, and says so of ever another object.
-	if failed := v.condition(resolutionFailed); failed != nil && v.replaced == nil {
-		problems = append(problems, v.resolutionProblem(*failed))
+	if c := v.condition(resolutionFailed); c != nil && v.replaced == nil {
+		problems = append(problems, v.resolutionProblem(*c))
 	}
 	return problems
 }
 
 func (v view) resolutionProblem(failed condition) *components.Failure {
-	namespace := v.subscription.Metadata.Namespace
-	if len(v.orphans) > 0 {
-		return dependencies.Blocked(v1alpha1.ReasonOrphanCSV,
-			"ClusterServiceVersion %s/%s belongs to no Subscription, and so %s cannot be resolved: %s; either delete the "+
-				"ClusterServiceVersion, and the Subscription installs it anew (%s), or delete the Subscription and keep what is there (%s)",
-			namespace, v.orphans[0], v.object(), reasoned(failed), deleteCSV(namespace, v.orphans[0]), v.remove())
+	o, why := v.subscription.object(), reasoned(failed)
+	switch {
+	case len(v.orphans) > 0:
+		left := object{csvKind, o.namespace, v.orphans[0]}
+		return orphan.of(left, "%s belongs to no Subscription, and so %s cannot be resolved: %s", left, o, why)
+	case failed.Reason == notSatisfiable:
+		return unsatisfiable.of(o, "OLM cannot resolve %s: %s", o, why)
 	}
-	problem := dependencies.Failed(v1alpha1.ReasonResolutionFailed,
-		"OLM cannot resolve %s: %s; all Subscriptions of a namespace are resolved together: compare them with what the catalogues offer "+
-			"(%s and kubectl get packagemanifests)",
-		v.object(), reasoned(failed), kubectl(namespace, "get subscriptions.operators.coreos.com"))
-	if failed.Reason == notSatisfiable {
-		problem.Terminal = true
-	}
-	return problem
+	return unresolved.of(o, "OLM cannot resolve %s: %s", o, why)
 }
 
 // catalogUnhealthy is whether OLM cannot reach the catalogue of this Subscription. The condition alone says so of any catalogue.
@@ -187,23 +160,11 @@ func (v view) catalogUnhealthy() bool {
 }
 
 func (v view) catalogProblem() *components.Failure {
-	wanted := v.subscription.Spec.catalog()
-	for _, catalog := range v.catalogs {
-		if catalog.key() == wanted {
-			return unavailable(v.object(), catalog)
-		}
+	o, wanted := v.subscription.object(), v.subscription.Spec.catalog()
+	if source := sourceOf(v.catalogs, wanted); source != nil {
+		return source.unavailable(o.String())
 	}
-	return dependencies.Failed(v1alpha1.ReasonCatalogUnavailable,
-		"CatalogSource %s/%s, which %s is to come from, does not exist; create it, or name one that does: %s",
-		wanted.Namespace, wanted.Name, v.object(), v.edit())
-}
-
-// unavailable says that a catalogue cannot be reached.
-func unavailable(what string, catalog catalogSource) *components.Failure {
-	return dependencies.Failed(v1alpha1.ReasonCatalogUnavailable,
-		"OLM cannot reach CatalogSource %s/%s, which %s is to come from: %s; see its Pod: %s",
-		catalog.Metadata.Namespace, catalog.Metadata.Name, what, catalog.trouble(),
-		kubectl(catalog.Metadata.Namespace, "describe pods --selector olm.catalogSource=%s", catalog.Metadata.Name))
+	return noCatalog.of(o, "CatalogSource %s, which %s is to come from, does not exist", nameOf(wanted), o)
 }
 
 // whyManual explains an approval that this Subscription does not ask for.
@@ -213,44 +174,26 @@ func (v view) whyManual() string {
 	}
 	for _, sibling := range v.siblings {
 		if sibling.Spec.Approval == dependencies.ApprovalManual {
-			return fmt.Sprintf(", because Subscription %s/%s asks for it, on behalf of all in that namespace",
-				sibling.Metadata.Namespace, sibling.Metadata.Name)
+			return fmt.Sprintf(", because %s asks for it, on behalf of all in that namespace", sibling.object())
 		}
 	}
 	return ""
 }
 
+// condition is one that is True, or nil.
 func (v view) condition(kind string) *condition {
-	return isTrue(v.subscription.Status.Conditions, kind)
-}
-
-func isTrue(conditions []condition, kind string) *condition {
-	for i := range conditions {
-		if conditions[i].Type == kind && conditions[i].Status == "True" {
-			return &conditions[i]
-		}
+	if c := find(v.subscription.Status.Conditions, kind); c.Status == "True" {
+		return &c
 	}
 	return nil
 }
 
-func (v view) object() string {
-	return "Subscription " + v.subscription.Metadata.Namespace + "/" + v.subscription.Metadata.Name
+func (s subscription) object() object {
+	return object{subscriptionKind, s.Metadata.Namespace, s.Metadata.Name}
 }
 
-func (v view) deletePlan() string {
-	return kubectl(v.subscription.Metadata.Namespace, "delete installplans.operators.coreos.com %s", v.subscription.Status.InstallPlanRef.Name)
-}
-
-func (v view) edit() string {
-	return kubectl(v.subscription.Metadata.Namespace, "edit subscriptions.operators.coreos.com %s", v.subscription.Metadata.Name)
-}
-
-func (v view) remove() string {
-	return kubectl(v.subscription.Metadata.Namespace, "delete subscriptions.operators.coreos.com %s", v.subscription.Metadata.Name)
-}
-
-// settled is whether our Subscription is as the table wants it, as far as can be seen without asking the catalogues.
-func (v view) settled() bool {
+// upToDate is whether our Subscription is as the table wants it, as far as can be seen without asking the catalogues.
+func (v view) upToDate() bool {
 	s := v.subscription
 	i := slices.IndexFunc(v.operator.Packages, func(p dependencies.Package) bool { return p.Name == s.Spec.Package })
 	if i < 0 {
@@ -266,32 +209,11 @@ func (v view) settled() bool {
 	if slices.Contains(wanted.Catalogs, s.Spec.catalog()) {
 		return true
 	}
-	exists := false
-	for _, catalog := range v.catalogs {
-		if slices.Contains(wanted.Catalogs, catalog.key()) {
-			return false // a catalogue that the table prefers has come
-		}
-		exists = exists || catalog.key() == s.Spec.catalog()
-	}
-	return exists
+	// A catalogue that the table prefers may have come, or this one gone.
+	preferred := slices.ContainsFunc(v.catalogs, func(c catalogSource) bool { return slices.Contains(wanted.Catalogs, c.key()) })
+	return !preferred && sourceOf(v.catalogs, s.Spec.catalog()) != nil
 }
 
 func approval(p dependencies.Package) dependencies.Approval {
 	return cmp.Or(p.Approval, dependencies.ApprovalAutomatic)
-}
-
-// reasoned is what a condition says.
-func reasoned(c condition) string {
-	if c.Message == "" || strings.HasPrefix(c.Message, c.Reason) {
-		return cmp.Or(quote(c.Message), c.Reason)
-	}
-	return strings.TrimPrefix(c.Reason+": ", ": ") + quote(c.Message)
-}
-
-// quote is a text of OLM's, at a length that can be read.
-func quote(text string) string { return health.Shorten(strings.TrimRight(text, " .\n"), maxQuote) }
-
-// kubectl is a command that a person can type.
-func kubectl(namespace, format string, args ...any) string {
-	return "kubectl --namespace " + namespace + " " + fmt.Sprintf(format, args...)
 }

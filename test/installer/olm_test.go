@@ -186,7 +186,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 			func() olm.Catalog {
 				return current(func(c *olm.Catalog) { c.Packages[0].Channels[0].InstallModes = []string{"OwnNamespace"} })
 			}, nil,
-			[]string{"False InstallModeNotSupported", "strimzi-kafka-operator", "cannot watch all namespaces", "way: Helm"},
+			[]string{"False PackageNotFound", "strimzi-kafka-operator", "cannot watch all namespaces", "way: Helm"},
 			func(ctx context.Context, namespace string) {
 				scene{}.configure(ctx, fmt.Sprintf("mirror: %s\noperators: [{name: Strimzi, namespace: %s, way: Helm}]\n", chartFolder, namespace))
 			}, SpecTimeout(5*time.Minute)),
@@ -195,7 +195,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 				Expect(env.Admin.Create(ctx, group(namespace, "first"))).To(Succeed())
 				Expect(env.Admin.Create(ctx, group(namespace, "second"))).To(Succeed())
 			},
-			[]string{"False TooManyOperatorGroups", "first", "second", "kubectl"},
+			[]string{"False OperatorGroupConflict", "first", "second", "kubectl"},
 			func(ctx context.Context, namespace string) {
 				Expect(env.Admin.Delete(ctx, group(namespace, "second"))).To(Succeed())
 			}, SpecTimeout(5*time.Minute)),
@@ -205,7 +205,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 					c.Packages[0].Channels[0].Fails = olm.Failure{Reason: "InstallCheckFailed", Message: "install timeout"}
 				})
 			}, nil,
-			[]string{"False CSVFailed", strimziCSV, "install timeout", "get deployments,pods"},
+			[]string{"False OLMFailed", strimziCSV, "install timeout", "OLM keeps trying"},
 			func(ctx context.Context, _ string) { Expect(manager.SetCatalog(ctx, current())).To(Succeed()) }, SpecTimeout(5*time.Minute)),
 		Entry("a ClusterServiceVersion is there that no Subscription asks for", func() olm.Catalog { return current() },
 			func(ctx context.Context, namespace string) {
@@ -216,7 +216,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 				orphan.Object["status"] = map[string]any{"phase": "Failed", "reason": "ComponentUnhealthy", "message": "no Deployment"}
 				Expect(env.Admin.Status().Update(ctx, orphan)).To(Succeed())
 			},
-			[]string{"False OrphanCSV", "strimzi-cluster-operator.v1.1.0", "kubectl"},
+			[]string{"False SubscriptionConflict", "strimzi-cluster-operator.v1.1.0", "kubectl"},
 			func(ctx context.Context, namespace string) {
 				Expect(env.Admin.Delete(ctx, parse(fmt.Sprintf(`{apiVersion: operators.coreos.com/v1alpha1, kind: ClusterServiceVersion,
 				  metadata: {name: strimzi-cluster-operator.v1.1.0, namespace: %s}}`, namespace)))).To(Succeed())
