@@ -180,7 +180,7 @@ func TestDependenciesRefuses(t *testing.T) {
 		"no configuration": {stdin: odh, flags: []string{"--config", missing}, want: missing + ": no such file or directory"},
 		"a configuration that cannot be": {
 			stdin: odh, flags: []string{"--config", config},
-			want: config + ": mirorr: there is no such field; use deletionPolicy, mirror, plainHTTP, operators",
+			want: config + ": mirorr: Forbidden: there is no such field; use deletionPolicy, mirror, plainHTTP, operators",
 		},
 		"an invalid resource": {
 			stdin: strings.Replace(odh, "kafka: {}", "kafkaa: {}", 1),

@@ -1,12 +1,15 @@
 package dependencies
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"opendatahub.io/operator/api/v1alpha1"
 )
@@ -42,41 +45,31 @@ type configYAML struct {
 func ParseConfig(data map[string]string) (Config, error) {
 	var found problems
 	for _, key := range slices.Sorted(maps.Keys(data)) {
-		if key != ConfigKey {
-			found.add("data", "there is no such key as %q; use %s", key, ConfigKey)
-		}
+		oneOf(&found, field.NewPath("data"), key, ConfigKey)
 	}
 	tree, err := parse([]byte(data[ConfigKey]))
 	if err != nil {
-		found.add(ConfigKey, "%s", err)
-		return Config{}, errors.Join(found...)
+		return Config{}, errors.Join(lines(field.ErrorList(found)), fmt.Errorf("%s: %w", ConfigKey, err))
 	}
 	var written configYAML
-	if err := decode("", tree, &written); err != nil {
-		return Config{}, errors.Join(append(found, err)...)
+	if err := decode(nil, tree, &written); err != nil {
+		return Config{}, errors.Join(lines(field.ErrorList(found)), err)
 	}
-	config := Config{DeletionPolicy: written.DeletionPolicy}
-	if config.DeletionPolicy == "" {
-		config.DeletionPolicy = v1alpha1.DeletionPolicyRetain
-	}
-	member(&found, "deletionPolicy", config.DeletionPolicy, v1alpha1.DeletionPolicyRetain, v1alpha1.DeletionPolicyDelete)
+	config := Config{DeletionPolicy: cmp.Or(written.DeletionPolicy, v1alpha1.DeletionPolicyRetain)}
+	oneOf(&found, field.NewPath("deletionPolicy"), config.DeletionPolicy, v1alpha1.DeletionPolicyRetain, v1alpha1.DeletionPolicyDelete)
 	overrides := found.overrides(tree)
+	found.mirror(written)
 	if len(found) > 0 {
-		found.mirror(written)
-		return Config{}, errors.Join(found...)
+		return Config{}, lines(field.ErrorList(found))
 	}
-	config.Table, err = decodeTable(laidOver(defaultTree(), overrides))
-	if err != nil {
+	if config.Table, err = decodeTable(laidOver(defaultTree(), overrides)); err != nil {
 		return Config{}, err
 	}
-	if found.mirror(written); len(found) == 0 && written.Mirror != "" {
+	if written.Mirror != "" {
 		written.useMirror(config.Table, overrides)
 	}
 	if err := config.Table.Validate(); err != nil {
-		found = append(found, err)
-	}
-	if len(found) > 0 {
-		return Config{}, errors.Join(found...)
+		return Config{}, err
 	}
 	return config, nil
 }
@@ -90,15 +83,11 @@ func (p *problems) overrides(tree any) map[string]map[string]any {
 	for i, element := range list {
 		override, _ := element.(map[string]any)
 		name := nameOf(element, "name")
-		switch place := fmt.Sprintf("operators[%d].name", i); {
-		case !slices.Contains(known, name):
-			p.add(place, "%q is not in the table; use %s", name, oneOf(known...))
-		case overrides[name] != nil:
-			p.add(place, "%s is there twice; write one entry for it", name)
-		default:
+		if oneOf(p, field.NewPath("operators").Index(i).Child("name"), name, known...); slices.Contains(known, name) {
 			overrides[name] = override
 		}
 	}
+	unique(p, field.NewPath("operators"), list, func(element any) string { return nameOf(element, "name") })
 	return overrides
 }
 
@@ -127,17 +116,10 @@ func mergeOperator(operator, override map[string]any) map[string]any {
 
 func (p *problems) mirror(written configYAML) {
 	mirror := Chart{Chart: strings.TrimSuffix(written.Mirror, "/"), PlainHTTP: written.PlainHTTP}
-	switch {
-	case written.Mirror == "" && written.PlainHTTP:
-		p.add("plainHTTP", "is for the mirror, and there is none; set it with the chart of an operator")
-	case written.Mirror == "":
-	case mirror.kind() == localChart && !written.PlainHTTP, hostKind(mirror) != unknownChart:
-	case written.PlainHTTP:
-		p.add("mirror", "%q must begin with oci:// or http:// when plainHTTP is set", shown(written.Mirror))
-	default:
-		p.add("mirror", "%q is no place for charts; use oci://HOST/PATH, https://HOST/PATH, or the absolute path of a folder",
-			shown(written.Mirror))
-	}
+	p.not(written.Mirror == "" && written.PlainHTTP, field.NewPath("plainHTTP"), "is for the mirror, and there is none; set it with the chart of an operator")
+	local := mirror.kind() == localChart && !written.PlainHTTP
+	p.rule(written.Mirror == "" || local || hostKind(mirror) != unknownChart, field.NewPath("mirror"), shown(written.Mirror),
+		"must be oci://HOST/PATH, https://HOST/PATH or the absolute path of a folder; oci:// or http:// when plainHTTP is set")
 }
 
 // hostKind is the form of a mirror, which may be a host without a path.

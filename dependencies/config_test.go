@@ -198,36 +198,21 @@ operators:
 }
 
 func TestParseConfigRefuses(t *testing.T) {
+	const (
+		names  = `supported values: "Rook", "Strimzi", "Spark", "Seldon Core", "Prometheus operator", "Grafana operator", "Node Feature Discovery", "NVIDIA GPU operator"`
+		mirror = `must be oci://HOST/PATH, https://HOST/PATH or the absolute path of a folder; oci:// or http:// when plainHTTP is set`
+	)
 	tests := map[string]struct {
-		data map[string]string // or
 		yaml string
 		want []string // lines of the error
 	}{
-		"another key": {
-			data: map[string]string{"installer.yml": "", "values.yaml": ""},
-			want: []string{
-				`data: there is no such key as "installer.yml"; use installer.yaml`,
-				`data: there is no such key as "values.yaml"; use installer.yaml`,
-			},
-		},
-		"no YAML": {
-			yaml: "deletionPolicy: [",
-			want: []string{"installer.yaml: is not valid YAML: yaml: line 1: did not find expected node content"},
-		},
-		"a key twice": {
-			yaml: "mirror: /a\nmirror: /b\n",
-			want: []string{`installer.yaml: is not valid YAML: yaml: unmarshal errors: line 2: key "mirror" already set in map`},
-		},
+		"no YAML":     {"deletionPolicy: [", []string{"installer.yaml: is not valid YAML: yaml: line 1: did not find expected node content"}},
+		"a key twice": {"mirror: /a\nmirror: /b\n", []string{`installer.yaml: is not valid YAML: yaml: unmarshal errors: line 2: key "mirror" already set in map`}},
 		"two documents": {
-			yaml: "mirror: /a\n---\nmirror: /b\n",
-			want: []string{"installer.yaml: holds several documents, separated by ---; write one"},
+			"mirror: /a\n---\nmirror: /b\n", []string{"installer.yaml: holds several documents, separated by ---; write one"},
 		},
-		"a list": {
-			yaml: "- mirror",
-			want: []string{"is a list; it must be a map with the keys deletionPolicy, mirror, plainHTTP, operators"},
-		},
-		"unknown fields and wrong types, all at once": {
-			yaml: `
+		"a list": {"- mirror", []string{"installer.yaml: Invalid value: must be a map with the keys deletionPolicy, mirror, plainHTTP, operators"}},
+		"unknown fields and wrong types, all at once": {`
 mirrors: x
 plainHTTP: "yes"
 operators:
@@ -239,26 +224,23 @@ operators:
   charts:
   - release: strimzi-kafka-operator
     versions: 1.2.0
-    values: x
+    values: secret
 - name: Rook
   openShift: {charts: []}
-`,
-			want: []string{
-				"mirrors: there is no such field; use deletionPolicy, mirror, plainHTTP, operators",
-				"plainHTTP: is a string; it must be true or false",
-				"operators[Strimzi].chanel: there is no such field; " +
-					"use name, description, crds, versions, way, namespace, namespaceLabels, byproducts, workloads, packages, charts, openShift",
-				"operators[Strimzi].crds[0]: is a string; it must be a map with the keys name, versions",
-				"operators[Strimzi].versions: is 1.2; it must be a string; numbers and true take quotes",
-				"operators[Strimzi].packages: is a map; it must be a list",
-				"operators[Strimzi].charts[strimzi-kafka-operator].versions: there is no such field; " +
-					"use release, chart, version, digest, plainHTTP, values",
-				"operators[Strimzi].charts[strimzi-kafka-operator].values: is a string; it must be a map",
-				"operators[Rook].openShift.charts: there is no such field; use crds, way, namespace, values",
-			},
-		},
-		"unknown, unnamed and repeated operators, a policy and a mirror": {
-			yaml: `
+`, []string{
+			"mirrors: Forbidden: there is no such field; use deletionPolicy, mirror, plainHTTP, operators",
+			"operators[Strimzi].chanel: Forbidden: there is no such field; " +
+				"use name, description, crds, versions, way, namespace, namespaceLabels, byproducts, workloads, packages, charts, openShift",
+			"operators[Strimzi].charts[strimzi-kafka-operator].values: Invalid value: must be a map",
+			"operators[Strimzi].charts[strimzi-kafka-operator].versions: Forbidden: there is no such field; " +
+				"use release, chart, version, digest, plainHTTP, values",
+			"operators[Strimzi].crds[0]: Invalid value: must be a map with the keys name, versions",
+			"operators[Strimzi].packages: Invalid value: must be a list",
+			"operators[Strimzi].versions: Invalid value: must be a string; numbers and true take quotes",
+			"operators[Rook].openShift.charts: Forbidden: there is no such field; use crds, way, namespace, values",
+			"plainHTTP: Invalid value: must be true or false",
+		}},
+		"unknown, unnamed and repeated operators, a policy and a mirror": {`
 deletionPolicy: Keep
 mirror: registry.example.com/charts
 operators:
@@ -266,46 +248,19 @@ operators:
 - way: Helm
 - name: Spark
 - name: Spark
-- null
-`,
-			want: []string{
-				`deletionPolicy: "Keep" is not known; use Retain or Delete`,
-				`operators[0].name: "Stimzi" is not in the table; use Rook, Strimzi, Spark, Seldon Core, Prometheus operator, Grafana operator, ` +
-					`Node Feature Discovery or NVIDIA GPU operator`,
-				`operators[1].name: "" is not in the table; use Rook, Strimzi, Spark, Seldon Core, Prometheus operator, Grafana operator, ` +
-					`Node Feature Discovery or NVIDIA GPU operator`,
-				`operators[3].name: Spark is there twice; write one entry for it`,
-				`operators[4].name: "" is not in the table; use Rook, Strimzi, Spark, Seldon Core, Prometheus operator, Grafana operator, ` +
-					`Node Feature Discovery or NVIDIA GPU operator`,
-				`mirror: "registry.example.com/charts" is no place for charts; use oci://HOST/PATH, https://HOST/PATH, or the absolute path of a folder`,
-			},
-		},
-		"a mirror without TLS": {
-			yaml: "mirror: http://charts.example.com",
-			want: []string{
-				`mirror: "http://charts.example.com" is no place for charts; use oci://HOST/PATH, https://HOST/PATH, or the absolute path of a folder`,
-			},
-		},
-		"a mirror with credentials": {
-			yaml: "mirror: https://me:secret@charts.example.com",
-			want: []string{
-				`mirror: "https://me:xxxxx@charts.example.com" is no place for charts; use oci://HOST/PATH, https://HOST/PATH, or the absolute path of a folder`,
-			},
-		},
-		"plainHTTP of a mirror with TLS": {
-			yaml: "mirror: https://charts.example.com\nplainHTTP: true",
-			want: []string{`mirror: "https://charts.example.com" must begin with oci:// or http:// when plainHTTP is set`},
-		},
-		"plainHTTP of a folder": {
-			yaml: "mirror: /charts\nplainHTTP: true",
-			want: []string{`mirror: "/charts" must begin with oci:// or http:// when plainHTTP is set`},
-		},
-		"plainHTTP of nothing": {
-			yaml: "plainHTTP: true",
-			want: []string{`plainHTTP: is for the mirror, and there is none; set it with the chart of an operator`},
-		},
-		"what the table itself must not have": {
-			yaml: `
+`, []string{
+			`deletionPolicy: Unsupported value: "Keep": supported values: "Retain", "Delete"`,
+			`operators[0].name: Unsupported value: "Stimzi": ` + names,
+			`operators[1].name: Unsupported value: "": ` + names,
+			`operators: Duplicate value: "Spark"`,
+			`mirror: Invalid value: "registry.example.com/charts": ` + mirror,
+		}},
+		"a mirror without TLS":           {"mirror: http://charts.example.com", []string{`mirror: Invalid value: "http://charts.example.com": ` + mirror}},
+		"a mirror with credentials":      {"mirror: https://me:secret@charts.example.com", []string{`mirror: Invalid value: "https://me:xxxxx@charts.example.com": ` + mirror}},
+		"plainHTTP of a mirror with TLS": {"mirror: https://charts.example.com\nplainHTTP: true", []string{`mirror: Invalid value: "https://charts.example.com": ` + mirror}},
+		"plainHTTP of a folder":          {"mirror: /charts\nplainHTTP: true", []string{`mirror: Invalid value: "/charts": ` + mirror}},
+		"plainHTTP of nothing":           {"plainHTTP: true", []string{`plainHTTP: Forbidden: is for the mirror, and there is none; set it with the chart of an operator`}},
+		"what the table itself must not have": {`
 operators:
 - name: Strimzi
   way: Sometimes
@@ -313,41 +268,40 @@ operators:
   charts: [{release: strimzi-kafka-operator, version: ^1.2}]
 - name: Rook
   namespace: strimzi-operator
-`,
-			want: []string{
-				`operators[Strimzi].way: "Sometimes" is not known; use Auto, OLM, Helm or None`,
-				`operators[Strimzi].packages[strimzi-kafka-operator].channel: "" is not the name of a channel; ` +
-					`name one, because the default of a catalogue is not where new versions land`,
-				`operators[Strimzi].charts[strimzi-kafka-operator].version: "^1.2" is not a version; use exactly one, such as 1.2.0`,
-				`operators[Strimzi].namespace: "strimzi-operator" is the namespace of Rook; every operator needs one of its own`,
-			},
-		},
-		"elements that are null": {
-			yaml: "operators: [{name: Strimzi, charts: [null]}]",
-			want: []string{
-				`operators[Strimzi].charts[1].release: "" is not the name of a release; use at most 53 lower-case letters, digits and -`,
-				`operators[Strimzi].charts[1].chart: "" is no reference to a chart; use oci://HOST/PATH/NAME, https://HOST/PATH/NAME, ` +
-					`or the absolute path of a folder or of a .tgz, without the version`,
-				`operators[Strimzi].charts[1].version: "" is not a version; use exactly one, such as 1.2.0`,
-			},
-		},
+`, []string{
+			`operators[Strimzi].way: Unsupported value: "Sometimes": supported values: "Auto", "OLM", "Helm", "None"`,
+			`operators[Strimzi].packages[strimzi-kafka-operator].channel: Invalid value: "": must be the name of a channel: ` +
+				`the default of a catalogue is not where new versions land`,
+			`operators[Strimzi].charts[strimzi-kafka-operator].version: Invalid value: "^1.2": must be exactly one version, such as 1.2.0`,
+			`operators[Strimzi].namespace: Invalid value: "strimzi-operator": is the namespace of Rook; every operator needs one of its own`,
+		}},
+		"elements that are null": {"operators: [{name: Strimzi, charts: [null]}]", []string{
+			`operators[Strimzi].charts[1].release: Invalid value: "": must be at most 53 lower-case letters, digits and -`,
+			`operators[Strimzi].charts[1].chart: Invalid value: "": ` + aChart,
+			`operators[Strimzi].charts[1].version: Invalid value: "": must be exactly one version, such as 1.2.0`,
+		}},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			data := test.data
-			if data == nil {
-				data = map[string]string{ConfigKey: test.yaml}
-			}
-			config, err := ParseConfig(data)
-			if err == nil {
-				t.Fatalf("was accepted: %v", config)
-			}
-			if diff := cmp.Diff(test.want, strings.Split(err.Error(), "\n")); diff != "" {
-				t.Errorf("the error differs (-want +got):\n%s", diff)
-			}
-		})
+		t.Run(name, func(t *testing.T) { refuses(t, map[string]string{ConfigKey: test.yaml}, test.want...) })
+	}
+	t.Run("other keys", func(t *testing.T) {
+		refuses(t, map[string]string{"installer.yml": "", "values.yaml": ""},
+			`data: Unsupported value: "installer.yml": supported values: "installer.yaml"`, `data: Unsupported value: "values.yaml": supported values: "installer.yaml"`)
+	})
+}
+
+func refuses(t *testing.T, data map[string]string, want ...string) {
+	t.Helper()
+	config, err := ParseConfig(data)
+	if err == nil {
+		t.Fatalf("was accepted: %v", config)
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Errorf("the error differs (-want +got):\n%s", diff)
 	}
 }
+
+const aChart = "must be oci://HOST/PATH/NAME, https://HOST/PATH/NAME (http:// with plainHTTP: true), or the absolute path of a folder or of a .tgz, without the version"
 
 func TestValidate(t *testing.T) {
 	valid := func() Operator {
@@ -380,189 +334,88 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	reference := func(reference string) func(*Operator) { return chart(func(c *Chart) { c.Chart = reference }) }
-	noReference := func(reference string) string {
-		return `operators[Kafka].charts[oci].chart: "` + reference + `" is no reference to a chart; use oci://HOST/PATH/NAME, ` +
-			`https://HOST/PATH/NAME, or the absolute path of a folder or of a .tgz, without the version`
-	}
+	const (
+		crd       = "crds[kafkas.kafka.example.com]."
+		pkg       = "packages[kafka]."
+		oci       = "charts[oci]."
+		aCRD      = "must be PLURAL.GROUP, as in kafkas.kafka.strimzi.io"
+		aRange    = "must be a range of versions, such as >=1.2.0 <2.0.0-0"
+		aVersion  = "must be exactly one version, such as 1.2.0"
+		noChannel = "must be the name of a channel: the default of a catalogue is not where new versions land"
+	)
+	long := strings.Repeat("a", 54)
 	tests := map[string]struct {
 		change func(*Operator)
-		want   string
+		want   string // after the operator
 	}{
-		"no name": {
-			change: func(o *Operator) { o.Name = "" },
-			want:   `operators[0].name: "" gives no label; use letters and digits, and at most 63`,
-		},
-		"no CRD": {
-			change: func(o *Operator) { o.CRDs = nil },
-			want:   "operators[Kafka].crds: name at least one CustomResourceDefinition: the operator is found by them",
-		},
-		"a kind for a CRD": {
-			change: func(o *Operator) { o.CRDs[0].Name = "Kafka" },
-			want:   `operators[Kafka].crds[Kafka].name: "Kafka" is not the name of a CustomResourceDefinition; use PLURAL.GROUP, as in kafkas.kafka.strimzi.io`,
-		},
-		"no version of a CRD": {
-			change: func(o *Operator) { o.CRDs[0].Versions = nil },
-			want:   "operators[Kafka].crds[kafkas.kafka.example.com].versions: name at least one, as in v1",
-		},
-		"a version of software for a CRD": {
-			change: func(o *Operator) { o.CRDs[0].Versions = []string{"1.2"} },
-			want:   `operators[Kafka].crds[kafkas.kafka.example.com].versions: "1.2" is not a version of an API; use one such as v1 or v1beta2`,
-		},
-		"a byproduct that is a kind": {
-			change: func(o *Operator) { o.Byproducts = []string{"NodeFeature"} },
-			want: `operators[Kafka].byproducts: "NodeFeature" is not the name of a CustomResourceDefinition; use PLURAL.GROUP, ` +
-				`as in kafkas.kafka.strimzi.io`,
-		},
-		"no range": {
-			change: func(o *Operator) { o.Versions = "" },
-			want:   `operators[Kafka].versions: "" is not a range of versions; use one such as ">=1.2.0 <2.0.0-0"`,
-		},
-		"a range in words": {
-			change: func(o *Operator) { o.Versions = "latest" },
-			want:   `operators[Kafka].versions: "latest" is not a range of versions; use one such as ">=1.2.0 <2.0.0-0"`,
-		},
-		"a namespace that cannot be": {
-			change: func(o *Operator) { o.Namespace = "Kafka" },
-			want:   `operators[Kafka].namespace: "Kafka" is not the name of a namespace; use at most 63 lower-case letters, digits and -`,
-		},
-		"a namespace on OpenShift that cannot be": {
-			change: func(o *Operator) { o.OpenShift.Namespace = "a.b" },
-			want:   `operators[Kafka].openShift.namespace: "a.b" is not the name of a namespace; use at most 63 lower-case letters, digits and -`,
-		},
-		"a way on OpenShift that is none": {
-			change: func(o *Operator) { o.OpenShift.Way = "Apply" },
-			want:   `operators[Kafka].openShift.way: "Apply" is not known; use Auto, OLM, Helm or None`,
-		},
-		"values on OpenShift of no chart": {
-			change: func(o *Operator) {
-				o.Charts = o.Charts[:2]
-				o.OpenShift.Values = map[string]map[string]any{"x": {"a": "b"}}
-			},
-			want: "operators[Kafka].openShift.values.x: no chart has this release; use oci or https",
-		},
-		"a label that cannot be": {
-			change: func(o *Operator) { o.NamespaceLabels = map[string]string{"team": "a b"} },
-			want: "operators[Kafka].namespaceLabels: team=a b: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', " +
-				"and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is " +
-				"'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')",
-		},
-		"neither packages nor charts": {
-			change: func(o *Operator) { o.Packages, o.Charts, o.OpenShift = nil, nil, nil },
-			want:   "operators[Kafka]: has neither packages nor charts; name at least one of them",
-		},
-		"Helm without charts": {
-			change: func(o *Operator) { o.Way, o.Charts, o.OpenShift = WayHelm, nil, nil },
-			want:   "operators[Kafka].way: is Helm, and there are no charts",
-		},
-		"OLM without packages": {
-			change: func(o *Operator) { o.Packages = nil },
-			want:   "operators[Kafka].way: is OLM, and there are no packages",
-		},
-		"no channel": {
-			change: func(o *Operator) { o.Packages[0].Channel = "" },
-			want: `operators[Kafka].packages[kafka].channel: "" is not the name of a channel; name one, because the default of a catalogue ` +
-				`is not where new versions land`,
-		},
-		"no catalogue": {
-			change: func(o *Operator) { o.Packages[0].Catalogs = nil },
-			want:   "operators[Kafka].packages[kafka].catalogs: name at least one, with name and namespace",
-		},
-		"a catalogue without a namespace": {
-			change: func(o *Operator) { o.Packages[0].Catalogs[0].Namespace = "" },
-			want: `operators[Kafka].packages[kafka].catalogs[community].namespace: "" is not the name of a namespace; ` +
-				`use at most 63 lower-case letters, digits and -`,
-		},
-		"a catalogue without a name": {
-			change: func(o *Operator) { o.Packages[0].Catalogs[0].Name = "" },
-			want:   `operators[Kafka].packages[kafka].catalogs[0].name: "" is not the name of a CatalogSource; use one such as community-operators`,
-		},
-		"an install mode that is not used": {
-			change: func(o *Operator) { o.Packages[0].InstallMode = "SingleNamespace" },
-			want:   `operators[Kafka].packages[kafka].installMode: "SingleNamespace" is not known; use AllNamespaces or OwnNamespace`,
-		},
-		"an approval that is none": {
-			change: func(o *Operator) { o.Packages[0].Approval = "Never" },
-			want:   `operators[Kafka].packages[kafka].approval: "Never" is not known; use Automatic or Manual`,
-		},
-		"a package for nobody": {
-			change: func(o *Operator) {
-				o.Packages[0].OpenShiftOnly, o.Packages[0].KubernetesOnly = true, true
-			},
-			want: "operators[Kafka].packages[kafka]: openShiftOnly and kubernetesOnly exclude each other; set one of them, or neither",
-		},
-		"a package twice": {
-			change: func(o *Operator) { o.Packages = append(o.Packages, o.Packages[0]) },
-			want:   `operators[Kafka].packages: name "kafka" is there twice; every name must be another one`,
-		},
-		"a release twice": {
-			change: func(o *Operator) { o.Charts = append(o.Charts, o.Charts[0]) },
-			want:   `operators[Kafka].charts: release "oci" is there twice; every release must be another one`,
-		},
-		"a release that Helm cannot name": {
-			change: func(o *Operator) {
-				o.Charts = []Chart{o.Charts[0]}
-				o.Charts[0].Release, o.OpenShift = strings.Repeat("a", 54), nil
-			},
-			want: "operators[Kafka].charts[" + strings.Repeat("a", 54) + `].release: "` + strings.Repeat("a", 54) +
-				`" is not the name of a release; use at most 53 lower-case letters, digits and -`,
-		},
-		"a chart without a place":      {change: reference("kafka"), want: noReference("kafka")},
-		"a chart of a git repository":  {change: reference("git://example.com/kafka"), want: noReference("git://example.com/kafka")},
-		"a chart with its tag":         {change: reference("oci://example.com/kafka:1.2.0"), want: noReference("oci://example.com/kafka:1.2.0")},
-		"a chart with a digest":        {change: reference("oci://example.com/a@sha256"), want: noReference("oci://example.com/a@sha256")},
-		"a chart with a password":      {change: reference("https://me:secret@example.com/kafka"), want: noReference("https://me:xxxxx@example.com/kafka")},
-		"a chart with a query":         {change: reference("https://example.com/kafka?a=b"), want: noReference("https://example.com/kafka?a=b")},
-		"a repository without a chart": {change: reference("https://example.com/"), want: noReference("https://example.com/")},
-		"a relative path":              {change: reference("./charts/kafka"), want: noReference("./charts/kafka")},
-		"a path that climbs":           {change: reference("/charts/../kafka"), want: noReference("/charts/../kafka")},
-		"a chart without TLS": {
-			change: chart(func(c *Chart) { c.Chart, c.PlainHTTP = "http://example.com/kafka", false }),
-			want:   `operators[Kafka].charts[oci].chart: "http://example.com/kafka" is without TLS; use https://, or set plainHTTP: true`,
-		},
-		"plainHTTP of a repository with TLS": {
-			change: reference("https://example.com/kafka"),
-			want:   "operators[Kafka].charts[oci].plainHTTP: is for oci:// and http:// only",
-		},
-		"no version of a chart": {
-			change: chart(func(c *Chart) { c.Version = "" }),
-			want:   `operators[Kafka].charts[oci].version: "" is not a version; use exactly one, such as 1.2.0`,
-		},
-		"half a version of a chart": {
-			change: chart(func(c *Chart) { c.Version = "1.2" }),
-			want:   `operators[Kafka].charts[oci].version: "1.2" is not a version; use exactly one, such as 1.2.0`,
-		},
-		"a digest that is none": {
-			change: chart(func(c *Chart) { c.Digest = "sha256:12" }),
-			want: `operators[Kafka].charts[oci].digest: "sha256:12" is not a digest; use sha256: and the 64 digits that sha256sum prints for ` +
-				`the chart's .tgz`,
-		},
-		"a digest of a folder": {
-			change: chart(func(c *Chart) {
-				c.Chart, c.PlainHTTP, c.Digest = "/charts/kafka", false, "sha256:"+strings.Repeat("0a", 32)
-			}),
-			want: "operators[Kafka].charts[oci].digest: folders have none; use a .tgz, or leave it out",
-		},
+		"no CRD":                          {func(o *Operator) { o.CRDs = nil }, "crds: Required value: the operator is found by them"},
+		"a kind for a CRD":                {func(o *Operator) { o.CRDs[0].Name = "Kafka" }, `crds[Kafka].name: Invalid value: "Kafka": ` + aCRD},
+		"no version of a CRD":             {func(o *Operator) { o.CRDs[0].Versions = nil }, crd + "versions: Required value: as in v1"},
+		"a version of software for a CRD": {func(o *Operator) { o.CRDs[0].Versions = []string{"1.2"} }, crd + `versions: Invalid value: "1.2": must be a version of an API, such as v1 or v1beta2`},
+		"a byproduct that is a kind":      {func(o *Operator) { o.Byproducts = []string{"NodeFeature"} }, `byproducts: Invalid value: "NodeFeature": ` + aCRD},
+		"no range":                        {func(o *Operator) { o.Versions = "" }, `versions: Invalid value: "": ` + aRange},
+		"a range in words":                {func(o *Operator) { o.Versions = "latest" }, `versions: Invalid value: "latest": ` + aRange},
+		"a namespace that cannot be":      {func(o *Operator) { o.Namespace = "Kafka" }, `namespace: Invalid value: "Kafka": ` + aNamespace},
+		"one on OpenShift that cannot be": {func(o *Operator) { o.OpenShift.Namespace = "a.b" }, `openShift.namespace: Invalid value: "a.b": ` + aNamespace},
+		"a way on OpenShift that is none": {func(o *Operator) { o.OpenShift.Way = "Apply" }, `openShift.way: Unsupported value: "Apply": supported values: "Auto", "OLM", "Helm", "None"`},
+		"values on OpenShift of no chart": {func(o *Operator) {
+			o.Charts, o.OpenShift.Values = o.Charts[:2], map[string]map[string]any{"x": {"a": "b"}}
+		}, `openShift.values: Unsupported value: "x": supported values: "oci", "https"`},
+		"Helm without charts":                {func(o *Operator) { o.Way, o.Charts, o.OpenShift = WayHelm, nil, nil }, `way: Invalid value: "Helm": there are no charts`},
+		"OLM without packages":               {func(o *Operator) { o.Packages = nil }, `way: Invalid value: "OLM": there are no packages`},
+		"no channel":                         {func(o *Operator) { o.Packages[0].Channel = "" }, pkg + `channel: Invalid value: "": ` + noChannel},
+		"no catalogue":                       {func(o *Operator) { o.Packages[0].Catalogs = nil }, pkg + "catalogs: Required value: with name and namespace"},
+		"a catalogue without a namespace":    {func(o *Operator) { o.Packages[0].Catalogs[0].Namespace = "" }, pkg + `catalogs[community].namespace: Invalid value: "": ` + aNamespace},
+		"a catalogue without a name":         {func(o *Operator) { o.Packages[0].Catalogs[0].Name = "" }, pkg + `catalogs[0].name: Invalid value: "": must be the name of a CatalogSource, such as community-operators`},
+		"an install mode that is not used":   {func(o *Operator) { o.Packages[0].InstallMode = "SingleNamespace" }, pkg + `installMode: Unsupported value: "SingleNamespace": supported values: "AllNamespaces", "OwnNamespace"`},
+		"an approval that is none":           {func(o *Operator) { o.Packages[0].Approval = "Never" }, pkg + `approval: Unsupported value: "Never": supported values: "", "Automatic", "Manual"`},
+		"a package for nobody":               {func(o *Operator) { o.Packages[0].OpenShiftOnly, o.Packages[0].KubernetesOnly = true, true }, "packages[kafka]: Forbidden: openShiftOnly and kubernetesOnly exclude each other"},
+		"a package twice":                    {func(o *Operator) { o.Packages = append(o.Packages, o.Packages[0]) }, `packages: Duplicate value: "kafka"`},
+		"a release twice":                    {func(o *Operator) { o.Charts = append(o.Charts, o.Charts[0]) }, `charts: Duplicate value: "oci"`},
+		"a release that Helm cannot name":    {func(o *Operator) { o.Charts, o.Charts[0].Release, o.OpenShift = o.Charts[:1], long, nil }, "charts[" + long + `].release: Invalid value: "` + long + `": must be at most 53 lower-case letters, digits and -`},
+		"a chart without a place":            {reference("kafka"), oci + `chart: Invalid value: "kafka": ` + aChart},
+		"a chart of a git repository":        {reference("git://example.com/kafka"), oci + `chart: Invalid value: "git://example.com/kafka": ` + aChart},
+		"a chart with its tag":               {reference("oci://example.com/kafka:1.2.0"), oci + `chart: Invalid value: "oci://example.com/kafka:1.2.0": ` + aChart},
+		"a chart with a digest":              {reference("oci://example.com/a@sha256"), oci + `chart: Invalid value: "oci://example.com/a@sha256": ` + aChart},
+		"a chart with a password":            {reference("https://me:secret@example.com/kafka"), oci + `chart: Invalid value: "https://me:xxxxx@example.com/kafka": ` + aChart},
+		"a chart with a query":               {reference("https://example.com/kafka?a=b"), oci + `chart: Invalid value: "https://example.com/kafka?a=b": ` + aChart},
+		"a repository without a chart":       {reference("https://example.com/"), oci + `chart: Invalid value: "https://example.com/": ` + aChart},
+		"a relative path":                    {reference("./charts/kafka"), oci + `chart: Invalid value: "./charts/kafka": ` + aChart},
+		"a path that climbs":                 {reference("/charts/../kafka"), oci + `chart: Invalid value: "/charts/../kafka": ` + aChart},
+		"a chart without TLS":                {chart(func(c *Chart) { c.Chart, c.PlainHTTP = "http://example.com/kafka", false }), oci + `chart: Invalid value: "http://example.com/kafka": ` + aChart},
+		"plainHTTP of a repository with TLS": {reference("https://example.com/kafka"), oci + "plainHTTP: Forbidden: is for oci:// and http:// only"},
+		"no version of a chart":              {chart(func(c *Chart) { c.Version = "" }), oci + `version: Invalid value: "": ` + aVersion},
+		"half a version of a chart":          {chart(func(c *Chart) { c.Version = "1.2" }), oci + `version: Invalid value: "1.2": ` + aVersion},
+		"a digest that is none":              {chart(func(c *Chart) { c.Digest = "sha256:12" }), oci + `digest: Invalid value: "sha256:12": must be sha256: and the 64 digits that sha256sum prints for the chart's .tgz`},
+		"a digest of a folder": {chart(func(c *Chart) {
+			c.Chart, c.PlainHTTP, c.Digest = "/charts/kafka", false, "sha256:"+strings.Repeat("0a", 32)
+		}),
+			oci + "digest: Forbidden: folders have none; use a .tgz"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			operator := valid()
 			test.change(&operator)
-			err := Table{operator}.Validate()
-			if err == nil {
-				t.Fatal("was accepted")
-			}
-			if diff := cmp.Diff(test.want, err.Error()); diff != "" {
-				t.Errorf("the error differs (-want +got):\n%s", diff)
+			if err := (Table{operator}).Validate(); err == nil || err.Error() != "operators[Kafka]."+test.want {
+				t.Errorf("got  %v\nwant operators[Kafka].%s", err, test.want)
 			}
 		})
 	}
-	t.Run("two operators that look alike", func(t *testing.T) {
-		other := valid()
-		other.Name, other.Namespace, other.OpenShift = "kafka", "kafka2", nil
-		err := Table{valid(), other}.Validate()
-		want := `operators[kafka].name: "kafka" is too much like "Kafka", which is in the table too; letters and digits must differ`
-		if err == nil || err.Error() != want {
-			t.Errorf("the error is %v, not %s", err, want)
+	for want, change := range map[string]func(*Operator){
+		`operators[0].name: Invalid value: "": must be letters and digits, at most 63`: func(o *Operator) { o.Name = "" },
+		"operators[Kafka]: Required value: packages or charts":                         func(o *Operator) { o.Packages, o.Charts, o.OpenShift = nil, nil, nil },
+		`operators[Kafka].namespaceLabels[team]: Invalid value: "a b": a valid label`:  func(o *Operator) { o.NamespaceLabels = map[string]string{"team": "a b"} },
+	} {
+		operator := valid()
+		change(&operator)
+		if err := (Table{operator}).Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("got  %v\nwant %s", err, want)
 		}
-	})
+	}
+	other := valid()
+	other.Name, other.Namespace, other.OpenShift = "kafka", "kafka2", nil
+	want := `operators[kafka].name: Invalid value: "kafka": is too much like "Kafka"; letters and digits must differ`
+	if err := (Table{valid(), other}).Validate(); err == nil || err.Error() != want {
+		t.Errorf("the error is %v, not %s", err, want)
+	}
 }

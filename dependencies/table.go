@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 //go:embed table.yaml
@@ -29,7 +30,7 @@ func defaultTree() any {
 
 func decodeTable(tree any) (Table, error) {
 	var table Table
-	if err := decode("operators", tree, &table); err != nil {
+	if err := decode(field.NewPath("operators"), tree, &table); err != nil {
 		return nil, err
 	}
 	for i := range table {

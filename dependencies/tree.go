@@ -3,15 +3,16 @@ package dependencies
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
@@ -57,140 +58,82 @@ func decodeJSON(encoded []byte, into any) error {
 }
 
 // decode decodes a tree into what into points to, or says what does not fit.
-func decode(place string, tree, into any) error {
-	if found := misfits(place, tree, reflect.TypeOf(into).Elem()); len(found) > 0 {
-		return errors.Join(found...)
+func decode(at *field.Path, tree, into any) error {
+	if found := misfits(at, tree, reflect.TypeOf(into).Elem()); len(found) > 0 {
+		return lines(found)
 	}
 	encoded, err := json.Marshal(tree)
 	if err != nil {
-		return fmt.Errorf("%s: %w", place, err)
+		return err
 	}
-	if err := decodeJSON(encoded, into); err != nil {
-		return fmt.Errorf("%s: %w", place, err)
-	}
-	return nil
+	return decodeJSON(encoded, into)
 }
 
-// misfits lists everything in a tree that does not fit a type, each with its place and with what is allowed there. Nulls fit
-// everywhere.
-func misfits(place string, tree any, kind reflect.Type) []error {
-	if tree == nil {
+// misfits lists everything in a tree that does not fit a type. Nulls fit everywhere.
+func misfits(at *field.Path, tree any, kind reflect.Type) (found field.ErrorList) {
+	if kind.Kind() == reflect.Pointer {
+		kind = kind.Elem()
+	}
+	// The value is left out: it may be what a chart is to keep secret.
+	wrong := func(fits bool, allowed string) field.ErrorList {
+		if fits || tree == nil {
+			return found
+		}
+		if at == nil {
+			at = field.NewPath(ConfigKey)
+		}
+		return field.ErrorList{field.Invalid(at, field.OmitValueType{}, "must be "+allowed)}
+	}
+	content, isMap := tree.(map[string]any)
+	switch kind.Kind() {
+	case reflect.Struct:
+		types, keys := fieldsOf(kind)
+		for _, key := range slices.Sorted(maps.Keys(content)) {
+			if inner, ok := types[key]; ok {
+				found = append(found, misfits(at.Child(key), content[key], inner)...)
+			} else {
+				found = append(found, field.Forbidden(at.Child(key), "there is no such field; use "+strings.Join(keys, ", ")))
+			}
+		}
+		return wrong(isMap, "a map with the keys "+strings.Join(keys, ", "))
+	case reflect.Map:
+		for _, key := range slices.Sorted(maps.Keys(content)) {
+			found = append(found, misfits(at.Child(key), content[key], kind.Elem())...)
+		}
+		return wrong(isMap, "a map")
+	case reflect.Slice:
+		list, isList := tree.([]any)
+		for i, inner := range list {
+			found = append(found, misfits(element(at, i, cmp.Or(nameOf(inner, "release"), nameOf(inner, "name"))), inner, kind.Elem())...)
+		}
+		return wrong(isList, "a list")
+	case reflect.String:
+		_, isString := tree.(string)
+		return wrong(isString, "a string; numbers and true take quotes")
+	case reflect.Bool:
+		_, isBool := tree.(bool)
+		return wrong(isBool, "true or false")
+	default: // values of charts may be anything
 		return nil
 	}
-	switch kind.Kind() {
-	case reflect.Pointer:
-		return misfits(place, tree, kind.Elem())
-	case reflect.Struct:
-		return structMisfits(place, tree, kind)
-	case reflect.Map:
-		return mapMisfits(place, tree, kind)
-	case reflect.Slice:
-		return listMisfits(place, tree, kind)
-	case reflect.String:
-		if _, ok := tree.(string); !ok {
-			return []error{misfit(place, tree, "a string; numbers and true take quotes")}
-		}
-	case reflect.Bool:
-		if _, ok := tree.(bool); !ok {
-			return []error{misfit(place, tree, "true or false")}
-		}
-	default: // values of charts may be anything
-	}
-	return nil
 }
 
-func structMisfits(place string, tree any, kind reflect.Type) []error {
-	content, ok := tree.(map[string]any)
-	if !ok {
-		return []error{misfit(place, tree, "a map with the keys "+strings.Join(keysOf(kind), ", "))}
+// fieldsOf are the types of the fields of a struct by their keys, and the keys in their order.
+func fieldsOf(kind reflect.Type) (types map[string]reflect.Type, keys []string) {
+	types = map[string]reflect.Type{}
+	for f := range kind.Fields() {
+		key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		types[key], keys = f.Type, append(keys, key)
 	}
-	var found []error
-	for _, key := range slices.Sorted(maps.Keys(content)) {
-		if !slices.Contains(keysOf(kind), key) {
-			found = append(found, fmt.Errorf("%s: there is no such field; use %s", join(place, key), strings.Join(keysOf(kind), ", ")))
-		}
-	}
-	for field := range kind.Fields() {
-		if value, ok := content[keyOf(field)]; ok {
-			found = append(found, misfits(join(place, keyOf(field)), value, field.Type)...)
-		}
-	}
-	return found
+	return types, keys
 }
 
-func mapMisfits(place string, tree any, kind reflect.Type) []error {
-	content, ok := tree.(map[string]any)
-	if !ok {
-		return []error{misfit(place, tree, "a map")}
+// element names an element of a list as people do: operators[Strimzi] says more than operators[1].
+func element(list *field.Path, i int, name string) *field.Path {
+	if name == "" {
+		return list.Index(i)
 	}
-	var found []error
-	for _, key := range slices.Sorted(maps.Keys(content)) {
-		found = append(found, misfits(join(place, key), content[key], kind.Elem())...)
-	}
-	return found
-}
-
-func listMisfits(place string, tree any, kind reflect.Type) []error {
-	content, ok := tree.([]any)
-	if !ok {
-		return []error{misfit(place, tree, "a list")}
-	}
-	var found []error
-	for i, element := range content {
-		found = append(found, misfits(elementPlace(place, i, element), element, kind.Elem())...)
-	}
-	return found
-}
-
-func misfit(place string, tree any, allowed string) error {
-	if place == "" {
-		return fmt.Errorf("is %s; it must be %s", describe(tree), allowed)
-	}
-	return fmt.Errorf("%s: is %s; it must be %s", place, describe(tree), allowed)
-}
-
-func describe(tree any) string {
-	switch tree := tree.(type) {
-	case map[string]any:
-		return "a map"
-	case []any:
-		return "a list"
-	case string:
-		return "a string"
-	default:
-		return fmt.Sprintf("%v", tree)
-	}
-}
-
-func join(place, key string) string {
-	if place == "" {
-		return key
-	}
-	return place + "." + key
-}
-
-// elementPlace names an element of a list as people do: operators[Strimzi] says more than operators[1].
-func elementPlace(list string, i int, element any) string {
-	content, _ := element.(map[string]any)
-	for _, key := range []string{"release", "name"} {
-		if name, ok := content[key].(string); ok && name != "" {
-			return fmt.Sprintf("%s[%s]", list, name)
-		}
-	}
-	return fmt.Sprintf("%s[%d]", list, i)
-}
-
-func keysOf(kind reflect.Type) []string {
-	var keys []string
-	for field := range kind.Fields() {
-		keys = append(keys, keyOf(field))
-	}
-	return keys
-}
-
-func keyOf(field reflect.StructField) string {
-	key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-	return key
+	return list.Key(name)
 }
 
 // merge lays a map over another, key by key. A null takes away what is below. Where nothing is below, it stays in the values

@@ -12,6 +12,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 var (
@@ -24,182 +25,177 @@ var (
 const releaseLength = 53
 
 // Validate says everything that is wrong with a table, each with its place and with what is allowed there.
-func (t Table) Validate() error {
+func (t Table) Validate() error { return lines(t.validate()) }
+
+// lines is one error with a line for each, and none twice: OpenShift may have the same.
+func lines(found field.ErrorList) error {
+	if len(found) == 0 {
+		return nil
+	}
+	return errors.Join(found.ToAggregate().Errors()...)
+}
+
+func (t Table) validate() field.ErrorList {
 	var found problems
+	all := field.NewPath("operators")
 	seen := map[string]string{}
 	for i, operator := range t {
-		place := fmt.Sprintf("operators[%s]", operator.Name)
-		if operator.Name == "" {
-			place = fmt.Sprintf("operators[%d]", i)
-		}
-		found.operator(place, operator)
+		at := element(all, i, operator.Name)
+		found.operator(at, operator)
 		if other, ok := seen[operator.ID()]; ok && operator.Name != "" {
-			found.add(place+".name", "%q is too much like %q, which is in the table too; letters and digits must differ", operator.Name, other)
+			found.rule(false, at.Child("name"), operator.Name, fmt.Sprintf("is too much like %q; letters and digits must differ", other))
 		}
 		seen[operator.ID()] = operator.Name
 	}
 	for _, openShift := range []bool{false, true} {
-		found.namespaces(t, openShift)
-	}
-	return errors.Join(found...)
-}
-
-type problems []error
-
-// add reports each problem once, though OpenShift may have it too.
-func (p *problems) add(place, format string, args ...any) {
-	problem := place + ": " + fmt.Sprintf(format, args...)
-	if !slices.ContainsFunc(*p, func(err error) bool { return err.Error() == problem }) {
-		*p = append(*p, errors.New(problem))
-	}
-}
-
-func (p *problems) namespaces(t Table, openShift bool) {
-	owners := map[string]string{}
-	for _, operator := range t.For(openShift) {
-		if other, ok := owners[operator.Namespace]; ok && operator.Namespace != "" {
-			p.add(fmt.Sprintf("operators[%s].namespace", operator.Name), "%q is the namespace of %s; every operator needs one of its own",
-				operator.Namespace, other)
-		}
-		owners[operator.Namespace] = operator.Name
-	}
-}
-
-func (p *problems) operator(place string, o Operator) {
-	if messages := validation.IsDNS1123Label(o.ID()); len(messages) > 0 {
-		p.add(place+".name", "%q gives no label; use letters and digits, and at most 63", o.Name)
-	}
-	if len(o.CRDs) == 0 {
-		p.add(place+".crds", "name at least one CustomResourceDefinition: the operator is found by them")
-	}
-	p.crds(place, o.CRDs)
-	for _, name := range o.Byproducts {
-		p.crdName(place+".byproducts", name)
-	}
-	if _, err := semver.NewConstraint(o.Versions); err != nil || o.Versions == "" {
-		p.add(place+".versions", "%q is not a range of versions; use one such as %q", o.Versions, ">=1.2.0 <2.0.0-0")
-	}
-	p.way(place, o.Way)
-	p.dnsLabel(place+".namespace", o.Namespace)
-	for _, key := range slices.Sorted(maps.Keys(o.NamespaceLabels)) {
-		value := o.NamespaceLabels[key]
-		for _, message := range append(validation.IsQualifiedName(key), validation.IsValidLabelValue(value)...) {
-			p.add(place+".namespaceLabels", "%s=%s: %s", key, value, message)
-		}
-	}
-	if len(o.Packages) == 0 && len(o.Charts) == 0 {
-		p.add(place, "has neither packages nor charts; name at least one of them")
-	}
-	for i, pkg := range o.Packages {
-		p.olmPackage(elementPlace(place+".packages", i, map[string]any{"name": pkg.Name}), pkg)
-	}
-	for i, chart := range o.Charts {
-		p.chart(elementPlace(place+".charts", i, map[string]any{"release": chart.Release}), chart)
-	}
-	repeated(p, place+".packages", "name", o.Packages, func(pkg Package) string { return pkg.Name })
-	repeated(p, place+".charts", "release", o.Charts, func(chart Chart) string { return chart.Release })
-	if o.OpenShift != nil {
-		p.override(place+".openShift", o)
-	}
-	for _, openShift := range []bool{false, true} {
-		switch on := o.For(openShift); {
-		case on.Way == WayHelm && len(o.Charts) == 0:
-			p.add(place+".way", "is Helm, and there are no charts")
-		case on.Way == WayOLM && len(o.Packages) == 0:
-			p.add(place+".way", "is OLM, and there are no packages")
-		}
-	}
-}
-
-func (p *problems) override(place string, o Operator) {
-	p.crds(place, o.OpenShift.CRDs)
-	if o.OpenShift.Way != "" {
-		p.way(place, o.OpenShift.Way)
-	}
-	if o.OpenShift.Namespace != "" {
-		p.dnsLabel(place+".namespace", o.OpenShift.Namespace)
-	}
-	for _, release := range slices.Sorted(maps.Keys(o.OpenShift.Values)) {
-		if !slices.ContainsFunc(o.Charts, func(chart Chart) bool { return chart.Release == release }) {
-			p.add(join(place, "values."+release), "no chart has this release; use %s", oneOf(releases(o.Charts)...))
-		}
-	}
-}
-
-func (p *problems) crds(place string, crds []CRD) {
-	for i, crd := range crds {
-		at := elementPlace(place+".crds", i, map[string]any{"name": crd.Name})
-		p.crdName(at+".name", crd.Name)
-		if len(crd.Versions) == 0 {
-			p.add(at+".versions", "name at least one, as in v1")
-		}
-		for _, version := range crd.Versions {
-			if !crdVersion.MatchString(version) {
-				p.add(at+".versions", "%q is not a version of an API; use one such as v1 or v1beta2", version)
+		owners := map[string]string{"": ""}
+		for _, operator := range t.For(openShift) {
+			if other := owners[operator.Namespace]; other != "" {
+				found.rule(false, all.Key(operator.Name).Child("namespace"), operator.Namespace, "is the namespace of "+other+"; every operator needs one of its own")
+			} else if operator.Namespace != "" {
+				owners[operator.Namespace] = operator.Name
 			}
 		}
 	}
+	return field.ErrorList(found)
 }
 
-func (p *problems) crdName(place, name string) {
-	if _, group, _ := strings.Cut(name, "."); group == "" || len(validation.IsDNS1123Subdomain(name)) > 0 {
-		p.add(place, "%q is not the name of a CustomResourceDefinition; use PLURAL.GROUP, as in kafkas.kafka.strimzi.io", name)
+// problems are what is wrong, one rule a line.
+type problems field.ErrorList
+
+// rule says what must be, if a value is not.
+func (p *problems) rule(holds bool, at *field.Path, value any, allowed string) {
+	if !holds {
+		*p = append(*p, field.Invalid(at, value, allowed))
 	}
 }
 
-func (p *problems) way(place string, way Way) {
-	member(p, place+".way", way, WayAuto, WayOLM, WayHelm, WayNone)
+// need says what is missing.
+func (p *problems) need(has bool, at *field.Path, allowed string) {
+	if !has {
+		*p = append(*p, field.Required(at, allowed))
+	}
 }
 
-func (p *problems) olmPackage(place string, pkg Package) {
-	if len(validation.IsDNS1123Subdomain(pkg.Name)) > 0 {
-		p.add(place+".name", "%q is not the name of a package; use one such as strimzi-kafka-operator", pkg.Name)
+// not says what may not be set.
+func (p *problems) not(forbidden bool, at *field.Path, why string) {
+	if forbidden {
+		*p = append(*p, field.Forbidden(at, why))
 	}
-	if pkg.Channel == "" || strings.ContainsAny(pkg.Channel, " \t\n") {
-		p.add(place+".channel", "%q is not the name of a channel; "+
-			"name one, because the default of a catalogue is not where new versions land", pkg.Channel)
+}
+
+func oneOf[T ~string](p *problems, at *field.Path, value T, allowed ...T) {
+	if !slices.Contains(allowed, value) {
+		*p = append(*p, field.NotSupported(at, value, allowed))
 	}
-	if len(pkg.Catalogs) == 0 {
-		p.add(place+".catalogs", "name at least one, with name and namespace")
-	}
-	for i, catalog := range pkg.Catalogs {
-		at := elementPlace(place+".catalogs", i, map[string]any{"name": catalog.Name})
-		if len(validation.IsDNS1123Subdomain(catalog.Name)) > 0 {
-			p.add(at+".name", "%q is not the name of a CatalogSource; use one such as community-operators", catalog.Name)
+}
+
+func unique[T any](p *problems, at *field.Path, list []T, name func(T) string) {
+	seen := map[string]bool{}
+	for _, each := range list {
+		if seen[name(each)] {
+			*p = append(*p, field.Duplicate(at, name(each)))
 		}
-		p.dnsLabel(at+".namespace", catalog.Namespace)
-	}
-	member(p, place+".installMode", pkg.InstallMode, AllNamespaces, OwnNamespace)
-	if pkg.Approval != "" {
-		member(p, place+".approval", pkg.Approval, ApprovalAutomatic, ApprovalManual)
-	}
-	if pkg.OpenShiftOnly && pkg.KubernetesOnly {
-		p.add(place, "openShiftOnly and kubernetesOnly exclude each other; set one of them, or neither")
+		seen[name(each)] = true
 	}
 }
 
-func (p *problems) chart(place string, chart Chart) {
-	if len(validation.IsDNS1123Label(chart.Release)) > 0 || len(chart.Release) > releaseLength {
-		p.add(place+".release", "%q is not the name of a release; use at most %d lower-case letters, digits and -", chart.Release, releaseLength)
+func isLabel(name string) bool     { return len(validation.IsDNS1123Label(name)) == 0 }
+func isSubdomain(name string) bool { return len(validation.IsDNS1123Subdomain(name)) == 0 }
+
+const aNamespace = "must be the name of a namespace: at most 63 lower-case letters, digits and -"
+
+func (p *problems) operator(at *field.Path, o Operator) {
+	p.rule(isLabel(o.ID()), at.Child("name"), o.Name, "must be letters and digits, at most 63")
+	p.need(len(o.CRDs) > 0, at.Child("crds"), "the operator is found by them")
+	p.crds(at.Child("crds"), o.CRDs)
+	for _, name := range o.Byproducts {
+		p.crdName(at.Child("byproducts"), name)
 	}
-	switch kind := chart.kind(); {
-	case kind == unknownChart && strings.HasPrefix(chart.Chart, "http://"):
-		p.add(place+".chart", "%q is without TLS; use https://, or set plainHTTP: true", shown(chart.Chart))
-	case kind == unknownChart:
-		p.add(place+".chart", "%q is no reference to a chart; use oci://HOST/PATH/NAME, https://HOST/PATH/NAME, "+
-			"or the absolute path of a folder or of a .tgz, without the version", shown(chart.Chart))
-	case chart.PlainHTTP && kind != ociChart && !strings.HasPrefix(chart.Chart, "http://"):
-		p.add(place+".plainHTTP", "is for oci:// and http:// only")
+	_, err := semver.NewConstraint(o.Versions)
+	p.rule(err == nil && o.Versions != "", at.Child("versions"), o.Versions, "must be a range of versions, such as >=1.2.0 <2.0.0-0")
+	p.way(at, o.Way)
+	p.rule(isLabel(o.Namespace), at.Child("namespace"), o.Namespace, aNamespace)
+	for _, key := range slices.Sorted(maps.Keys(o.NamespaceLabels)) {
+		for _, message := range append(validation.IsQualifiedName(key), validation.IsValidLabelValue(o.NamespaceLabels[key])...) {
+			p.rule(false, at.Child("namespaceLabels").Key(key), o.NamespaceLabels[key], message)
+		}
 	}
-	if _, err := semver.StrictNewVersion(strings.TrimPrefix(chart.Version, "v")); err != nil {
-		p.add(place+".version", "%q is not a version; use exactly one, such as 1.2.0", chart.Version)
+	p.need(len(o.Packages)+len(o.Charts) > 0, at, "packages or charts")
+	for i, pkg := range o.Packages {
+		p.olmPackage(element(at.Child("packages"), i, pkg.Name), pkg)
 	}
-	if chart.Digest != "" && !digest.MatchString(chart.Digest) {
-		p.add(place+".digest", "%q is not a digest; use sha256: and the 64 digits that sha256sum prints for the chart's .tgz", chart.Digest)
+	for i, chart := range o.Charts {
+		p.chart(element(at.Child("charts"), i, chart.Release), chart)
 	}
-	if chart.Digest != "" && chart.kind() == localChart && path.Ext(chart.Chart) != ".tgz" {
-		p.add(place+".digest", "folders have none; use a .tgz, or leave it out")
+	unique(p, at.Child("packages"), o.Packages, func(pkg Package) string { return pkg.Name })
+	unique(p, at.Child("charts"), o.Charts, func(chart Chart) string { return chart.Release })
+	if over := o.OpenShift; over != nil {
+		at := at.Child("openShift")
+		p.crds(at.Child("crds"), over.CRDs)
+		if over.Way != "" {
+			p.way(at, over.Way)
+		}
+		p.rule(over.Namespace == "" || isLabel(over.Namespace), at.Child("namespace"), over.Namespace, aNamespace)
+		for _, release := range slices.Sorted(maps.Keys(over.Values)) {
+			oneOf(p, at.Child("values"), release, releases(o.Charts)...)
+		}
 	}
+	for _, openShift := range []bool{false, true} {
+		on := o.For(openShift)
+		p.rule(on.Way != WayHelm || len(o.Charts) > 0, at.Child("way"), on.Way, "there are no charts")
+		p.rule(on.Way != WayOLM || len(o.Packages) > 0, at.Child("way"), on.Way, "there are no packages")
+	}
+}
+
+func (p *problems) crds(list *field.Path, crds []CRD) {
+	for i, crd := range crds {
+		at := element(list, i, crd.Name)
+		p.crdName(at.Child("name"), crd.Name)
+		p.need(len(crd.Versions) > 0, at.Child("versions"), "as in v1")
+		for _, version := range crd.Versions {
+			p.rule(crdVersion.MatchString(version), at.Child("versions"), version, "must be a version of an API, such as v1 or v1beta2")
+		}
+	}
+}
+
+func (p *problems) crdName(at *field.Path, name string) {
+	_, group, _ := strings.Cut(name, ".")
+	p.rule(group != "" && isSubdomain(name), at, name, "must be PLURAL.GROUP, as in kafkas.kafka.strimzi.io")
+}
+
+func (p *problems) way(at *field.Path, way Way) {
+	oneOf(p, at.Child("way"), way, WayAuto, WayOLM, WayHelm, WayNone)
+}
+
+func (p *problems) olmPackage(at *field.Path, pkg Package) {
+	p.rule(isSubdomain(pkg.Name), at.Child("name"), pkg.Name, "must be the name of a package, such as strimzi-kafka-operator")
+	p.rule(pkg.Channel != "" && !strings.ContainsAny(pkg.Channel, " \t\n"), at.Child("channel"), pkg.Channel,
+		"must be the name of a channel: the default of a catalogue is not where new versions land")
+	p.need(len(pkg.Catalogs) > 0, at.Child("catalogs"), "with name and namespace")
+	for i, catalog := range pkg.Catalogs {
+		in := element(at.Child("catalogs"), i, catalog.Name)
+		p.rule(isSubdomain(catalog.Name), in.Child("name"), catalog.Name, "must be the name of a CatalogSource, such as community-operators")
+		p.rule(isLabel(catalog.Namespace), in.Child("namespace"), catalog.Namespace, aNamespace)
+	}
+	oneOf(p, at.Child("installMode"), pkg.InstallMode, AllNamespaces, OwnNamespace)
+	oneOf(p, at.Child("approval"), pkg.Approval, "", ApprovalAutomatic, ApprovalManual)
+	p.not(pkg.OpenShiftOnly && pkg.KubernetesOnly, at, "openShiftOnly and kubernetesOnly exclude each other")
+}
+
+func (p *problems) chart(at *field.Path, chart Chart) {
+	kind := chart.kind()
+	p.rule(isLabel(chart.Release) && len(chart.Release) <= releaseLength, at.Child("release"), chart.Release,
+		fmt.Sprintf("must be at most %d lower-case letters, digits and -", releaseLength))
+	p.rule(kind != unknownChart, at.Child("chart"), shown(chart.Chart), "must be oci://HOST/PATH/NAME, https://HOST/PATH/NAME (http:// with plainHTTP: true), "+
+		"or the absolute path of a folder or of a .tgz, without the version")
+	p.not(chart.PlainHTTP && kind != unknownChart && kind != ociChart && !strings.HasPrefix(chart.Chart, "http://"), at.Child("plainHTTP"),
+		"is for oci:// and http:// only")
+	_, err := semver.StrictNewVersion(strings.TrimPrefix(chart.Version, "v"))
+	p.rule(err == nil, at.Child("version"), chart.Version, "must be exactly one version, such as 1.2.0")
+	p.rule(chart.Digest == "" || digest.MatchString(chart.Digest), at.Child("digest"), chart.Digest,
+		"must be sha256: and the 64 digits that sha256sum prints for the chart's .tgz")
+	p.not(chart.Digest != "" && kind == localChart && path.Ext(chart.Chart) != ".tgz", at.Child("digest"), "folders have none; use a .tgz")
 }
 
 // chartKind is the form of a reference to a chart.
@@ -244,40 +240,6 @@ func shown(address string) string {
 		return parsed.Redacted()
 	}
 	return "(not a URL)"
-}
-
-func (p *problems) dnsLabel(place, name string) {
-	if len(validation.IsDNS1123Label(name)) > 0 {
-		p.add(place, "%q is not the name of a namespace; use at most 63 lower-case letters, digits and -", name)
-	}
-}
-
-func member[T ~string](p *problems, place string, value T, allowed ...T) {
-	if !slices.Contains(allowed, value) {
-		p.add(place, "%q is not known; use %s", value, oneOf(allowed...))
-	}
-}
-
-func repeated[T any](p *problems, place, key string, list []T, name func(T) string) {
-	seen := map[string]bool{}
-	for _, element := range list {
-		if seen[name(element)] {
-			p.add(place, "%s %q is there twice; every %s must be another one", key, name(element), key)
-		}
-		seen[name(element)] = true
-	}
-}
-
-// oneOf lists what is allowed: "a, b or c".
-func oneOf[T ~string](allowed ...T) string {
-	var texts []string
-	for _, value := range allowed {
-		texts = append(texts, string(value))
-	}
-	if len(texts) < 2 {
-		return strings.Join(texts, "")
-	}
-	return strings.Join(texts[:len(texts)-1], ", ") + " or " + texts[len(texts)-1]
 }
 
 func releases(charts []Chart) []string {
