@@ -193,6 +193,9 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: odhs.overlay.Wrote}
 	secrets := watch.NewReferences(clients, queues.Wake)
+	if err := mgr.Add(secrets); err != nil {
+		return fmt.Errorf("watching Secrets that people provide: %w", err)
+	}
 	watchesCRDs := len(options.Namespaces) == 0
 	exists := odhs.exists
 	if len(options.Namespaces) > 0 {

@@ -206,11 +206,11 @@ func (c *Children) Wrote(object *unstructured.Unstructured) {
 	}
 }
 
-// Deleting records that the deletion of an object was asked for, and returns whether it had been before. It is not
-// asked for twice while the event is on its way.
+// Deleting records that the deletion of an object was asked for, and returns whether it had been before, or whether the object is
+// gone already. It is not asked for twice while the event is on its way.
 func (c *Children) Deleting(object *unstructured.Unstructured) bool {
 	store := c.store(object.GroupVersionKind(), object.GetNamespace())
-	return store != nil && store.markDeleting(object.GetUID())
+	return store != nil && store.markDeleting(keyOf(object), object.GetUID())
 }
 
 // NotDeleting takes Deleting back, because the request failed.

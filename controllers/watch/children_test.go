@@ -158,8 +158,8 @@ func TestDeletionsAreAskedForOnce(t *testing.T) {
 		t.Error("the request failed, and may be sent again")
 	}
 	cluster.Do(object, func(c client.Client) error { return c.Delete(t.Context(), object) })
-	if children.Deleting(seen) {
-		t.Error("the deletion was seen, and is still remembered")
+	if !children.Deleting(seen) {
+		t.Error("it is gone, and its deletion would be asked for once more")
 	}
 }
 

@@ -25,6 +25,7 @@ type References struct {
 
 	mu      sync.Mutex
 	watched map[types.NamespacedName]*reference
+	ended   bool
 }
 
 type reference struct {
@@ -38,10 +39,25 @@ type user struct {
 	platform  types.NamespacedName
 }
 
-// NewReferences calls wake when a Secret appears, changes or goes.
+// NewReferences calls wake when a Secret appears, changes or goes. The watches run until Start returns.
 func NewReferences(client kubernetes.Interface, wake func(component string, platform types.NamespacedName)) *References {
 	return &References{client: client, wake: wake, watched: map[types.NamespacedName]*reference{}}
 }
+
+// Start implements manager.Runnable: it ends the watches when the context ends.
+func (r *References) Start(ctx context.Context) error {
+	<-ctx.Done()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	for _, ref := range r.watched {
+		ref.stop()
+	}
+	return nil
+}
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable: controllers, which do need it, end before this.
+func (*References) NeedLeaderElection() bool { return false }
 
 // Use watches exactly these Secrets of the platform's namespace for a component, and returns those that exist. Secrets
 // that the component used before and nobody uses any more are no longer watched; without names, none are.
@@ -115,6 +131,9 @@ func (r *References) start(key types.NamespacedName) *reference {
 		UpdateFunc: func(any, any) { r.notify(key) },
 		DeleteFunc: func(any) { r.notify(key) },
 	})
+	if r.ended {
+		cancel()
+	}
 	go ref.informer.RunWithContext(ctx)
 	return ref
 }

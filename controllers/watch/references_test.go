@@ -225,3 +225,18 @@ func TestReferencesKeepNoValue(t *testing.T) {
 		t.Error("a restarted operator sees another digest, and would replace Pods")
 	}
 }
+
+func TestReferencesEndWithTheirContext(t *testing.T) {
+	library := newLibrary(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- library.references.Start(ctx) }()
+	library.use("kafka", "odh", "sso")
+	library.wait("watch", library.started, "metadata.name=sso")
+
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	library.wait("end", library.stopped, "metadata.name=sso")
+}

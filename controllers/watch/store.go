@@ -234,9 +234,15 @@ func (s *Store) pending(of owner) bool {
 	return slices.ContainsFunc(s.overlay.Pending(), func(c *child) bool { return c.owner.Value() == of })
 }
 
-func (s *Store) markDeleting(uid types.UID) (before bool) {
+// markDeleting returns whether the deletion was asked for before, or is over: whoever asks may have looked at the object before the
+// watch delivered that.
+func (s *Store) markDeleting(key types.NamespacedName, uid types.UID) (before bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	cached, found := s.objects[key]
+	if newest, ok := s.overlay.Newest(key, cached, found); !ok || newest.uid != uid {
+		return true
+	}
 	before = s.deleting[uid]
 	s.deleting[uid] = true
 	return before

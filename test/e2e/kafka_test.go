@@ -259,6 +259,9 @@ components:
 			if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(job), job); err != nil {
 				return err
 			}
+			if job.Status.Phase != corev1.PodRunning {
+				return fmt.Errorf("it is %s", job.Status.Phase) // the node would say later that it runs
+			}
 			job.Status.Phase = corev1.PodFailed
 			job.Status.Conditions = nil
 			return env.Admin.Status().Update(ctx, job)
