@@ -1,0 +1,83 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/cmd"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/inspect"
+	"opendatahub.io/operator/test/cluster"
+)
+
+// opendatahub runs a subcommand against the cluster as its administrator, and returns what it prints.
+func opendatahub(ctx context.Context, arguments ...string) (string, error) {
+	var out bytes.Buffer
+	command := cmd.New("test", all)
+	command.SetOut(&out)
+	command.SetErr(&out)
+	command.SetArgs(append(arguments, "--kubeconfig", env.Kubeconfig()))
+	err := command.ExecuteContext(ctx)
+	return out.String(), err
+}
+
+var _ = Describe("The command line", func() {
+	It("shows a platform from nothing to Ready, and what is wrong with it", func(ctx SpecContext) {
+		ns := namespace(ctx, "command")
+		said, err := opendatahub(ctx, "status", "-n", ns)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(said).To(Equal("There is no OpenDataHub in namespace " + ns + ".\n"))
+		_, err = opendatahub(ctx, "status", "odh", "-n", ns)
+		Expect(err).To(MatchError(ContainSubstring(`"odh" not found`)))
+
+		By("waiting, which says what for")
+		hub := platform(ctx, ns, "odh", both)
+		said, err = opendatahub(ctx, "wait", "odh", "-n", ns, "--timeout", "100ms")
+		Expect(err).To(MatchError(ContainSubstring("OpenDataHub odh is not ready after 100ms; it says: the operator has not said anything yet")))
+		start(ctx, ns)
+		said, err = opendatahub(ctx, "wait", "odh", "-n", ns, "--timeout", "1m")
+		Expect(err).NotTo(HaveOccurred(), said)
+		Expect(said).To(ContainSubstring("Progressing: "))
+		Expect(said).To(MatchRegexp(`s  Available: .*\n$`))
+
+		By("being Ready")
+		said, err = opendatahub(ctx, "status", "-n", ns)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(said).To(HavePrefix("OpenDataHub " + ns + "/odh  Ready  2/2 components\n"))
+		Expect(said).To(MatchRegexp(`(?m)^├─ kafka  Ready  \d`))
+		Expect(said).To(ContainSubstring("login  Secret "))
+		Expect(said).To(MatchRegexp(`\d+ objects as they should be`))
+		Expect(said).NotTo(ContainSubstring("not shown"))
+		said, err = opendatahub(ctx, "login", "jupyterhub", "-n", ns)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(said).To(MatchRegexp(`(?m)^username: .+\npassword: .{16,}$`))
+		_, err = opendatahub(ctx, "login", "zeppelin", "-n", ns)
+		Expect(err).To(MatchError("no component zeppelin in namespace " + ns + ": there are kafka, jupyterHub"))
+
+		By("being broken, and saying where")
+		undo, err := env.FailPods(ctx, ns, map[string]string{components.LabelComponent: "jupyterHub"}, cluster.ImagePullBackOff)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(env.Admin.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(ns), client.MatchingLabels{components.LabelComponent: "jupyterHub"})).To(Succeed())
+		Eventually(ctx, func() (string, error) { return opendatahub(ctx, "status", "-n", ns) }).Should(
+			MatchRegexp(`(?m)^│  ├─ Deployment odh-jupyterhub-\S+  Degraded: .*cannot pull`))
+		said, err = opendatahub(ctx, "status", "-n", ns, "-o", "json")
+		Expect(err).NotTo(HaveOccurred())
+		var platforms []inspect.Platform
+		Expect(json.Unmarshal([]byte(said), &platforms)).To(Succeed())
+		Expect(platforms).To(HaveLen(1))
+		Expect(platforms[0].Components).To(ContainElement(HaveField("Objects", ContainElement(HaveField("State", components.Degraded)))))
+		Expect(undo(ctx)).To(Succeed())
+
+		By("being deleted")
+		Expect(env.Admin.Delete(ctx, hub)).To(Succeed())
+		said, err = opendatahub(ctx, "wait", "odh", "-n", ns, "--for", "deleted", "--timeout", "1m")
+		Expect(err).NotTo(HaveOccurred(), said)
+		Expect(said).To(HaveSuffix("gone\n"))
+	})
+})
