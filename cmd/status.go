@@ -287,7 +287,7 @@ func componentLine(component *inspect.Component, everyObject bool, style style) 
 		if well == 1 {
 			noun = "object"
 		}
-		top.below = append(top.below, line{text: fmt.Sprintf("%d %s as they should be", well, noun)})
+		top.below = append(top.below, line{text: fmt.Sprintf("%d %s in order", well, noun)})
 	}
 	return top
 }

@@ -52,7 +52,7 @@ var _ = Describe("The command line", func() {
 		Expect(said).To(HavePrefix("OpenDataHub " + ns + "/odh  Ready  2/2 components\n"))
 		Expect(said).To(MatchRegexp(`(?m)^├─ kafka  Ready  \d`))
 		Expect(said).To(ContainSubstring("login  Secret "))
-		Expect(said).To(MatchRegexp(`\d+ objects as they should be`))
+		Expect(said).To(MatchRegexp(`\d+ objects in order`))
 		Expect(said).NotTo(ContainSubstring("not shown"))
 		said, err = opendatahub(ctx, "login", "jupyterhub", "-n", ns)
 		Expect(err).NotTo(HaveOccurred())
