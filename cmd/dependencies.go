@@ -116,8 +116,8 @@ func printDependencies(options dependenciesOptions, all []components.Component, 
 	needed := map[string][]string{} // operator → who needs it
 	failed := options.visit(stdin, func(_ string, odh *v1alpha1.OpenDataHub) []error {
 		platform := fmt.Sprintf("OpenDataHub %s/%s", odh.Namespace, odh.Name)
-		for _, need := range dependencies.Needed(table, all, components.NewFacts(odh, components.Cluster{OpenShift: options.openShift}, all)) {
-			needed[need.Operator] = append(needed[need.Operator], strings.Join(need.Components, " and ")+" of "+platform)
+		for _, required := range dependencies.Required(table, all, components.NewFacts(odh, components.Cluster{OpenShift: options.openShift}, all)) {
+			needed[required.Dependency] = append(needed[required.Dependency], strings.Join(required.Components, " and ")+" of "+platform)
 		}
 		return sayWhatIsNotSupported(all, odh, platform, warn)
 	})
@@ -127,12 +127,12 @@ func printDependencies(options dependenciesOptions, all []components.Component, 
 	if len(needed) == 0 {
 		out.WriteString("# No third-party operator is needed.\n")
 	}
-	for _, operator := range table {
-		if by := needed[operator.Name]; len(by) > 0 {
+	for _, dependency := range table {
+		if by := needed[dependency.Name]; len(by) > 0 {
 			if out.Len() > 0 {
 				out.WriteString("\n")
 			}
-			out.WriteString(byHand(options, operator, strings.Join(by, ", ")))
+			out.WriteString(byHand(options, dependency, strings.Join(by, ", ")))
 		}
 	}
 	return nil
@@ -152,23 +152,23 @@ func sayWhatIsNotSupported(all []components.Component, odh *v1alpha1.OpenDataHub
 }
 
 // byHand is how to install an operator, with a comment that says which and for whom.
-func byHand(options dependenciesOptions, operator dependencies.Operator, by string) string {
-	manifests, commands := dependencies.Manifests(operator, options.openShift), dependencies.Commands(operator, options.openShift)
+func byHand(options dependenciesOptions, dependency dependencies.Dependency, by string) string {
+	manifests, commands := dependencies.Manifests(dependency, options.openShift), dependencies.Commands(dependency, options.openShift)
 	throughOLM := len(manifests) > 0 && (options.throughOLM() || commands == "")
 	switch {
 	case throughOLM && options.format == "yaml":
-		return title(operator, "channel "+operator.Packages[0].Channel, by) + string(manifests)
+		return title(dependency, "channel "+dependency.Packages[0].Channel, by) + string(manifests)
 	case throughOLM:
-		return title(operator, "channel "+operator.Packages[0].Channel, by) + dependencies.Apply(manifests)
+		return title(dependency, "channel "+dependency.Packages[0].Channel, by) + dependencies.Apply(manifests)
 	case commands == "":
-		return title(operator, "cannot be installed", by) +
+		return title(dependency, "cannot be installed", by) +
 			"# The catalogues of this kind of cluster do not have it, and the table allows OLM only.\n"
 	case options.format == "yaml":
-		commands = "# It has no package: " + dependencies.Hint(operator, options.openShift) + "\n"
+		commands = "# It has no package: " + dependencies.Hint(dependency, options.openShift) + "\n"
 	}
-	return title(operator, "chart "+operator.Charts[0].Version, by) + commands
+	return title(dependency, "chart "+dependency.Charts[0].Version, by) + commands
 }
 
-func title(operator dependencies.Operator, what, by string) string {
-	return fmt.Sprintf("# %s (%s): needed by %s\n", operator.Name, what, by)
+func title(dependency dependencies.Dependency, what, by string) string {
+	return fmt.Sprintf("# %s (%s): needed by %s\n", dependency.Name, what, by)
 }

@@ -54,12 +54,12 @@ func printed(t *testing.T, stdin string, flags ...string) (out, warnings string,
 }
 
 func TestDependencies(t *testing.T) {
-	find := func(name string) dependencies.Operator {
-		operator, ok := dependencies.Default().Find(name)
+	find := func(name string) dependencies.Dependency {
+		dependency, ok := dependencies.Default().Find(name)
 		if !ok {
 			t.Fatalf("no %s in the table", name)
 		}
-		return operator
+		return dependency
 	}
 	strimzi, rook, gpu := find("Strimzi"), find("Rook"), find("NVIDIA GPU operator")
 	const (

@@ -54,8 +54,8 @@ func printGrants(options grantsOptions, all []components.Component, stdin io.Rea
 		return err
 	}
 	namespaces := map[string]string{}
-	for _, operator := range table {
-		namespaces[operator.Name] = operator.Namespace
+	for _, dependency := range table {
+		namespaces[dependency.Name] = dependency.Namespace
 	}
 	return errors.Join(options.visit(stdin, func(where string, odh *v1alpha1.OpenDataHub) []error {
 		objects, err := grantsOf(options, all, odh, namespaces)

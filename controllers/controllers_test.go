@@ -605,7 +605,7 @@ func TestOptionalKindsAreNoticedInNamedNamespaces(t *testing.T) {
 func TestDefinitionsThatAreTooOld(t *testing.T) {
 	b := newBench(t)
 	failure := &components.Failure{Reason: v1alpha1.ReasonVersionNotSupported, Err: errors.New("no such field")}
-	want := "no such field; bring Strimzi to a version in the range >=0.46.0 <2.0.0-0"
+	want := "no such field; upgrade Strimzi to a version in the range >=0.46.0 <2.0.0-0"
 	if got := b.operators.upgrade(b.component, failure); got.Error() != want || got.Reason != failure.Reason {
 		t.Errorf("got  %s: %s\nwant %s", got.Reason, got, want)
 	}

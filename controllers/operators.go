@@ -88,9 +88,9 @@ func (o *operators) upgrade(component components.Component, failure *components.
 		return failure
 	}
 	err := failure.Err
-	for _, operator := range o.table {
-		if slices.ContainsFunc(component.Kinds(), func(kind kinds.Kind) bool { return kind.Provider == operator.Name }) {
-			err = fmt.Errorf("%w; bring %s to a version in the range %s", err, operator.Name, operator.Versions)
+	for _, dependency := range o.table {
+		if slices.ContainsFunc(component.Kinds(), func(kind kinds.Kind) bool { return kind.Provider == dependency.Name }) {
+			err = fmt.Errorf("%w; upgrade %s to a version in the range %s", err, dependency.Name, dependency.Versions)
 		}
 	}
 	return &components.Failure{Reason: failure.Reason, Err: err}
@@ -160,9 +160,9 @@ func (o *operators) judge(ctx context.Context, odh *v1alpha1.OpenDataHub, all []
 		Stopped:   stopped,
 	}
 	var judged []v1alpha1.DependencyStatus
-	for _, need := range dependencies.Needed(o.table, all, components.NewFacts(odh, o.cluster, o.all)) {
-		operator, _ := o.table.Find(need.Operator)
-		judged = append(judged, view.Judge(operator, need))
+	for _, required := range dependencies.Required(o.table, all, components.NewFacts(odh, o.cluster, o.all)) {
+		dependency, _ := o.table.Find(required.Dependency)
+		judged = append(judged, view.Judge(dependency, required))
 	}
 	return judged
 }
@@ -194,8 +194,8 @@ func wakePlatforms(ctx context.Context, odhs *odhs, queues *watch.Queues, all []
 func reportChanged(odhs *odhs, queues *watch.Queues, all []components.Component, table dependencies.Table) func(context.Context, []string) {
 	return func(ctx context.Context, changed []string) {
 		if len(changed) == 0 { // the installer came or went
-			for _, operator := range table {
-				changed = append(changed, operator.Name)
+			for _, dependency := range table {
+				changed = append(changed, dependency.Name)
 			}
 		}
 		concerned := func(kind kinds.Kind) bool { return slices.Contains(changed, kind.Provider) }

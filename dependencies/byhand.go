@@ -18,30 +18,30 @@ const openShiftMarketplace = "openshift-marketplace"
 // podSecurity is the label that says which Pods a namespace admits.
 const podSecurity = "pod-security.kubernetes.io/enforce"
 
-// Hint is how a person installs the operator on a kind of cluster, in a line for messages: commands of helm, or the package
+// Hint is how a person installs the dependency on a kind of cluster, in a line for messages: commands of helm, or the package
 // to ask OLM for, or both.
-func Hint(operator Operator, openShift bool) string {
-	operator = operator.For(openShift)
+func Hint(dependency Dependency, openShift bool) string {
+	dependency = dependency.For(openShift)
 	var ways []string
-	if operator.Way != WayOLM && len(operator.Charts) > 0 {
-		ways = append(ways, oneLine(operator))
+	if dependency.Way != WayOLM && len(dependency.Charts) > 0 {
+		ways = append(ways, oneLine(dependency))
 	}
-	if operator.Way != WayHelm && len(operator.Packages) > 0 {
-		pkg := operator.Packages[0]
+	if dependency.Way != WayHelm && len(dependency.Packages) > 0 {
+		pkg := dependency.Packages[0]
 		way := fmt.Sprintf("install package %s, channel %s, from OperatorHub", pkg.Name, pkg.Channel)
 		if pkg.InstallMode == OwnNamespace {
-			way += fmt.Sprintf(" into namespace %s", operator.Namespace)
+			way += fmt.Sprintf(" into namespace %s", dependency.Namespace)
 		}
 		ways = append(ways, way)
 	}
 	return strings.Join(ways, "; or ")
 }
 
-// oneLine is the commands that install the charts of an operator, as For returned it, in a line of shell.
-func oneLine(operator Operator) string {
+// oneLine is the commands that install the charts of a dependency, as For returned it, in a line of shell.
+func oneLine(dependency Dependency) string {
 	var commands []string
-	for i, chart := range operator.Charts {
-		command := helm(operator, chart)
+	for i, chart := range dependency.Charts {
+		command := helm(dependency, chart)
 		if i == 0 {
 			command += " --create-namespace"
 		}
@@ -50,24 +50,24 @@ func oneLine(operator Operator) string {
 		}
 		commands = append(commands, command)
 		// Pods that need more than Kubernetes admits by itself would not start. The other levels only take away.
-		if level := operator.NamespaceLabels[podSecurity]; i == 0 && level == "privileged" {
-			commands = append(commands, fmt.Sprintf("kubectl label namespace %s %s=%s --overwrite", operator.Namespace, podSecurity, level))
+		if level := dependency.NamespaceLabels[podSecurity]; i == 0 && level == "privileged" {
+			commands = append(commands, fmt.Sprintf("kubectl label namespace %s %s=%s --overwrite", dependency.Namespace, podSecurity, level))
 		}
 	}
 	return strings.Join(commands, " && ")
 }
 
-// Commands are the lines of shell that install the charts of an operator on a kind of cluster, made to be read and changed.
+// Commands are the lines of shell that install the charts of a dependency on a kind of cluster, made to be read and changed.
 // They are empty without charts, and where only OLM is the way.
-func Commands(operator Operator, openShift bool) string {
-	operator = operator.For(openShift)
-	if len(operator.Charts) == 0 || operator.Way == WayOLM {
+func Commands(dependency Dependency, openShift bool) string {
+	dependency = dependency.For(openShift)
+	if len(dependency.Charts) == 0 || dependency.Way == WayOLM {
 		return ""
 	}
 	var out strings.Builder
-	out.WriteString(Apply(document(namespace(operator))))
-	for _, chart := range operator.Charts {
-		out.WriteString(helm(operator, chart))
+	out.WriteString(Apply(document(namespace(dependency))))
+	for _, chart := range dependency.Charts {
+		out.WriteString(helm(dependency, chart))
 		if len(chart.Values) > 0 {
 			out.WriteString(" --values -" + hereDocument(document(chart.Values)))
 			continue
@@ -82,32 +82,32 @@ func Apply(manifests []byte) string {
 	return "kubectl apply --server-side -f -" + hereDocument(manifests)
 }
 
-// Manifests are what asks OLM for an operator on a kind of cluster: its namespace, an OperatorGroup and a Subscription. They
+// Manifests are what asks OLM for a dependency on a kind of cluster: its namespace, an OperatorGroup and a Subscription. They
 // are nil if no catalogue of that kind of cluster has a package, and where only Helm is the way.
-func Manifests(operator Operator, openShift bool) []byte {
-	operator = operator.For(openShift)
-	if len(operator.Packages) == 0 || operator.Way == WayHelm {
+func Manifests(dependency Dependency, openShift bool) []byte {
+	dependency = dependency.For(openShift)
+	if len(dependency.Packages) == 0 || dependency.Way == WayHelm {
 		return nil
 	}
-	pkg := operator.Packages[0]
+	pkg := dependency.Packages[0]
 	catalog := catalogFor(pkg, openShift)
 	group := map[string]any{}
 	if pkg.InstallMode == OwnNamespace {
-		group["targetNamespaces"] = []string{operator.Namespace}
+		group["targetNamespaces"] = []string{dependency.Namespace}
 	}
 	var out strings.Builder
 	for _, manifest := range []map[string]any{
-		namespace(operator),
+		namespace(dependency),
 		{
 			"apiVersion": "operators.coreos.com/v1",
 			"kind":       "OperatorGroup",
-			"metadata":   map[string]any{"name": operator.ID(), "namespace": operator.Namespace},
+			"metadata":   map[string]any{"name": dependency.ID(), "namespace": dependency.Namespace},
 			"spec":       group,
 		},
 		{
 			"apiVersion": "operators.coreos.com/v1alpha1",
 			"kind":       "Subscription",
-			"metadata":   map[string]any{"name": pkg.Name, "namespace": operator.Namespace},
+			"metadata":   map[string]any{"name": pkg.Name, "namespace": dependency.Namespace},
 			"spec": map[string]any{
 				"name":                pkg.Name,
 				"channel":             pkg.Channel,
@@ -133,16 +133,16 @@ func catalogFor(pkg Package, openShift bool) Catalog {
 	return pkg.Catalogs[0]
 }
 
-func namespace(operator Operator) map[string]any {
-	metadata := map[string]any{"name": operator.Namespace}
-	if len(operator.NamespaceLabels) > 0 {
-		metadata["labels"] = operator.NamespaceLabels
+func namespace(dependency Dependency) map[string]any {
+	metadata := map[string]any{"name": dependency.Namespace}
+	if len(dependency.NamespaceLabels) > 0 {
+		metadata["labels"] = dependency.NamespaceLabels
 	}
 	return map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 }
 
 // helm is the command without values.
-func helm(operator Operator, chart Chart) string {
+func helm(dependency Dependency, chart Chart) string {
 	arguments := []string{"helm", "upgrade", "--install", chart.Release}
 	switch chart.kind() {
 	case httpChart:
@@ -151,7 +151,7 @@ func helm(operator Operator, chart Chart) string {
 	default:
 		arguments = append(arguments, chart.Chart)
 	}
-	arguments = append(arguments, "--version", chart.Version, "--namespace", operator.Namespace)
+	arguments = append(arguments, "--version", chart.Version, "--namespace", dependency.Namespace)
 	if chart.PlainHTTP {
 		arguments = append(arguments, "--plain-http")
 	}

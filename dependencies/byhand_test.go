@@ -31,15 +31,15 @@ var clusters = map[string]bool{"kubernetes": false, "openshift": true}
 // has is the next test's.
 func TestByHandIsAsReviewed(t *testing.T) {
 	for name, cluster := range map[string]string{"Rook": "openshift", "Strimzi": "kubernetes", "Node Feature Discovery": "openshift"} {
-		operator, _ := Default().Find(name)
-		got := "== in a message\n\n" + Hint(operator, clusters[cluster]) + "\n"
-		if commands := Commands(operator, clusters[cluster]); commands != "" {
+		dependency, _ := Default().Find(name)
+		got := "== in a message\n\n" + Hint(dependency, clusters[cluster]) + "\n"
+		if commands := Commands(dependency, clusters[cluster]); commands != "" {
 			got += "\n== with Helm\n\n" + commands
 		}
-		if manifests := Manifests(operator, clusters[cluster]); manifests != nil {
+		if manifests := Manifests(dependency, clusters[cluster]); manifests != nil {
 			got += "\n== with OLM\n\n" + string(manifests)
 		}
-		compareGolden(t, filepath.Join("testdata", "byhand", operator.ID()+"-"+cluster+".txt"), got)
+		compareGolden(t, filepath.Join("testdata", "byhand", dependency.ID()+"-"+cluster+".txt"), got)
 	}
 }
 
@@ -64,8 +64,8 @@ func compareGolden(t *testing.T, path, got string) {
 }
 
 // awkward has everything in it that a shell, YAML or helm --set-json would take for something else.
-func awkward() Operator {
-	return Operator{
+func awkward() Dependency {
+	return Dependency{
 		Name: "Awkward", Namespace: "awkward", NamespaceLabels: map[string]string{podSecurity: "privileged"},
 		Charts: []Chart{
 			{
@@ -87,54 +87,54 @@ func awkward() Operator {
 // The commands are given to a shell in which helm and kubectl only note what they were asked.
 func TestHelmIsToldWhatTheTableHas(t *testing.T) {
 	for cluster, openShift := range clusters {
-		for _, operator := range append(Default(), awkward()) {
-			operator := operator.For(openShift)
-			t.Run(operator.Name+" on "+cluster+" in one line", func(t *testing.T) {
-				line := oneLine(operator)
-				if strings.Contains(line, "\n") && operator.Name != "Awkward" {
+		for _, dependency := range append(Default(), awkward()) {
+			dependency := dependency.For(openShift)
+			t.Run(dependency.Name+" on "+cluster+" in one line", func(t *testing.T) {
+				line := oneLine(dependency)
+				if strings.Contains(line, "\n") && dependency.Name != "Awkward" {
 					t.Errorf("it has several lines:\n%s", line)
 				}
 				calls := run(t, line)
-				checkReleases(t, operator, calls)
+				checkReleases(t, dependency, calls)
 				for _, call := range calls {
 					if call.arguments[0] != "kubectl" {
 						continue
 					}
-					want := []string{"kubectl", "label", "namespace", operator.Namespace, podSecurity + "=privileged", "--overwrite"}
-					if diff := cmp.Diff(want, call.arguments); diff != "" || operator.NamespaceLabels[podSecurity] != "privileged" {
+					want := []string{"kubectl", "label", "namespace", dependency.Namespace, podSecurity + "=privileged", "--overwrite"}
+					if diff := cmp.Diff(want, call.arguments); diff != "" || dependency.NamespaceLabels[podSecurity] != "privileged" {
 						t.Errorf("kubectl is told something else (-want +got):\n%s", diff)
 					}
 				}
 			})
-			t.Run(operator.Name+" on "+cluster+" in lines", func(t *testing.T) {
-				if operator.Way == WayOLM {
+			t.Run(dependency.Name+" on "+cluster+" in lines", func(t *testing.T) {
+				if dependency.Way == WayOLM {
 					return // the next test says that there is nothing
 				}
-				calls := run(t, Commands(operator, openShift))
-				checkReleases(t, operator, calls)
+				calls := run(t, Commands(dependency, openShift))
+				checkReleases(t, dependency, calls)
 				if len(calls) == 0 || calls[0].arguments[0] != "kubectl" {
 					t.Fatalf("the namespace is not the first: %v", calls)
 				}
-				checkNamespace(t, operator, calls[0].stdin)
+				checkNamespace(t, dependency, calls[0].stdin)
 			})
 		}
 	}
 }
 
-func checkNamespace(t *testing.T, operator Operator, manifest string) {
+func checkNamespace(t *testing.T, dependency Dependency, manifest string) {
 	t.Helper()
 	var got map[string]any
 	if err := yaml.UnmarshalStrict([]byte(manifest), &got); err != nil {
 		t.Fatal(err)
 	}
 	namespace := &unstructured.Unstructured{Object: got}
-	if namespace.GetKind() != "Namespace" || namespace.GetName() != operator.Namespace ||
-		!cmp.Equal(namespace.GetLabels(), operator.NamespaceLabels) {
+	if namespace.GetKind() != "Namespace" || namespace.GetName() != dependency.Namespace ||
+		!cmp.Equal(namespace.GetLabels(), dependency.NamespaceLabels) {
 		t.Errorf("another namespace is applied:\n%s", manifest)
 	}
 }
 
-func checkReleases(t *testing.T, operator Operator, calls []call) {
+func checkReleases(t *testing.T, dependency Dependency, calls []call) {
 	t.Helper()
 	var releases []call
 	for _, call := range calls {
@@ -142,12 +142,12 @@ func checkReleases(t *testing.T, operator Operator, calls []call) {
 			releases = append(releases, call)
 		}
 	}
-	if len(releases) != len(operator.Charts) {
-		t.Fatalf("helm is called %d times for %d charts", len(releases), len(operator.Charts))
+	if len(releases) != len(dependency.Charts) {
+		t.Fatalf("helm is called %d times for %d charts", len(releases), len(dependency.Charts))
 	}
-	for i, want := range operator.Charts {
+	for i, want := range dependency.Charts {
 		got, namespace := releases[i].chart(t)
-		if namespace != operator.Namespace {
+		if namespace != dependency.Namespace {
 			t.Errorf("%s goes into namespace %s", want.Release, namespace)
 		}
 		// Values that are JSON are equal when their JSON is.
@@ -243,7 +243,7 @@ func (c call) chart(t *testing.T) (chart Chart, namespace string) {
 }
 
 func TestTheWaysThatThereAre(t *testing.T) {
-	operator := Operator{
+	dependency := Dependency{
 		Name: "Kafka", Namespace: "kafka", Way: WayAuto,
 		Packages: []Package{{
 			Name: "kafka", Channel: "stable", InstallMode: OwnNamespace, OpenShiftOnly: true,
@@ -269,15 +269,15 @@ func TestTheWaysThatThereAre(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			operator := operator
-			operator.Way = test.way
-			if got := Hint(operator, test.openShift); got != test.want {
+			dependency := dependency
+			dependency.Way = test.way
+			if got := Hint(dependency, test.openShift); got != test.want {
 				t.Errorf("the hint is %q, not %q", got, test.want)
 			}
-			if got := Commands(operator, test.openShift); (got != "") != strings.Contains(test.want, "helm") {
+			if got := Commands(dependency, test.openShift); (got != "") != strings.Contains(test.want, "helm") {
 				t.Errorf("the commands are %q", got)
 			}
-			if got := Manifests(operator, test.openShift); (got != nil) != strings.Contains(test.want, "OperatorHub") {
+			if got := Manifests(dependency, test.openShift); (got != nil) != strings.Contains(test.want, "OperatorHub") {
 				t.Errorf("the manifests are %q", got)
 			}
 		})
@@ -301,9 +301,9 @@ func TestManifestsFitOLM(t *testing.T) {
 		}
 	}
 	checked := 0
-	for _, operator := range Default() {
+	for _, dependency := range Default() {
 		for _, openShift := range clusters {
-			for document := range strings.SplitSeq("\n"+string(Manifests(operator, openShift)), "\n---") {
+			for document := range strings.SplitSeq("\n"+string(Manifests(dependency, openShift)), "\n---") {
 				object := &unstructured.Unstructured{}
 				if err := yaml.UnmarshalStrict([]byte(document), &object.Object); err != nil {
 					t.Fatal(err)
@@ -312,14 +312,14 @@ func TestManifestsFitOLM(t *testing.T) {
 					continue
 				}
 				if object.GetKind() == "Subscription" {
-					checkSubscription(t, operator.For(openShift), object)
+					checkSubscription(t, dependency.For(openShift), object)
 				}
 				definition, ok := schemas[object.GetAPIVersion()+" "+object.GetKind()]
 				if !ok {
 					t.Fatalf("no definition of %s", object.GroupVersionKind())
 				}
 				for _, problem := range definition.Admit(object) {
-					t.Errorf("%s: %s: %v", operator.Name, object.GetKind(), problem)
+					t.Errorf("%s: %s: %v", dependency.Name, object.GetKind(), problem)
 				}
 				checked++
 			}
@@ -330,13 +330,13 @@ func TestManifestsFitOLM(t *testing.T) {
 	}
 }
 
-func checkSubscription(t *testing.T, operator Operator, object *unstructured.Unstructured) {
+func checkSubscription(t *testing.T, dependency Dependency, object *unstructured.Unstructured) {
 	t.Helper()
 	spec, _, _ := unstructured.NestedStringMap(object.Object, "spec")
-	pkg := operator.Packages[0]
-	if spec["name"] != pkg.Name || spec["channel"] != pkg.Channel || object.GetNamespace() != operator.Namespace ||
+	pkg := dependency.Packages[0]
+	if spec["name"] != pkg.Name || spec["channel"] != pkg.Channel || object.GetNamespace() != dependency.Namespace ||
 		!slices.Contains(pkg.Catalogs, Catalog{Name: spec["source"], Namespace: spec["sourceNamespace"]}) {
-		t.Errorf("%s is asked for with %v in namespace %s", operator.Name, spec, object.GetNamespace())
+		t.Errorf("%s is asked for with %v in namespace %s", dependency.Name, spec, object.GetNamespace())
 	}
 }
 

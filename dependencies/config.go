@@ -23,7 +23,7 @@ const (
 
 // Config is what the installer does.
 type Config struct {
-	// DeletionPolicy is Delete if an operator that the installer brought is removed when no platform needs it. Default: Retain.
+	// DeletionPolicy is Delete if a dependency that the installer installed is removed when no platform needs it. Default: Retain.
 	DeletionPolicy v1alpha1.DeletionPolicy
 	// Table with all overrides. It is for both kinds of cluster, see For.
 	Table Table
@@ -37,7 +37,7 @@ type configYAML struct {
 	// PlainHTTP talks to the mirror without TLS.
 	PlainHTTP bool `json:"plainHTTP,omitempty"`
 	// Operators are laid over those of the table.
-	Operators []Operator `json:"operators,omitempty"`
+	Operators []Dependency `json:"operators,omitempty"`
 }
 
 // ParseConfig reads the data of the ConfigMap. Without data everything is as Default has it. The error tells everything that
@@ -74,7 +74,7 @@ func ParseConfig(data map[string]string) (Config, error) {
 	return config, nil
 }
 
-// overrides are the trees of operators, by their names.
+// overrides are the trees of dependencies, by their names.
 func (p *problems) overrides(tree any) map[string]map[string]any {
 	content, _ := tree.(map[string]any)
 	list, _ := content["operators"].([]any)
@@ -96,18 +96,18 @@ func laidOver(table any, overrides map[string]map[string]any) any {
 	list, _ := table.([]any)
 	merged := make([]any, 0, len(list))
 	for _, element := range list {
-		operator, _ := element.(map[string]any)
-		merged = append(merged, mergeOperator(operator, overrides[nameOf(element, "name")]))
+		dependency, _ := element.(map[string]any)
+		merged = append(merged, mergeDependency(dependency, overrides[nameOf(element, "name")]))
 	}
 	return merged
 }
 
-// mergeOperator lays an override over an operator by field, where packages and charts merge by their names.
-func mergeOperator(operator, override map[string]any) map[string]any {
-	merged := merge(operator, override, false)
+// mergeDependency lays an override over a dependency by field, where packages and charts merge by their names.
+func mergeDependency(dependency, override map[string]any) map[string]any {
+	merged := merge(dependency, override, false)
 	for field, name := range map[string]string{"packages": "name", "charts": "release"} {
 		if above, ok := override[field].([]any); ok {
-			below, _ := operator[field].([]any)
+			below, _ := dependency[field].([]any)
 			merged[field] = mergeNamed(below, above, name)
 		}
 	}
@@ -133,11 +133,11 @@ func hostKind(mirror Chart) chartKind {
 
 // useMirror takes charts from the mirror, except for those that an override says the place of.
 func (c configYAML) useMirror(table Table, overrides map[string]map[string]any) {
-	for _, operator := range table {
-		for i, chart := range operator.Charts {
-			if !namesChart(overrides[operator.Name], chart.Release) {
-				operator.Charts[i].Chart = mirrored(c.Mirror, chart)
-				operator.Charts[i].PlainHTTP = c.PlainHTTP
+	for _, dependency := range table {
+		for i, chart := range dependency.Charts {
+			if !namesChart(overrides[dependency.Name], chart.Release) {
+				dependency.Charts[i].Chart = mirrored(c.Mirror, chart)
+				dependency.Charts[i].PlainHTTP = c.PlainHTTP
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestParseConfig(t *testing.T) {
-	operator := func(table Table, name string) *Operator {
+	operator := func(table Table, name string) *Dependency {
 		for i := range table {
 			if table[i].Name == name {
 				return &table[i]
@@ -151,10 +151,10 @@ operators:
 `},
 			want: func(config *Config) {
 				operator(config.Table, "Spark").Charts[0].Version = "1.9.0"
-				for _, o := range config.Table {
-					for i := range o.Charts {
-						o.Charts[i].Chart = "oci://registry.example.com:5000/charts/" + o.Charts[i].Chart[strings.LastIndex(o.Charts[i].Chart, "/")+1:]
-						o.Charts[i].PlainHTTP = true
+				for _, d := range config.Table {
+					for i := range d.Charts {
+						d.Charts[i].Chart = "oci://registry.example.com:5000/charts/" + d.Charts[i].Chart[strings.LastIndex(d.Charts[i].Chart, "/")+1:]
+						d.Charts[i].PlainHTTP = true
 					}
 				}
 				chart := &operator(config.Table, "Strimzi").Charts[0]
@@ -164,9 +164,9 @@ operators:
 		"an HTTP repository as the mirror": {
 			data: map[string]string{ConfigKey: "mirror: https://charts.example.com"},
 			want: func(config *Config) {
-				for _, o := range config.Table {
-					for i := range o.Charts {
-						o.Charts[i].Chart = "https://charts.example.com/" + o.Charts[i].Chart[strings.LastIndex(o.Charts[i].Chart, "/")+1:]
+				for _, d := range config.Table {
+					for i := range d.Charts {
+						d.Charts[i].Chart = "https://charts.example.com/" + d.Charts[i].Chart[strings.LastIndex(d.Charts[i].Chart, "/")+1:]
 					}
 				}
 			},
@@ -174,9 +174,9 @@ operators:
 		"a folder as the mirror": {
 			data: map[string]string{ConfigKey: "mirror: /charts"},
 			want: func(config *Config) {
-				for _, o := range config.Table {
-					for i, chart := range o.Charts {
-						o.Charts[i].Chart = "/charts/" + chart.Chart[strings.LastIndex(chart.Chart, "/")+1:] + "-" + chart.Version + ".tgz"
+				for _, d := range config.Table {
+					for i, chart := range d.Charts {
+						d.Charts[i].Chart = "/charts/" + chart.Chart[strings.LastIndex(chart.Chart, "/")+1:] + "-" + chart.Version + ".tgz"
 					}
 				}
 			},
@@ -304,8 +304,8 @@ func refuses(t *testing.T, data map[string]string, want ...string) {
 const aChart = "must be oci://HOST/PATH/NAME, https://HOST/PATH/NAME (http:// with plainHTTP: true), or the absolute path of a folder or of a .tgz, without the version"
 
 func TestValidate(t *testing.T) {
-	valid := func() Operator {
-		return Operator{
+	valid := func() Dependency {
+		return Dependency{
 			Name: "Kafka", Way: WayAuto, Versions: ">=1.0.0", Namespace: "kafka",
 			CRDs: []CRD{{Name: "kafkas.kafka.example.com", Versions: []string{"v1", "v1beta2"}}},
 			Packages: []Package{{
@@ -327,13 +327,13 @@ func TestValidate(t *testing.T) {
 	if err := (Table{}).Validate(); err != nil {
 		t.Fatalf("an empty table is refused: %v", err)
 	}
-	chart := func(change func(*Chart)) func(*Operator) {
-		return func(o *Operator) {
-			o.Charts = o.Charts[:1]
-			change(&o.Charts[0])
+	chart := func(change func(*Chart)) func(*Dependency) {
+		return func(d *Dependency) {
+			d.Charts = d.Charts[:1]
+			change(&d.Charts[0])
 		}
 	}
-	reference := func(reference string) func(*Operator) { return chart(func(c *Chart) { c.Chart = reference }) }
+	reference := func(reference string) func(*Dependency) { return chart(func(c *Chart) { c.Chart = reference }) }
 	const (
 		crd       = "crds[kafkas.kafka.example.com]."
 		pkg       = "packages[kafka]."
@@ -345,34 +345,34 @@ func TestValidate(t *testing.T) {
 	)
 	long := strings.Repeat("a", 54)
 	tests := map[string]struct {
-		change func(*Operator)
+		change func(*Dependency)
 		want   string // after the operator
 	}{
-		"no CRD":                          {func(o *Operator) { o.CRDs = nil }, "crds: Required value: the operator is found by them"},
-		"a kind for a CRD":                {func(o *Operator) { o.CRDs[0].Name = "Kafka" }, `crds[Kafka].name: Invalid value: "Kafka": ` + aCRD},
-		"no version of a CRD":             {func(o *Operator) { o.CRDs[0].Versions = nil }, crd + "versions: Required value: as in v1"},
-		"a version of software for a CRD": {func(o *Operator) { o.CRDs[0].Versions = []string{"1.2"} }, crd + `versions: Invalid value: "1.2": must be a version of an API, such as v1 or v1beta2`},
-		"a byproduct that is a kind":      {func(o *Operator) { o.Byproducts = []string{"NodeFeature"} }, `byproducts: Invalid value: "NodeFeature": ` + aCRD},
-		"no range":                        {func(o *Operator) { o.Versions = "" }, `versions: Invalid value: "": ` + aRange},
-		"a range in words":                {func(o *Operator) { o.Versions = "latest" }, `versions: Invalid value: "latest": ` + aRange},
-		"a namespace that cannot be":      {func(o *Operator) { o.Namespace = "Kafka" }, `namespace: Invalid value: "Kafka": ` + aNamespace},
-		"one on OpenShift that cannot be": {func(o *Operator) { o.OpenShift.Namespace = "a.b" }, `openShift.namespace: Invalid value: "a.b": ` + aNamespace},
-		"a way on OpenShift that is none": {func(o *Operator) { o.OpenShift.Way = "Apply" }, `openShift.way: Unsupported value: "Apply": supported values: "Auto", "OLM", "Helm", "None"`},
-		"values on OpenShift of no chart": {func(o *Operator) {
-			o.Charts, o.OpenShift.Values = o.Charts[:2], map[string]map[string]any{"x": {"a": "b"}}
+		"no CRD":                          {func(d *Dependency) { d.CRDs = nil }, "crds: Required value: the operator is found by them"},
+		"a kind for a CRD":                {func(d *Dependency) { d.CRDs[0].Name = "Kafka" }, `crds[Kafka].name: Invalid value: "Kafka": ` + aCRD},
+		"no version of a CRD":             {func(d *Dependency) { d.CRDs[0].Versions = nil }, crd + "versions: Required value: as in v1"},
+		"a version of software for a CRD": {func(d *Dependency) { d.CRDs[0].Versions = []string{"1.2"} }, crd + `versions: Invalid value: "1.2": must be a version of an API, such as v1 or v1beta2`},
+		"a byproduct that is a kind":      {func(d *Dependency) { d.Byproducts = []string{"NodeFeature"} }, `byproducts: Invalid value: "NodeFeature": ` + aCRD},
+		"no range":                        {func(d *Dependency) { d.Versions = "" }, `versions: Invalid value: "": ` + aRange},
+		"a range in words":                {func(d *Dependency) { d.Versions = "latest" }, `versions: Invalid value: "latest": ` + aRange},
+		"a namespace that cannot be":      {func(d *Dependency) { d.Namespace = "Kafka" }, `namespace: Invalid value: "Kafka": ` + aNamespace},
+		"one on OpenShift that cannot be": {func(d *Dependency) { d.OpenShift.Namespace = "a.b" }, `openShift.namespace: Invalid value: "a.b": ` + aNamespace},
+		"a way on OpenShift that is none": {func(d *Dependency) { d.OpenShift.Way = "Apply" }, `openShift.way: Unsupported value: "Apply": supported values: "Auto", "OLM", "Helm", "None"`},
+		"values on OpenShift of no chart": {func(d *Dependency) {
+			d.Charts, d.OpenShift.Values = d.Charts[:2], map[string]map[string]any{"x": {"a": "b"}}
 		}, `openShift.values: Unsupported value: "x": supported values: "oci", "https"`},
-		"Helm without charts":                {func(o *Operator) { o.Way, o.Charts, o.OpenShift = WayHelm, nil, nil }, `way: Invalid value: "Helm": there are no charts`},
-		"OLM without packages":               {func(o *Operator) { o.Packages = nil }, `way: Invalid value: "OLM": there are no packages`},
-		"no channel":                         {func(o *Operator) { o.Packages[0].Channel = "" }, pkg + `channel: Invalid value: "": ` + noChannel},
-		"no catalogue":                       {func(o *Operator) { o.Packages[0].Catalogs = nil }, pkg + "catalogs: Required value: with name and namespace"},
-		"a catalogue without a namespace":    {func(o *Operator) { o.Packages[0].Catalogs[0].Namespace = "" }, pkg + `catalogs[community].namespace: Invalid value: "": ` + aNamespace},
-		"a catalogue without a name":         {func(o *Operator) { o.Packages[0].Catalogs[0].Name = "" }, pkg + `catalogs[0].name: Invalid value: "": must be the name of a CatalogSource, such as community-operators`},
-		"an install mode that is not used":   {func(o *Operator) { o.Packages[0].InstallMode = "SingleNamespace" }, pkg + `installMode: Unsupported value: "SingleNamespace": supported values: "AllNamespaces", "OwnNamespace"`},
-		"an approval that is none":           {func(o *Operator) { o.Packages[0].Approval = "Never" }, pkg + `approval: Unsupported value: "Never": supported values: "", "Automatic", "Manual"`},
-		"a package for nobody":               {func(o *Operator) { o.Packages[0].OpenShiftOnly, o.Packages[0].KubernetesOnly = true, true }, "packages[kafka]: Forbidden: openShiftOnly and kubernetesOnly exclude each other"},
-		"a package twice":                    {func(o *Operator) { o.Packages = append(o.Packages, o.Packages[0]) }, `packages: Duplicate value: "kafka"`},
-		"a release twice":                    {func(o *Operator) { o.Charts = append(o.Charts, o.Charts[0]) }, `charts: Duplicate value: "oci"`},
-		"a release that Helm cannot name":    {func(o *Operator) { o.Charts, o.Charts[0].Release, o.OpenShift = o.Charts[:1], long, nil }, "charts[" + long + `].release: Invalid value: "` + long + `": must be at most 53 lower-case letters, digits and -`},
+		"Helm without charts":                {func(d *Dependency) { d.Way, d.Charts, d.OpenShift = WayHelm, nil, nil }, `way: Invalid value: "Helm": there are no charts`},
+		"OLM without packages":               {func(d *Dependency) { d.Packages = nil }, `way: Invalid value: "OLM": there are no packages`},
+		"no channel":                         {func(d *Dependency) { d.Packages[0].Channel = "" }, pkg + `channel: Invalid value: "": ` + noChannel},
+		"no catalogue":                       {func(d *Dependency) { d.Packages[0].Catalogs = nil }, pkg + "catalogs: Required value: with name and namespace"},
+		"a catalogue without a namespace":    {func(d *Dependency) { d.Packages[0].Catalogs[0].Namespace = "" }, pkg + `catalogs[community].namespace: Invalid value: "": ` + aNamespace},
+		"a catalogue without a name":         {func(d *Dependency) { d.Packages[0].Catalogs[0].Name = "" }, pkg + `catalogs[0].name: Invalid value: "": must be the name of a CatalogSource, such as community-operators`},
+		"an install mode that is not used":   {func(d *Dependency) { d.Packages[0].InstallMode = "SingleNamespace" }, pkg + `installMode: Unsupported value: "SingleNamespace": supported values: "AllNamespaces", "OwnNamespace"`},
+		"an approval that is none":           {func(d *Dependency) { d.Packages[0].Approval = "Never" }, pkg + `approval: Unsupported value: "Never": supported values: "", "Automatic", "Manual"`},
+		"a package for nobody":               {func(d *Dependency) { d.Packages[0].OpenShiftOnly, d.Packages[0].KubernetesOnly = true, true }, "packages[kafka]: Forbidden: openShiftOnly and kubernetesOnly exclude each other"},
+		"a package twice":                    {func(d *Dependency) { d.Packages = append(d.Packages, d.Packages[0]) }, `packages: Duplicate value: "kafka"`},
+		"a release twice":                    {func(d *Dependency) { d.Charts = append(d.Charts, d.Charts[0]) }, `charts: Duplicate value: "oci"`},
+		"a release that Helm cannot name":    {func(d *Dependency) { d.Charts, d.Charts[0].Release, d.OpenShift = d.Charts[:1], long, nil }, "charts[" + long + `].release: Invalid value: "` + long + `": must be at most 53 lower-case letters, digits and -`},
 		"a chart without a place":            {reference("kafka"), oci + `chart: Invalid value: "kafka": ` + aChart},
 		"a chart of a git repository":        {reference("git://example.com/kafka"), oci + `chart: Invalid value: "git://example.com/kafka": ` + aChart},
 		"a chart with its tag":               {reference("oci://example.com/kafka:1.2.0"), oci + `chart: Invalid value: "oci://example.com/kafka:1.2.0": ` + aChart},
@@ -394,21 +394,21 @@ func TestValidate(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			operator := valid()
-			test.change(&operator)
-			if err := (Table{operator}).Validate(); err == nil || err.Error() != "operators[Kafka]."+test.want {
+			dependency := valid()
+			test.change(&dependency)
+			if err := (Table{dependency}).Validate(); err == nil || err.Error() != "operators[Kafka]."+test.want {
 				t.Errorf("got  %v\nwant operators[Kafka].%s", err, test.want)
 			}
 		})
 	}
-	for want, change := range map[string]func(*Operator){
-		`operators[0].name: Invalid value: "": must be letters and digits, at most 63`: func(o *Operator) { o.Name = "" },
-		"operators[Kafka]: Required value: packages or charts":                         func(o *Operator) { o.Packages, o.Charts, o.OpenShift = nil, nil, nil },
-		`operators[Kafka].namespaceLabels[team]: Invalid value: "a b": a valid label`:  func(o *Operator) { o.NamespaceLabels = map[string]string{"team": "a b"} },
+	for want, change := range map[string]func(*Dependency){
+		`operators[0].name: Invalid value: "": must be letters and digits, at most 63`: func(d *Dependency) { d.Name = "" },
+		"operators[Kafka]: Required value: packages or charts":                         func(d *Dependency) { d.Packages, d.Charts, d.OpenShift = nil, nil, nil },
+		`operators[Kafka].namespaceLabels[team]: Invalid value: "a b": a valid label`:  func(d *Dependency) { d.NamespaceLabels = map[string]string{"team": "a b"} },
 	} {
-		operator := valid()
-		change(&operator)
-		if err := (Table{operator}).Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
+		dependency := valid()
+		change(&dependency)
+		if err := (Table{dependency}).Validate(); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"opendatahub.io/operator/components/kinds"
 )
 
-// View is what a platform sees of the operators that it needs.
+// View is what a platform sees of the dependencies that it needs.
 type View struct {
 	// Served is whether the cluster serves a kind in a version that components render.
 	Served func(kinds.Kind) bool
@@ -27,27 +27,27 @@ type View struct {
 	Stopped func() string
 }
 
-// Judge says where an operator that a platform needs stands.
-func (v View) Judge(operator Operator, need Need) v1alpha1.DependencyStatus {
-	status := v.judge(operator, need)
+// Judge says where a dependency that a platform needs stands.
+func (v View) Judge(dependency Dependency, required Requirement) v1alpha1.DependencyStatus {
+	status := v.judge(dependency, required)
 	if v.Report == nil || !Awaits(status) {
 		return status
 	}
 	where := v.Stopped()
 	switch {
-	case where != "" && status.Reason == v1alpha1.ReasonPending && v.serves(need):
+	case where != "" && status.Reason == v1alpha1.ReasonPending && v.serves(required):
 		status = v1alpha1.DependencyStatus{
-			Name: operator.Name, Source: v1alpha1.DependencySourceExisting, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonAvailable,
+			Name: dependency.Name, Source: v1alpha1.DependencySourceExisting, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonAvailable,
 		}
 	case where != "":
 		status.State, status.Reason = v1alpha1.DependencyBlocked, v1alpha1.ReasonInstallerUnavailable
-		status.Message = fmt.Sprintf("%s waits for the installer, which does not run: %s", operator.Name, where)
+		status.Message = fmt.Sprintf("%s waits for the installer, which does not run: %s", dependency.Name, where)
 	}
 	return status
 }
 
-func (v View) serves(need Need) bool {
-	return !slices.ContainsFunc(need.Kinds, func(kind kinds.Kind) bool { return !v.Served(kind) })
+func (v View) serves(required Requirement) bool {
+	return !slices.ContainsFunc(required.Kinds, func(kind kinds.Kind) bool { return !v.Served(kind) })
 }
 
 // Awaits is whether the installer must act next.
@@ -56,10 +56,10 @@ func Awaits(status v1alpha1.DependencyStatus) bool {
 		status.Reason == v1alpha1.ReasonInstallerUnavailable
 }
 
-func (v View) judge(operator Operator, need Need) v1alpha1.DependencyStatus {
-	status := v1alpha1.DependencyStatus{Name: operator.Name}
+func (v View) judge(dependency Dependency, required Requirement) v1alpha1.DependencyStatus {
+	status := v1alpha1.DependencyStatus{Name: dependency.Name}
 	var absent, outdated []string
-	for _, kind := range need.Kinds {
+	for _, kind := range required.Kinds {
 		switch {
 		case v.Served(kind):
 		case v.Exists(kind):
@@ -69,7 +69,7 @@ func (v View) judge(operator Operator, need Need) v1alpha1.DependencyStatus {
 		}
 	}
 
-	if reported, ok := v.Report[operator.Name]; ok && reported.State != v1alpha1.DependencyMissing {
+	if reported, ok := v.Report[dependency.Name]; ok && reported.State != v1alpha1.DependencyMissing {
 		if late := slices.Concat(absent, outdated); reported.State == v1alpha1.DependencyReady && len(late) > 0 {
 			// The installer sees it a moment earlier.
 			reported.State, reported.Reason = v1alpha1.DependencyInstalling, v1alpha1.ReasonProgressing
@@ -77,27 +77,27 @@ func (v View) judge(operator Operator, need Need) v1alpha1.DependencyStatus {
 		}
 		return reported
 	}
-	reported, known := v.Report[operator.Name]
+	reported, known := v.Report[dependency.Name]
 	if known && !v.Manual {
-		return reported // the installer knows best, also that kinds which are served are left of an operator that is gone
+		return reported // the installer knows best, also that kinds which are served are left of a dependency that is gone
 	}
 	switch {
 	case known && len(outdated)+len(absent) == 0:
 		status.State, status.Reason = v1alpha1.DependencyMissing, v1alpha1.ReasonNotInstalled
 		status.Message = fmt.Sprintf("%s is not installed, only its CustomResourceDefinitions are left, and %s; to install it: %s",
-			operator.Name, v.nobody(), Hint(operator, v.OpenShift))
+			dependency.Name, v.nobody(), Hint(dependency, v.OpenShift))
 	case v.Report != nil && !known && len(absent)+len(outdated) == 0:
-		// What is served may be left of an operator that is gone, which the installer knows.
+		// What is served may be left of a dependency that is gone, which the installer knows.
 		status.State, status.Reason, status.Message = v1alpha1.DependencyInstalling, v1alpha1.ReasonPending, notReported
 	case len(outdated) > 0:
 		status.Source, status.State, status.Reason = v1alpha1.DependencySourceExisting, v1alpha1.DependencyBlocked, v1alpha1.ReasonVersionNotSupported
 		status.Message = fmt.Sprintf("%s is installed in a version that this operator does not work with: the cluster does not serve %s; "+
-			"bring %s to a version in the range %s", operator.Name, strings.Join(outdated, ", "), operator.Name, operator.Versions)
+			"upgrade %s to a version in the range %s", dependency.Name, strings.Join(outdated, ", "), dependency.Name, dependency.Versions)
 	case len(absent) == 0:
 		status.Source, status.State, status.Reason = v1alpha1.DependencySourceExisting, v1alpha1.DependencyReady, v1alpha1.ReasonAvailable
 	case v.Report == nil || v.Manual:
 		status.State, status.Reason = v1alpha1.DependencyMissing, v1alpha1.ReasonNotInstalled
-		status.Message = fmt.Sprintf("%s is not installed, and %s; to install it: %s", operator.Name, v.nobody(), Hint(operator, v.OpenShift))
+		status.Message = fmt.Sprintf("%s is not installed, and %s; to install it: %s", dependency.Name, v.nobody(), Hint(dependency, v.OpenShift))
 	default:
 		status.State, status.Reason, status.Message = v1alpha1.DependencyInstalling, v1alpha1.ReasonPending, notReported
 	}
@@ -106,7 +106,7 @@ func (v View) judge(operator Operator, need Need) v1alpha1.DependencyStatus {
 
 const notReported = "the installer has not reported on it yet"
 
-// nobody says why nobody brings what is missing.
+// nobody says why nobody installs what is missing.
 func (v View) nobody() string {
 	if v.Manual {
 		return "spec.dependencies.installation is Manual"
@@ -114,7 +114,7 @@ func (v View) nobody() string {
 	return "this cluster has no installer"
 }
 
-// Condition sums up where the operators that a platform needs stand. The worst comes first.
+// Condition sums up where the dependencies that a platform needs stand. The worst comes first.
 func Condition(all []v1alpha1.DependencyStatus) metav1.Condition {
 	condition := metav1.Condition{Type: v1alpha1.ConditionDependenciesReady, Status: metav1.ConditionTrue}
 	if len(all) == 0 {
@@ -147,7 +147,7 @@ func Condition(all []v1alpha1.DependencyStatus) metav1.Condition {
 	return condition
 }
 
-// Explain says in a sentence where an operator that is not ready stands.
+// Explain says in a sentence where a dependency that is not ready stands.
 func Explain(status v1alpha1.DependencyStatus) string {
 	switch {
 	case status.Message == "":

@@ -30,8 +30,8 @@ var podMonitor = kinds.Kind{
 
 func TestAnOptionalKindBringsNoOperator(t *testing.T) {
 	facts := components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}}}}
-	needs := Needed(Default(), []components.Component{measured{}}, facts)
-	if len(needs) != 1 || needs[0].Operator != "Strimzi" || len(needs[0].Kinds) != 1 {
+	needs := Required(Default(), []components.Component{measured{}}, facts)
+	if len(needs) != 1 || needs[0].Dependency != "Strimzi" || len(needs[0].Kinds) != 1 {
 		t.Errorf("needs = %v, want Strimzi for Kafka alone", needs)
 	}
 }
@@ -46,7 +46,7 @@ func TestNeeded(t *testing.T) {
 		"a component of the cluster's own kinds": {
 			spec: v1alpha1.ComponentsSpec{JupyterHub: &v1alpha1.JupyterHubSpec{}}, want: map[string][]string{},
 		},
-		"two that bring an operator each": {
+		"two that have a dependency each": {
 			spec: v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}, Ceph: &v1alpha1.CephSpec{}},
 			want: map[string][]string{"Rook": {"ceph"}, "Strimzi": {"kafka"}},
 		},
@@ -61,8 +61,8 @@ func TestNeeded(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			got := map[string][]string{}
-			for _, need := range Needed(Default(), all, components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: test.spec}}) {
-				got[need.Operator] = need.Components
+			for _, required := range Required(Default(), all, components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: test.spec}}) {
+				got[required.Dependency] = required.Components
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("needs (-want +got):\n%s", diff)
@@ -73,7 +73,7 @@ func TestNeeded(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	strimzi, _ := Default().Find("Strimzi")
-	need := Need{Operator: "Strimzi", Kinds: []kinds.Kind{kafka.Kafka, kafka.Topic}}
+	required := Requirement{Dependency: "Strimzi", Kinds: []kinds.Kind{kafka.Kafka, kafka.Topic}}
 	every := func(kinds.Kind) bool { return true }
 	none := func(kinds.Kind) bool { return false }
 	only := func(kind kinds.Kind) func(kinds.Kind) bool {
@@ -99,13 +99,13 @@ func TestJudge(t *testing.T) {
 		"no installer, and it is outdated": {
 			view: View{Served: only(kafka.Topic), Exists: every},
 			want: "Existing Blocked VersionNotSupported: Strimzi is installed in a version that this operator does not work with: " +
-				"the cluster does not serve kafkas.kafka.strimzi.io (v1, v1beta2); bring Strimzi to a version in the range >=0.46.0 <2.0.0-0",
+				"the cluster does not serve kafkas.kafka.strimzi.io (v1, v1beta2); upgrade Strimzi to a version in the range >=0.46.0 <2.0.0-0",
 		},
 		"by hand": {
 			view: View{Served: none, Exists: none, Manual: true, Report: Report{}},
 			want: " Missing NotInstalled: Strimzi is not installed, and spec.dependencies.installation is Manual; to install it: helm ...",
 		},
-		"by hand, and the installer brings it for somebody else": {
+		"by hand, and the installer installs it for somebody else": {
 			view: View{Served: none, Exists: none, Manual: true, Report: reports(v1alpha1.DependencyInstalling, "Progressing", "Helm is installing it")},
 			want: "Helm Installing Progressing: Helm is installing it",
 		},
@@ -120,10 +120,10 @@ func TestJudge(t *testing.T) {
 			view: View{Served: every, Exists: every, Report: Report{}, Stopped: func() string { return "look at its Pod" }},
 			want: "Existing Ready Available: ",
 		},
-		"the installer brought it": {
+		"the installer installed it": {
 			view: View{Served: every, Exists: every, Report: reports(v1alpha1.DependencyReady, "Available", "")}, want: "Helm Ready Available: ",
 		},
-		"the installer brought it, and the kinds are not served yet": {
+		"the installer installed it, and the kinds are not served yet": {
 			view: View{Served: only(kafka.Kafka), Exists: only(kafka.Kafka), Report: reports(v1alpha1.DependencyReady, "Available", "")},
 			want: "Helm Installing Progressing: not served yet: kafkatopics.kafka.strimzi.io",
 		},
@@ -159,7 +159,7 @@ func TestJudge(t *testing.T) {
 			if test.view.Stopped == nil {
 				test.view.Stopped = func() string { return "" }
 			}
-			got := test.view.Judge(strimzi, need)
+			got := test.view.Judge(strimzi, required)
 			text := strings.Join([]string{string(got.Source), string(got.State), got.Reason}, " ") + ": " + got.Message
 			want, cut := strings.CutSuffix(test.want, "...")
 			if text != want && (!cut || !strings.HasPrefix(text, want)) {

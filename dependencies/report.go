@@ -9,14 +9,14 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 )
 
-// ReportName is the ConfigMap, beside the installer, in which it says where the operators stand. It is shipped with the
+// ReportName is the ConfigMap, beside the installer, in which it says where the dependencies stand. It is shipped with the
 // installer and goes with it, so a cluster that has one has an installer.
 const ReportName = "opendatahub-dependencies"
 
 // LeaseName is the Lease, beside the installer, that the working one of its replicas renews.
 const LeaseName = "opendatahub-installer"
 
-// Report is what the installer says of operators, by their names. A nil Report means that there is no installer.
+// Report is what the installer says of dependencies, by their names. A nil Report means that there is no installer.
 type Report map[string]v1alpha1.DependencyStatus
 
 // ReadReport reads the data of the ConfigMap. The result is never nil.
@@ -32,7 +32,7 @@ func ReadReport(data map[string]string) (Report, error) {
 	return report, nil
 }
 
-// Data is the report as the data of its ConfigMap: one key per operator.
+// Data is the report as the data of its ConfigMap: one key per dependency.
 func (r Report) Data() (map[string]string, error) {
 	data := map[string]string{}
 	for name, status := range r {
@@ -40,12 +40,12 @@ func (r Report) Data() (map[string]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("writing what is known of %s: %w", name, err)
 		}
-		data[Operator{Name: name}.ID()] = string(content)
+		data[Dependency{Name: name}.ID()] = string(content)
 	}
 	return data, nil
 }
 
-// Changed lists the operators of which two reports say different things, sorted.
+// Changed lists the dependencies of which two reports say different things, sorted.
 func (r Report) Changed(other Report) []string {
 	var changed []string
 	for name, status := range r {

@@ -13,8 +13,8 @@ import (
 //go:embed table.yaml
 var embedded []byte
 
-// Table is the operators that platforms need, in the order in which they are installed.
-type Table []Operator
+// Table is the dependencies that platforms need, in the order in which they are installed.
+type Table []Dependency
 
 // Default is the table that the binary has. It is for both kinds of cluster, see For.
 func Default() Table {
@@ -40,32 +40,32 @@ func decodeTable(tree any) (Table, error) {
 }
 
 // complete sets what is left out.
-func (o *Operator) complete() {
-	if o.Way == "" {
-		o.Way = WayAuto
+func (d *Dependency) complete() {
+	if d.Way == "" {
+		d.Way = WayAuto
 	}
-	for i := range o.Packages {
-		if o.Packages[i].Approval == "" {
-			o.Packages[i].Approval = ApprovalAutomatic
+	for i := range d.Packages {
+		if d.Packages[i].Approval == "" {
+			d.Packages[i].Approval = ApprovalAutomatic
 		}
 	}
 }
 
-// Find returns the operator of that name.
-func (t Table) Find(name string) (Operator, bool) {
-	for _, operator := range t {
-		if operator.Name == name {
-			return operator, true
+// Find returns the dependency of that name.
+func (t Table) Find(name string) (Dependency, bool) {
+	for _, dependency := range t {
+		if dependency.Name == name {
+			return dependency, true
 		}
 	}
-	return Operator{}, false
+	return Dependency{}, false
 }
 
-// Names of the operators, in the order of the table.
+// Names of the dependencies, in the order of the table.
 func (t Table) Names() []string {
 	names := make([]string, 0, len(t))
-	for _, operator := range t {
-		names = append(names, operator.Name)
+	for _, dependency := range t {
+		names = append(names, dependency.Name)
 	}
 	return names
 }
@@ -73,62 +73,62 @@ func (t Table) Names() []string {
 // For is the table as it is on a kind of cluster.
 func (t Table) For(openShift bool) Table {
 	resolved := make(Table, 0, len(t))
-	for _, operator := range t {
-		resolved = append(resolved, operator.For(openShift))
+	for _, dependency := range t {
+		resolved = append(resolved, dependency.For(openShift))
 	}
 	return resolved
 }
 
-// For is the operator as it is on a kind of cluster: without the packages that are of the other kind, and with what differs
+// For is the dependency as it is on a kind of cluster: without the packages that are of the other kind, and with what differs
 // on OpenShift. The result says the same for both kinds.
-func (o Operator) For(openShift bool) Operator {
+func (d Dependency) For(openShift bool) Dependency {
 	var packages []Package
-	for _, p := range o.Packages {
+	for _, p := range d.Packages {
 		if (openShift && !p.KubernetesOnly) || (!openShift && !p.OpenShiftOnly) {
 			p.OpenShiftOnly, p.KubernetesOnly = false, false
 			packages = append(packages, p)
 		}
 	}
-	o.Packages = packages
-	override := o.OpenShift
-	o.OpenShift = nil
+	d.Packages = packages
+	override := d.OpenShift
+	d.OpenShift = nil
 	if !openShift || override == nil {
-		return o
+		return d
 	}
 	if len(override.CRDs) > 0 {
-		o.CRDs = override.CRDs
+		d.CRDs = override.CRDs
 	}
 	if override.Way != "" {
-		o.Way = override.Way
+		d.Way = override.Way
 	}
 	if override.Namespace != "" {
-		o.Namespace = override.Namespace
+		d.Namespace = override.Namespace
 	}
-	o.Charts = slices.Clone(o.Charts)
-	for i, chart := range o.Charts {
+	d.Charts = slices.Clone(d.Charts)
+	for i, chart := range d.Charts {
 		if values := override.Values[chart.Release]; len(values) > 0 {
-			o.Charts[i].Values = merge(chart.Values, values, true)
+			d.Charts[i].Values = merge(chart.Values, values, true)
 		}
 	}
-	return o
+	return d
 }
 
 var notInIDs = regexp.MustCompile(`[^a-z0-9]+`)
 
 // ID is the name as it is in labels, names of objects and keys: "node-feature-discovery".
-func (o Operator) ID() string {
-	return strings.Trim(notInIDs.ReplaceAllString(strings.ToLower(o.Name), "-"), "-")
+func (d Dependency) ID() string {
+	return strings.Trim(notInIDs.ReplaceAllString(strings.ToLower(d.Name), "-"), "-")
 }
 
-// Supports is whether components render for that version of the operator. What is not a version says nothing, and is
+// Supports is whether components render for that version of the dependency. What is not a version says nothing, and is
 // taken as supported. Releases before a version, such as 1.2.0-rc1, and builds, such as the 4.18.0-202511 of OpenShift's
 // catalogues, count as if they were in the range's own order.
-func (o Operator) Supports(version string) bool {
+func (d Dependency) Supports(version string) bool {
 	parsed, err := semver.NewVersion(strings.TrimSpace(version))
 	if err != nil {
 		return true
 	}
-	supported, err := semver.NewConstraint(o.Versions)
+	supported, err := semver.NewConstraint(d.Versions)
 	if err != nil {
 		return true
 	}

@@ -41,9 +41,9 @@ func TestTheEmbeddedTableIsValid(t *testing.T) {
 	if diff := cmp.Diff(want, table.Names()); diff != "" {
 		t.Errorf("operators differ (-want +got):\n%s", diff)
 	}
-	for _, operator := range table {
-		if operator.Description == "" {
-			t.Errorf("%s has no description", operator.Name)
+	for _, dependency := range table {
+		if dependency.Description == "" {
+			t.Errorf("%s has no description", dependency.Name)
 		}
 	}
 }
@@ -66,14 +66,14 @@ func TestTheTableHasTheKindsOfComponents(t *testing.T) {
 		t.Fatalf("components render kinds of %v only; this test needs those of Rook and Strimzi", got)
 	}
 	for name, want := range rendered {
-		operator, ok := Default().Find(name)
+		dependency, ok := Default().Find(name)
 		if !ok {
 			t.Errorf("components render kinds of %s, which is not in the table", name)
 			continue
 		}
 		for _, openShift := range []bool{false, true} {
 			got := map[string][]string{}
-			for _, crd := range operator.For(openShift).CRDs {
+			for _, crd := range dependency.For(openShift).CRDs {
 				got[crd.Name] = crd.Versions
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
@@ -89,11 +89,11 @@ func platforms() []string { return []string{kinds.OpenShift, kinds.GatewayAPI} }
 func TestCRDsOfTheTableAreReal(t *testing.T) {
 	served := servedUpstream(t)
 	for _, openShift := range []bool{false, true} {
-		for _, operator := range Default().For(openShift) {
-			for _, crd := range operator.CRDs {
+		for _, dependency := range Default().For(openShift) {
+			for _, crd := range dependency.CRDs {
 				// The others are of earlier versions of the operator.
 				if preferred := crd.Versions[0]; !slices.Contains(served[crd.Name], preferred) {
-					t.Errorf("%s: %s does not serve %s, but %v", operator.Name, crd.Name, preferred, served[crd.Name])
+					t.Errorf("%s: %s does not serve %s, but %v", dependency.Name, crd.Name, preferred, served[crd.Name])
 				}
 			}
 		}
@@ -151,10 +151,10 @@ func upstreamFolder(t *testing.T) string {
 }
 
 func namedInTable(document string) bool {
-	for _, operator := range Default() {
-		crds := operator.CRDs
-		if operator.OpenShift != nil {
-			crds = slices.Concat(crds, operator.OpenShift.CRDs)
+	for _, dependency := range Default() {
+		crds := dependency.CRDs
+		if dependency.OpenShift != nil {
+			crds = slices.Concat(crds, dependency.OpenShift.CRDs)
 		}
 		for _, crd := range crds {
 			if strings.Contains(document, "name: "+crd.Name+"\n") {
@@ -178,8 +178,8 @@ func TestChartsOfTheTableNeedNoHooks(t *testing.T) {
 		"gpu-operator":          {"operator.cleanupCRD"},
 	}
 	for _, openShift := range []bool{false, true} {
-		for _, operator := range Default().For(openShift) {
-			for _, chart := range operator.Charts {
+		for _, dependency := range Default().For(openShift) {
+			for _, chart := range dependency.Charts {
 				name := path.Base(chart.Chart)
 				for _, value := range off[name] {
 					if got := valueAt(chart.Values, value); got != false {
@@ -195,8 +195,8 @@ func TestChartsOfTheTableNeedNoHooks(t *testing.T) {
 		}
 	}
 	for name := range off {
-		if !slices.ContainsFunc(Default(), func(operator Operator) bool {
-			return slices.ContainsFunc(operator.Charts, func(chart Chart) bool { return path.Base(chart.Chart) == name })
+		if !slices.ContainsFunc(Default(), func(dependency Dependency) bool {
+			return slices.ContainsFunc(dependency.Charts, func(chart Chart) bool { return path.Base(chart.Chart) == name })
 		}) {
 			t.Errorf("the table has no chart %s any more: forget it here", name)
 		}
@@ -213,7 +213,7 @@ func valueAt(values map[string]any, place string) any {
 }
 
 func TestFor(t *testing.T) {
-	operator := Operator{
+	dependency := Dependency{
 		Name: "Strimzi", Way: WayAuto, Namespace: "strimzi", Versions: ">=1.0.0",
 		CRDs:     []CRD{{Name: "kafkas.kafka.strimzi.io", Versions: []string{"v1"}}},
 		Packages: []Package{{Name: "both"}, {Name: "there", OpenShiftOnly: true}, {Name: "elsewhere", KubernetesOnly: true}},
@@ -228,22 +228,22 @@ func TestFor(t *testing.T) {
 			},
 		},
 	}
-	before := cmp.Diff(Operator{}, operator)
+	before := cmp.Diff(Dependency{}, dependency)
 
-	want := operator
+	want := dependency
 	want.OpenShift = nil
 	want.Packages = []Package{{Name: "both"}, {Name: "elsewhere"}}
-	if diff := cmp.Diff(want, operator.For(false)); diff != "" {
+	if diff := cmp.Diff(want, dependency.For(false)); diff != "" {
 		t.Errorf("on Kubernetes (-want +got):\n%s", diff)
 	}
-	want.CRDs, want.Way, want.Namespace = operator.OpenShift.CRDs, WayOLM, "openshift-strimzi"
+	want.CRDs, want.Way, want.Namespace = dependency.OpenShift.CRDs, WayOLM, "openshift-strimzi"
 	want.Packages = []Package{{Name: "both"}, {Name: "there"}}
 	want.Charts = []Chart{
 		// What is null below nothing stays null: Helm then drops the chart's own default.
 		{Release: "first", Values: map[string]any{"keep": "a", "new": "c", "default": nil, "deep": map[string]any{"keep": "d"}}},
 		{Release: "second", Values: map[string]any{"keep": "a"}},
 	}
-	resolved := operator.For(true)
+	resolved := dependency.For(true)
 	if diff := cmp.Diff(want, resolved); diff != "" {
 		t.Errorf("on OpenShift (-want +got):\n%s", diff)
 	}
@@ -252,7 +252,7 @@ func TestFor(t *testing.T) {
 			t.Errorf("asked again with %t (-first +second):\n%s", openShift, diff)
 		}
 	}
-	if after := cmp.Diff(Operator{}, operator); after != before {
+	if after := cmp.Diff(Dependency{}, dependency); after != before {
 		t.Error("For changed the operator itself")
 	}
 }
@@ -261,14 +261,14 @@ func TestID(t *testing.T) {
 	for name, want := range map[string]string{
 		"Strimzi": "strimzi", "Seldon Core": "seldon-core", "NVIDIA GPU operator": "nvidia-gpu-operator", " A/B (c)": "a-b-c", "": "",
 	} {
-		if got := (Operator{Name: name}).ID(); got != want {
+		if got := (Dependency{Name: name}).ID(); got != want {
 			t.Errorf("the ID of %q is %q, not %q", name, got, want)
 		}
 	}
 }
 
 func TestSupports(t *testing.T) {
-	operator := Operator{Versions: ">=0.46.0 <2.0.0-0 || >=4.12.0 <6.0.0-0"}
+	dependency := Dependency{Versions: ">=0.46.0 <2.0.0-0 || >=4.12.0 <6.0.0-0"}
 	for version, want := range map[string]bool{
 		"1.2.0":               true,
 		"v1.2.0":              true,
@@ -282,21 +282,21 @@ func TestSupports(t *testing.T) {
 		"":                    true,
 		"unknown":             true,
 	} {
-		if got := operator.Supports(version); got != want {
+		if got := dependency.Supports(version); got != want {
 			t.Errorf("%q is supported: %t, want %t", version, got, want)
 		}
 	}
-	for _, operator := range Default() {
-		if operator.Supports("99999.0.0") {
-			t.Errorf("%s has no upper end of versions: %s", operator.Name, operator.Versions)
+	for _, dependency := range Default() {
+		if dependency.Supports("99999.0.0") {
+			t.Errorf("%s has no upper end of versions: %s", dependency.Name, dependency.Versions)
 		}
 	}
 	for name, version := range map[string]string{ // what the charts of the table install
 		"Rook": "v1.20.6", "Strimzi": "1.2.0", "Spark": "1.0.0", "Seldon Core": "1.17.1", "Prometheus operator": "v0.93.1",
 		"Grafana operator": "v5.24.0", "Node Feature Discovery": "v0.19.0", "NVIDIA GPU operator": "v26.7.0",
 	} {
-		if operator, ok := Default().Find(name); !ok || !operator.Supports(version) {
-			t.Errorf("%s %s, which the table installs, is not in its range %s", name, version, operator.Versions)
+		if dependency, ok := Default().Find(name); !ok || !dependency.Supports(version) {
+			t.Errorf("%s %s, which the table installs, is not in its range %s", name, version, dependency.Versions)
 		}
 	}
 }
@@ -307,23 +307,23 @@ func TestTheDocumentationIsTrue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, operator := range Default() {
-		_, row, found := strings.Cut(string(content), "\n| "+operator.Name+" |")
+	for _, dependency := range Default() {
+		_, row, found := strings.Cut(string(content), "\n| "+dependency.Name+" |")
 		if !found {
-			t.Errorf("there is no row for %s", operator.Name)
+			t.Errorf("there is no row for %s", dependency.Name)
 			continue
 		}
 		row, _, _ = strings.Cut(row, "\n")
-		wanted := []string{"`" + operator.Namespace + "`", "`" + operator.For(true).Namespace + "`"}
-		for _, pkg := range operator.Packages {
+		wanted := []string{"`" + dependency.Namespace + "`", "`" + dependency.For(true).Namespace + "`"}
+		for _, pkg := range dependency.Packages {
 			wanted = append(wanted, "`"+pkg.Name+"`, `"+pkg.Channel+"`")
 		}
-		for _, chart := range operator.Charts {
+		for _, chart := range dependency.Charts {
 			wanted = append(wanted, "`"+path.Base(chart.Chart)+"` "+chart.Version)
 		}
 		for _, want := range wanted {
 			if !strings.Contains(row, want) {
-				t.Errorf("the row of %s lacks %s", operator.Name, want)
+				t.Errorf("the row of %s lacks %s", dependency.Name, want)
 			}
 		}
 	}

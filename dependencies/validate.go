@@ -39,21 +39,21 @@ func (t Table) validate() field.ErrorList {
 	var found problems
 	all := field.NewPath("operators")
 	seen := map[string]string{}
-	for i, operator := range t {
-		at := element(all, i, operator.Name)
-		found.operator(at, operator)
-		if other, ok := seen[operator.ID()]; ok && operator.Name != "" {
-			found.rule(false, at.Child("name"), operator.Name, fmt.Sprintf("is too much like %q; letters and digits must differ", other))
+	for i, dependency := range t {
+		at := element(all, i, dependency.Name)
+		found.dependency(at, dependency)
+		if other, ok := seen[dependency.ID()]; ok && dependency.Name != "" {
+			found.rule(false, at.Child("name"), dependency.Name, fmt.Sprintf("is too much like %q; letters and digits must differ", other))
 		}
-		seen[operator.ID()] = operator.Name
+		seen[dependency.ID()] = dependency.Name
 	}
 	for _, openShift := range []bool{false, true} {
 		owners := map[string]string{"": ""}
-		for _, operator := range t.For(openShift) {
-			if other := owners[operator.Namespace]; other != "" {
-				found.rule(false, all.Key(operator.Name).Child("namespace"), operator.Namespace, "is the namespace of "+other+"; every operator needs one of its own")
-			} else if operator.Namespace != "" {
-				owners[operator.Namespace] = operator.Name
+		for _, dependency := range t.For(openShift) {
+			if other := owners[dependency.Namespace]; other != "" {
+				found.rule(false, all.Key(dependency.Name).Child("namespace"), dependency.Namespace, "is the namespace of "+other+"; every operator needs one of its own")
+			} else if dependency.Namespace != "" {
+				owners[dependency.Namespace] = dependency.Name
 			}
 		}
 	}
@@ -105,32 +105,32 @@ func isSubdomain(name string) bool { return len(validation.IsDNS1123Subdomain(na
 
 const aNamespace = "must be the name of a namespace: at most 63 lower-case letters, digits and -"
 
-func (p *problems) operator(at *field.Path, o Operator) {
-	p.rule(isLabel(o.ID()), at.Child("name"), o.Name, "must be letters and digits, at most 63")
-	p.need(len(o.CRDs) > 0, at.Child("crds"), "the operator is found by them")
-	p.crds(at.Child("crds"), o.CRDs)
-	for _, name := range o.Byproducts {
+func (p *problems) dependency(at *field.Path, d Dependency) {
+	p.rule(isLabel(d.ID()), at.Child("name"), d.Name, "must be letters and digits, at most 63")
+	p.need(len(d.CRDs) > 0, at.Child("crds"), "the operator is found by them")
+	p.crds(at.Child("crds"), d.CRDs)
+	for _, name := range d.Byproducts {
 		p.crdName(at.Child("byproducts"), name)
 	}
-	_, err := semver.NewConstraint(o.Versions)
-	p.rule(err == nil && o.Versions != "", at.Child("versions"), o.Versions, "must be a range of versions, such as >=1.2.0 <2.0.0-0")
-	p.way(at, o.Way)
-	p.rule(isLabel(o.Namespace), at.Child("namespace"), o.Namespace, aNamespace)
-	for _, key := range slices.Sorted(maps.Keys(o.NamespaceLabels)) {
-		for _, message := range append(validation.IsQualifiedName(key), validation.IsValidLabelValue(o.NamespaceLabels[key])...) {
-			p.rule(false, at.Child("namespaceLabels").Key(key), o.NamespaceLabels[key], message)
+	_, err := semver.NewConstraint(d.Versions)
+	p.rule(err == nil && d.Versions != "", at.Child("versions"), d.Versions, "must be a range of versions, such as >=1.2.0 <2.0.0-0")
+	p.way(at, d.Way)
+	p.rule(isLabel(d.Namespace), at.Child("namespace"), d.Namespace, aNamespace)
+	for _, key := range slices.Sorted(maps.Keys(d.NamespaceLabels)) {
+		for _, message := range append(validation.IsQualifiedName(key), validation.IsValidLabelValue(d.NamespaceLabels[key])...) {
+			p.rule(false, at.Child("namespaceLabels").Key(key), d.NamespaceLabels[key], message)
 		}
 	}
-	p.need(len(o.Packages)+len(o.Charts) > 0, at, "packages or charts")
-	for i, pkg := range o.Packages {
+	p.need(len(d.Packages)+len(d.Charts) > 0, at, "packages or charts")
+	for i, pkg := range d.Packages {
 		p.olmPackage(element(at.Child("packages"), i, pkg.Name), pkg)
 	}
-	for i, chart := range o.Charts {
+	for i, chart := range d.Charts {
 		p.chart(element(at.Child("charts"), i, chart.Release), chart)
 	}
-	unique(p, at.Child("packages"), o.Packages, func(pkg Package) string { return pkg.Name })
-	unique(p, at.Child("charts"), o.Charts, func(chart Chart) string { return chart.Release })
-	if over := o.OpenShift; over != nil {
+	unique(p, at.Child("packages"), d.Packages, func(pkg Package) string { return pkg.Name })
+	unique(p, at.Child("charts"), d.Charts, func(chart Chart) string { return chart.Release })
+	if over := d.OpenShift; over != nil {
 		at := at.Child("openShift")
 		p.crds(at.Child("crds"), over.CRDs)
 		if over.Way != "" {
@@ -138,13 +138,13 @@ func (p *problems) operator(at *field.Path, o Operator) {
 		}
 		p.rule(over.Namespace == "" || isLabel(over.Namespace), at.Child("namespace"), over.Namespace, aNamespace)
 		for _, release := range slices.Sorted(maps.Keys(over.Values)) {
-			oneOf(p, at.Child("values"), release, releases(o.Charts)...)
+			oneOf(p, at.Child("values"), release, releases(d.Charts)...)
 		}
 	}
 	for _, openShift := range []bool{false, true} {
-		on := o.For(openShift)
-		p.rule(on.Way != WayHelm || len(o.Charts) > 0, at.Child("way"), on.Way, "there are no charts")
-		p.rule(on.Way != WayOLM || len(o.Packages) > 0, at.Child("way"), on.Way, "there are no packages")
+		on := d.For(openShift)
+		p.rule(on.Way != WayHelm || len(d.Charts) > 0, at.Child("way"), on.Way, "there are no charts")
+		p.rule(on.Way != WayOLM || len(d.Packages) > 0, at.Child("way"), on.Way, "there are no packages")
 	}
 }
 

@@ -22,25 +22,25 @@ import (
 	"opendatahub.io/operator/installer/helm"
 )
 
-// olmManaged is OLM's label on the CustomResourceDefinitions that it brought.
+// olmManaged is OLM's label on the CustomResourceDefinitions that it installed.
 const olmManaged = "olm.managed"
 
-// concernedByCRD wakes the operators that serve a CustomResourceDefinition, and all when OLM comes or goes.
+// concernedByCRD wakes the dependencies that serve a CustomResourceDefinition, and all when OLM comes or goes.
 func (r *reconciler) concernedByCRD(_ context.Context, object client.Object) []reconcile.Request {
 	name := object.GetName()
 	if olmCRD(name) {
-		return r.everyOperator()
+		return r.everyDependency()
 	}
 	var concerned []reconcile.Request
-	for _, operator := range r.table {
-		if slices.ContainsFunc(operator.CRDs, func(crd dependencies.CRD) bool { return crd.Name == name }) {
-			concerned = append(concerned, requestFor(operator))
+	for _, dependency := range r.table {
+		if slices.ContainsFunc(dependency.CRDs, func(crd dependencies.CRD) bool { return crd.Name == name }) {
+			concerned = append(concerned, requestFor(dependency))
 		}
 	}
 	return concerned
 }
 
-// crds is what the cluster has of an operator's CustomResourceDefinitions.
+// crds is what the cluster has of a dependency's CustomResourceDefinitions.
 type crds struct {
 	presence presence
 	// workload is the Deployment of an operator that somebody else installed, nil when none is found.
@@ -65,13 +65,13 @@ const (
 // coming is whether what is lacking may be served in a moment.
 func (c crds) coming() bool { return c.again == establishing }
 
-// crdsOf looks at the CustomResourceDefinitions that an operator should serve. The first one stands for the operator:
+// crdsOf looks at the CustomResourceDefinitions that a dependency should serve. The first one stands for the dependency:
 // others of it may have come with something else.
-func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator, hasOLM bool) (crds, error) {
+func (r *reconciler) crdsOf(ctx context.Context, dependency dependencies.Dependency, hasOLM bool) (crds, error) {
 	var found crds
 	discovered := cluster.NewServed(r.discovery)
 	fresh, late := false, false
-	for i, crd := range operator.CRDs {
+	for i, crd := range dependency.CRDs {
 		object := cluster.NewCRD()
 		err := r.cache.Get(ctx, types.NamespacedName{Name: crd.Name}, object)
 		if client.IgnoreNotFound(err) != nil {
@@ -81,10 +81,10 @@ func (r *reconciler) crdsOf(ctx context.Context, operator dependencies.Operator,
 		gone := err != nil
 		if i == 0 && exists && !leftover(object, hasOLM) {
 			found.presence = served
-			if found.workload, err = r.workloadOf(ctx, operator); err != nil {
+			if found.workload, err = r.workloadOf(ctx, dependency); err != nil {
 				return crds{}, err
 			}
-			if found.workload == nil && operator.Way != dependencies.WayNone && len(operator.Workloads) > 0 {
+			if found.workload == nil && dependency.Way != dependencies.WayNone && len(dependency.Workloads) > 0 {
 				found.presence = abandoned
 			}
 		}
@@ -129,8 +129,8 @@ func (r *reconciler) fresh(ctx context.Context, group string) (bool, error) {
 	}), nil
 }
 
-// leftover is whether a CustomResourceDefinition says nothing of an operator: the installer applied it, or OLM did and
-// would know the operator if there was one. Neither deletes it together with the operator.
+// leftover is whether a CustomResourceDefinition says nothing of a dependency: the installer applied it, or OLM did and
+// would know the dependency if there was one. Neither deletes it together with the dependency.
 func leftover(crd *metav1.PartialObjectMetadata, hasOLM bool) bool {
 	return crd.Labels[dependencies.Label] != "" || hasOLM && crd.Labels[olmManaged] == "true"
 }
@@ -145,9 +145,9 @@ func newDeployment() *metav1.PartialObjectMetadata {
 // concernedByDeployment wakes the dependencies that a Deployment may be.
 func (r *reconciler) concernedByDeployment(_ context.Context, object client.Object) []reconcile.Request {
 	var concerned []reconcile.Request
-	for _, operator := range r.configured() {
-		if runs(operator, object) {
-			concerned = append(concerned, requestFor(operator))
+	for _, dependency := range r.configured() {
+		if runs(dependency, object) {
+			concerned = append(concerned, requestFor(dependency))
 		}
 	}
 	return concerned
@@ -155,17 +155,17 @@ func (r *reconciler) concernedByDeployment(_ context.Context, object client.Obje
 
 // workloadOf finds the Deployment of an operator that somebody else installed: CustomResourceDefinitions alone do not say that it
 // is still there.
-func (r *reconciler) workloadOf(ctx context.Context, operator dependencies.Operator) (*metav1.PartialObjectMetadata, error) {
-	if len(operator.Workloads) == 0 {
+func (r *reconciler) workloadOf(ctx context.Context, dependency dependencies.Dependency) (*metav1.PartialObjectMetadata, error) {
+	if len(dependency.Workloads) == 0 {
 		return nil, nil
 	}
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("DeploymentList"))
 	if err := r.cache.List(ctx, list); err != nil {
-		return nil, fmt.Errorf("looking for %s: %w", operator.Name, err)
+		return nil, fmt.Errorf("looking for %s: %w", dependency.Name, err)
 	}
 	for i := range list.Items {
-		if runs(operator, &list.Items[i]) {
+		if runs(dependency, &list.Items[i]) {
 			return &list.Items[i], nil
 		}
 	}
@@ -173,14 +173,14 @@ func (r *reconciler) workloadOf(ctx context.Context, operator dependencies.Opera
 }
 
 // runs is whether a Deployment is the operator, by its name or a label. What the operator itself made of a custom resource is not.
-func runs(operator dependencies.Operator, deployment metav1.Object) bool {
+func runs(dependency dependencies.Dependency, deployment metav1.Object) bool {
 	owner := metav1.GetControllerOf(deployment)
-	for _, crd := range operator.CRDs {
+	for _, crd := range dependency.CRDs {
 		if _, group, _ := strings.Cut(crd.Name, "."); owner != nil && strings.HasPrefix(owner.APIVersion, group+"/") {
 			return false
 		}
 	}
-	return slices.ContainsFunc(operator.Workloads, func(name string) bool {
+	return slices.ContainsFunc(dependency.Workloads, func(name string) bool {
 		if strings.Contains(deployment.GetName(), name) {
 			return true
 		}

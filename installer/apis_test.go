@@ -37,7 +37,7 @@ func (d definitions) Get(_ context.Context, key client.ObjectKey, object client.
 // TestWhatExistsAndIsNotServedIsLookedAtAgain: no watch tells when the API server begins to serve a kind.
 func TestWhatExistsAndIsNotServedIsLookedAtAgain(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	operator := dependencies.Operator{Name: "Things", Versions: ">=2", CRDs: []dependencies.CRD{
+	dependency := dependencies.Dependency{Name: "Things", Versions: ">=2", CRDs: []dependencies.CRD{
 		{Name: "things.example.com", Versions: []string{"v2"}}, {Name: "parts.example.com", Versions: []string{"v2"}},
 	}}
 	fresh, old := now.Add(-time.Second), now.Add(-time.Hour)
@@ -78,7 +78,7 @@ func TestWhatExistsAndIsNotServedIsLookedAtAgain(t *testing.T) {
 				cache:     definitions{created: test.created},
 				discovery: &fake.FakeDiscovery{Fake: &clienttesting.Fake{Resources: []*metav1.APIResourceList{list}}},
 			}
-			found, err := r.crdsOf(t.Context(), operator, false)
+			found, err := r.crdsOf(t.Context(), dependency, false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,7 +88,7 @@ func TestWhatExistsAndIsNotServedIsLookedAtAgain(t *testing.T) {
 			if test.state == "" {
 				return
 			}
-			status := refused(operator, found)
+			status := refused(dependency, found)
 			if status.State != test.state || status.Source != v1alpha1.DependencySourceExisting {
 				t.Errorf("status = %+v, want it %s", status, test.state)
 			}

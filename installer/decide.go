@@ -5,19 +5,19 @@ import (
 	"opendatahub.io/operator/installer/olm"
 )
 
-// demand is what the platforms of the cluster want of an operator.
-type demand int
+// want is what the platforms of the cluster want of a dependency.
+type want int
 
 const (
 	// unwanted: no platform needs it.
-	unwanted demand = iota
+	unwanted want = iota
 	// used: platforms need it that may not have it installed for them.
 	used
 	// wanted: a platform needs it, and may have it installed.
 	wanted
 )
 
-// presence is what the CustomResourceDefinitions say of an operator.
+// presence is what the CustomResourceDefinitions say of a dependency.
 type presence int
 
 const (
@@ -33,16 +33,16 @@ const (
 
 // situation is all that the next step depends on.
 type situation struct {
-	demand    demand
+	want      want
 	policy    v1alpha1.DeletionPolicy
 	packaged  *olm.Found
 	installed installed
 	presence  presence
-	// removing is whether a removal has begun; what is left of it may say nothing of an operator.
+	// removing is whether a removal has begun; what is left of it may say nothing of a dependency.
 	removing bool
 }
 
-// step is what is done about an operator.
+// step is what is done about a dependency.
 type step string
 
 const (
@@ -77,13 +77,13 @@ func decide(s situation) step {
 	subscribed := s.packaged != nil && s.packaged.Ours
 	foreign := s.packaged != nil && !s.packaged.Ours
 	switch {
-	case s.demand == unwanted && !foreign && s.removing:
+	case s.want == unwanted && !foreign && s.removing:
 		return remove
-	case s.demand == unwanted && !subscribed && !s.installed.any():
+	case s.want == unwanted && !subscribed && !s.installed.any():
 		return forget
-	case s.demand == unwanted && s.policy != v1alpha1.DeletionPolicyDelete:
+	case s.want == unwanted && s.policy != v1alpha1.DeletionPolicyDelete:
 		return leave
-	case s.demand == unwanted:
+	case s.want == unwanted:
 		return remove
 	case foreign && s.installed.any():
 		return collide
@@ -99,7 +99,7 @@ func decide(s situation) step {
 		return orphaned
 	case s.presence == outdated:
 		return refuse
-	case s.demand == used:
+	case s.want == used:
 		return await
 	}
 	return install

@@ -1,6 +1,6 @@
-// Package installer brings the third-party operators that platforms need into the cluster, or uses those that are there. It
+// Package installer installs the third-party operators that platforms need, or uses those that are there. It
 // runs as a process of its own, with the rights that this takes. What it installs is in its table and in a ConfigMap beside
-// it; OpenDataHubs say only which operators are needed.
+// it; OpenDataHubs say only which dependencies are needed.
 package installer
 
 import (
@@ -49,7 +49,7 @@ type Options struct {
 // CacheOptions restricts what the installer watches: OpenDataHubs, the ConfigMaps of its own namespace, and the
 // names of CustomResourceDefinitions and Deployments. What it installed and what OLM has are in caches of their own.
 func CacheOptions(options Options) (cache.Options, error) {
-	hubs := cache.ByObject{Transform: stripHub}
+	hubs := cache.ByObject{Transform: stripOpenDataHub}
 	if len(options.WatchNamespaces) > 0 {
 		hubs.Namespaces = map[string]cache.Config{}
 		for _, namespace := range options.WatchNamespaces {
@@ -58,7 +58,7 @@ func CacheOptions(options Options) (cache.Options, error) {
 	}
 	return cache.Options{
 		ReaderFailOnMissingInformer: true,
-		DefaultTransform:            watch.StripMetadata, // of objects that keep an operator, which exist and no more
+		DefaultTransform:            watch.StripMetadata, // of objects that keep a dependency, which exist and no more
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.OpenDataHub{}: hubs,
 			&corev1.ConfigMap{}:     {Namespaces: map[string]cache.Config{options.Namespace: {}}},
@@ -68,8 +68,8 @@ func CacheOptions(options Options) (cache.Options, error) {
 	}, nil
 }
 
-// stripHub keeps what says which operators a platform needs.
-func stripHub(object any) (any, error) {
+// stripOpenDataHub keeps what says which dependencies a platform needs.
+func stripOpenDataHub(object any) (any, error) {
 	if hub, ok := object.(*v1alpha1.OpenDataHub); ok {
 		hub.ManagedFields, hub.Annotations, hub.Status = nil, nil, v1alpha1.OpenDataHubStatus{}
 	}
@@ -93,7 +93,7 @@ func stripCRD(object any) (any, error) {
 	return object, nil
 }
 
-// stripDeployment keeps what says whose operator a Deployment is.
+// stripDeployment keeps what says whose dependency a Deployment is.
 func stripDeployment(object any) (any, error) {
 	if deployment, ok := object.(*metav1.PartialObjectMetadata); ok {
 		kept := map[string]string{}
@@ -148,7 +148,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	r.packages = &packages{
 		parent: ctx,
 		table:  r.configured,
-		wake:   func(operator dependencies.Operator) { r.queue.Add(requestFor(operator)) },
+		wake:   func(dependency dependencies.Dependency) { r.queue.Add(requestFor(dependency)) },
 		build: func(options cache.Options) (cache.Cache, error) {
 			options.Scheme, options.HTTPClient = mgr.GetScheme(), mgr.GetHTTPClient()
 			return cache.New(mgr.GetConfig(), options)
@@ -161,22 +161,22 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	return grants.Setup(ctx, mgr, all, grants.Options{Namespace: options.Namespace, Table: r.table, Cluster: r.cluster})
 }
 
-// reportRequest is no operator's: their IDs do not begin like this.
+// reportRequest is no dependency's: their IDs do not begin like this.
 var reportRequest = reconcile.Request{NamespacedName: types.NamespacedName{Name: "/" + dependencies.ReportName}}
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// requestFor names an operator, in lower case.
-func requestFor(operator dependencies.Operator) reconcile.Request {
-	return reconcile.Request{NamespacedName: types.NamespacedName{Name: operator.ID()}}
+// requestFor names a dependency, in lower case.
+func requestFor(dependency dependencies.Dependency) reconcile.Request {
+	return reconcile.Request{NamespacedName: types.NamespacedName{Name: dependency.ID()}}
 }
 
 func (r *reconciler) setup(mgr manager.Manager) error {
-	every := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return r.everyOperator() })
+	every := handler.EnqueueRequestsFromMapFunc(func(context.Context, client.Object) []reconcile.Request { return r.everyDependency() })
 	// What it left behind when it was last stopped is looked at, wanted or not.
 	atStart := source.Func(func(_ context.Context, q queue) error {
 		r.queue = q
-		for _, request := range r.everyOperator() {
+		for _, request := range r.everyDependency() {
 			q.Add(request)
 		}
 		return nil
@@ -185,7 +185,7 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 	configOrReport := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
 		switch object.GetName() {
 		case dependencies.ConfigName:
-			return r.everyOperator()
+			return r.everyDependency()
 		case dependencies.ReportName:
 			return []reconcile.Request{reportRequest}
 		}
@@ -211,10 +211,10 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 	return nil
 }
 
-func (r *reconciler) everyOperator() []reconcile.Request {
+func (r *reconciler) everyDependency() []reconcile.Request {
 	var requests []reconcile.Request
-	for _, operator := range r.table {
-		requests = append(requests, requestFor(operator))
+	for _, dependency := range r.table {
+		requests = append(requests, requestFor(dependency))
 	}
 	return requests
 }

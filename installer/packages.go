@@ -23,9 +23,9 @@ type packages struct {
 	// parent ends the watches with the process.
 	parent context.Context
 	build  func(cache.Options) (cache.Cache, error)
-	// table is that of the administrators, who may have moved an operator.
+	// table is that of the administrators, who may have moved a dependency.
 	table func() dependencies.Table
-	wake  func(operator dependencies.Operator)
+	wake  func(dependency dependencies.Dependency)
 
 	mu      sync.RWMutex
 	apis    olm.APIs
@@ -119,8 +119,8 @@ func (p *packages) saw(object any) {
 	}
 	table := p.table()
 	for _, name := range olm.Concerns(changed, table) {
-		if operator, ok := table.Find(name); ok {
-			p.wake(operator)
+		if dependency, ok := table.Find(name); ok {
+			p.wake(dependency)
 		}
 	}
 }

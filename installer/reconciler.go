@@ -24,7 +24,7 @@ import (
 	"opendatahub.io/operator/installer/olm"
 )
 
-// reconciler brings one operator at a time to where the platforms want it. Its requests are named after operators.
+// reconciler brings dependencies to the desired state. Its requests are named after them.
 type reconciler struct {
 	// table as the binary has it.
 	table     dependencies.Table
@@ -52,7 +52,7 @@ type reconciler struct {
 	queue  queue
 }
 
-// outcome is where an operator stands. No status means that there is nothing to say of it.
+// outcome is where a dependency stands. No status means that there is nothing to say of it.
 type outcome struct {
 	status *v1alpha1.DependencyStatus
 	// again is when to look again without any other sign; zero is never.
@@ -67,56 +67,56 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	if request == reportRequest {
 		return ctrl.Result{}, r.report.restore(ctx, r.cache)
 	}
-	operator, ok := r.table.FindID(request.Name)
+	dependency, ok := r.table.FindID(request.Name)
 	if !ok {
 		return ctrl.Result{}, nil // a label that somebody made up
 	}
-	log := ctrl.LoggerFrom(ctx).WithValues("dependency", operator.Name)
+	log := ctrl.LoggerFrom(ctx).WithValues("dependency", dependency.Name)
 	ctx = ctrl.LoggerInto(ctx, log)
 
-	result, err := r.settle(ctx, operator)
+	result, err := r.reconcile(ctx, dependency)
 	if err != nil {
-		if _, known := r.report.get(operator.Name); known {
-			return ctrl.Result{}, err // that something could not be read is no news of the operator
+		if _, known := r.report.get(dependency.Name); known {
+			return ctrl.Result{}, err // that something could not be read is no news of the dependency
 		}
-		problem := dependencies.Failed(v1alpha1.ReasonFactsUnavailable, "cannot find out where %s stands: %v", operator.Name, err)
-		_, reportErr := r.report.set(ctx, operator.Name, statusOf(operator, problem))
+		problem := dependencies.Failed(v1alpha1.ReasonFactsUnavailable, "cannot find out where %s stands: %v", dependency.Name, err)
+		_, reportErr := r.report.set(ctx, dependency.Name, statusOf(dependency, problem))
 		return ctrl.Result{}, errors.Join(err, reportErr)
 	}
-	news, err := r.report.set(ctx, operator.Name, result.status)
+	news, err := r.report.set(ctx, dependency.Name, result.status)
 	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if news && result.status != nil {
-		log.Info("Changed "+operator.Name, "state", result.status.State, "reason", result.status.Reason, "message", result.status.Message)
+		log.Info("Changed "+dependency.Name, "state", result.status.State, "reason", result.status.Reason, "message", result.status.Message)
 	}
 	return ctrl.Result{RequeueAfter: result.again}, nil
 }
 
-// settle finds out where the operator stands, and takes the next step.
-func (r *reconciler) settle(ctx context.Context, operator dependencies.Operator) (outcome, error) {
-	wants, err := r.demandFor(ctx, operator)
+// reconcile finds out where the dependency stands, and takes the next step.
+func (r *reconciler) reconcile(ctx context.Context, dependency dependencies.Dependency) (outcome, error) {
+	wants, err := r.wantFor(ctx, dependency)
 	if err != nil {
 		return outcome{}, err
 	}
 	config, err := r.config(ctx)
 	if err != nil {
 		problem := dependencies.Blocked(v1alpha1.ReasonInstallerConfigInvalid,
-			"nothing is installed or changed until ConfigMap %s/%s is mended: %v", r.namespace, dependencies.ConfigName, err)
+			"nothing is installed or changed until ConfigMap %s/%s is corrected: %v", r.namespace, dependencies.ConfigName, err)
 		if wants == unwanted { // nobody waits for it, so it stays as it was left
-			if before, ok := r.report.get(operator.Name); ok {
+			if before, ok := r.report.get(dependency.Name); ok {
 				return outcome{status: &before}, nil
 			}
 			return outcome{}, nil
 		}
-		return outcome{status: statusOf(operator, problem)}, nil
+		return outcome{status: statusOf(dependency, problem)}, nil
 	}
 	table := config.Table.For(r.cluster.OpenShift)
 	r.latest.Store(&table)
-	operator, _ = table.Find(operator.Name)
+	dependency, _ = table.Find(dependency.Name)
 
-	s := situation{demand: wants, policy: config.DeletionPolicy}
-	if before, ok := r.report.get(operator.Name); ok {
+	s := situation{want: wants, policy: config.DeletionPolicy}
+	if before, ok := r.report.get(dependency.Name); ok {
 		s.removing = before.State == v1alpha1.DependencyRemoving
 	}
 	apis, err := r.olm.Served(ctx)
@@ -126,18 +126,18 @@ func (r *reconciler) settle(ctx context.Context, operator dependencies.Operator)
 	if err := r.packages.follow(ctx, apis); err != nil {
 		return outcome{}, err
 	}
-	if s.packaged, err = r.olm.Find(ctx, operator); err != nil {
+	if s.packaged, err = r.olm.Find(ctx, dependency); err != nil {
 		return outcome{}, err
 	}
-	if s.installed, err = r.installedOf(ctx, operator); err != nil {
+	if s.installed, err = r.installedOf(ctx, dependency); err != nil {
 		return outcome{}, err
 	}
-	found, err := r.crdsOf(ctx, operator, apis.V0)
+	found, err := r.crdsOf(ctx, dependency, apis.V0)
 	if err != nil {
 		return outcome{}, err
 	}
 	s.presence = found.presence
-	result, err := r.take(ctx, decide(s), operator, s, found, apis)
+	result, err := r.take(ctx, decide(s), dependency, s, found, apis)
 	if wants != unwanted && found.again > 0 && (result.again == 0 || found.again < result.again) {
 		result.again = found.again
 	}
@@ -162,65 +162,65 @@ func (r *reconciler) configured() dependencies.Table {
 	return r.table
 }
 
-// take the step, and say where the operator stands after it.
-func (r *reconciler) take(ctx context.Context, next step, operator dependencies.Operator, s situation, found crds, apis olm.APIs) (outcome, error) {
+// take the step, and say where the dependency stands after it.
+func (r *reconciler) take(ctx context.Context, next step, dependency dependencies.Dependency, s situation, found crds, apis olm.APIs) (outcome, error) {
 	if next != remove {
-		r.uses.forget(ctx, operator)
+		r.uses.forget(ctx, dependency)
 	}
 	switch next {
 	case leave:
-		return outcome{status: r.left(operator, s)}, nil
+		return outcome{status: r.left(dependency, s)}, nil
 	case remove:
-		return r.remove(ctx, operator, s, apis)
+		return r.remove(ctx, dependency, s, apis)
 	case collide:
-		return outcome{status: statusOf(operator, dependencies.Blocked(v1alpha1.ReasonSubscriptionConflict,
+		return outcome{status: statusOf(dependency, dependencies.Blocked(v1alpha1.ReasonSubscriptionConflict,
 			"%s is installed twice: by OLM, which somebody else asked for, and by this installer in namespace %s; "+
 				"delete the Subscription and its ClusterServiceVersion, or let ConfigMap %s say way: OLM",
-			operator.Name, operator.Namespace, dependencies.ConfigName))}, nil
+			dependency.Name, dependency.Namespace, dependencies.ConfigName))}, nil
 	case adoptPackage:
 		status := s.packaged.Status
 		return outcome{status: complete(status, found)}, nil
 	case adoptServed:
 		version, err := r.versionOf(ctx, found.workload)
 		return outcome{status: &v1alpha1.DependencyStatus{
-			Name: operator.Name, Source: v1alpha1.DependencySourceExisting, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonAvailable,
+			Name: dependency.Name, Source: v1alpha1.DependencySourceExisting, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonAvailable,
 			Version: version,
 		}}, err
 	case orphaned:
-		return outcome{status: statusOf(operator, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
+		return outcome{status: statusOf(dependency, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
 			"the cluster serves %s, but no Deployment named or labelled %s is found: if %s was removed, have it installed again with "+
 				"kubectl label crd %s %s=%s; if it runs under another name, say so in ConfigMap %s",
-			operator.CRDs[0].Name, strings.Join(operator.Workloads, " or "), operator.Name,
-			operator.CRDs[0].Name, dependencies.Label, operator.ID(), dependencies.ConfigName))}, nil
+			dependency.CRDs[0].Name, strings.Join(dependency.Workloads, " or "), dependency.Name,
+			dependency.CRDs[0].Name, dependencies.Label, dependency.ID(), dependencies.ConfigName))}, nil
 	case refuse:
-		return outcome{status: refused(operator, found)}, nil
+		return outcome{status: refused(dependency, found)}, nil
 	case keepPackage:
-		return r.keepPackage(ctx, operator, s, found)
+		return r.keepPackage(ctx, dependency, s, found)
 	case keepRelease:
-		return r.keepRelease(ctx, operator, s, found)
+		return r.keepRelease(ctx, dependency, s, found)
 	case await:
 		return outcome{status: &v1alpha1.DependencyStatus{
-			Name: operator.Name, State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotInstalled,
-			Message: fmt.Sprintf("%s is not installed, and no platform that needs it may have it installed", operator.Name),
+			Name: dependency.Name, State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotInstalled,
+			Message: fmt.Sprintf("%s is not installed, and no platform that needs it may have it installed", dependency.Name),
 		}}, nil
 	case install:
-		return r.install(ctx, operator, s, apis, found)
+		return r.install(ctx, dependency, s, apis, found)
 	default:
 		return outcome{}, nil
 	}
 }
 
-// left says of an operator that nobody needs that it stays.
-func (r *reconciler) left(operator dependencies.Operator, s situation) *v1alpha1.DependencyStatus {
+// left says of a dependency that nobody needs that it stays.
+func (r *reconciler) left(dependency dependencies.Dependency, s situation) *v1alpha1.DependencyStatus {
 	status := &v1alpha1.DependencyStatus{
-		Name: operator.Name, Source: v1alpha1.DependencySourceHelm, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonKept,
+		Name: dependency.Name, Source: v1alpha1.DependencySourceHelm, State: v1alpha1.DependencyReady, Reason: v1alpha1.ReasonKept,
 		Message: fmt.Sprintf("no platform needs it any more; it stays, because deletionPolicy in ConfigMap %s is not Delete", dependencies.ConfigName),
 	}
-	if before, ok := r.report.get(operator.Name); ok && s.removing {
+	if before, ok := r.report.get(dependency.Name); ok && s.removing {
 		status.Source, status.Version = before.Source, before.Version // what is left may not say it
 	}
 	if s.installed.record != nil {
-		status.Version = s.installed.record.version(operator)
+		status.Version = s.installed.record.version(dependency)
 	}
 	if s.packaged != nil {
 		status.Source, status.Version = v1alpha1.DependencySourceOLM, s.packaged.Status.Version
@@ -229,105 +229,105 @@ func (r *reconciler) left(operator dependencies.Operator, s situation) *v1alpha1
 }
 
 // install what is not there, by OLM or by Helm.
-func (r *reconciler) install(ctx context.Context, operator dependencies.Operator, s situation, apis olm.APIs, found crds) (outcome, error) {
-	if operator.Way == dependencies.WayNone {
+func (r *reconciler) install(ctx context.Context, dependency dependencies.Dependency, s situation, apis olm.APIs, found crds) (outcome, error) {
+	if dependency.Way == dependencies.WayNone {
 		return outcome{status: &v1alpha1.DependencyStatus{
-			Name: operator.Name, State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotInstalled,
+			Name: dependency.Name, State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotInstalled,
 			Message: fmt.Sprintf("%s is not installed, and ConfigMap %s says way: None; to install it: %s",
-				operator.Name, dependencies.ConfigName, dependencies.Hint(operator, r.cluster.OpenShift)),
+				dependency.Name, dependencies.ConfigName, dependencies.Hint(dependency, r.cluster.OpenShift)),
 		}}, nil
 	}
 	note := "" // nobody expects OLM where there is none
 	switch {
-	case operator.Way == dependencies.WayHelm || len(operator.Packages) == 0:
+	case dependency.Way == dependencies.WayHelm || len(dependency.Packages) == 0:
 	case apis.V0:
-		candidate, err := r.olm.Resolve(ctx, operator, r.cluster.OpenShift)
+		candidate, err := r.olm.Resolve(ctx, dependency, r.cluster.OpenShift)
 		if err == nil {
-			return r.subscribe(ctx, operator, candidate, found)
+			return r.subscribe(ctx, dependency, candidate, found)
 		}
 		var failure *components.Failure
 		if !errors.As(err, &failure) {
 			return outcome{}, err
 		}
-		if operator.Way == dependencies.WayOLM || len(operator.Charts) == 0 || !olm.NotOffered(err) {
-			return r.failed(operator, failure), nil // the watches wake us when a person has acted
+		if dependency.Way == dependencies.WayOLM || len(dependency.Charts) == 0 || !olm.NotOffered(err) {
+			return r.failed(dependency, failure), nil // the watches wake us when a person has acted
 		}
 		note = failure.Error()
-	case operator.Way == dependencies.WayOLM || len(operator.Charts) == 0:
-		return r.failed(operator, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
+	case dependency.Way == dependencies.WayOLM || len(dependency.Charts) == 0:
+		return r.failed(dependency, dependencies.Blocked(v1alpha1.ReasonNotInstalled,
 			"%s is to be installed by OLM, and the cluster has no Operator Lifecycle Manager; install OLM, or let ConfigMap %s say way: Helm",
-			operator.Name, dependencies.ConfigName)), nil
+			dependency.Name, dependencies.ConfigName)), nil
 	}
-	return r.release(ctx, operator, s, note, found)
+	return r.release(ctx, dependency, s, note, found)
 }
 
 // failed notes that an attempt failed, or was not possible.
-func (r *reconciler) failed(operator dependencies.Operator, failure *components.Failure) outcome {
-	return outcome{status: statusOf(operator, failure), again: r.retries.after(operator)}
+func (r *reconciler) failed(dependency dependencies.Dependency, failure *components.Failure) outcome {
+	return outcome{status: statusOf(dependency, failure), again: r.retries.after(dependency)}
 }
 
 // attempted turns the error of an attempt into an outcome. Errors without a reason are trouble with the API server.
-func (r *reconciler) attempted(operator dependencies.Operator, reason string, err error) outcome {
-	installs.WithLabelValues(operator.Name, "Failed").Inc()
-	return r.failed(operator, components.AsFailure(err, reason))
+func (r *reconciler) attempted(dependency dependencies.Dependency, reason string, err error) outcome {
+	installs.WithLabelValues(dependency.Name, "Failed").Inc()
+	return r.failed(dependency, components.AsFailure(err, reason))
 }
 
 // subscribe asks OLM for a package. What comes of it is seen by the watches.
-func (r *reconciler) subscribe(ctx context.Context, operator dependencies.Operator, candidate olm.Candidate, found crds) (outcome, error) {
-	if err := r.olm.Ensure(ctx, operator, candidate); err != nil {
-		return r.attempted(operator, v1alpha1.ReasonInstallFailed, err), nil
+func (r *reconciler) subscribe(ctx context.Context, dependency dependencies.Dependency, candidate olm.Candidate, found crds) (outcome, error) {
+	if err := r.olm.Ensure(ctx, dependency, candidate); err != nil {
+		return r.attempted(dependency, v1alpha1.ReasonInstallFailed, err), nil
 	}
-	installs.WithLabelValues(operator.Name, "Applied").Inc()
-	r.retries.succeed(operator)
-	return r.packaged(ctx, operator, found)
+	installs.WithLabelValues(dependency.Name, "Applied").Inc()
+	r.retries.succeed(dependency)
+	return r.packaged(ctx, dependency, found)
 }
 
 // packaged reads where our package stands.
-func (r *reconciler) packaged(ctx context.Context, operator dependencies.Operator, found crds) (outcome, error) {
-	current, err := r.olm.Find(ctx, operator)
+func (r *reconciler) packaged(ctx context.Context, dependency dependencies.Dependency, found crds) (outcome, error) {
+	current, err := r.olm.Find(ctx, dependency)
 	if err != nil {
 		return outcome{}, err
 	}
 	if current == nil { // not in the cache yet; the watch wakes us
-		return outcome{status: installing(operator, v1alpha1.DependencySourceOLM, "waiting for the Operator Lifecycle Manager")}, nil
+		return outcome{status: installing(dependency, v1alpha1.DependencySourceOLM, "waiting for the Operator Lifecycle Manager")}, nil
 	}
 	return outcome{status: complete(current.Status, found)}, nil
 }
 
 // keepPackage keeps our Subscription as the table says.
-func (r *reconciler) keepPackage(ctx context.Context, operator dependencies.Operator, s situation, found crds) (outcome, error) {
-	if s.demand != wanted || operator.Way == dependencies.WayNone {
+func (r *reconciler) keepPackage(ctx context.Context, dependency dependencies.Dependency, s situation, found crds) (outcome, error) {
+	if s.want != wanted || dependency.Way == dependencies.WayNone {
 		return outcome{status: complete(s.packaged.Status, found)}, nil
 	}
-	changed, err := r.olm.Update(ctx, operator, *s.packaged)
+	changed, err := r.olm.Update(ctx, dependency, *s.packaged)
 	if err != nil {
-		result := r.attempted(operator, v1alpha1.ReasonInstallFailed, err)
+		result := r.attempted(dependency, v1alpha1.ReasonInstallFailed, err)
 		if s.packaged.Status.State == v1alpha1.DependencyReady { // what is installed works as before
 			result.status = unchanged(s.packaged.Status, result.status.Message, found)
 		}
 		return result, nil
 	}
-	r.retries.succeed(operator)
+	r.retries.succeed(dependency)
 	if changed {
-		installs.WithLabelValues(operator.Name, "Applied").Inc()
-		return r.packaged(ctx, operator, found)
+		installs.WithLabelValues(dependency.Name, "Applied").Inc()
+		return r.packaged(ctx, dependency, found)
 	}
 	return outcome{status: complete(s.packaged.Status, found)}, nil
 }
 
 // keepRelease keeps what is installed of charts as the table says, unless nothing may be installed.
-func (r *reconciler) keepRelease(ctx context.Context, operator dependencies.Operator, s situation, found crds) (outcome, error) {
-	if s.demand != wanted || operator.Way == dependencies.WayNone {
-		r.retries.succeed(operator)
-		return r.released(ctx, operator, s.installed.record, nil, found)
+func (r *reconciler) keepRelease(ctx context.Context, dependency dependencies.Dependency, s situation, found crds) (outcome, error) {
+	if s.want != wanted || dependency.Way == dependencies.WayNone {
+		r.retries.succeed(dependency)
+		return r.released(ctx, dependency, s.installed.record, nil, found)
 	}
-	return r.release(ctx, operator, s, "", found)
+	return r.release(ctx, dependency, s, "", found)
 }
 
-// remove takes away what we brought, unless somebody uses it.
-func (r *reconciler) remove(ctx context.Context, operator dependencies.Operator, s situation, apis olm.APIs) (outcome, error) {
-	status := r.left(operator, s)
-	inUse, err := r.uses.find(ctx, operator, func() { r.queue.Add(requestFor(operator)) })
+// remove takes away what we installed, unless somebody uses it.
+func (r *reconciler) remove(ctx context.Context, dependency dependencies.Dependency, s situation, apis olm.APIs) (outcome, error) {
+	status := r.left(dependency, s)
+	inUse, err := r.uses.find(ctx, dependency, func() { r.queue.Add(requestFor(dependency)) })
 	if err != nil {
 		return outcome{}, err
 	}
@@ -337,27 +337,27 @@ func (r *reconciler) remove(ctx context.Context, operator dependencies.Operator,
 		return outcome{status: status}, nil
 	}
 	status.State, status.Reason, status.Message = v1alpha1.DependencyRemoving, v1alpha1.ReasonRemoving, "no platform needs it any more"
-	if _, err := r.report.set(ctx, operator.Name, status); err != nil {
+	if _, err := r.report.set(ctx, dependency.Name, status); err != nil {
 		return outcome{}, err
 	}
 	gone := true
 	if apis.V0 {
-		if gone, err = r.olm.Remove(ctx, operator); err != nil {
-			return r.attempted(operator, v1alpha1.ReasonRemoveFailed, err), nil
+		if gone, err = r.olm.Remove(ctx, dependency); err != nil {
+			return r.attempted(dependency, v1alpha1.ReasonRemoveFailed, err), nil
 		}
 	}
-	waiting, err := r.uninstall(ctx, operator, s.installed)
+	waiting, err := r.uninstall(ctx, dependency, s.installed)
 	if err != nil {
-		return r.attempted(operator, v1alpha1.ReasonRemoveFailed, err), nil
+		return r.attempted(dependency, v1alpha1.ReasonRemoveFailed, err), nil
 	}
 	if waiting != "" {
 		gone, status.Message = false, waiting
 	}
-	r.retries.succeed(operator)
+	r.retries.succeed(dependency)
 	if !gone {
 		return outcome{status: status}, nil // the watches wake us
 	}
-	installs.WithLabelValues(operator.Name, "Removed").Inc()
-	r.uses.forget(ctx, operator)
+	installs.WithLabelValues(dependency.Name, "Removed").Inc()
+	r.uses.forget(ctx, dependency)
 	return outcome{}, nil
 }

@@ -52,11 +52,11 @@ func (r *record) chart(release string) *chartRecord {
 }
 
 // version of the dependency: that of the application in its first chart, or of a chart that does not say.
-func (r *record) version(operator dependencies.Operator) string {
-	if len(operator.Charts) == 0 {
+func (r *record) version(dependency dependencies.Dependency) string {
+	if len(dependency.Charts) == 0 {
 		return ""
 	}
-	chart := r.chart(operator.Charts[0].Release)
+	chart := r.chart(dependency.Charts[0].Release)
 	switch {
 	case chart == nil:
 		return ""
@@ -100,55 +100,55 @@ type records struct {
 
 const recordKey = "record.json.gz"
 
-func recordName(operator dependencies.Operator) string {
-	return "opendatahub-dependency-" + operator.ID()
+func recordName(dependency dependencies.Dependency) string {
+	return "opendatahub-dependency-" + dependency.ID()
 }
 
 // get returns the record of a dependency, or nil. It is not to be changed.
-func (r *records) get(ctx context.Context, operator dependencies.Operator) (*record, error) {
+func (r *records) get(ctx context.Context, dependency dependencies.Dependency) (*record, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if known, ok := r.known[operator.ID()]; ok {
+	if known, ok := r.known[dependency.ID()]; ok {
 		return known, nil
 	}
 	var secret corev1.Secret
-	err := r.reader.Get(ctx, types.NamespacedName{Namespace: r.namespace, Name: recordName(operator)}, &secret)
+	err := r.reader.Get(ctx, types.NamespacedName{Namespace: r.namespace, Name: recordName(dependency)}, &secret)
 	if client.IgnoreNotFound(err) != nil {
-		return nil, fmt.Errorf("reading what was installed of %s: %w", operator.Name, err)
+		return nil, fmt.Errorf("reading what was installed of %s: %w", dependency.Name, err)
 	}
 	// One that cannot be read is written anew.
 	read, _ := decodeRecord(secret.Data[recordKey])
-	r.known[operator.ID()] = read
+	r.known[dependency.ID()] = read
 	return read, nil
 }
 
-func (r *records) put(ctx context.Context, operator dependencies.Operator, next *record) error {
+func (r *records) put(ctx context.Context, dependency dependencies.Dependency, next *record) error {
 	content, err := next.encode()
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	secret := corev1ac.Secret(recordName(operator), r.namespace).WithData(map[string][]byte{recordKey: content})
+	secret := corev1ac.Secret(recordName(dependency), r.namespace).WithData(map[string][]byte{recordKey: content})
 	if err := r.client.Apply(ctx, secret, client.FieldOwner(dependencies.FieldManager), client.ForceOwnership); err != nil {
-		return fmt.Errorf("recording what is installed of %s: %w", operator.Name, err)
+		return fmt.Errorf("recording what is installed of %s: %w", dependency.Name, err)
 	}
-	r.known[operator.ID()] = next
+	r.known[dependency.ID()] = next
 	return nil
 }
 
-func (r *records) delete(ctx context.Context, operator dependencies.Operator) error {
+func (r *records) delete(ctx context.Context, dependency dependencies.Dependency) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	secret := &corev1.Secret{}
-	err := r.reader.Get(ctx, types.NamespacedName{Namespace: r.namespace, Name: recordName(operator)}, secret)
+	err := r.reader.Get(ctx, types.NamespacedName{Namespace: r.namespace, Name: recordName(dependency)}, secret)
 	if err == nil {
 		err = r.client.Delete(ctx, secret, client.Preconditions{UID: &secret.UID})
 	}
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("deleting the record of %s: %w", operator.Name, err)
+		return fmt.Errorf("deleting the record of %s: %w", dependency.Name, err)
 	}
-	r.known[operator.ID()] = nil
+	r.known[dependency.ID()] = nil
 	return nil
 }
 

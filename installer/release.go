@@ -44,12 +44,12 @@ type installed struct {
 func (i installed) any() bool { return i.record != nil || len(i.objects) > 0 || len(i.releases) > 0 }
 
 // installedOf finds what is ours by its label, in whatever namespace it is.
-func (r *reconciler) installedOf(ctx context.Context, operator dependencies.Operator) (installed, error) {
+func (r *reconciler) installedOf(ctx context.Context, dependency dependencies.Dependency) (installed, error) {
 	var found installed
 	if err := r.objects.ensure(ctx, usual...); err != nil {
 		return found, err
 	}
-	known, err := r.records.get(ctx, operator)
+	known, err := r.records.get(ctx, dependency)
 	if err != nil {
 		return found, err
 	}
@@ -59,7 +59,7 @@ func (r *reconciler) installedOf(ctx context.Context, operator dependencies.Oper
 			return found, err
 		}
 	}
-	all, err := r.objects.all(ctx, operator.ID())
+	all, err := r.objects.all(ctx, dependency.ID())
 	if err != nil {
 		return found, err
 	}
@@ -103,48 +103,48 @@ func kindsOf(objects []*unstructured.Unstructured) []schema.GroupVersionKind {
 
 // release brings the charts of a dependency to what the table says: what is not recorded as such is fetched and rendered, all of it is
 // applied, and what is no longer among it is deleted. Whatever fails, what works goes on.
-func (r *reconciler) release(ctx context.Context, operator dependencies.Operator, s situation, note string, found crds) (outcome, error) {
+func (r *reconciler) release(ctx context.Context, dependency dependencies.Dependency, s situation, note string, found crds) (outcome, error) {
 	restore, missing := false, time.Duration(0)
 	if len(found.absent) == 0 {
-		r.retries.complete(operator)
+		r.retries.complete(dependency)
 	} else if s.installed.record != nil {
-		restore, missing = r.retries.restores(operator)
+		restore, missing = r.retries.restores(dependency)
 	}
-	next, failure, wait := r.render(ctx, operator, s.installed, cmp.Or(note, noteOf(s.installed.record)), restore)
+	next, failure, wait := r.render(ctx, dependency, s.installed, cmp.Or(note, noteOf(s.installed.record)), restore)
 	if ctx.Err() != nil {
 		return outcome{}, ctx.Err()
 	}
 	changed := next != nil && !reflect.DeepEqual(next, s.installed.record) || next != nil && len(s.installed.releases) > 0
 	if changed {
-		if err := r.namespaceFor(ctx, operator); err != nil {
+		if err := r.namespaceFor(ctx, dependency); err != nil {
 			return outcome{}, err
 		}
-		if err := r.records.put(ctx, operator, next); err != nil {
+		if err := r.records.put(ctx, dependency, next); err != nil {
 			return outcome{}, err
 		}
 	}
 	complete := failure == nil
 	if next != nil {
-		waiting, again, err := r.bring(ctx, operator, next, complete, s.installed.releases)
+		waiting, again, err := r.applyRecord(ctx, dependency, next, complete, s.installed.releases)
 		if err != nil && failure == nil {
 			failure = components.AsFailure(err, v1alpha1.ReasonInstallFailed)
 		}
 		if waiting != "" && failure == nil {
-			return outcome{status: installing(operator, v1alpha1.DependencySourceHelm, waiting), again: again}, nil
+			return outcome{status: installing(dependency, v1alpha1.DependencySourceHelm, waiting), again: again}, nil
 		}
 	}
 	if changed { // what its CRDs serve may have changed
 		var err error
-		if found, err = r.crdsOf(ctx, operator, false); err != nil {
+		if found, err = r.crdsOf(ctx, dependency, false); err != nil {
 			return outcome{}, err
 		}
 	}
-	result, err := r.released(ctx, operator, next, failure, found)
+	result, err := r.released(ctx, dependency, next, failure, found)
 	switch {
 	case err != nil:
 		return result, err
 	case failure == nil:
-		r.retries.succeed(operator)
+		r.retries.succeed(dependency)
 		result.again = missing
 		if found.again > 0 {
 			result.again = found.again
@@ -152,24 +152,24 @@ func (r *reconciler) release(ctx context.Context, operator dependencies.Operator
 	case wait > 0:
 		result.again = wait
 	default:
-		installs.WithLabelValues(operator.Name, "Failed").Inc()
-		result.again = r.retries.after(operator)
+		installs.WithLabelValues(dependency.Name, "Failed").Inc()
+		result.again = r.retries.after(dependency)
 	}
 	return result, nil
 }
 
 // render is the record as the table has it now. A chart that cannot be rendered stays as it was, and those after it too; then wait
 // says how long until it is tried again, if it is not tried now.
-func (r *reconciler) render(ctx context.Context, operator dependencies.Operator, current installed, note string, restore bool) (*record, *components.Failure, time.Duration) {
+func (r *reconciler) render(ctx context.Context, dependency dependencies.Dependency, current installed, note string, restore bool) (*record, *components.Failure, time.Duration) {
 	before := current.record
 	if before == nil {
 		before = &record{}
 	}
 	next := &record{Note: note}
 	var capabilities *common.Capabilities
-	for i, chart := range operator.Charts {
+	for i, chart := range dependency.Charts {
 		stop := func(failure *components.Failure, wait time.Duration) (*record, *components.Failure, time.Duration) {
-			for _, later := range operator.Charts[i:] {
+			for _, later := range dependency.Charts[i:] {
 				if kept := before.chart(later.Release); kept != nil {
 					next.Charts = append(next.Charts, *kept)
 				}
@@ -184,14 +184,14 @@ func (r *reconciler) render(ctx context.Context, operator dependencies.Operator,
 			return stop(components.AsFailure(err, v1alpha1.ReasonInstallFailed), 0)
 		}
 		have := before.chart(chart.Release)
-		if have != nil && have.Request == request && have.Namespace == operator.Namespace && !restore {
+		if have != nil && have.Request == request && have.Namespace == dependency.Namespace && !restore {
 			next.Charts = append(next.Charts, *have)
 			continue
 		}
-		if failure, wait := r.retries.pending(operator, request); failure != nil {
+		if failure, wait := r.retries.pending(dependency, request); failure != nil {
 			return stop(failure, wait)
 		}
-		if err := r.announce(ctx, operator, current); err != nil {
+		if err := r.announce(ctx, dependency, current); err != nil {
 			return stop(components.AsFailure(err, v1alpha1.ReasonInstallFailed), 0)
 		}
 		if capabilities == nil {
@@ -199,39 +199,39 @@ func (r *reconciler) render(ctx context.Context, operator dependencies.Operator,
 				return stop(components.AsFailure(err, v1alpha1.ReasonInstallFailed), 0)
 			}
 		}
-		rendered, err := r.helm.Render(ctx, chart, operator.Namespace, capabilities)
+		rendered, err := r.helm.Render(ctx, chart, dependency.Namespace, capabilities)
 		if err != nil {
 			failure := components.AsFailure(err, v1alpha1.ReasonInstallFailed)
-			installs.WithLabelValues(operator.Name, "Failed").Inc()
-			return stop(failure, r.retries.fail(operator, request, failure))
+			installs.WithLabelValues(dependency.Name, "Failed").Inc()
+			return stop(failure, r.retries.fail(dependency, request, failure))
 		}
-		if err := r.applyCRDs(ctx, operator, rendered.CRDs); err != nil {
+		if err := r.applyCRDs(ctx, dependency, rendered.CRDs); err != nil {
 			return stop(components.AsFailure(err, v1alpha1.ReasonInstallFailed), 0)
 		}
-		next.Charts = append(next.Charts, recordOf(chart.Release, request, operator.Namespace, operator.ID(), rendered))
-		installs.WithLabelValues(operator.Name, "Applied").Inc()
-		ctrl.LoggerFrom(ctx).Info("Rendered chart", "release", chart.Release, "version", chart.Version, "namespace", operator.Namespace)
+		next.Charts = append(next.Charts, recordOf(chart.Release, request, dependency.Namespace, dependency.ID(), rendered))
+		installs.WithLabelValues(dependency.Name, "Applied").Inc()
+		ctrl.LoggerFrom(ctx).Info("Rendered chart", "release", chart.Release, "version", chart.Version, "namespace", dependency.Namespace)
 	}
 	return next, nil, 0
 }
 
 // announce reports a first install before what may take a while. What failed stays failed until it works, and what works is ready.
-func (r *reconciler) announce(ctx context.Context, operator dependencies.Operator, current installed) error {
-	if current.any() || r.retries.failing(operator) {
+func (r *reconciler) announce(ctx context.Context, dependency dependencies.Dependency, current installed) error {
+	if current.any() || r.retries.failing(dependency) {
 		return nil
 	}
-	_, err := r.report.set(ctx, operator.Name, installing(operator, v1alpha1.DependencySourceHelm, "its charts are being fetched"))
+	_, err := r.report.set(ctx, dependency.Name, installing(dependency, v1alpha1.DependencySourceHelm, "its charts are being fetched"))
 	return err
 }
 
-// bring applies the objects of a record, and deletes what is not among them. Deployments that are not wanted any more go first, and
+// applyRecord applies the objects of a record, and deletes what is not among them. Deployments that are not wanted any more go first, and
 // the others wait for that: two operators at a time would work on the same resources. What is left of Helm's releases goes last.
-func (r *reconciler) bring(ctx context.Context, operator dependencies.Operator, next *record, complete bool, releases []*unstructured.Unstructured) (waiting string, again time.Duration, err error) {
-	prepared, pending, err := r.prepare(ctx, operator, next)
+func (r *reconciler) applyRecord(ctx context.Context, dependency dependencies.Dependency, next *record, complete bool, releases []*unstructured.Unstructured) (waiting string, again time.Duration, err error) {
+	prepared, pending, err := r.prepare(ctx, dependency, next)
 	if err != nil {
 		return "", 0, err
 	}
-	all, err := r.installedOf(ctx, operator)
+	all, err := r.installedOf(ctx, dependency)
 	if err != nil {
 		return "", 0, err
 	}
@@ -258,7 +258,7 @@ func (r *reconciler) bring(ctx context.Context, operator dependencies.Operator, 
 	}
 	changes, err := r.applier.Apply(ctx, dependencies.FieldManager, prepared)
 	if notFound := (apierrors.APIStatus)(nil); errors.As(err, &notFound) && apierrors.IsNotFound(err) {
-		err = errors.Join(err, r.namespaceFor(ctx, operator)) // somebody deleted it
+		err = errors.Join(err, r.namespaceFor(ctx, dependency)) // somebody deleted it
 	}
 	for _, change := range changes {
 		ctrl.LoggerFrom(ctx).Info(string(change.Action)+" "+change.Kind, "namespace", change.Namespace, "name", change.Name)
@@ -294,7 +294,7 @@ func (r *reconciler) forgetReleases(ctx context.Context, releases []*unstructure
 }
 
 // prepare is the record as it is applied. pending are objects of kinds that are not served, or not yet.
-func (r *reconciler) prepare(ctx context.Context, operator dependencies.Operator, next *record) (prepared []apply.Prepared, pending []*unstructured.Unstructured, err error) {
+func (r *reconciler) prepare(ctx context.Context, dependency dependencies.Dependency, next *record) (prepared []apply.Prepared, pending []*unstructured.Unstructured, err error) {
 	if err := r.objects.ensure(ctx, kindsOf(next.objects())...); err != nil {
 		return nil, nil, err
 	}
@@ -321,7 +321,7 @@ func (r *reconciler) prepare(ctx context.Context, operator dependencies.Operator
 			if err != nil {
 				return nil, nil, err
 			}
-			if live != nil && live.GetLabels()[dependencies.Label] != operator.ID() {
+			if live != nil && live.GetLabels()[dependencies.Label] != dependency.ID() {
 				return nil, nil, foreign(object, live)
 			}
 			p, err := apply.PrepareObject(object)
@@ -372,20 +372,20 @@ func explained(err error) error {
 	return dependencies.Failed(v1alpha1.ReasonInstallFailed, "%v", err)
 }
 
-// applyCRDs applies CustomResourceDefinitions before anything else. They are never deleted, and those that somebody else brought stay
+// applyCRDs applies CustomResourceDefinitions before anything else. They are never deleted, and those that somebody else applied stay
 // as they are.
-func (r *reconciler) applyCRDs(ctx context.Context, operator dependencies.Operator, definitions []*unstructured.Unstructured) error {
+func (r *reconciler) applyCRDs(ctx context.Context, dependency dependencies.Dependency, definitions []*unstructured.Unstructured) error {
 	for _, crd := range definitions {
 		live := cluster.NewCRD()
 		err := r.reader.Get(ctx, client.ObjectKeyFromObject(crd), live)
 		if client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("reading CustomResourceDefinition %s: %w", crd.GetName(), err)
 		}
-		if err == nil && live.Labels[dependencies.Label] != operator.ID() {
-			ctrl.LoggerFrom(ctx).Info("Left CustomResourceDefinition, which somebody else brought", "name", crd.GetName())
+		if err == nil && live.Labels[dependencies.Label] != dependency.ID() {
+			ctrl.LoggerFrom(ctx).Info("Left CustomResourceDefinition, which somebody else applied", "name", crd.GetName())
 			continue
 		}
-		mark(crd, operator.ID())
+		mark(crd, dependency.ID())
 		delete(crd.Object, "status")
 		unstructured.RemoveNestedField(crd.Object, "metadata", "creationTimestamp")
 		err = r.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(crd), client.FieldOwner(dependencies.FieldManager), client.ForceOwnership)
@@ -397,15 +397,15 @@ func (r *reconciler) applyCRDs(ctx context.Context, operator dependencies.Operat
 }
 
 // namespaceFor creates the namespace. One that exists stays as it is.
-func (r *reconciler) namespaceFor(ctx context.Context, operator dependencies.Operator) error {
-	err := r.reader.Get(ctx, types.NamespacedName{Name: operator.Namespace}, &corev1.Namespace{})
+func (r *reconciler) namespaceFor(ctx context.Context, dependency dependencies.Dependency) error {
+	err := r.reader.Get(ctx, types.NamespacedName{Name: dependency.Namespace}, &corev1.Namespace{})
 	if !apierrors.IsNotFound(err) {
 		return err
 	}
-	namespace := corev1ac.Namespace(operator.Namespace).
-		WithLabels(operator.NamespaceLabels).WithLabels(map[string]string{dependencies.Label: operator.ID()})
+	namespace := corev1ac.Namespace(dependency.Namespace).
+		WithLabels(dependency.NamespaceLabels).WithLabels(map[string]string{dependencies.Label: dependency.ID()})
 	if err := r.client.Apply(ctx, namespace, client.FieldOwner(dependencies.FieldManager), client.ForceOwnership); err != nil {
-		return fmt.Errorf("creating Namespace %s: %w", operator.Namespace, err)
+		return fmt.Errorf("creating Namespace %s: %w", dependency.Namespace, err)
 	}
 	return nil
 }
@@ -428,7 +428,7 @@ func (r *reconciler) capabilities() (*common.Capabilities, error) {
 
 // uninstall deletes what is ours of a dependency: custom resources first, because their operator may have to clean up after them,
 // and the rest when they are gone. It returns what it waits for. The namespace and the CustomResourceDefinitions stay.
-func (r *reconciler) uninstall(ctx context.Context, operator dependencies.Operator, found installed) (waiting string, err error) {
+func (r *reconciler) uninstall(ctx context.Context, dependency dependencies.Dependency, found installed) (waiting string, err error) {
 	objects := slices.Clone(found.objects)
 	slices.SortStableFunc(objects, func(a, b *unstructured.Unstructured) int {
 		return cmp.Or(cmp.Compare(helm.UninstallOrder(a), helm.UninstallOrder(b)), cmp.Compare(nameOf(a), nameOf(b)))
@@ -437,7 +437,7 @@ func (r *reconciler) uninstall(ctx context.Context, operator dependencies.Operat
 		objects = slices.DeleteFunc(objects, func(object *unstructured.Unstructured) bool { return !helm.IsCustom(object) })
 	}
 	if _, err := r.applier.Delete(ctx, dependencies.FieldManager, objects...); err != nil {
-		return "", dependencies.Failed(v1alpha1.ReasonRemoveFailed, "removing %s: %v", operator.Name, err)
+		return "", dependencies.Failed(v1alpha1.ReasonRemoveFailed, "removing %s: %v", dependency.Name, err)
 	}
 	if len(objects) > 0 {
 		text := "waiting for " + nameOf(objects[0]) + " to be gone"
@@ -452,7 +452,7 @@ func (r *reconciler) uninstall(ctx context.Context, operator dependencies.Operat
 	if found.record == nil {
 		return "", nil
 	}
-	return "", r.records.delete(ctx, operator)
+	return "", r.records.delete(ctx, dependency)
 }
 
 // identity is the kind and the name of an object, in whatever version.

@@ -37,19 +37,19 @@ import (
 	"opendatahub.io/operator/test/charts"
 )
 
-// lab is a cluster with an installer that brings one operator.
+// lab is a cluster with an installer of one dependency.
 type lab struct {
 	*testing.T
-	cluster  *clustertest.Cluster
-	operator dependencies.Operator
-	r        *reconciler
-	now      time.Time
+	cluster    *clustertest.Cluster
+	dependency dependencies.Dependency
+	r          *reconciler
+	now        time.Time
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	l := &lab{T: t, cluster: clustertest.New(t), now: time.Unix(0, 0)}
-	l.operator = dependencies.Operator{Name: "Demo", Namespace: "demo", Workloads: []string{"demo"}}
+	l.dependency = dependencies.Dependency{Name: "Demo", Namespace: "demo", Workloads: []string{"demo"}}
 	l.chart("1.0.0")
 	l.restart()
 	return l
@@ -59,11 +59,11 @@ func newLab(t *testing.T) *lab {
 func (l *lab) chart(version string) {
 	l.Helper()
 	folder := l.TempDir()
-	l.operator.Charts = []dependencies.Chart{{Release: "demo", Chart: "demo", Version: version}}
-	if err := charts.Write(folder, l.operator, nil); err != nil {
+	l.dependency.Charts = []dependencies.Chart{{Release: "demo", Chart: "demo", Version: version}}
+	if err := charts.Write(folder, l.dependency, nil); err != nil {
 		l.Fatal(err)
 	}
-	l.operator.Charts[0].Chart = filepath.Join(folder, "demo-"+version+".tgz")
+	l.dependency.Charts[0].Chart = filepath.Join(folder, "demo-"+version+".tgz")
 }
 
 // restart is what a new process knows: nothing but the cluster.
@@ -88,20 +88,20 @@ func (l *lab) once() (v1alpha1.DependencyStatus, error) {
 	if err := l.r.report.load(ctx); err != nil {
 		return v1alpha1.DependencyStatus{}, err
 	}
-	found, err := l.r.installedOf(ctx, l.operator)
+	found, err := l.r.installedOf(ctx, l.dependency)
 	if err != nil {
 		return v1alpha1.DependencyStatus{}, err
 	}
-	result, err := l.r.release(ctx, l.operator, situation{demand: wanted, installed: found}, "", crds{})
+	result, err := l.r.release(ctx, l.dependency, situation{want: wanted, installed: found}, "", crds{})
 	if err != nil {
 		return v1alpha1.DependencyStatus{}, err
 	}
-	_, err = l.r.report.set(ctx, l.operator.Name, result.status)
+	_, err = l.r.report.set(ctx, l.dependency.Name, result.status)
 	return *result.status, err
 }
 
 // settle takes steps, while the cluster's Deployments start, until nothing is written any more.
-func (l *lab) settle() v1alpha1.DependencyStatus {
+func (l *lab) reconcile() v1alpha1.DependencyStatus {
 	l.Helper()
 	for range 10 {
 		l.cluster.Writes()
@@ -157,11 +157,11 @@ func (l *lab) wantReady(status v1alpha1.DependencyStatus, version, message strin
 
 func TestChartsAreInstalledRepairedAndLeftAlone(t *testing.T) {
 	l := newLab(t)
-	l.wantReady(l.settle(), "1.0.0", "")
+	l.wantReady(l.reconcile(), "1.0.0", "")
 	l.restart()
-	l.operator.Charts[0].Digest = "" // the same
+	l.dependency.Charts[0].Digest = "" // the same
 	l.cluster.Writes()
-	l.wantReady(l.settle(), "1.0.0", "")
+	l.wantReady(l.reconcile(), "1.0.0", "")
 	if writes := l.cluster.Writes(); len(writes) > 0 {
 		t.Errorf("another process wrote %v", writes)
 	}
@@ -171,7 +171,7 @@ func TestChartsAreInstalledRepairedAndLeftAlone(t *testing.T) {
 		l.object(rbac, "ClusterRoleBinding", "", "demo"), l.object("v1", "ServiceAccount", "demo", "demo"),
 	} {
 		l.cluster.Do(object, func(c client.Client) error { return c.Delete(t.Context(), object.DeepCopy()) })
-		l.settle()
+		l.reconcile()
 		if l.object(object.GetAPIVersion(), object.GetKind(), object.GetNamespace(), object.GetName()) == nil {
 			t.Errorf("%s was not repaired", object.GetKind())
 		}
@@ -182,7 +182,7 @@ func TestChartsAreInstalledRepairedAndLeftAlone(t *testing.T) {
 		changed.Object["rules"] = []any{}
 		return c.Update(t.Context(), changed, client.FieldOwner("somebody"))
 	})
-	l.settle()
+	l.reconcile()
 	if rules, _, _ := unstructured.NestedSlice(l.object(rbac, "ClusterRole", "", "demo").Object, "rules"); len(rules) != 1 {
 		t.Error("rules were not repaired")
 	}
@@ -190,10 +190,10 @@ func TestChartsAreInstalledRepairedAndLeftAlone(t *testing.T) {
 
 func TestAFailedUpgradeIsARemark(t *testing.T) {
 	l := newLab(t)
-	l.settle()
+	l.reconcile()
 	l.chart("2.0.0")
-	good := l.operator.Charts[0].Chart
-	l.operator.Charts[0].Chart = filepath.Join(t.TempDir(), "demo-2.0.0.tgz")
+	good := l.dependency.Charts[0].Chart
+	l.dependency.Charts[0].Chart = filepath.Join(t.TempDir(), "demo-2.0.0.tgz")
 	for range 2 {
 		status, err := l.once()
 		if err != nil {
@@ -202,14 +202,14 @@ func TestAFailedUpgradeIsARemark(t *testing.T) {
 		l.wantReady(status, "1.0.0", "it works, but not as the table asks: there is no chart at ")
 	}
 	// Its cure is heeded at once.
-	l.operator.Charts[0].Chart = good
-	l.wantReady(l.settle(), "2.0.0", "")
+	l.dependency.Charts[0].Chart = good
+	l.wantReady(l.reconcile(), "2.0.0", "")
 }
 
 func TestAnOperatorMoves(t *testing.T) {
 	l := newLab(t)
-	l.settle()
-	l.operator.Namespace = "elsewhere"
+	l.reconcile()
+	l.dependency.Namespace = "elsewhere"
 	l.cluster.Writes()
 	if status, err := l.once(); err != nil || !strings.HasPrefix(status.Message, "waiting for Deployment demo/demo to be gone") {
 		t.Errorf("%v, %v", status, err)
@@ -217,7 +217,7 @@ func TestAnOperatorMoves(t *testing.T) {
 	if i := slices.Index(l.cluster.Writes(), "apply Deployment elsewhere/demo"); i >= 0 {
 		t.Error("both ran at a time")
 	}
-	l.wantReady(l.settle(), "1.0.0", "")
+	l.wantReady(l.reconcile(), "1.0.0", "")
 	if l.object("v1", "ServiceAccount", "demo", "demo") != nil || l.object("apps/v1", "Deployment", "demo", "demo") != nil {
 		t.Error("something was left behind")
 	}
@@ -251,7 +251,7 @@ func TestWhatBelongsToSomebodyElse(t *testing.T) {
 				t.Errorf("%+v, %v", status, err)
 			}
 			l.cluster.Do(theirs, func(c client.Client) error { return c.Delete(t.Context(), theirs.DeepCopy()) })
-			l.wantReady(l.settle(), "1.0.0", "")
+			l.wantReady(l.reconcile(), "1.0.0", "")
 		})
 	}
 }
@@ -262,9 +262,9 @@ func TestACrashAfterAnyWrite(t *testing.T) {
 	for n := 1; ; n++ {
 		l := newLab(t)
 		if n%2 == 0 { // an upgrade with a move, otherwise an install
-			l.settle()
+			l.reconcile()
 			l.chart("2.0.0")
-			l.operator.Namespace = "elsewhere"
+			l.dependency.Namespace = "elsewhere"
 		}
 		left := n
 		l.cluster.Fail = func(string, client.Object) error {
@@ -282,8 +282,8 @@ func TestACrashAfterAnyWrite(t *testing.T) {
 		survived := left >= 0
 		l.cluster.Fail = nil
 		l.restart()
-		l.wantReady(l.settle(), l.operator.Charts[0].Version, "")
-		found, err := l.r.installedOf(t.Context(), l.operator)
+		l.wantReady(l.reconcile(), l.dependency.Charts[0].Version, "")
+		found, err := l.r.installedOf(t.Context(), l.dependency)
 		if err != nil || len(found.objects) != 4 {
 			t.Errorf("after write %d: %d objects, %v", n, len(found.objects), err)
 		}
@@ -295,9 +295,9 @@ func TestACrashAfterAnyWrite(t *testing.T) {
 
 func TestReleasesOfEarlierVersionsAreTakenOver(t *testing.T) {
 	l := newLab(t)
-	l.settle()
+	l.reconcile()
 	before := l.object("apps/v1", "Deployment", "demo", "demo")
-	known, _ := l.r.records.get(t.Context(), l.operator)
+	known, _ := l.r.records.get(t.Context(), l.dependency)
 	// As an earlier version would have it: a release Secret, and no record.
 	var manifest strings.Builder
 	for _, object := range known.objects() {
@@ -322,12 +322,12 @@ func TestReleasesOfEarlierVersionsAreTakenOver(t *testing.T) {
 		"owner": "helm", "name": "demo", dependencies.Label: "demo", helm.RequestLabel: known.Charts[0].Request,
 	}}, Data: map[string][]byte{"release": []byte(base64.StdEncoding.EncodeToString(packed.Bytes()))}}
 	l.cluster.Do(secret, func(c client.Client) error { return c.Create(t.Context(), secret.DeepCopy()) })
-	if err := l.r.records.delete(t.Context(), l.operator); err != nil {
+	if err := l.r.records.delete(t.Context(), l.dependency); err != nil {
 		t.Fatal(err)
 	}
 	l.restart()
-	request := l.operator.Charts[0].Chart
-	l.wantReady(l.settle(), "1.0.0", "")
+	request := l.dependency.Charts[0].Chart
+	l.wantReady(l.reconcile(), "1.0.0", "")
 	after := l.object("apps/v1", "Deployment", "demo", "demo")
 	if after.GetUID() != before.GetUID() || fmt.Sprint(after.Object["spec"]) != fmt.Sprint(before.Object["spec"]) {
 		t.Errorf("%s: the Deployment changed", request)
@@ -335,20 +335,20 @@ func TestReleasesOfEarlierVersionsAreTakenOver(t *testing.T) {
 	if l.object("v1", "Secret", "demo", secret.Name) != nil {
 		t.Error("Helm's record is left")
 	}
-	if known, err := l.r.records.get(t.Context(), l.operator); err != nil || known == nil || known.Charts[0].Version != "1.0.0" {
+	if known, err := l.r.records.get(t.Context(), l.dependency); err != nil || known == nil || known.Charts[0].Version != "1.0.0" {
 		t.Errorf("record %v, %v", known, err)
 	}
 }
 
 func TestUninstall(t *testing.T) {
 	l := newLab(t)
-	l.settle()
+	l.reconcile()
 	for range 5 {
-		found, err := l.r.installedOf(t.Context(), l.operator)
+		found, err := l.r.installedOf(t.Context(), l.dependency)
 		if err != nil {
 			t.Fatal(err)
 		}
-		waiting, err := l.r.uninstall(t.Context(), l.operator, found)
+		waiting, err := l.r.uninstall(t.Context(), l.dependency, found)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -356,12 +356,12 @@ func TestUninstall(t *testing.T) {
 			break
 		}
 	}
-	found, err := l.r.installedOf(t.Context(), l.operator)
+	found, err := l.r.installedOf(t.Context(), l.dependency)
 	if err != nil || found.any() {
 		t.Errorf("%v is left, %v", found, err)
 	}
 	if l.object("v1", "Namespace", "", "demo") == nil {
 		t.Error("the namespace is gone")
 	}
-	l.wantReady(l.settle(), "1.0.0", "")
+	l.wantReady(l.reconcile(), "1.0.0", "")
 }

@@ -22,7 +22,7 @@ import (
 // deploymentName is the installer's, as it is shipped.
 const deploymentName = "opendatahub-installer"
 
-// reporter publishes where the operators stand, in a ConfigMap that the manager reads.
+// reporter publishes where the dependencies stand, in a ConfigMap that the manager reads.
 type reporter struct {
 	client    client.Client
 	reader    client.Reader
@@ -73,7 +73,7 @@ func (r *reporter) load(ctx context.Context) error {
 	return nil
 }
 
-// get is what is published of an operator.
+// get is what is published of a dependency.
 func (r *reporter) get(name string) (v1alpha1.DependencyStatus, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -81,7 +81,7 @@ func (r *reporter) get(name string) (v1alpha1.DependencyStatus, bool) {
 	return status, ok
 }
 
-// set publishes where an operator stands; nil withdraws it. It returns whether that is news.
+// set publishes where a dependency stands; nil withdraws it. It returns whether that is news.
 func (r *reporter) set(ctx context.Context, name string, status *v1alpha1.DependencyStatus) (news bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -42,40 +42,40 @@ func newRetries(now func() time.Time) *retries {
 }
 
 // after notes a failure, and says how long to wait.
-func (r *retries) after(operator dependencies.Operator) time.Duration {
-	return r.limiter.When(operator.Name)
+func (r *retries) after(dependency dependencies.Dependency) time.Duration {
+	return r.limiter.When(dependency.Name)
 }
 
 // failing is whether the last attempt failed.
-func (r *retries) failing(operator dependencies.Operator) bool {
-	return r.limiter.NumRequeues(operator.Name) > 0
+func (r *retries) failing(dependency dependencies.Dependency) bool {
+	return r.limiter.NumRequeues(dependency.Name) > 0
 }
 
 // succeed forgets earlier failures.
-func (r *retries) succeed(operator dependencies.Operator) {
-	r.limiter.Forget(operator.Name)
+func (r *retries) succeed(dependency dependencies.Dependency) {
+	r.limiter.Forget(dependency.Name)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.fetches, operator.Name)
+	delete(r.fetches, dependency.Name)
 }
 
 // fail notes that a chart could not be had.
-func (r *retries) fail(operator dependencies.Operator, request string, failure *components.Failure) time.Duration {
+func (r *retries) fail(dependency dependencies.Dependency, request string, failure *components.Failure) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.fetches[operator.Name].request != request {
-		r.limiter.Forget(operator.Name)
+	if r.fetches[dependency.Name].request != request {
+		r.limiter.Forget(dependency.Name)
 	}
-	pause := r.limiter.When(operator.Name)
-	r.fetches[operator.Name] = fetch{request: request, failure: failure, next: r.now().Add(pause)}
+	pause := r.limiter.When(dependency.Name)
+	r.fetches[dependency.Name] = fetch{request: request, failure: failure, next: r.now().Add(pause)}
 	return pause
 }
 
 // pending is why a chart cannot be had, until it is asked for again. Another request than the one that failed is made at once.
-func (r *retries) pending(operator dependencies.Operator, request string) (*components.Failure, time.Duration) {
+func (r *retries) pending(dependency dependencies.Dependency, request string) (*components.Failure, time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	last, ok := r.fetches[operator.Name]
+	last, ok := r.fetches[dependency.Name]
 	wait := last.next.Sub(r.now())
 	if !ok || last.request != request || wait <= 0 {
 		return nil, 0
@@ -85,21 +85,21 @@ func (r *retries) pending(operator dependencies.Operator, request string) (*comp
 
 // restores is whether charts may be fetched for no more than their CustomResourceDefinitions: ever more rarely, because a chart may not
 // have the one that is missing. Otherwise wait is until then.
-func (r *retries) restores(operator dependencies.Operator) (allowed bool, wait time.Duration) {
+func (r *retries) restores(dependency dependencies.Dependency) (allowed bool, wait time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if wait := r.restored[operator.Name].Sub(r.now()); wait > 0 {
+	if wait := r.restored[dependency.Name].Sub(r.now()); wait > 0 {
 		return false, wait
 	}
-	pause := r.limiter.When(operator.Name + " restored")
-	r.restored[operator.Name] = r.now().Add(pause)
+	pause := r.limiter.When(dependency.Name + " restored")
+	r.restored[dependency.Name] = r.now().Add(pause)
 	return true, pause
 }
 
 // complete forgets that CustomResourceDefinitions were missing.
-func (r *retries) complete(operator dependencies.Operator) {
-	r.limiter.Forget(operator.Name + " restored")
+func (r *retries) complete(dependency dependencies.Dependency) {
+	r.limiter.Forget(dependency.Name + " restored")
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.restored, operator.Name)
+	delete(r.restored, dependency.Name)
 }

@@ -15,19 +15,19 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// statusOf is an operator with a problem.
-func statusOf(operator dependencies.Operator, failure *components.Failure) *v1alpha1.DependencyStatus {
+// statusOf is a dependency with a problem.
+func statusOf(dependency dependencies.Dependency, failure *components.Failure) *v1alpha1.DependencyStatus {
 	return &v1alpha1.DependencyStatus{
-		Name: operator.Name, State: dependencies.StateOf(failure), Reason: failure.Reason, Message: health.Shorten(failure.Error(), maxMessage),
+		Name: dependency.Name, State: dependencies.StateOf(failure), Reason: failure.Reason, Message: health.Shorten(failure.Error(), maxMessage),
 	}
 }
 
 // maxMessage is the bound of the field, in runes.
 const maxMessage = 4096
 
-func installing(operator dependencies.Operator, source v1alpha1.DependencySource, message string) *v1alpha1.DependencyStatus {
+func installing(dependency dependencies.Dependency, source v1alpha1.DependencySource, message string) *v1alpha1.DependencyStatus {
 	return &v1alpha1.DependencyStatus{
-		Name: operator.Name, Source: source, State: v1alpha1.DependencyInstalling, Reason: v1alpha1.ReasonProgressing, Message: message,
+		Name: dependency.Name, Source: source, State: v1alpha1.DependencyInstalling, Reason: v1alpha1.ReasonProgressing, Message: message,
 	}
 }
 
@@ -41,13 +41,13 @@ func complete(status v1alpha1.DependencyStatus, found crds) *v1alpha1.Dependency
 }
 
 // refused is what somebody else installed and components cannot work with; or not yet, when it has just come.
-func refused(operator dependencies.Operator, found crds) *v1alpha1.DependencyStatus {
+func refused(dependency dependencies.Dependency, found crds) *v1alpha1.DependencyStatus {
 	if found.coming() {
-		return installing(operator, v1alpha1.DependencySourceExisting, "not served yet: "+join(found.lacking))
+		return installing(dependency, v1alpha1.DependencySourceExisting, "not served yet: "+join(found.lacking))
 	}
-	status := statusOf(operator, dependencies.Blocked(v1alpha1.ReasonVersionNotSupported,
-		"%s is installed in a version that components cannot work with: the cluster does not serve %s; bring it to a version in the range %s",
-		operator.Name, join(found.lacking), operator.Versions))
+	status := statusOf(dependency, dependencies.Blocked(v1alpha1.ReasonVersionNotSupported,
+		"%s is installed in a version that components cannot work with: the cluster does not serve %s; upgrade it to a version in the range %s",
+		dependency.Name, join(found.lacking), dependency.Versions))
 	status.Source = v1alpha1.DependencySourceExisting
 	return status
 }
@@ -60,17 +60,17 @@ func unchanged(status v1alpha1.DependencyStatus, problem string, found crds) *v1
 
 // released is where a dependency stands whose charts are installed. It is ready when what they run works and its kinds are served,
 // whatever else failed: then the failure is a remark.
-func (r *reconciler) released(ctx context.Context, operator dependencies.Operator, known *record, failure *components.Failure, found crds) (outcome, error) {
-	status := installing(operator, v1alpha1.DependencySourceHelm, "")
-	observed, runs, err := r.workloads(ctx, operator, known)
+func (r *reconciler) released(ctx context.Context, dependency dependencies.Dependency, known *record, failure *components.Failure, found crds) (outcome, error) {
+	status := installing(dependency, v1alpha1.DependencySourceHelm, "")
+	observed, runs, err := r.workloads(ctx, dependency, known)
 	if err != nil {
 		return outcome{}, err
 	}
 	if known != nil {
-		status.Version = known.version(operator)
+		status.Version = known.version(dependency)
 	}
 	verdict := health.Assess(observed, nil)
-	before, reported := r.report.get(operator.Name)
+	before, reported := r.report.get(dependency.Name)
 	// While a new version starts, or does not, the old one works.
 	worked := reported && before.State == v1alpha1.DependencyReady
 	works := known != nil && (verdict.State == components.Ready || runs) && (worked || verdict.State == components.Ready && failure == nil)
@@ -81,7 +81,7 @@ func (r *reconciler) released(ctx context.Context, operator dependencies.Operato
 	case failure != nil && works && len(found.lacking) == 0:
 		return outcome{status: unchanged(ready(*status), failure.Error(), found)}, nil
 	case failure != nil:
-		failed := statusOf(operator, failure)
+		failed := statusOf(dependency, failure)
 		failed.Source, failed.Version = v1alpha1.DependencySourceHelm, status.Version
 		return outcome{status: failed}, nil
 	case len(found.lacking) > 0:
@@ -106,8 +106,8 @@ func ready(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus {
 }
 
 // workloads are what the charts of a dependency run, and whether all of it is available, perhaps in an older version.
-func (r *reconciler) workloads(ctx context.Context, operator dependencies.Operator, known *record) (observed components.Observed, runs bool, err error) {
-	observed.Facts.Platform.Namespace = operator.Namespace
+func (r *reconciler) workloads(ctx context.Context, dependency dependencies.Dependency, known *record) (observed components.Observed, runs bool, err error) {
+	observed.Facts.Platform.Namespace = dependency.Namespace
 	if known == nil {
 		return observed, false, nil
 	}
@@ -132,7 +132,7 @@ func (r *reconciler) workloads(ctx context.Context, operator dependencies.Operat
 			}
 		}
 	}
-	observed.Pods, err = r.objects.Pods(ctx, types.NamespacedName{}, operator.ID())
+	observed.Pods, err = r.objects.Pods(ctx, types.NamespacedName{}, dependency.ID())
 	return observed, runs && len(observed.Rendered) > 0, err
 }
 

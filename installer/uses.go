@@ -22,25 +22,25 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// uses finds objects of an operator's kinds, anywhere: as long as there are any, the operator stays. Their kinds are watched,
-// metadata only, from when an operator could go until it is gone or needed again.
+// uses finds objects of a dependency's kinds, anywhere: as long as there are any, the dependency stays. Their kinds are watched,
+// metadata only, from when a dependency could go until it is gone or needed again.
 type uses struct {
 	cache     cache.Cache
 	reader    client.Reader
 	discovery discovery.DiscoveryInterface
 
 	mu      sync.Mutex
-	watched map[string][]schema.GroupVersionKind // by operator
+	watched map[string][]schema.GroupVersionKind // by dependency
 }
 
 func newUses(cache cache.Cache, reader client.Reader, discovery discovery.DiscoveryInterface) *uses {
 	return &uses{cache: cache, reader: reader, discovery: discovery, watched: map[string][]schema.GroupVersionKind{}}
 }
 
-// find names an object that keeps the operator, as in "Kafka data/odh"; empty when there is none. wake is called when one
+// find names an object that keeps the dependency, as in "Kafka data/odh"; empty when there is none. wake is called when one
 // of them goes.
-func (u *uses) find(ctx context.Context, operator dependencies.Operator, wake func()) (string, error) {
-	kinds, err := u.kinds(operator)
+func (u *uses) find(ctx context.Context, dependency dependencies.Dependency, wake func()) (string, error) {
+	kinds, err := u.kinds(dependency)
 	if err != nil {
 		return "", err
 	}
@@ -49,16 +49,16 @@ func (u *uses) find(ctx context.Context, operator dependencies.Operator, wake fu
 		return found, err
 	}
 	// One that went before the watch began would wake nobody.
-	if begun, err := u.watch(ctx, operator, kinds, wake); err != nil || !begun {
+	if begun, err := u.watch(ctx, dependency, kinds, wake); err != nil || !begun {
 		return found, err
 	}
 	return u.first(ctx, kinds)
 }
 
-// kinds are all that the cluster serves in the API groups of the operator, of which components render only some.
-func (u *uses) kinds(operator dependencies.Operator) ([]schema.GroupVersionKind, error) {
+// kinds are all that the cluster serves in the API groups of the dependency, of which components render only some.
+func (u *uses) kinds(dependency dependencies.Dependency) ([]schema.GroupVersionKind, error) {
 	var groups []string
-	for _, crd := range operator.CRDs {
+	for _, crd := range dependency.CRDs {
 		if _, group, _ := strings.Cut(crd.Name, "."); !slices.Contains(groups, group) {
 			groups = append(groups, group)
 		}
@@ -68,11 +68,11 @@ func (u *uses) kinds(operator dependencies.Operator) ([]schema.GroupVersionKind,
 	if errors.As(err, &partly) {
 		for failed := range partly.Groups {
 			if slices.Contains(groups, failed.Group) {
-				return nil, fmt.Errorf("asking which kinds of %s are served: %w", operator.Name, err)
+				return nil, fmt.Errorf("asking which kinds of %s are served: %w", dependency.Name, err)
 			}
 		}
 	} else if err != nil {
-		return nil, fmt.Errorf("asking which kinds of %s are served: %w", operator.Name, err)
+		return nil, fmt.Errorf("asking which kinds of %s are served: %w", dependency.Name, err)
 	}
 	var kinds []schema.GroupVersionKind
 	for _, list := range lists {
@@ -81,7 +81,7 @@ func (u *uses) kinds(operator dependencies.Operator) ([]schema.GroupVersionKind,
 			continue
 		}
 		for _, resource := range list.APIResources {
-			byproduct := slices.Contains(operator.Byproducts, resource.Name+"."+version.Group)
+			byproduct := slices.Contains(dependency.Byproducts, resource.Name+"."+version.Group)
 			if !byproduct && slices.Contains(resource.Verbs, "list") && slices.Contains(resource.Verbs, "watch") {
 				kinds = append(kinds, version.WithKind(resource.Kind))
 			}
@@ -90,7 +90,7 @@ func (u *uses) kinds(operator dependencies.Operator) ([]schema.GroupVersionKind,
 	return kinds, nil
 }
 
-// first is an object of one of the kinds that the operator's own charts did not bring.
+// first is an object of one of the kinds that the dependency's own charts did not make.
 func (u *uses) first(ctx context.Context, kinds []schema.GroupVersionKind) (string, error) {
 	foreign, err := labels.NewRequirement(dependencies.Label, selection.DoesNotExist, nil)
 	if err != nil {
@@ -112,11 +112,11 @@ func (u *uses) first(ctx context.Context, kinds []schema.GroupVersionKind) (stri
 }
 
 // watch returns when the kinds are watched, and whether some were not before.
-func (u *uses) watch(ctx context.Context, operator dependencies.Operator, kinds []schema.GroupVersionKind, wake func()) (begun bool, err error) {
+func (u *uses) watch(ctx context.Context, dependency dependencies.Dependency, kinds []schema.GroupVersionKind, wake func()) (begun bool, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	for _, kind := range kinds {
-		if slices.Contains(u.watched[operator.Name], kind) {
+		if slices.Contains(u.watched[dependency.Name], kind) {
 			continue
 		}
 		begun = true
@@ -129,12 +129,12 @@ func (u *uses) watch(ctx context.Context, operator dependencies.Operator, kinds 
 		if _, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{DeleteFunc: func(any) { wake() }}); err != nil {
 			return begun, fmt.Errorf("watching %s: %w", kind.Kind, err)
 		}
-		u.watched[operator.Name] = append(u.watched[operator.Name], kind)
+		u.watched[dependency.Name] = append(u.watched[dependency.Name], kind)
 	}
 	return begun, nil
 }
 
-// informer is bounded: the kind may have gone since it was listed, and one that waited for it for ever would hold up all operators.
+// informer is bounded: the kind may have gone since it was listed, and one that waited for it for ever would hold up all dependencies.
 func (u *uses) informer(ctx context.Context, object client.Object) (cache.Informer, error) {
 	syncing, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
@@ -146,13 +146,13 @@ func (u *uses) informer(ctx context.Context, object client.Object) (cache.Inform
 }
 
 // forget ends the watches.
-func (u *uses) forget(ctx context.Context, operator dependencies.Operator) {
+func (u *uses) forget(ctx context.Context, dependency dependencies.Dependency) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for _, kind := range u.watched[operator.Name] {
+	for _, kind := range u.watched[dependency.Name] {
 		object := &metav1.PartialObjectMetadata{}
 		object.SetGroupVersionKind(kind)
 		_ = u.cache.RemoveInformer(ctx, object) // the cache has stopped, and so have all watches
 	}
-	delete(u.watched, operator.Name)
+	delete(u.watched, dependency.Name)
 }

@@ -35,15 +35,15 @@ func TestAKindThatIsGoneHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := &gone{}
 		u := newUses(cluster, nil, nil)
-		operator := dependencies.Operator{Name: "Things"}
+		dependency := dependencies.Dependency{Name: "Things"}
 		thing := schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Thing"}
-		_, err := u.watch(t.Context(), operator, []schema.GroupVersionKind{thing}, func() {})
+		_, err := u.watch(t.Context(), dependency, []schema.GroupVersionKind{thing}, func() {})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("err = %v, want that it took too long", err)
 		}
 		if !slices.Equal(cluster.removed, []string{"Thing"}) {
 			t.Errorf("removed informers = %q: one that stays asks for the kind for ever", cluster.removed)
 		}
-		u.forget(t.Context(), operator) // another operator's turn
+		u.forget(t.Context(), dependency) // another operator's turn
 	})
 }

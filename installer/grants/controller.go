@@ -216,8 +216,8 @@ func (r *reconciler) operatorNamespaces(ctx context.Context) (map[string]string,
 		table = config.Table.For(r.Cluster.OpenShift)
 	}
 	namespaces := map[string]string{}
-	for _, operator := range table {
-		namespaces[operator.Name] = operator.Namespace
+	for _, dependency := range table {
+		namespaces[dependency.Name] = dependency.Namespace
 	}
 	return namespaces, nil
 }

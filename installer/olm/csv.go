@@ -104,10 +104,10 @@ func (c csv) unmet() string {
 
 // orphanClaim is for a ClusterServiceVersion that no Subscription asks for: what a Subscription left behind when it was
 // deleted, or what we are removing. OLM would resolve no new Subscription beside it.
-func orphanClaim(operator dependencies.Operator, c csv) claim {
+func orphanClaim(dependency dependencies.Dependency, c csv) claim {
 	found := claim{object: c.object()}
-	found.Ours = isOurs(operator, c.Metadata.Labels)
-	status := statusOf(operator, found.Ours)
+	found.Ours = isOurs(dependency, c.Metadata.Labels)
+	status := statusOf(dependency, found.Ours)
 	status.Version = c.Spec.Version
 	switch {
 	case found.Ours:
@@ -116,20 +116,20 @@ func orphanClaim(operator dependencies.Operator, c csv) claim {
 		found.Status = removing(status, "%s is being deleted", c.object())
 	case !c.works():
 		found.Status = troubled(status, orphan.of(c.object(), "%s belongs to no Subscription and does not work (%s: %s)", c.object(), c.Status.Phase, c.says()))
-	case !operator.Supports(c.Spec.Version):
-		found.Status = troubled(status, unsupportedOrphan.of(c.object(), "%s belongs to no Subscription, and %s", c.object(), mismatch(operator, c.Spec.Version)))
+	case !dependency.Supports(c.Spec.Version):
+		found.Status = troubled(status, unsupportedOrphan.of(c.object(), "%s belongs to no Subscription, and %s", c.object(), mismatch(dependency, c.Spec.Version)))
 	default:
 		remark := fmt.Sprintf("%s belongs to no Subscription, so OLM does not upgrade it; to have it upgraded, delete it, and OLM installs the package anew; "+
 			"CustomResourceDefinitions and their objects stay (%s)", c.object(), c.object().kubectl("delete"))
-		found.Status = ready(status, c.Spec.Version, remark, scope(operator, c))
+		found.Status = ready(status, c.Spec.Version, remark, scope(dependency, c))
 	}
 	return found
 }
 
 // scope says of an operator that should watch all namespaces that it does not.
-func scope(operator dependencies.Operator, c csv) string {
+func scope(dependency dependencies.Dependency, c csv) string {
 	targets := c.Metadata.Annotations[targetsAnnotation]
-	all := slices.ContainsFunc(operator.Packages, func(p dependencies.Package) bool { return p.InstallMode == dependencies.AllNamespaces })
+	all := slices.ContainsFunc(dependency.Packages, func(p dependencies.Package) bool { return p.InstallMode == dependencies.AllNamespaces })
 	if targets == "" || !all {
 		return ""
 	}

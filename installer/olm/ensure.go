@@ -23,46 +23,46 @@ import (
 
 // Ensure asks OLM for a candidate: a namespace, an OperatorGroup in it, and a Subscription. Only what is missing or differs is
 // written, and only what is ours is changed; what stands in the way of that is a *components.Failure.
-func (o *OLM) Ensure(ctx context.Context, operator dependencies.Operator, candidate Candidate) error {
-	_, err := o.ensure(ctx, operator, candidate)
+func (o *OLM) Ensure(ctx context.Context, dependency dependencies.Dependency, candidate Candidate) error {
+	_, err := o.ensure(ctx, dependency, candidate)
 	return err
 }
 
 // Update keeps what we asked for as the table wants it: channel, approval, a catalogue that is there, and the
 // OperatorGroup. It asks the catalogues only when something differs, and changes neither the package nor the namespace.
 // What Remove began it ends, so that the operator can come again. found is what Find said a moment ago.
-func (o *OLM) Update(ctx context.Context, operator dependencies.Operator, found Found) (changed bool, err error) {
+func (o *OLM) Update(ctx context.Context, dependency dependencies.Dependency, found Found) (changed bool, err error) {
 	switch {
 	case !found.Ours:
 		return false, nil
 	case found.subscription == nil:
-		_, err := o.Remove(ctx, operator)
+		_, err := o.Remove(ctx, dependency)
 		return true, err
 	case found.upToDate || found.subscription.Metadata.DeletionTimestamp != nil:
 		return false, nil
 	}
 	current := found.subscription
-	operator.Namespace = current.Metadata.Namespace
-	operator.Packages = slices.DeleteFunc(slices.Clone(operator.Packages), func(p dependencies.Package) bool { return p.Name != current.Spec.Package })
-	candidate, err := o.Resolve(ctx, operator, false)
+	dependency.Namespace = current.Metadata.Namespace
+	dependency.Packages = slices.DeleteFunc(slices.Clone(dependency.Packages), func(p dependencies.Package) bool { return p.Name != current.Spec.Package })
+	candidate, err := o.Resolve(ctx, dependency, false)
 	if err != nil {
 		return false, err
 	}
-	return o.ensure(ctx, operator, candidate)
+	return o.ensure(ctx, dependency, candidate)
 }
 
-func (o *OLM) ensure(ctx context.Context, operator dependencies.Operator, candidate Candidate) (changed bool, err error) {
-	s, err := o.survey(ctx, operator, candidate.Package)
+func (o *OLM) ensure(ctx context.Context, dependency dependencies.Dependency, candidate Candidate) (changed bool, err error) {
+	s, err := o.survey(ctx, dependency, candidate.Package)
 	if err != nil {
-		return false, fmt.Errorf("looking at namespace %s: %w", operator.Namespace, err)
+		return false, fmt.Errorf("looking at namespace %s: %w", dependency.Namespace, err)
 	}
-	if problem := s.obstacle(operator, candidate); problem != nil {
+	if problem := s.obstacle(dependency, candidate); problem != nil {
 		return false, problem
 	}
-	for _, step := range []func(context.Context, dependencies.Operator, Candidate, site) (bool, error){
+	for _, step := range []func(context.Context, dependencies.Dependency, Candidate, site) (bool, error){
 		o.ensureNamespace, o.ensureGroup, o.ensureSubscription,
 	} {
-		wrote, err := step(ctx, operator, candidate, s)
+		wrote, err := step(ctx, dependency, candidate, s)
 		if err != nil {
 			return changed, err
 		}
@@ -80,17 +80,17 @@ type site struct {
 	csvs          []metav1.PartialObjectMetadata
 }
 
-func (o *OLM) survey(ctx context.Context, operator dependencies.Operator, p dependencies.Package) (site, error) {
+func (o *OLM) survey(ctx context.Context, dependency dependencies.Dependency, p dependencies.Package) (site, error) {
 	var s site
 	var err error
 	namespace := &corev1.Namespace{}
-	switch err := o.live.Get(ctx, client.ObjectKey{Name: operator.Namespace}, namespace); {
+	switch err := o.live.Get(ctx, client.ObjectKey{Name: dependency.Namespace}, namespace); {
 	case client.IgnoreNotFound(err) != nil:
 		return s, err
 	case err == nil:
 		s.namespace = namespace
 	}
-	here := client.InNamespace(operator.Namespace)
+	here := client.InNamespace(dependency.Namespace)
 	if s.groups, err = list[operatorGroup](ctx, o.live, groupKind, here); err != nil {
 		return s, err
 	}
@@ -99,7 +99,7 @@ func (o *OLM) survey(ctx context.Context, operator dependencies.Operator, p depe
 		return s, err
 	}
 	for i := range s.subscriptions {
-		if s.subscriptions[i].Metadata.Namespace == operator.Namespace && s.subscriptions[i].Metadata.Name == p.Name {
+		if s.subscriptions[i].Metadata.Namespace == dependency.Namespace && s.subscriptions[i].Metadata.Name == p.Name {
 			s.subscription = &s.subscriptions[i]
 		}
 	}
@@ -108,32 +108,32 @@ func (o *OLM) survey(ctx context.Context, operator dependencies.Operator, p depe
 }
 
 // obstacle is why nothing may be written.
-func (s site) obstacle(operator dependencies.Operator, candidate Candidate) error {
+func (s site) obstacle(dependency dependencies.Dependency, candidate Candidate) error {
 	if s.namespace != nil && s.namespace.DeletionTimestamp != nil {
 		return dependencies.Failed(v1alpha1.ReasonInstallFailed,
-			"namespace %s is being deleted; %s is installed once it is gone", operator.Namespace, operator.Name)
+			"namespace %s is being deleted; %s is installed once it is gone", dependency.Namespace, dependency.Name)
 	}
 	if len(s.groups) > 1 {
-		return groupProblem(operator.Namespace, s.groups)
+		return groupProblem(dependency.Namespace, s.groups)
 	}
-	if len(s.groups) == 1 && !s.groups[0].fits(candidate.Package.InstallMode) && !isOurs(operator, s.groups[0].Metadata.Labels) {
+	if len(s.groups) == 1 && !s.groups[0].fits(candidate.Package.InstallMode) && !isOurs(dependency, s.groups[0].Metadata.Labels) {
 		return wrongGroup.of(s.groups[0].object(), "%s selects %s, and %s must watch %s", s.groups[0].object(), s.groups[0].selects(),
-			operator.Name, needs(candidate.Package.InstallMode, operator.Namespace))
+			dependency.Name, needs(candidate.Package.InstallMode, dependency.Namespace))
 	}
-	if s.subscription != nil && !isOurs(operator, s.subscription.Metadata.Labels) {
+	if s.subscription != nil && !isOurs(dependency, s.subscription.Metadata.Labels) {
 		return sameName.of(s.subscription.object(), "%s exists already, for package %s, and is not the installer's",
 			s.subscription.object(), s.subscription.Spec.Package)
 	}
 	for i := range s.subscriptions {
 		other := s.subscriptions[i]
-		if s.subscription != nil && other.Metadata.UID == s.subscription.Metadata.UID || !hasPackage(operator, other.Spec.Package) {
+		if s.subscription != nil && other.Metadata.UID == s.subscription.Metadata.UID || !hasPackage(dependency, other.Spec.Package) {
 			continue
 		}
 		return duplicate.of(other.object(), "%s asks for package %s already, so the installer does not ask for %s in namespace %s",
-			other.object(), other.Spec.Package, candidate.Package.Name, operator.Namespace)
+			other.object(), other.Spec.Package, candidate.Package.Name, dependency.Namespace)
 	}
 	for i := range s.csvs {
-		if _, ok := packageOf(operator, &s.csvs[i]); ok && s.subscription == nil {
+		if _, ok := packageOf(dependency, &s.csvs[i]); ok && s.subscription == nil {
 			left := object{csvKind, s.csvs[i].Namespace, s.csvs[i].Name}
 			return orphan.of(left, "%s belongs to no Subscription, and OLM would resolve none beside it", left)
 		}
@@ -142,30 +142,30 @@ func (s site) obstacle(operator dependencies.Operator, candidate Candidate) erro
 }
 
 // ensureNamespace creates the namespace. One that exists is somebody's, and left as it is.
-func (o *OLM) ensureNamespace(ctx context.Context, operator dependencies.Operator, _ Candidate, s site) (bool, error) {
+func (o *OLM) ensureNamespace(ctx context.Context, dependency dependencies.Dependency, _ Candidate, s site) (bool, error) {
 	if s.namespace != nil {
 		return false, nil
 	}
-	labels := maps.Clone(operator.NamespaceLabels)
+	labels := maps.Clone(dependency.NamespaceLabels)
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	labels[dependencies.Label] = operator.ID()
-	namespace := coreac.Namespace(operator.Namespace).WithLabels(labels)
+	labels[dependencies.Label] = dependency.ID()
+	namespace := coreac.Namespace(dependency.Namespace).WithLabels(labels)
 	if err := o.apply(ctx, namespace); err != nil {
-		return false, fmt.Errorf("creating namespace %s: %w", operator.Namespace, err)
+		return false, fmt.Errorf("creating namespace %s: %w", dependency.Namespace, err)
 	}
 	return true, nil
 }
 
 // ensureGroup makes the one OperatorGroup of the namespace, or puts ours right.
-func (o *OLM) ensureGroup(ctx context.Context, operator dependencies.Operator, candidate Candidate, s site) (bool, error) {
+func (o *OLM) ensureGroup(ctx context.Context, dependency dependencies.Dependency, candidate Candidate, s site) (bool, error) {
 	mode := candidate.Package.InstallMode
 	if len(s.groups) == 0 {
-		group := kinds.New(groupKind, operator.Namespace, operator.ID(), operatorGroupSpec{Targets: targets(mode, operator.Namespace)})
-		group.WithLabels(map[string]string{dependencies.Label: operator.ID()})
+		group := kinds.New(groupKind, dependency.Namespace, dependency.ID(), operatorGroupSpec{Targets: targets(mode, dependency.Namespace)})
+		group.WithLabels(map[string]string{dependencies.Label: dependency.ID()})
 		if err := o.apply(ctx, group); err != nil {
-			return false, fmt.Errorf("creating OperatorGroup %s/%s: %w", operator.Namespace, operator.ID(), err)
+			return false, fmt.Errorf("creating OperatorGroup %s/%s: %w", dependency.Namespace, dependency.ID(), err)
 		}
 		return true, nil
 	}
@@ -174,7 +174,7 @@ func (o *OLM) ensureGroup(ctx context.Context, operator dependencies.Operator, c
 		return false, nil
 	}
 	// Ours, and somebody changed it. The namespaces are a set, to which an apply could only add.
-	spec := map[string]any{"targetNamespaces": targets(mode, operator.Namespace), "selector": nil}
+	spec := map[string]any{"targetNamespaces": targets(mode, dependency.Namespace), "selector": nil}
 	err := o.patch(ctx, groupKind, group.Metadata, map[string]any{"spec": spec})
 	if err != nil {
 		return false, fmt.Errorf("restoring OperatorGroup %s/%s: %w", group.Metadata.Namespace, group.Metadata.Name, err)
@@ -182,7 +182,7 @@ func (o *OLM) ensureGroup(ctx context.Context, operator dependencies.Operator, c
 	return true, nil
 }
 
-func (o *OLM) ensureSubscription(ctx context.Context, operator dependencies.Operator, candidate Candidate, s site) (bool, error) {
+func (o *OLM) ensureSubscription(ctx context.Context, dependency dependencies.Dependency, candidate Candidate, s site) (bool, error) {
 	wanted := subscriptionSpec{
 		Package: candidate.Package.Name, Channel: candidate.Package.Channel, Approval: approval(candidate.Package),
 		Catalog: candidate.Catalog.Name, CatalogNamespace: candidate.Catalog.Namespace,
@@ -194,10 +194,10 @@ func (o *OLM) ensureSubscription(ctx context.Context, operator dependencies.Oper
 	if s.subscription != nil {
 		options = append(options, client.ForceOwnership) // it is ours, and people edit Subscriptions
 	}
-	subscription := kinds.New(subscriptionKind, operator.Namespace, candidate.Package.Name, wanted)
-	subscription.WithLabels(map[string]string{dependencies.Label: operator.ID()})
+	subscription := kinds.New(subscriptionKind, dependency.Namespace, candidate.Package.Name, wanted)
+	subscription.WithLabels(map[string]string{dependencies.Label: dependency.ID()})
 	if err := o.apply(ctx, subscription, options...); err != nil {
-		return false, fmt.Errorf("applying Subscription %s/%s: %w", operator.Namespace, candidate.Package.Name, err)
+		return false, fmt.Errorf("applying Subscription %s/%s: %w", dependency.Namespace, candidate.Package.Name, err)
 	}
 	return true, nil
 }

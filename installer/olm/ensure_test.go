@@ -28,7 +28,7 @@ func TestEnsure(t *testing.T) {
 		applySubscription = "apply Subscription strimzi/strimzi-kafka-operator"
 	)
 	tests := map[string]struct {
-		change  func(*dependencies.Operator)
+		change  func(*dependencies.Dependency)
 		objects string
 		writes  []string
 		want    string // state and reason of the problem
@@ -44,7 +44,7 @@ func TestEnsure(t *testing.T) {
 			writes:  []string{applySubscription},
 		},
 		"somebody's OperatorGroup by labels that fits": {
-			change: func(o *dependencies.Operator) { o.Packages[0].InstallMode = dependencies.OwnNamespace },
+			change: func(d *dependencies.Dependency) { d.Packages[0].InstallMode = dependencies.OwnNamespace },
 			objects: namespace + strings.NewReplacer("opendatahub.io/dependency: strimzi", "a: b", "spec: {}", "spec: {selector: {matchLabels: {a: b}}}", `[""]`, "[strimzi]").
 				Replace(group),
 			writes: []string{applySubscription},
@@ -99,13 +99,13 @@ func TestEnsure(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			operator := kafkaOperator()
+			dependency := kafkaOperator()
 			if test.change != nil {
-				test.change(&operator)
+				test.change(&dependency)
 			}
 			l := newLab(t, test.objects)
-			candidate := Candidate{Package: operator.Packages[0], Catalog: operator.Packages[0].Catalogs[0]}
-			changed, err := l.olm.ensure(t.Context(), operator, candidate)
+			candidate := Candidate{Package: dependency.Packages[0], Catalog: dependency.Packages[0].Catalogs[0]}
+			changed, err := l.olm.ensure(t.Context(), dependency, candidate)
 			l.writes(test.writes...)
 			if changed != (len(test.writes) > 0) {
 				t.Errorf("changed = %v", changed)
@@ -120,14 +120,14 @@ func TestEnsure(t *testing.T) {
 			if err != nil || test.want != "" {
 				t.Fatalf("err = %v, want %s", err, test.want)
 			}
-			if err := l.olm.Ensure(t.Context(), operator, candidate); err != nil {
+			if err := l.olm.Ensure(t.Context(), dependency, candidate); err != nil {
 				t.Error(err)
 			}
 			l.writes()
 			for _, object := range []client.Object{
 				l.cluster.Object(groupKind, "strimzi", "strimzi"), l.cluster.Object(subscriptionKind, "strimzi", "strimzi-kafka-operator"),
 			} {
-				if u := object.(*unstructured.Unstructured); u != nil && u.GetLabels()["a"] == "" && !isOurs(operator, u.GetLabels()) {
+				if u := object.(*unstructured.Unstructured); u != nil && u.GetLabels()["a"] == "" && !isOurs(dependency, u.GetLabels()) {
 					t.Errorf("%s has the labels %v", u.GetKind(), u.GetLabels())
 				}
 			}
@@ -144,8 +144,8 @@ func TestEnsureStopsAtTheFirstError(t *testing.T) {
 		}
 		return nil
 	}
-	operator := kafkaOperator()
-	changed, err := l.olm.ensure(t.Context(), operator, Candidate{Package: operator.Packages[0]})
+	dependency := kafkaOperator()
+	changed, err := l.olm.ensure(t.Context(), dependency, Candidate{Package: dependency.Packages[0]})
 	if err == nil || err.Error() != "creating OperatorGroup strimzi/strimzi: not now" || !changed {
 		t.Errorf("changed = %v, err = %v", changed, err)
 	}
@@ -154,14 +154,14 @@ func TestEnsureStopsAtTheFirstError(t *testing.T) {
 
 // TestWhatIsAskedFor: the objects say what the table does, and ours that somebody changed say so again.
 func TestWhatIsAskedFor(t *testing.T) {
-	operator := kafkaOperator(func(o *dependencies.Operator) {
-		o.NamespaceLabels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
-		o.Packages[0].InstallMode = dependencies.OwnNamespace
+	dependency := kafkaOperator(func(d *dependencies.Dependency) {
+		d.NamespaceLabels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
+		d.Packages[0].InstallMode = dependencies.OwnNamespace
 	})
 	l := newLab(t, "")
 	ask := func() {
 		t.Helper()
-		if err := l.olm.Ensure(t.Context(), operator, Candidate{Package: operator.Packages[0], Catalog: operator.Packages[0].Catalogs[0]}); err != nil {
+		if err := l.olm.Ensure(t.Context(), dependency, Candidate{Package: dependency.Packages[0], Catalog: dependency.Packages[0].Catalogs[0]}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -180,7 +180,7 @@ func TestWhatIsAskedFor(t *testing.T) {
 	has(subscriptionKind, "strimzi", "strimzi-kafka-operator", "spec", map[string]any{
 		"name": "strimzi-kafka-operator", "channel": "stable", "source": "community", "sourceNamespace": "olm", "installPlanApproval": "Automatic",
 	})
-	operator.Packages[0].InstallMode = dependencies.AllNamespaces
+	dependency.Packages[0].InstallMode = dependencies.AllNamespaces
 	ask()
 	has(groupKind, "strimzi", "strimzi", "spec.targetNamespaces", nil)
 }
@@ -188,7 +188,7 @@ func TestWhatIsAskedFor(t *testing.T) {
 func TestUpdate(t *testing.T) {
 	present := catalog + namespace + group
 	tests := map[string]struct {
-		change  func(*dependencies.Operator)
+		change  func(*dependencies.Dependency)
 		objects string
 		writes  []string
 		changed bool
@@ -196,27 +196,27 @@ func TestUpdate(t *testing.T) {
 	}{
 		"nothing differs": {objects: present + subscribed(with(atLatest))},
 		"another channel": {
-			change: func(o *dependencies.Operator) { o.Packages[0].Channel = "next" }, objects: present + subscribed(with(atLatest)),
+			change: func(d *dependencies.Dependency) { d.Packages[0].Channel = "next" }, objects: present + subscribed(with(atLatest)),
 			writes: []string{"apply Subscription strimzi/strimzi-kafka-operator"}, changed: true,
 		},
 		"a channel that no catalogue has": {
-			change: func(o *dependencies.Operator) { o.Packages[0].Channel = "none" }, objects: present + subscribed(with(atLatest)),
+			change: func(d *dependencies.Dependency) { d.Packages[0].Channel = "none" }, objects: present + subscribed(with(atLatest)),
 			problem: "has no channel none",
 		},
 		"another namespace in the table, where it does not move": {
-			change: func(o *dependencies.Operator) { o.Namespace, o.Packages[0].Channel = "elsewhere", "next" }, objects: present + subscribed(with(atLatest)),
+			change: func(d *dependencies.Dependency) { d.Namespace, d.Packages[0].Channel = "elsewhere", "next" }, objects: present + subscribed(with(atLatest)),
 			writes: []string{"apply Subscription strimzi/strimzi-kafka-operator"}, changed: true,
 		},
 		"the OperatorGroup is gone": {
 			objects: catalog + namespace + subscribed(with(atLatest)), writes: []string{"apply OperatorGroup strimzi/strimzi"}, changed: true,
 		},
 		"the Subscription is being deleted": {
-			change:  func(o *dependencies.Operator) { o.Packages[0].Channel = "next" },
+			change:  func(d *dependencies.Dependency) { d.Packages[0].Channel = "next" },
 			objects: present + strings.Replace(subscribed(with(atLatest)), "labels: {", "deletionTimestamp: '2026-01-01T00:00:00Z', finalizers: [example.com/x], labels: {", 1),
 		},
 		"somebody else's": {
 			objects: present + strings.Replace(subscribed(with(atLatest)), "opendatahub.io/dependency: strimzi", "a: b", 1),
-			change:  func(o *dependencies.Operator) { o.Packages[0].Channel = "next" },
+			change:  func(d *dependencies.Dependency) { d.Packages[0].Channel = "next" },
 		},
 		"what is left of a removal": {
 			objects: present + strings.Replace(version("1.1.0", "", succeeded), "labels: {", "labels: {opendatahub.io/dependency: strimzi, ", 1),
@@ -225,12 +225,12 @@ func TestUpdate(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			operator := kafkaOperator()
+			dependency := kafkaOperator()
 			if test.change != nil {
-				test.change(&operator)
+				test.change(&dependency)
 			}
 			l := newLab(t, test.objects, offering("community", "stable", "1.2.0"), offering("operatorhub", "next", "1.3.0"))
-			changed, err := l.olm.Update(t.Context(), operator, *l.find(operator))
+			changed, err := l.olm.Update(t.Context(), dependency, *l.find(dependency))
 			if changed != test.changed || (err != nil) != (test.problem != "") || err != nil && !strings.Contains(err.Error(), test.problem) {
 				t.Errorf("changed = %v, err = %v", changed, err)
 			}

@@ -17,13 +17,13 @@ const (
 )
 
 // extensionClaim is for a ClusterExtension. It is never ours.
-func extensionClaim(operator dependencies.Operator, e extension) claim {
+func extensionClaim(dependency dependencies.Dependency, e extension) claim {
 	c := claim{object: object{extensionKind, "", e.Metadata.Name}}
-	c.Status = e.status(operator, statusOf(operator, false), c.object)
+	c.Status = e.status(dependency, statusOf(dependency, false), c.object)
 	return c
 }
 
-func (e extension) status(operator dependencies.Operator, status v1alpha1.DependencyStatus, o object) v1alpha1.DependencyStatus {
+func (e extension) status(dependency dependencies.Dependency, status v1alpha1.DependencyStatus, o object) v1alpha1.DependencyStatus {
 	status.Version = e.Status.Install.Bundle.Version
 	installed, progressing := find(e.Status.Conditions, extensionInstalled), find(e.Status.Conditions, extensionProgressing)
 	trouble := ""
@@ -33,8 +33,8 @@ func (e extension) status(operator dependencies.Operator, status v1alpha1.Depend
 	switch {
 	case e.Metadata.DeletionTimestamp != nil:
 		return removing(status, "%s is being deleted", o)
-	case installed.Status == "True" && !operator.Supports(status.Version):
-		return troubled(status, unsupported.of(o, "%s: %s", o, mismatch(operator, status.Version)))
+	case installed.Status == "True" && !dependency.Supports(status.Version):
+		return troubled(status, unsupported.of(o, "%s: %s", o, mismatch(dependency, status.Version)))
 	case installed.Status == "True":
 		remark := ""
 		if trouble != "" {

@@ -35,25 +35,25 @@ type claim struct {
 
 // Find looks for an operator over all namespaces, by its packages and never by our own names: Subscriptions,
 // ClusterServiceVersions that no Subscription asks for, and ClusterExtensions. It is nil when there is nothing.
-func (o *OLM) Find(ctx context.Context, operator dependencies.Operator) (*Found, error) {
+func (o *OLM) Find(ctx context.Context, dependency dependencies.Dependency) (*Found, error) {
 	apis, err := o.known(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var claims []claim
 	if apis.V0 {
-		if claims, err = o.packageClaims(ctx, operator); err != nil {
-			return nil, fmt.Errorf("looking for %s: %w", operator.Name, err)
+		if claims, err = o.packageClaims(ctx, dependency); err != nil {
+			return nil, fmt.Errorf("looking for %s: %w", dependency.Name, err)
 		}
 	}
 	if apis.V1 {
 		extensions, err := list[extension](ctx, o.cached, extensionKind)
 		if err != nil {
-			return nil, fmt.Errorf("looking for %s: %w", operator.Name, err)
+			return nil, fmt.Errorf("looking for %s: %w", dependency.Name, err)
 		}
 		for _, e := range extensions {
-			if hasPackage(operator, e.Spec.Source.Catalog.Package) {
-				claims = append(claims, extensionClaim(operator, e))
+			if hasPackage(dependency, e.Spec.Source.Catalog.Package) {
+				claims = append(claims, extensionClaim(dependency, e))
 			}
 		}
 	}
@@ -61,17 +61,17 @@ func (o *OLM) Find(ctx context.Context, operator dependencies.Operator) (*Found,
 }
 
 // packageClaims are those of OLM v0.
-func (o *OLM) packageClaims(ctx context.Context, operator dependencies.Operator) ([]claim, error) {
+func (o *OLM) packageClaims(ctx context.Context, dependency dependencies.Dependency) ([]claim, error) {
 	all, err := o.look(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var claims []claim
 	for _, s := range all.subscriptions {
-		if !hasPackage(operator, s.Spec.Package) && !isOurs(operator, s.Metadata.Labels) {
+		if !hasPackage(dependency, s.Spec.Package) && !isOurs(dependency, s.Metadata.Labels) {
 			continue
 		}
-		v := all.view(operator, s)
+		v := all.view(dependency, s)
 		if v.installed, v.replaced, err = o.installedBy(ctx, all, s); err != nil {
 			return nil, err
 		}
@@ -80,13 +80,13 @@ func (o *OLM) packageClaims(ctx context.Context, operator dependencies.Operator)
 		}
 		claims = append(claims, v.claim())
 	}
-	for _, orphan := range all.orphans(operator) {
+	for _, orphan := range all.orphans(dependency) {
 		whole, err := get[csv](ctx, o.live, csvKind, client.ObjectKeyFromObject(&orphan))
 		if err != nil {
 			return nil, err
 		}
 		if whole != nil { // otherwise it went while we looked
-			claims = append(claims, orphanClaim(operator, *whole))
+			claims = append(claims, orphanClaim(dependency, *whole))
 		}
 	}
 	return claims, nil
@@ -140,8 +140,8 @@ func (o *OLM) look(ctx context.Context) (overview, error) {
 }
 
 // view is a Subscription with all that matters to it.
-func (all overview) view(operator dependencies.Operator, s subscription) view {
-	v := view{operator: operator, subscription: s, groups: groupsIn(all.groups, s.Metadata.Namespace), catalogs: all.catalogs}
+func (all overview) view(dependency dependencies.Dependency, s subscription) view {
+	v := view{dependency: dependency, subscription: s, groups: groupsIn(all.groups, s.Metadata.Namespace), catalogs: all.catalogs}
 	for _, other := range all.subscriptions {
 		if other.Metadata.Namespace == s.Metadata.Namespace && other.Metadata.Name != s.Metadata.Name {
 			v.siblings = append(v.siblings, other)
@@ -151,7 +151,7 @@ func (all overview) view(operator dependencies.Operator, s subscription) view {
 		if object.Namespace != s.Metadata.Namespace || all.asksFor(&object) {
 			continue
 		}
-		if name, ok := packageOf(operator, &object); ok && name == s.Spec.Package {
+		if name, ok := packageOf(dependency, &object); ok && name == s.Spec.Package {
 			v.orphans = append(v.orphans, object.Name)
 		}
 	}
@@ -160,14 +160,14 @@ func (all overview) view(operator dependencies.Operator, s subscription) view {
 
 // orphans are ClusterServiceVersions of the operator in namespaces where no Subscription asks for their package, and what is
 // left of ours.
-func (all overview) orphans(operator dependencies.Operator) []metav1.PartialObjectMetadata {
+func (all overview) orphans(dependency dependencies.Dependency) []metav1.PartialObjectMetadata {
 	var found []metav1.PartialObjectMetadata
 	for _, object := range all.csvs {
-		name, ok := packageOf(operator, &object)
+		name, ok := packageOf(dependency, &object)
 		wanted := slices.ContainsFunc(all.subscriptions, func(s subscription) bool {
 			return s.Metadata.Namespace == object.Namespace && s.Spec.Package == name
 		})
-		if isOurs(operator, object.Labels) || ok && !wanted {
+		if isOurs(dependency, object.Labels) || ok && !wanted {
 			if !all.asksFor(&object) {
 				found = append(found, object)
 			}
@@ -233,8 +233,8 @@ func rank(c claim) int {
 }
 
 // statusOf is where an operator stands, without saying where that is.
-func statusOf(operator dependencies.Operator, ours bool) v1alpha1.DependencyStatus {
-	status := v1alpha1.DependencyStatus{Name: operator.Name, Source: v1alpha1.DependencySourceExisting}
+func statusOf(dependency dependencies.Dependency, ours bool) v1alpha1.DependencyStatus {
+	status := v1alpha1.DependencyStatus{Name: dependency.Name, Source: v1alpha1.DependencySourceExisting}
 	if ours {
 		status.Source = v1alpha1.DependencySourceOLM
 	}
@@ -263,8 +263,8 @@ func troubled(status v1alpha1.DependencyStatus, problem *components.Failure) v1a
 }
 
 // mismatch says of a version that components do not work with it.
-func mismatch(operator dependencies.Operator, version string) string {
-	return fmt.Sprintf("it has version %s of %s, and components work with %s only", version, operator.Name, operator.Versions)
+func mismatch(dependency dependencies.Dependency, version string) string {
+	return fmt.Sprintf("it has version %s of %s, and components work with %s only", version, dependency.Name, dependency.Versions)
 }
 
 // sentences joins what there is to say.

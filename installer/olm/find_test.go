@@ -81,21 +81,21 @@ status: {install: {bundle: {version: "` + version + `"}}, conditions: [` + condi
 }
 
 type findTest struct {
-	operator func(*dependencies.Operator)
-	objects  string
-	want     string   // source, state, reason and version; empty for nothing
-	ours     bool     // though the source is another
-	says     []string // $ is the end
-	not      []string
+	dependency func(*dependencies.Dependency)
+	objects    string
+	want       string   // source, state, reason and version; empty for nothing
+	ours       bool     // though the source is another
+	says       []string // $ is the end
+	not        []string
 }
 
 func (test findTest) run(t *testing.T) {
-	operator := kafkaOperator()
-	if test.operator != nil {
-		test.operator(&operator)
+	dependency := kafkaOperator()
+	if test.dependency != nil {
+		test.dependency(&dependency)
 	}
 	l := newLab(t, test.objects)
-	found := l.find(operator)
+	found := l.find(dependency)
 	if test.want == "" {
 		if found != nil {
 			t.Errorf("found %+v", found.Status)
@@ -109,7 +109,7 @@ func (test findTest) run(t *testing.T) {
 	if got := strings.TrimSpace(strings.Join([]string{string(s.Source), string(s.State), s.Reason, s.Version}, " ")); got != test.want {
 		t.Errorf("found %s, want %s: %s", got, test.want, s.Message)
 	}
-	if s.Name != operator.Name || found.Ours != (test.ours || s.Source == v1alpha1.DependencySourceOLM) {
+	if s.Name != dependency.Name || found.Ours != (test.ours || s.Source == v1alpha1.DependencySourceOLM) {
 		t.Errorf("name %q, ours %v", s.Name, found.Ours)
 	}
 	if len(test.says) == 0 && s.State == v1alpha1.DependencyReady && s.Message != "" {
@@ -133,8 +133,8 @@ func TestFind(t *testing.T) {
 	tests := map[string]findTest{
 		"nothing": {objects: group + catalog},
 		"another operator": {
-			operator: func(o *dependencies.Operator) { o.Name, o.Packages[0].Name = "Grafana", "grafana-operator" },
-			objects:  group + catalog + subscribed(with(atLatest)) + version("1.1.0", "", succeeded),
+			dependency: func(d *dependencies.Dependency) { d.Name, d.Packages[0].Name = "Grafana", "grafana-operator" },
+			objects:    group + catalog + subscribed(with(atLatest)) + version("1.1.0", "", succeeded),
 		},
 		"a copy from another namespace": {
 			objects: strings.Replace(version("1.1.0", "", succeeded), "labels: {", "labels: {olm.copiedFrom: kafka, ", 1),
@@ -331,9 +331,9 @@ spec: {name: other, installPlanApproval: Manual}
 			says:    []string{"these namespaces only: a, b, c, d, e$"},
 		},
 		"looks after its own namespace, as it should": {
-			operator: func(o *dependencies.Operator) { o.Packages[0].InstallMode = dependencies.OwnNamespace },
-			objects:  group + catalog + subscribed(with(atLatest)) + strings.Replace(version("1.1.0", "", succeeded), `targetNamespaces: ""`, "targetNamespaces: strimzi", 1),
-			want:     "OLM Ready Available 1.1.0",
+			dependency: func(d *dependencies.Dependency) { d.Packages[0].InstallMode = dependencies.OwnNamespace },
+			objects:    group + catalog + subscribed(with(atLatest)) + strings.Replace(version("1.1.0", "", succeeded), `targetNamespaces: ""`, "targetNamespaces: strimzi", 1),
+			want:       "OLM Ready Available 1.1.0",
 		},
 		"approval is manual in another namespace": {
 			objects: group + catalog + subscribed(with(pending, "{type: InstallPlanPending, status: 'True', reason: RequiresApproval}")) + `
@@ -469,20 +469,20 @@ func TestLongMessagesOfOLMAreCut(t *testing.T) {
 func TestUpToDate(t *testing.T) {
 	other := strings.NewReplacer("name: community", "name: mirror").Replace(catalog)
 	tests := map[string]struct {
-		operator func(*dependencies.Operator)
-		objects  string
-		want     bool
+		dependency func(*dependencies.Dependency)
+		objects    string
+		want       bool
 	}{
 		"as the table says":         {nil, group + catalog, true},
-		"another channel":           {func(o *dependencies.Operator) { o.Packages[0].Channel = "next" }, group + catalog, false},
-		"another approval":          {func(o *dependencies.Operator) { o.Packages[0].Approval = dependencies.ApprovalManual }, group + catalog, false},
+		"another channel":           {func(d *dependencies.Dependency) { d.Packages[0].Channel = "next" }, group + catalog, false},
+		"another approval":          {func(d *dependencies.Dependency) { d.Packages[0].Approval = dependencies.ApprovalManual }, group + catalog, false},
 		"the OperatorGroup is gone": {nil, catalog, false},
 		"our OperatorGroup for the own namespace": {
-			func(o *dependencies.Operator) { o.Packages[0].InstallMode = dependencies.OwnNamespace },
+			func(d *dependencies.Dependency) { d.Packages[0].InstallMode = dependencies.OwnNamespace },
 			strings.Replace(group, "spec: {}", "spec: {targetNamespaces: [strimzi]}", 1) + catalog, true,
 		},
 		"our OperatorGroup for the own namespace was changed": {
-			func(o *dependencies.Operator) { o.Packages[0].InstallMode = dependencies.OwnNamespace },
+			func(d *dependencies.Dependency) { d.Packages[0].InstallMode = dependencies.OwnNamespace },
 			strings.NewReplacer("spec: {}", "spec: {targetNamespaces: [a]}", `[""]`, "[strimzi]").Replace(group) + catalog, false,
 		},
 		"our OperatorGroup has an empty selector": {nil, strings.Replace(group, "spec: {}", "spec: {selector: {}}", 1) + catalog, true},
@@ -493,32 +493,32 @@ func TestUpToDate(t *testing.T) {
 			nil, strings.NewReplacer("spec: {}", "spec: {targetNamespaces: [a]}", "opendatahub.io/dependency: strimzi", "a: b").Replace(group) + catalog, true,
 		},
 		"the table no longer has the package": {
-			func(o *dependencies.Operator) { o.Packages[0].Name, o.Packages[0].Channel = "other", "next" }, group + catalog, true,
+			func(d *dependencies.Dependency) { d.Packages[0].Name, d.Packages[0].Channel = "other", "next" }, group + catalog, true,
 		},
 		"a mirror, where no catalogue of the table is": {
-			func(o *dependencies.Operator) {
-				o.Packages[0].Catalogs = []dependencies.Catalog{{Name: "redhat", Namespace: "olm"}}
+			func(d *dependencies.Dependency) {
+				d.Packages[0].Catalogs = []dependencies.Catalog{{Name: "redhat", Namespace: "olm"}}
 			}, group + catalog, true,
 		},
 		"a catalogue of the table has come": {
-			func(o *dependencies.Operator) {
-				o.Packages[0].Catalogs = []dependencies.Catalog{{Name: "mirror", Namespace: "olm"}}
+			func(d *dependencies.Dependency) {
+				d.Packages[0].Catalogs = []dependencies.Catalog{{Name: "mirror", Namespace: "olm"}}
 			}, group + catalog + other, false,
 		},
 		"no catalogue of the table, and the one subscribed to is gone": {
-			func(o *dependencies.Operator) {
-				o.Packages[0].Catalogs = []dependencies.Catalog{{Name: "redhat", Namespace: "olm"}}
+			func(d *dependencies.Dependency) {
+				d.Packages[0].Catalogs = []dependencies.Catalog{{Name: "redhat", Namespace: "olm"}}
 			}, group + other, false,
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			operator := kafkaOperator()
-			if test.operator != nil {
-				test.operator(&operator)
+			dependency := kafkaOperator()
+			if test.dependency != nil {
+				test.dependency(&dependency)
 			}
 			l := newLab(t, test.objects+subscribed(with(atLatest)))
-			found := l.find(operator)
+			found := l.find(dependency)
 			if found == nil || !found.Ours {
 				t.Fatalf("found %+v", found)
 			}

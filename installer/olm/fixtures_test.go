@@ -25,8 +25,8 @@ import (
 )
 
 // kafkaOperator is the operator of these tests.
-func kafkaOperator(change ...func(*dependencies.Operator)) dependencies.Operator {
-	operator := dependencies.Operator{
+func kafkaOperator(change ...func(*dependencies.Dependency)) dependencies.Dependency {
+	dependency := dependencies.Dependency{
 		Name: "Strimzi", Namespace: "strimzi", Versions: ">=1.0.0 <2.0.0-0",
 		Packages: []dependencies.Package{{
 			Name: "strimzi-kafka-operator", Channel: "stable", InstallMode: dependencies.AllNamespaces,
@@ -34,9 +34,9 @@ func kafkaOperator(change ...func(*dependencies.Operator)) dependencies.Operator
 		}},
 	}
 	for _, f := range change {
-		f(&operator)
+		f(&dependency)
 	}
-	return operator
+	return dependency
 }
 
 // objects reads YAML documents.
@@ -118,9 +118,9 @@ func (l *lab) writes(want ...string) {
 	}
 }
 
-func (l *lab) find(operator dependencies.Operator) *Found {
+func (l *lab) find(dependency dependencies.Dependency) *Found {
 	l.Helper()
-	found, err := l.olm.Find(l.Context(), operator)
+	found, err := l.olm.Find(l.Context(), dependency)
 	if err != nil {
 		l.Fatal(err)
 	}

@@ -18,14 +18,14 @@ import (
 // which OLM stops the operator, then the OperatorGroup, unless something else in the namespace needs it. The namespace
 // and the CustomResourceDefinitions stay, and with them every object of the operator's kinds. gone is false while OLM
 // still works on it: call it again when something changed.
-func (o *OLM) Remove(ctx context.Context, operator dependencies.Operator) (gone bool, err error) {
+func (o *OLM) Remove(ctx context.Context, dependency dependencies.Dependency) (gone bool, err error) {
 	apis, err := o.known(ctx)
 	if err != nil || !apis.V0 {
 		return err == nil, err
 	}
-	ours := client.MatchingLabels{dependencies.Label: operator.ID()}
+	ours := client.MatchingLabels{dependencies.Label: dependency.ID()}
 	if gone, err = o.removeSubscriptions(ctx, ours); err != nil {
-		return false, fmt.Errorf("removing the Subscription of %s: %w", operator.Name, err)
+		return false, fmt.Errorf("removing the Subscription of %s: %w", dependency.Name, err)
 	}
 	if !gone {
 		return false, nil
@@ -34,7 +34,7 @@ func (o *OLM) Remove(ctx context.Context, operator dependencies.Operator) (gone 
 		return false, err
 	}
 	if err := o.removeGroups(ctx, ours); err != nil {
-		return false, fmt.Errorf("removing the OperatorGroup of %s: %w", operator.Name, err)
+		return false, fmt.Errorf("removing the OperatorGroup of %s: %w", dependency.Name, err)
 	}
 	return true, nil
 }

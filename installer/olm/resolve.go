@@ -31,30 +31,30 @@ func NotOffered(err error) bool {
 // asks for. A *components.Failure says why none will do; see NotOffered. Catalogues that the table names come first, in its
 // order, then any other, by the priority of its CatalogSource. One that is there but cannot be reached is waited for: which
 // vendor's build is installed must not depend on the moment.
-func (o *OLM) Resolve(ctx context.Context, operator dependencies.Operator, openShift bool) (Candidate, error) {
-	operator = operator.For(openShift)
+func (o *OLM) Resolve(ctx context.Context, dependency dependencies.Dependency, openShift bool) (Candidate, error) {
+	dependency = dependency.For(openShift)
 	sources, err := list[catalogSource](ctx, o.cached, catalogKind)
 	if err != nil {
-		return Candidate{}, fmt.Errorf("looking for a catalogue with %s: %w", operator.Name, err)
+		return Candidate{}, fmt.Errorf("looking for a catalogue with %s: %w", dependency.Name, err)
 	}
 	var refused []string
-	for _, p := range operator.Packages {
-		candidate, why, err := o.resolvePackage(ctx, operator, p, sources)
+	for _, p := range dependency.Packages {
+		candidate, why, err := o.resolvePackage(ctx, dependency, p, sources)
 		if err != nil || why == "" {
 			return candidate, err
 		}
 		refused = append(refused, why)
 	}
 	if len(refused) == 0 {
-		refused = []string{"there is no package of " + operator.Name + " for this kind of cluster"}
+		refused = []string{"there is no package of " + dependency.Name + " for this kind of cluster"}
 	}
 	return Candidate{}, notOffered.of(object{}, "%s", strings.Join(refused, "; "))
 }
 
 // resolvePackage resolves one package, or says why it is refused.
-func (o *OLM) resolvePackage(ctx context.Context, operator dependencies.Operator, p dependencies.Package, sources []catalogSource) (
+func (o *OLM) resolvePackage(ctx context.Context, dependency dependencies.Dependency, p dependencies.Package, sources []catalogSource) (
 	candidate Candidate, refused string, err error) {
-	offers, err := o.offers(ctx, operator.Namespace, p.Name)
+	offers, err := o.offers(ctx, dependency.Namespace, p.Name)
 	if err != nil {
 		return Candidate{}, "", err
 	}
@@ -66,13 +66,13 @@ func (o *OLM) resolvePackage(ctx context.Context, operator dependencies.Operator
 		if !slices.Contains(offers, catalog) {
 			continue
 		}
-		candidate, why, err := o.examine(ctx, operator, p, catalog)
+		candidate, why, err := o.examine(ctx, dependency, p, catalog)
 		if err != nil || why == "" {
 			return candidate, "", err
 		}
 		refused = cmp.Or(refused, why)
 	}
-	candidate, why, err := o.resolveAnywhere(ctx, operator, p, offers, sources)
+	candidate, why, err := o.resolveAnywhere(ctx, dependency, p, offers, sources)
 	if err != nil || why == "" {
 		return candidate, "", err
 	}
@@ -80,7 +80,7 @@ func (o *OLM) resolvePackage(ctx context.Context, operator dependencies.Operator
 }
 
 // resolveAnywhere tries the catalogues that the table does not name.
-func (o *OLM) resolveAnywhere(ctx context.Context, operator dependencies.Operator, p dependencies.Package, offers []dependencies.Catalog,
+func (o *OLM) resolveAnywhere(ctx context.Context, dependency dependencies.Dependency, p dependencies.Package, offers []dependencies.Catalog,
 	sources []catalogSource) (candidate Candidate, refused string, err error) {
 	var best []Candidate
 	var silent *catalogSource
@@ -94,7 +94,7 @@ func (o *OLM) resolveAnywhere(ctx context.Context, operator dependencies.Operato
 			silent = source
 			continue
 		}
-		candidate, why, err := o.examine(ctx, operator, p, catalog)
+		candidate, why, err := o.examine(ctx, dependency, p, catalog)
 		switch {
 		case err != nil:
 			return Candidate{}, "", err
@@ -122,11 +122,11 @@ func (o *OLM) resolveAnywhere(ctx context.Context, operator dependencies.Operato
 	case refused != "":
 		return Candidate{}, refused, nil
 	}
-	return absent(operator, p, sources)
+	return absent(dependency, p, sources)
 }
 
 // absent says that a package is nowhere, and which catalogues could not be asked.
-func absent(operator dependencies.Operator, p dependencies.Package, sources []catalogSource) (_ Candidate, refused string, _ error) {
+func absent(dependency dependencies.Dependency, p dependencies.Package, sources []catalogSource) (_ Candidate, refused string, _ error) {
 	var asked, silent []string
 	for _, source := range sources {
 		if source.reachable() {
@@ -143,13 +143,13 @@ func absent(operator dependencies.Operator, p dependencies.Package, sources []ca
 		unreached = " (it cannot reach " + unreached + ")"
 	}
 	return Candidate{}, fmt.Sprintf("none of OLM's catalogues offers package %s to namespace %s: %s%s",
-		p.Name, operator.Namespace, cmp.Or(strings.Join(asked, ", "), "it has none"), unreached), nil
+		p.Name, dependency.Namespace, cmp.Or(strings.Join(asked, ", "), "it has none"), unreached), nil
 }
 
 // examine looks at what a catalogue has of a package, and says why that is refused.
-func (o *OLM) examine(ctx context.Context, operator dependencies.Operator, p dependencies.Package, catalog dependencies.Catalog) (
+func (o *OLM) examine(ctx context.Context, dependency dependencies.Dependency, p dependencies.Package, catalog dependencies.Catalog) (
 	_ Candidate, refused string, _ error) {
-	m, err := o.manifest(ctx, operator.Namespace, p.Name, catalog)
+	m, err := o.manifest(ctx, dependency.Namespace, p.Name, catalog)
 	if err != nil {
 		return Candidate{}, "", err
 	}
@@ -159,13 +159,13 @@ func (o *OLM) examine(ctx context.Context, operator dependencies.Operator, p dep
 			p.Name, nameOf(catalog), p.Channel, strings.Join(m.channels(), ", ")), nil
 	}
 	head := m.Status.Channels[i]
-	if version := head.Description.Version; !operator.Supports(version) {
+	if version := head.Description.Version; !dependency.Supports(version) {
 		return Candidate{}, fmt.Sprintf("channel %s of package %s of catalogue %s leads to version %s, and components work with %s %s only; its channels are %s",
-			p.Channel, p.Name, nameOf(catalog), version, operator.Name, operator.Versions, strings.Join(m.channels(), ", ")), nil
+			p.Channel, p.Name, nameOf(catalog), version, dependency.Name, dependency.Versions, strings.Join(m.channels(), ", ")), nil
 	}
 	if !head.supports(p.InstallMode) {
 		return Candidate{}, fmt.Sprintf("%s of package %s of catalogue %s cannot watch %s (its install modes are %s)",
-			head.CSV, p.Name, nameOf(catalog), needs(p.InstallMode, operator.Namespace), strings.Join(head.modes(), ", ")), nil
+			head.CSV, p.Name, nameOf(catalog), needs(p.InstallMode, dependency.Namespace), strings.Join(head.modes(), ", ")), nil
 	}
 	return Candidate{Package: p, Catalog: catalog}, "", nil
 }

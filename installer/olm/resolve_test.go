@@ -39,10 +39,10 @@ func offering(name, channel, version string, modes ...string) played.Catalog {
 
 func TestResolve(t *testing.T) {
 	const ready = "READY"
-	type change = func(*dependencies.Operator)
-	anyCatalog := func(o *dependencies.Operator) { o.Packages[0].Catalogs = nil }
+	type change = func(*dependencies.Dependency)
+	anyCatalog := func(d *dependencies.Dependency) { d.Packages[0].Catalogs = nil }
 	second := func(p dependencies.Package) change {
-		return func(o *dependencies.Operator) { o.Packages = append(o.Packages, p) }
+		return func(d *dependencies.Dependency) { d.Packages = append(d.Packages, p) }
 	}
 	tests := map[string]struct {
 		change    change
@@ -146,7 +146,7 @@ func TestResolve(t *testing.T) {
 			want: "Blocked PackageNotFound", says: []string{"leads to version 2.0.0", "Strimzi >=1.0.0 <2.0.0-0 only"}, helm: true,
 		},
 		"the wrong install mode": {
-			change:  func(o *dependencies.Operator) { o.Packages[0].InstallMode = dependencies.OwnNamespace },
+			change:  func(d *dependencies.Dependency) { d.Packages[0].InstallMode = dependencies.OwnNamespace },
 			sources: source("community", ready, 0), catalogs: []played.Catalog{offering("community", "stable", "1.2.0", "AllNamespaces", "MultiNamespace")},
 			want: "Blocked PackageNotFound", says: []string{"strimzi.v1.2.0", "cannot watch the namespace strimzi alone", "AllNamespaces, MultiNamespace"}, helm: true,
 		},
@@ -164,36 +164,36 @@ func TestResolve(t *testing.T) {
 			want: "Blocked PackageNotFound", helm: true,
 		},
 		"a second package that says more of what is wrong": {
-			change: func(o *dependencies.Operator) {
-				o.Packages = append([]dependencies.Package{{Name: "missing", Channel: "stable"}}, o.Packages...)
+			change: func(d *dependencies.Dependency) {
+				d.Packages = append([]dependencies.Package{{Name: "missing", Channel: "stable"}}, d.Packages...)
 			},
 			sources: source("community", ready, 0), catalogs: []played.Catalog{offering("community", "alpha", "1.2.0")},
 			want: "Blocked PackageNotFound", helm: true,
 		},
 		"a package of OpenShift on Kubernetes": {
-			change: func(o *dependencies.Operator) { o.Packages[0].OpenShiftOnly = true }, sources: source("community", ready, 0),
+			change: func(d *dependencies.Dependency) { d.Packages[0].OpenShiftOnly = true }, sources: source("community", ready, 0),
 			catalogs: []played.Catalog{offering("community", "stable", "1.2.0")},
 			want:     "Blocked PackageNotFound", says: []string{"there is no package of Strimzi for this kind of cluster"}, helm: true,
 		},
 		"a package of OpenShift on OpenShift": {
-			change: func(o *dependencies.Operator) { o.Packages[0].OpenShiftOnly = true }, openShift: true, sources: source("community", ready, 0),
+			change: func(d *dependencies.Dependency) { d.Packages[0].OpenShiftOnly = true }, openShift: true, sources: source("community", ready, 0),
 			catalogs: []played.Catalog{offering("community", "stable", "1.2.0")},
 			want:     "strimzi-kafka-operator olm/community",
 		},
 		"a package of Kubernetes on OpenShift": {
-			change: func(o *dependencies.Operator) { o.Packages[0].KubernetesOnly = true }, openShift: true, sources: source("community", ready, 0),
+			change: func(d *dependencies.Dependency) { d.Packages[0].KubernetesOnly = true }, openShift: true, sources: source("community", ready, 0),
 			catalogs: []played.Catalog{offering("community", "stable", "1.2.0")},
 			want:     "Blocked PackageNotFound", helm: true,
 		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			operator := kafkaOperator()
+			dependency := kafkaOperator()
 			if test.change != nil {
-				test.change(&operator)
+				test.change(&dependency)
 			}
 			l := newLab(t, test.sources, test.catalogs...)
-			candidate, err := l.olm.Resolve(t.Context(), operator, test.openShift)
+			candidate, err := l.olm.Resolve(t.Context(), dependency, test.openShift)
 			var problem *components.Failure
 			got := candidate.Package.Name + " " + nameOf(candidate.Catalog)
 			switch {

@@ -31,7 +31,7 @@ const (
 
 // view is a Subscription and what else says where its operator stands.
 type view struct {
-	operator     dependencies.Operator
+	dependency   dependencies.Dependency
 	subscription subscription
 	// installed is the ClusterServiceVersion that the Subscription names, nil if it does not exist, and replaced the one
 	// before it, as long as that is needed.
@@ -47,11 +47,11 @@ type view struct {
 func (v view) claim() claim {
 	s := v.subscription
 	c := claim{object: s.object()}
-	c.Ours = isOurs(v.operator, s.Metadata.Labels)
+	c.Ours = isOurs(v.dependency, s.Metadata.Labels)
 	if c.Ours {
 		c.subscription, c.upToDate = &s, v.upToDate()
 	}
-	c.Status = v.status(statusOf(v.operator, c.Ours))
+	c.Status = v.status(statusOf(v.dependency, c.Ours))
 	return c
 }
 
@@ -86,11 +86,11 @@ func (v view) status(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus
 
 // working is the status of a ClusterServiceVersion that succeeded.
 func (v view) working(status v1alpha1.DependencyStatus, works csv, remarks ...string) v1alpha1.DependencyStatus {
-	if !v.operator.Supports(works.Spec.Version) {
+	if !v.dependency.Supports(works.Spec.Version) {
 		status.Version = works.Spec.Version
-		return troubled(status, unsupported.of(v.subscription.object(), "%s: %s", v.subscription.object(), mismatch(v.operator, works.Spec.Version)))
+		return troubled(status, unsupported.of(v.subscription.object(), "%s: %s", v.subscription.object(), mismatch(v.dependency, works.Spec.Version)))
 	}
-	return ready(status, works.Spec.Version, append(remarks, scope(v.operator, works))...)
+	return ready(status, works.Spec.Version, append(remarks, scope(v.dependency, works))...)
 }
 
 // starting is when nothing is wrong, and nothing is installed.
@@ -195,15 +195,15 @@ func (s subscription) object() object {
 // upToDate is whether our Subscription is as the table wants it, as far as can be seen without asking the catalogues.
 func (v view) upToDate() bool {
 	s := v.subscription
-	i := slices.IndexFunc(v.operator.Packages, func(p dependencies.Package) bool { return p.Name == s.Spec.Package })
+	i := slices.IndexFunc(v.dependency.Packages, func(p dependencies.Package) bool { return p.Name == s.Spec.Package })
 	if i < 0 {
 		return true // the table has moved on to another package, and what is there stays as it is
 	}
-	wanted := v.operator.Packages[i]
+	wanted := v.dependency.Packages[i]
 	if s.Spec.Channel != wanted.Channel || s.Spec.Approval != approval(wanted) {
 		return false
 	}
-	if len(v.groups) == 1 && isOurs(v.operator, v.groups[0].Metadata.Labels) && !v.groups[0].fits(wanted.InstallMode) || len(v.groups) == 0 {
+	if len(v.groups) == 1 && isOurs(v.dependency, v.groups[0].Metadata.Labels) && !v.groups[0].fits(wanted.InstallMode) || len(v.groups) == 0 {
 		return false
 	}
 	if slices.Contains(wanted.Catalogs, s.Spec.catalog()) {

@@ -246,25 +246,25 @@ func compare(a, b metav1.Object) int {
 }
 
 // isOurs is whether the installer made an object for the operator.
-func isOurs(operator dependencies.Operator, labels map[string]string) bool {
-	return labels[dependencies.Label] == operator.ID()
+func isOurs(dependency dependencies.Dependency, labels map[string]string) bool {
+	return labels[dependencies.Label] == dependency.ID()
 }
 
 // hasPackage is whether a package is one of the operator's.
-func hasPackage(operator dependencies.Operator, name string) bool {
-	return slices.ContainsFunc(operator.Packages, func(p dependencies.Package) bool { return p.Name == name })
+func hasPackage(dependency dependencies.Dependency, name string) bool {
+	return slices.ContainsFunc(dependency.Packages, func(p dependencies.Package) bool { return p.Name == name })
 }
 
 // packageOf is the package of the operator that a ClusterServiceVersion was installed from, if it is one of the operator's.
 // OLM's label outlives the Subscription; the annotation is for the moments before OLM has put on the label.
-func packageOf(operator dependencies.Operator, object metav1.Object) (string, bool) {
-	for _, p := range operator.Packages {
+func packageOf(dependency dependencies.Dependency, object metav1.Object) (string, bool) {
+	for _, p := range dependency.Packages {
 		if _, labelled := object.GetLabels()[componentLabel(p.Name, object.GetNamespace())]; labelled {
 			return p.Name, true
 		}
 	}
 	name := packageProperty(object.GetAnnotations()[propertiesAnnotation])
-	return name, hasPackage(operator, name)
+	return name, hasPackage(dependency, name)
 }
 
 // componentLabel is OLM's label for what belongs to a package in a namespace.

@@ -55,18 +55,18 @@ func Watched(apis APIs) []Watch {
 }
 
 // Concerns names the operators of the table that an event of a watched kind may concern.
-func Concerns(object client.Object, table []dependencies.Operator) []string {
+func Concerns(object client.Object, table []dependencies.Dependency) []string {
 	var names []string
-	for _, operator := range table {
-		if concerns(object, operator) {
-			names = append(names, operator.Name)
+	for _, dependency := range table {
+		if concerns(object, dependency) {
+			names = append(names, dependency.Name)
 		}
 	}
 	return names
 }
 
-func concerns(object client.Object, operator dependencies.Operator) bool {
-	if isOurs(operator, object.GetLabels()) {
+func concerns(object client.Object, dependency dependencies.Dependency) bool {
+	if isOurs(dependency, object.GetLabels()) {
 		return true
 	}
 	content := map[string]any{}
@@ -80,16 +80,16 @@ func concerns(object client.Object, operator dependencies.Operator) bool {
 	switch object.GetObjectKind().GroupVersionKind().Kind {
 	case subscriptionKind.Kind:
 		// One of another package may have the name that ours would get.
-		return hasPackage(operator, text("spec", "name")) || object.GetNamespace() == operator.Namespace && hasPackage(operator, object.GetName())
+		return hasPackage(dependency, text("spec", "name")) || object.GetNamespace() == dependency.Namespace && hasPackage(dependency, object.GetName())
 	case csvKind.Kind:
-		_, ok := packageOf(operator, object)
+		_, ok := packageOf(dependency, object)
 		return ok
 	case groupKind.Kind:
-		return len(operator.Packages) > 0 && object.GetNamespace() == operator.Namespace
+		return len(dependency.Packages) > 0 && object.GetNamespace() == dependency.Namespace
 	case catalogKind.Kind:
-		return len(operator.Packages) > 0 // any catalogue may have them
+		return len(dependency.Packages) > 0 // any catalogue may have them
 	case extensionKind.Kind:
-		return hasPackage(operator, text("spec", "source", "catalog", "packageName"))
+		return hasPackage(dependency, text("spec", "source", "catalog", "packageName"))
 	}
 	return false
 }

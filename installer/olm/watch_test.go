@@ -15,10 +15,10 @@ import (
 )
 
 func TestConcerns(t *testing.T) {
-	table := []dependencies.Operator{
+	table := []dependencies.Dependency{
 		kafkaOperator(),
-		kafkaOperator(func(o *dependencies.Operator) {
-			o.Name, o.Namespace, o.Packages[0].Name = "Grafana", "grafana", "grafana-operator"
+		kafkaOperator(func(d *dependencies.Dependency) {
+			d.Name, d.Namespace, d.Packages[0].Name = "Grafana", "grafana", "grafana-operator"
 		}),
 		{Name: "Rook", Namespace: "rook-ceph"}, // has no package
 	}
@@ -155,7 +155,7 @@ func TestTransforms(t *testing.T) {
 			if strings.Contains(text, dependencies.Label) != isOurs(kafkaOperator(), object.GetLabels()) {
 				t.Errorf("labels = %v", object.GetLabels())
 			}
-			if len(Concerns(object, []dependencies.Operator{kafkaOperator()})) != 1 {
+			if len(Concerns(object, []dependencies.Dependency{kafkaOperator()})) != 1 {
 				t.Error("it concerns nobody any more")
 			}
 		})

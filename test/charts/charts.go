@@ -24,15 +24,15 @@ import (
 
 // Write writes the charts of an operator as folder/<name>-<version>.tgz, where the installer looks when its mirror is the folder,
 // and `helm pull` would have put them. The first chart brings the definitions, YAML files by their names.
-func Write(folder string, operator dependencies.Operator, definitions map[string][]byte) error {
-	for i, chart := range operator.Charts {
+func Write(folder string, dependency dependencies.Dependency, definitions map[string][]byte) error {
+	for i, chart := range dependency.Charts {
 		crds := definitions
 		if i > 0 {
 			crds = nil
 		}
 		archive := filepath.Join(folder, fmt.Sprintf("%s-%s.tgz", path.Base(chart.Chart), chart.Version))
-		if err := write(archive, chart, crds, strings.Join(operator.Workloads, ".")); err != nil {
-			return fmt.Errorf("writing a chart of %s: %w", operator.Name, err)
+		if err := write(archive, chart, crds, strings.Join(dependency.Workloads, ".")); err != nil {
+			return fmt.Errorf("writing a chart of %s: %w", dependency.Name, err)
 		}
 	}
 	return nil

@@ -148,7 +148,7 @@ func (e *Env) InstallThirdParty(ctx context.Context) error {
 // bring it. It brings the definitions that [Env.InstallThirdParty] would install.
 func (e *Env) WriteCharts(folder string) error {
 	for _, name := range e.operators() {
-		operator, ok := dependencies.Default().For(false).Find(name)
+		dependency, ok := dependencies.Default().For(false).Find(name)
 		if !ok {
 			return fmt.Errorf("%s is not in the table of operators", name)
 		}
@@ -156,7 +156,7 @@ func (e *Env) WriteCharts(folder string) error {
 		if err != nil {
 			return err
 		}
-		if err := charts.Write(folder, operator, definitions); err != nil {
+		if err := charts.Write(folder, dependency, definitions); err != nil {
 			return err
 		}
 	}

@@ -326,7 +326,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 			if operator == "Node Feature Discovery" {
 				namespace = "openshift-nfd" // where the table says it goes on OpenShift
 			}
-			want = append(want, "OperatorGroup "+namespace+"/"+dependencies.Operator{Name: operator}.ID(), "Subscription "+namespace+"/"+name)
+			want = append(want, "OperatorGroup "+namespace+"/"+dependencies.Dependency{Name: operator}.ID(), "Subscription "+namespace+"/"+name)
 		}
 		Expect(created(ctx)).To(ConsistOf(want))
 	}, SpecTimeout(5*time.Minute))

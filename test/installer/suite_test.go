@@ -72,10 +72,10 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() error { return env.Stop() })
 	chartFolder = GinkgoT().TempDir()
-	for _, operator := range dependencies.Default().For(false) {
-		definitions, err := charts.Definitions("", operator.Name, env.Kinds)
+	for _, dependency := range dependencies.Default().For(false) {
+		definitions, err := charts.Definitions("", dependency.Name, env.Kinds)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(charts.Write(chartFolder, operator, definitions)).To(Succeed())
+		Expect(charts.Write(chartFolder, dependency, definitions)).To(Succeed())
 	}
 }, NodeTimeout(20*time.Minute))
 
@@ -89,11 +89,11 @@ type deployment struct {
 func needing(name string, operators ...string) components.Component {
 	needs := deployment{name: name}
 	for _, name := range operators {
-		operator, ok := dependencies.Default().For(false).Find(name)
+		dependency, ok := dependencies.Default().For(false).Find(name)
 		if !ok {
 			panic(name + " is not in the table")
 		}
-		for _, crd := range operator.CRDs {
+		for _, crd := range dependency.CRDs {
 			plural, group, _ := strings.Cut(crd.Name, ".")
 			k := kinds.Kind{Versions: crd.Versions, Plural: plural, Provider: name}
 			k.Group, k.Kind = group, strings.ToUpper(plural[:1])+plural[1:]
@@ -124,8 +124,8 @@ func newScene(ctx context.Context, config string) scene {
 	s := scene{suffix: fmt.Sprintf("-%d", scenes)}
 	var lines strings.Builder
 	fmt.Fprintf(&lines, "mirror: %s\noperators:\n", chartFolder)
-	for _, operator := range dependencies.Default() {
-		fmt.Fprintf(&lines, "- {name: %s, namespace: %s}\n", operator.Name, s.namespace(operator.Name))
+	for _, dependency := range dependencies.Default() {
+		fmt.Fprintf(&lines, "- {name: %s, namespace: %s}\n", dependency.Name, s.namespace(dependency.Name))
 	}
 	s.configure(ctx, lines.String()+config)
 	DeferCleanup(s.clean)
@@ -134,7 +134,7 @@ func newScene(ctx context.Context, config string) scene {
 
 // namespace is where an operator is installed in this spec.
 func (s scene) namespace(operator string) string {
-	return dependencies.Operator{Name: operator}.ID() + s.suffix
+	return dependencies.Dependency{Name: operator}.ID() + s.suffix
 }
 
 // configure replaces what the administrators say.
@@ -159,8 +159,8 @@ func (scene) clean(ctx context.Context) {
 			return client.IgnoreNotFound(env.Admin.Delete(ctx, object.(client.Object)))
 		})).To(Succeed())
 	}
-	for _, operator := range dependencies.Default() {
-		record := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: "opendatahub-dependency-" + operator.ID()}}
+	for _, dependency := range dependencies.Default() {
+		record := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: "opendatahub-dependency-" + dependency.ID()}}
 		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, record))).To(Succeed())
 	}
 	for _, name := range []string{dependencies.ConfigName, dependencies.ReportName} {
@@ -197,9 +197,9 @@ func foreign(ctx context.Context, definitions ...*apiextensionsv1.CustomResource
 func foreignOperator(ctx context.Context, name string, definitions ...*apiextensionsv1.CustomResourceDefinition) {
 	GinkgoHelper()
 	Expect(env.EnsureNamespace(ctx, "somebody")).To(Succeed())
-	operator, _ := dependencies.Default().Find(name)
+	dependency, _ := dependencies.Default().Find(name)
 	deployment := parse(fmt.Sprintf(`{apiVersion: apps/v1, kind: Deployment, metadata: {name: %s, namespace: somebody, labels: {app.kubernetes.io/version: 1.1.0}},
-	  spec: {replicas: 0, selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: {containers: [{name: x, image: x}]}}}}`, operator.Workloads[0]))
+	  spec: {replicas: 0, selector: {matchLabels: {app: x}}, template: {metadata: {labels: {app: x}}, spec: {containers: [{name: x, image: x}]}}}}`, dependency.Workloads[0]))
 	Expect(env.Admin.Create(ctx, deployment)).To(Succeed())
 	DeferCleanup(func(ctx context.Context) {
 		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, deployment))).To(Succeed())
@@ -356,18 +356,18 @@ func installAsSomebodyElse(ctx context.Context, namespace, release, archive stri
 }
 
 // installAsEarlier does what earlier versions of the installer did: a release of Helm's with the labels of the installer.
-func installAsEarlier(ctx context.Context, operator dependencies.Operator) {
+func installAsEarlier(ctx context.Context, dependency dependencies.Dependency) {
 	GinkgoHelper()
-	chart := operator.Charts[0]
+	chart := dependency.Charts[0]
 	request, err := helm.Request(chart)
 	Expect(err).NotTo(HaveOccurred())
 	kube.ManagedFieldsManager = dependencies.FieldManager
 	DeferCleanup(func() { kube.ManagedFieldsManager = "" })
 	installWithHelm(ctx, chart.Chart, func(install *action.Install) {
-		install.ReleaseName, install.Namespace = chart.Release, operator.Namespace
-		install.Labels = map[string]string{dependencies.Label: operator.ID(), helm.RequestLabel: request}
+		install.ReleaseName, install.Namespace = chart.Release, dependency.Namespace
+		install.Labels = map[string]string{dependencies.Label: dependency.ID(), helm.RequestLabel: request}
 		install.ServerSideApply, install.ForceConflicts, install.SkipCRDs = true, true, true
-		install.PostRenderer = labeller(operator.ID())
+		install.PostRenderer = labeller(dependency.ID())
 	})
 }
 

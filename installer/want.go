@@ -11,8 +11,8 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// demandFor is what the platforms of the cluster want of an operator.
-func (r *reconciler) demandFor(ctx context.Context, operator dependencies.Operator) (demand, error) {
+// wantFor is what the platforms of the cluster want of a dependency.
+func (r *reconciler) wantFor(ctx context.Context, dependency dependencies.Dependency) (want, error) {
 	var list v1alpha1.OpenDataHubList
 	if err := r.cache.List(ctx, &list); err != nil {
 		return unwanted, fmt.Errorf("listing OpenDataHubs: %w", err)
@@ -24,16 +24,16 @@ func (r *reconciler) demandFor(ctx context.Context, operator dependencies.Operat
 	}
 	most := unwanted
 	for _, hubs := range namespaces {
-		most = max(most, demandOf(cluster.PlatformOf(hubs), r.all, r.cluster, operator))
+		most = max(most, wantOf(cluster.PlatformOf(hubs), r.all, r.cluster, dependency))
 	}
 	return most, nil
 }
 
-// demandOf is what one platform wants of an operator: of its spec, only which components it names and whether anything may
+// wantOf is what one platform wants of a dependency: of its spec, only which components it names and whether anything may
 // be installed for it are asked.
-func demandOf(hub *v1alpha1.OpenDataHub, all []components.Component, detected components.Cluster, operator dependencies.Operator) demand {
-	needed := slices.ContainsFunc(dependencies.Needed(dependencies.Table{operator}, all, components.NewFacts(hub, detected, all)),
-		func(need dependencies.Need) bool { return need.Operator == operator.Name })
+func wantOf(hub *v1alpha1.OpenDataHub, all []components.Component, detected components.Cluster, dependency dependencies.Dependency) want {
+	needed := slices.ContainsFunc(dependencies.Required(dependencies.Table{dependency}, all, components.NewFacts(hub, detected, all)),
+		func(required dependencies.Requirement) bool { return required.Dependency == dependency.Name })
 	switch {
 	case !needed:
 		return unwanted

@@ -22,7 +22,7 @@ func TestDemandOf(t *testing.T) {
 	now := metav1.Now()
 	tests := map[string]struct {
 		change func(*v1alpha1.OpenDataHub)
-		want   demand
+		want   want
 	}{
 		"no component":         {func(*v1alpha1.OpenDataHub) {}, unwanted},
 		"a component of other": {func(hub *v1alpha1.OpenDataHub) { hub.Spec.Components.Ceph = &v1alpha1.CephSpec{} }, unwanted},
@@ -48,7 +48,7 @@ func TestDemandOf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			hub := &v1alpha1.OpenDataHub{}
 			test.change(hub)
-			if got := demandOf(hub, all, components.Cluster{}, strimzi); got != test.want {
+			if got := wantOf(hub, all, components.Cluster{}, strimzi); got != test.want {
 				t.Errorf("demand = %d, want %d", got, test.want)
 			}
 		})
@@ -67,15 +67,15 @@ func TestNoFieldChoosesWhatIsInstalled(t *testing.T) {
 		}
 		return hub
 	}
-	plan := func(hub *v1alpha1.OpenDataHub) map[string]dependencies.Operator {
+	plan := func(hub *v1alpha1.OpenDataHub) map[string]dependencies.Dependency {
 		config, err := dependencies.ParseConfig(nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		found := map[string]dependencies.Operator{}
-		for _, operator := range config.Table {
-			if demandOf(hub, all, components.Cluster{}, operator) == wanted {
-				found[operator.Name] = operator
+		found := map[string]dependencies.Dependency{}
+		for _, dependency := range config.Table {
+			if wantOf(hub, all, components.Cluster{}, dependency) == wanted {
+				found[dependency.Name] = dependency
 			}
 		}
 		return found

@@ -11,13 +11,13 @@ import (
 
 // Labels on everything that the installer creates. Only what carries them is ever changed or removed.
 const (
-	// Label holds the name of the operator that an object belongs to, in lower case: "strimzi".
+	// Label holds the name of the dependency that an object belongs to, in lower case: "strimzi".
 	Label = "opendatahub.io/dependency"
 	// FieldManager is the field manager of the installer.
 	FieldManager = "opendatahub-installer"
 )
 
-// Way is how an operator is brought into the cluster.
+// Way is how a dependency is installed.
 type Way string
 
 // The ways.
@@ -28,17 +28,17 @@ const (
 	WayOLM Way = "OLM"
 	// WayHelm takes Helm only.
 	WayHelm Way = "Helm"
-	// WayNone brings nothing: an operator that exists is used, otherwise people are told how to install it.
+	// WayNone installs nothing: a dependency that exists is used, otherwise people are told how to install it.
 	WayNone Way = "None"
 )
 
-// Operator is a third-party operator: one entry of the table.
-type Operator struct {
-	// Name of the operator, as in kinds.Kind.Provider: "Strimzi".
+// Dependency is a third-party operator: one entry of the table.
+type Dependency struct {
+	// Name of the dependency, as in kinds.Kind.Provider: "Strimzi".
 	Name string `json:"name"`
 	// Description is half a sentence for people who have not heard of it.
 	Description string `json:"description,omitempty"`
-	// CRDs that it must serve before components can use it. An operator that serves them all is adopted.
+	// CRDs that it must serve before components can use it. A dependency that serves them all is adopted.
 	CRDs []CRD `json:"crds"`
 	// Versions of the operator's software that components render for, as a range of semantic versions: ">=0.49.0 <2.0.0-0".
 	Versions string `json:"versions"`
@@ -56,7 +56,7 @@ type Operator struct {
 	// Packages of OLM, in the order of preference; the first that a catalogue of the cluster offers is taken.
 	Packages []Package `json:"packages,omitempty"`
 	// Charts of Helm, installed in this order and removed in the reverse. The first is the operator itself: the version of
-	// its application is the operator's.
+	// its application is the dependency's.
 	Charts []Chart `json:"charts,omitempty"`
 	// OpenShift is what differs there. Whoever installs, or tells people how to, calls For first.
 	OpenShift *Override `json:"openShift,omitempty"`
@@ -64,17 +64,17 @@ type Operator struct {
 
 // Override is what differs on one kind of cluster. What it leaves out stays as it is.
 type Override struct {
-	// CRDs in place of the operator's.
+	// CRDs in place of the dependency's.
 	CRDs []CRD `json:"crds,omitempty"`
-	// Way in place of the operator's.
+	// Way in place of the dependency's.
 	Way Way `json:"way,omitempty"`
-	// Namespace in place of the operator's.
+	// Namespace in place of the dependency's.
 	Namespace string `json:"namespace,omitempty"`
 	// Values of charts, by release, merged into theirs.
 	Values map[string]map[string]any `json:"values,omitempty"`
 }
 
-// CRD is a CustomResourceDefinition that an operator serves.
+// CRD is a CustomResourceDefinition that a dependency serves.
 type CRD struct {
 	// Name of the CustomResourceDefinition: "kafkas.kafka.strimzi.io".
 	Name string `json:"name"`
