@@ -1,6 +1,7 @@
 package ceph
 
 import (
+	"slices"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -45,31 +46,25 @@ func (component) Grants(facts components.Facts) []components.Object {
 	g := grants{facts.Platform, operator}
 
 	// What Rook itself may do in the namespace, and the first job that it runs.
-	objects := g.accounts(accountReporter, accountDefault)
-	objects = append(objects,
-		g.bindOperator(roleCluster, "ClusterRole"),
-		g.role(accountReporter,
-			rule("", "pods configmaps", "get list watch create update delete")),
-		g.bind(accountReporter),
-	)
+	objects := append(g.accounts(accountReporter, accountDefault), g.bindOperator(roleCluster, "ClusterRole"))
+	objects = append(objects, g.allow(accountReporter,
+		rule("", "pods configmaps", "get list watch create update delete"))...)
 	if specOf(facts).External {
 		return objects
 	}
 
-	objects = append(objects, g.accounts(accountManager, accountDevice, accountGateway, accountPurge)...)
-	objects = append(objects,
-		g.role(accountDevice,
+	objects = slices.Concat(objects,
+		g.accounts(accountManager, accountDevice, accountGateway, accountPurge),
+		g.allow(accountDevice,
 			rule("", "secrets", "get update"), // keys of encrypted devices
 			rule("", "configmaps", "get list watch create update delete"),
 			rule("ceph.rook.io", "cephclusters cephclusters/finalizers", "get list create update delete")),
-		g.bind(accountDevice),
-		g.role(accountPurge,
+		g.allow(accountPurge,
 			rule("", "configmaps", "get"),
 			rule("apps", "deployments", "get delete"),
 			rule("batch", "jobs", "get list delete"),
 			rule("", "persistentvolumeclaims", "get list update delete")),
-		g.bind(accountPurge),
-		g.role(accountManager,
+		g.allow(accountManager,
 			rule("", "pods pods/log services", "get list watch create update delete"),
 			rule("", "persistentvolumeclaims", "delete"),
 			rule("batch", "jobs", "get list watch create update delete"),
@@ -78,16 +73,17 @@ func (component) Grants(facts components.Facts) []components.Object {
 				"cephnvmeofgateways cephobjectstores cephobjectstoreusers cephobjectrealms cephobjectzonegroups cephobjectzones "+
 				"cephbuckettopics cephbucketnotifications cephrbdmirrors cephfilesystemmirrors cephfilesystemsubvolumegroups "+
 				"cephblockpoolradosnamespaces cephcosidrivers", "get list watch create update delete patch")),
-		g.bind(accountManager),
-		// Rook and the manager each make ServiceMonitors, see monitored.
-		g.role(accountMonitoring,
-			rule("monitoring.coreos.com", "servicemonitors", "get list watch create update delete")),
-		g.bindOperator(accountMonitoring, "Role"),
-		g.bindNamed(accountMonitoring+"-mgr", accountMonitoring, accountManager),
-		// Outside the namespace.
-		g.bindInOperatorNamespace(roleManagerSystem, accountManager),
-		g.bindClusterWide(roleManagerCluster, accountManager),
-		g.bindClusterWide(accountDevice, accountDevice),
+		[]components.Object{
+			// Rook and the manager each make ServiceMonitors, see monitored.
+			g.role(accountMonitoring,
+				rule("monitoring.coreos.com", "servicemonitors", "get list watch create update delete")),
+			g.bindOperator(accountMonitoring, "Role"),
+			g.bind(accountMonitoring+"-mgr", accountMonitoring, accountManager),
+			// Outside the namespace.
+			g.bindInOperatorNamespace(roleManagerSystem, accountManager),
+			g.bindClusterWide(roleManagerCluster, accountManager),
+			g.bindClusterWide(accountDevice, accountDevice),
+		},
 	)
 	if facts.Cluster.OpenShift {
 		objects = append(objects, g.constraints(accountDefault, accountManager, accountDevice, accountGateway))
@@ -113,35 +109,35 @@ func (g grants) accounts(names ...string) []components.Object {
 	return objects
 }
 
+// allow is a Role of the name of a ServiceAccount, and its binding.
+func (g grants) allow(account string, rules ...*rbacapply.PolicyRuleApplyConfiguration) []components.Object {
+	return []components.Object{g.role(account, rules...), g.bind(account, account, account)}
+}
+
 func (g grants) role(name string, rules ...*rbacapply.PolicyRuleApplyConfiguration) components.Object {
 	return components.Owned(rbacapply.Role(name, g.platform.Namespace).WithRules(rules...))
 }
 
-// bind gives the Role of that name to the ServiceAccount of that name.
-func (g grants) bind(name string) components.Object { return g.bindNamed(name, name, name) }
-
-func (g grants) bindNamed(name, role, account string) components.Object {
-	return components.Owned(rbacapply.RoleBinding(name, g.platform.Namespace).
-		WithRoleRef(roleRef("Role", role)).
-		WithSubjects(subject(account, g.platform.Namespace)))
+func (g grants) bind(name, role, account string) components.Object {
+	return binding(g.platform.Namespace, name, roleRef("Role", role), subject(account, g.platform.Namespace))
 }
 
 func (g grants) bindOperator(role, kind string) components.Object {
-	return components.Owned(rbacapply.RoleBinding(role, g.platform.Namespace).
-		WithRoleRef(roleRef(kind, role)).
-		WithSubjects(subject(accountRook, g.operator)))
+	return binding(g.platform.Namespace, role, roleRef(kind, role), subject(accountRook, g.operator))
 }
 
 func (g grants) bindInOperatorNamespace(role, account string) components.Object {
-	return components.Owned(rbacapply.RoleBinding(g.outside(role), g.operator).
-		WithRoleRef(roleRef("ClusterRole", role)).
-		WithSubjects(subject(account, g.platform.Namespace)))
+	return binding(g.operator, g.outside(role), roleRef("ClusterRole", role), subject(account, g.platform.Namespace))
 }
 
 func (g grants) bindClusterWide(role, account string) components.Object {
 	return components.Owned(rbacapply.ClusterRoleBinding(g.outside(role)).
 		WithRoleRef(roleRef("ClusterRole", role)).
 		WithSubjects(subject(account, g.platform.Namespace)))
+}
+
+func binding(namespace, name string, role *rbacapply.RoleRefApplyConfiguration, subject *rbacapply.SubjectApplyConfiguration) components.Object {
+	return components.Owned(rbacapply.RoleBinding(name, namespace).WithRoleRef(role).WithSubjects(subject))
 }
 
 func roleRef(kind, name string) *rbacapply.RoleRefApplyConfiguration {
