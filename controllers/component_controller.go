@@ -211,20 +211,25 @@ func (r *componentReconciler) render(ctx context.Context, odh *v1alpha1.OpenData
 	return facts, prepared, err
 }
 
-// split parts the objects whose kind is served, and so watched, from the kinds that are missing. Objects of a missing kind that is
-// optional are left out.
+// split parts the objects that can be applied from the kinds that are missing. Objects of a missing kind that is optional are left out.
+// What follows a missing kind of the same third-party operator waits for it: a Kafka whose node pools cannot exist is reported as
+// failed by Strimzi.
 func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Served) (applicable []apply.Prepared, missing []kinds.Kind) {
 	uses := map[schema.GroupKind]components.Use{}
 	for _, use := range components.UsesOf(r.component) {
 		uses[use.GroupKind] = use
 	}
+	incomplete := map[string]bool{} // by provider
 	for _, p := range prepared {
 		use := uses[p.Object.GroupVersionKind().GroupKind()]
 		switch {
 		case slices.ContainsFunc(served, func(s apply.Served) bool { return s.Kind.GroupKind == use.GroupKind }):
-			applicable = append(applicable, p)
+			if use.Provider == "" || !incomplete[use.Provider] {
+				applicable = append(applicable, p)
+			}
 		case !use.Optional && !slices.ContainsFunc(missing, func(k kinds.Kind) bool { return k.GroupKind == use.GroupKind }):
 			missing = append(missing, use.Kind)
+			incomplete[use.Provider] = true
 		}
 	}
 	return applicable, missing

@@ -501,7 +501,7 @@ func TestMissingKinds(t *testing.T) {
 	}}
 	b.apis.Discover(t.Context())
 	var prepared []apply.Prepared
-	for _, kind := range []kinds.Kind{kafka.Topic, kinds.ConfigMap, kafka.Kafka, kinds.Route, kafka.Topic} {
+	for _, kind := range []kinds.Kind{kinds.ConfigMap, kafka.Kafka, kafka.Topic, kinds.Route, kafka.Topic} {
 		object := &unstructured.Unstructured{}
 		object.SetGroupVersionKind(kind.GVK())
 		prepared = append(prepared, apply.Prepared{Object: object})
@@ -557,6 +557,23 @@ func (exposed) Assess(observed components.Observed) components.Health {
 		names = append(names, rendered.Kind.Kind)
 	}
 	return components.Health{State: components.Ready, Message: strings.Join(names, " ")}
+}
+
+// Strimzi fails a Kafka without pools: what follows a kind that is not served yet waits for it.
+func TestWhatFollowsAMissingKindOfItsOperatorWaits(t *testing.T) {
+	b := newBench(t)
+	var prepared []apply.Prepared
+	for _, kind := range []kinds.Kind{kafka.Topic, kinds.ConfigMap, kafka.Kafka} {
+		object := &unstructured.Unstructured{}
+		object.SetGroupVersionKind(kind.GVK())
+		prepared = append(prepared, apply.Prepared{Object: object})
+	}
+	applicable, missing := b.split(prepared, []apply.Served{
+		{Use: components.Use{Kind: kinds.ConfigMap}, GVK: kinds.ConfigMap.GVK()}, {Use: components.Use{Kind: kafka.Kafka}, GVK: kafka.Kafka.GVK()},
+	})
+	if len(applicable) != 1 || applicable[0].Object.GetKind() != "ConfigMap" || len(missing) != 1 || missing[0].Kind != "KafkaTopic" {
+		t.Errorf("applied %v with %v missing, want the ConfigMap alone while KafkaTopics are", applicable, missing)
+	}
 }
 
 func TestAnOptionalKindIsLeftOut(t *testing.T) {

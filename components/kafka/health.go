@@ -106,7 +106,9 @@ func assessPool(object *unstructured.Unstructured, pods []*corev1.Pod) health.Ve
 	}
 	current, _, _ := unstructured.NestedString(object.Object, "spec", "template", "pod", "metadata", "annotations", annotationDigest)
 	var ready, old int64
+	forms := map[string]bool{}
 	for _, pod := range health.Labelled(map[string]string{labelCluster: object.GetLabels()[labelCluster], labelPool: object.GetName()}, pods) {
+		forms[form(pod)] = true
 		switch {
 		case pod.DeletionTimestamp != nil || !health.Serves(pod):
 		case pod.Annotations[annotationDigest] != current:
@@ -116,6 +118,8 @@ func assessPool(object *unstructured.Unstructured, pods []*corev1.Pod) health.Ve
 		}
 	}
 	switch {
+	case ready >= wanted && len(forms) > 1:
+		return health.Progress("Strimzi is replacing its Pods one by one: they differ in their certificates or version")
 	case ready >= wanted:
 		return health.Healthy()
 	case old > 0:
@@ -123,6 +127,22 @@ func assessPool(object *unstructured.Unstructured, pods []*corev1.Pod) health.Ve
 	default:
 		return health.Progress("%d of %d Pods are ready", ready, wanted)
 	}
+}
+
+// form is what Strimzi replaces all Pods of a cluster for on its own: renewed authorities, another version of Kafka or of its image. It
+// leaves Ready in the status of the Kafka until it has replaced the last.
+// (KafkaReconciler.podSetPodAnnotations, ReconcilerUtils.reasonsToRestartPod, Strimzi 1.2)
+func form(pod *corev1.Pod) string {
+	var parts []string
+	for _, annotation := range []string{"cluster-ca-cert-generation", "cluster-ca-key-generation", "clients-ca-cert-generation", "kafka-version"} {
+		parts = append(parts, pod.Annotations["strimzi.io/"+annotation])
+	}
+	for _, container := range pod.Spec.Containers {
+		if container.Name == "kafka" {
+			parts = append(parts, container.Image)
+		}
+	}
+	return strings.Join(parts, " ")
 }
 
 // assessTopic adds what can be done about what Strimzi cannot do.
