@@ -20,6 +20,8 @@ NODE ?= played
 CONFIG ?= config/default
 # Numbers of platforms for make bench.
 PLATFORMS ?= 1,10,100,300
+# The specs that make test-race runs.
+FOCUS ?= Kafka|platforms share|controller that
 # More flags for go test, as in TESTFLAGS='-run TestX -v'.
 TESTFLAGS ?=
 
@@ -72,6 +74,12 @@ test: ## Run every test: unit, golden, schema, and the suites on a local cluster
 .PHONY: test-real
 test-real: build ## Run the tests that need Pods that really run (Linux, root). They are skipped where that cannot be.
 	OPENDATAHUB_TEST_REAL=$(or $(OPENDATAHUB_TEST_REAL),try) go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/real
+
+# The suite runs the whole operator beside what plays the cluster and Strimzi; all of it would take too long.
+.PHONY: test-race
+test-race: ## Run the tests that need no cluster, and one suite in part, with the race detector (needs a C compiler).
+	go test -race $(TESTFLAGS) $$(go list ./... | grep -v '^opendatahub.io/operator/test')
+	go test -race $(TESTFLAGS) -count=1 ./test/e2e -ginkgo.focus '$(FOCUS)'
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster.
