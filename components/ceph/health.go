@@ -132,12 +132,12 @@ func clusterVerdict(object *unstructured.Unstructured) health.Verdict {
 	case phase == "":
 		return health.Progress("the Rook operator has not looked at it yet; does it run, and watch this namespace?")
 	case phase == phaseFailure || state == "Error":
-		return health.Failing("Rook reports a failure: %s", cmp.Or(message, "no reason given"))
+		return failing(message)
 	case ceph == healthError && strings.HasPrefix(firstCheck(object), oldDaemonKeys):
 		name, _, _ := strings.Cut(firstCheck(object), ":")
 		return health.Failing("the keys of Ceph's daemons are of an old type (%s); renew them: %s", name, renewKeys(object))
 	case ceph == healthError:
-		return health.Failing("Ceph is in %s: %s", ceph, cmp.Or(firstCheck(object), "no check named; see ceph health detail"))
+		return health.Failing("Ceph is in %s: %s", ceph, cure(firstCheck(object)))
 	case strings.HasPrefix(checkMessage(checks[noDevices]), "OSD count 0"):
 		return health.Failing("Ceph has no device to store data on (%s); see that %s.devices selects empty devices or a StorageClass "+
 			"that offers raw block volumes", checkMessage(checks[noDevices]), field)
@@ -151,7 +151,7 @@ func clusterVerdict(object *unstructured.Unstructured) health.Verdict {
 		}
 		return health.Progress("%s", cmp.Or(message, phase))
 	case checks[noData] != nil:
-		return health.Progress("some data can be neither read nor written: %s", checkMessage(checks[noData]))
+		return health.Progress("some data can be neither read nor written: %s", cure(noData+": "+checkMessage(checks[noData])))
 	case ceph == healthOK || ceph == healthWarning:
 		return health.Healthy()
 	default:
@@ -227,7 +227,7 @@ func assessPhase(object *unstructured.Unstructured, _ []*corev1.Pod) health.Verd
 	_, counts, _ := unstructured.NestedFieldNoCopy(object.Object, "status", "observedGeneration")
 	switch phase := text(object, "status", "phase"); {
 	case phase == phaseFailure || phase == "ReconcileFailed":
-		return health.Failing("Rook reports a failure: %s", explanation(object))
+		return failing(explanation(object))
 	case phase == "":
 		return health.Progress("Rook has not begun with it; it waits for the CephCluster")
 	case phase != phaseReady && phase != phaseConnected:
@@ -237,6 +237,19 @@ func assessPhase(object *unstructured.Unstructured, _ []*corev1.Pod) health.Verd
 	default:
 		return health.Healthy()
 	}
+}
+
+func failing(message string) health.Verdict {
+	return health.Failing("Rook reports a failure: %s; the log of the Rook operator says more", cmp.Or(message, "no reason given"))
+}
+
+// cure adds to one of Ceph's health checks where Ceph says what to do about it.
+func cure(check string) string {
+	name, _, found := strings.Cut(check, ":")
+	if !found {
+		return "no check named; see ceph health detail"
+	}
+	return check + "; what to do: https://docs.ceph.com/en/latest/rados/operations/health-checks/#" + strings.ToLower(strings.ReplaceAll(name, "_", "-"))
 }
 
 // explanation is what an object says about its failure: its message, or that of a condition.
@@ -250,7 +263,7 @@ func explanation(object *unstructured.Unstructured) string {
 			found = cmp.Or(found, message)
 		}
 	}
-	return health.Shorten(cmp.Or(found, "no reason given; see the log of the Rook operator"), maxText)
+	return health.Shorten(found, maxText)
 }
 
 // assessStore knows that Rook says Progressing whenever it looks at a store, also at one that works

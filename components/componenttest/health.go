@@ -73,6 +73,9 @@ func Health(t *testing.T, component components.Component) {
 				t.Fatal(err)
 			}
 			got := component.Assess(observed)
+			if got.State == components.Degraded && !namesObject(got.Message, observed.Rendered) {
+				t.Errorf("the message does not begin with the kind and the name of what is wrong: %q", got.Message)
+			}
 			diff := cmp.Diff(components.Health(file.Want), got)
 			switch {
 			case diff == "":
@@ -116,6 +119,13 @@ func observe(component components.Component, file healthYAML) (components.Observ
 	}
 	observed.Live, err = objects(file.Live)
 	return observed, err
+}
+
+// namesObject is whether a message begins with one of the objects, as in "Kafka odh: ...".
+func namesObject(message string, rendered []components.Rendered) bool {
+	return slices.ContainsFunc(rendered, func(r components.Rendered) bool {
+		return strings.HasPrefix(message, r.Kind.Kind+" "+r.Name+": ")
+	})
 }
 
 func rewriteWant(t *testing.T, path, content string, got components.Health) {

@@ -77,7 +77,7 @@ func clusterVerdict(object *unstructured.Unstructured, acts bool) health.Verdict
 	case notReady.Status == metav1.ConditionTrue && notReady.Reason == "Creating":
 		return health.Progress("Strimzi is creating it")
 	case notReady.Status == metav1.ConditionTrue:
-		return health.Failing("Strimzi reports %s", explain(notReady))
+		return failing(notReady)
 	case !health.Current(object) && acts:
 		return health.Progress("Strimzi has not finished with the latest change, which takes minutes when nodes are restarted one by one; " +
 			"if it takes longer, see that the Strimzi operator runs")
@@ -161,9 +161,9 @@ func assessEntity(object *unstructured.Unstructured, _ []*corev1.Pod) health.Ver
 	notReady, _ := health.Condition(object, "NotReady")
 	switch {
 	case notReady.Status == metav1.ConditionTrue:
-		return health.Failing("Strimzi reports %s", explain(notReady))
+		return failing(notReady)
 	case ready.Status == metav1.ConditionFalse:
-		return health.Failing("Strimzi reports %s", explain(ready))
+		return failing(ready)
 	case !health.Current(object) || ready.Status != metav1.ConditionTrue:
 		return health.Progress("the entity operator, which starts after the brokers, has not acted on it")
 	default:
@@ -197,6 +197,10 @@ func warnings(kafka *unstructured.Unstructured) string {
 	}
 	slices.Sort(texts)
 	return strings.Join(slices.Compact(texts[:min(len(texts), 2)]), "; ")
+}
+
+func failing(condition metav1.Condition) health.Verdict {
+	return health.Failing("Strimzi reports %s; the log of the Strimzi operator says more", explain(condition))
 }
 
 func explain(condition metav1.Condition) string {

@@ -269,7 +269,7 @@ var _ = Describe("Ceph", func() {
 		report("HEALTH_WARN", "OSD_DOWN")
 		Eventually(ctx, status(hub, cephReady)).Should(And(HavePrefix("True"), ContainSubstring("Ceph warns: OSD_DOWN: 1 osds down")))
 		report("HEALTH_ERR", "OSD_DOWN")
-		Eventually(ctx, status(hub, cephReady)).Should(Equal("False Degraded: CephCluster odh: Ceph is in HEALTH_ERR: OSD_DOWN: 1 osds down"))
+		Eventually(ctx, status(hub, cephReady)).Should(Equal("False Degraded: CephCluster odh: Ceph is in HEALTH_ERR: OSD_DOWN: 1 osds down; what to do: https://docs.ceph.com/en/latest/rados/operations/health-checks/#osd-down"))
 	})
 
 	It("refuses versions that would lose data, and names what runs", func(ctx context.Context) {
