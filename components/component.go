@@ -56,7 +56,7 @@ type Object struct {
 	// or a key of it, does not exist. People may replace it.
 	Certificate *Certificate
 
-	// Htpasswd makes a key of the Secret an htpasswd file of accounts whose passwords other keys of it hold. It is made anew
+	// Htpasswd makes a key of the Secret an htpasswd file of accounts whose passwords other keys of it hold. It is rendered again
 	// when somebody changes a password.
 	Htpasswd *Htpasswd
 

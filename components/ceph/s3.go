@@ -129,7 +129,7 @@ func claimName(platform components.Platform, purpose string) string {
 	return platform.Name + "-ceph-" + purpose
 }
 
-// bucketName is the bucket of one claim, as S3 clients know it. It is fixed, so that a claim that is made again gets the same
+// bucketName is the bucket of one claim, as S3 clients know it. It is fixed, so that a claim that is recreated gets the same
 // bucket. In an external Ceph, which other platforms may share, a digest keeps the names apart that nobody chose.
 func bucketName(facts components.Facts, claim components.BucketClaim) string {
 	if claim.Name != "" {

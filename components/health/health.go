@@ -107,12 +107,12 @@ func judge(object *unstructured.Unstructured, rule Rule, pods []*corev1.Pod) Ver
 	case object == nil:
 		return Progress("not there yet")
 	case object.GetDeletionTimestamp() != nil && Blocked(object) != "":
-		return Progress("being deleted, which is blocked: %s; it is made again after that", Blocked(object))
+		return Progress("being deleted, which is blocked: %s; it is recreated after that", Blocked(object))
 	case object.GetDeletionTimestamp() != nil && len(object.GetFinalizers()) > 0:
-		return Progress("being deleted, which waits for %s; it is made again after that",
+		return Progress("being deleted, which waits for %s; it is recreated after that",
 			strings.Join(object.GetFinalizers(), ", "))
 	case object.GetDeletionTimestamp() != nil:
-		return Progress("being deleted; it is made again after that")
+		return Progress("being deleted; it is recreated after that")
 	}
 	verdict := rule(object, inNamespace(pods, object.GetNamespace()))
 	if verdict.State == "" {

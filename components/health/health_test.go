@@ -86,7 +86,7 @@ status: {observedGeneration: 2, replicas: 1, updatedReplicas: 1, availableReplic
 			live: strings.Replace(healthyHub, "generation: 2",
 				`generation: 2, deletionTimestamp: "2026-01-01T00:00:00Z", finalizers: [foregroundDeletion]`, 1),
 			wantState:   components.Progressing,
-			wantMessage: "Deployment odh-hub: being deleted, which waits for foregroundDeletion; it is made again after that",
+			wantMessage: "Deployment odh-hub: being deleted, which waits for foregroundDeletion; it is recreated after that",
 		},
 		"a third-party kind without a rule is never ready": {
 			rendered:    []components.Rendered{kafka},

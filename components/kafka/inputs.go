@@ -55,7 +55,7 @@ type inputs struct {
 	jmxConfigMap   string
 	// record is empty until there is something to remember.
 	record record
-	// restoredID is the id that a cluster made anew must get to take up volumes that were kept; otherwise empty.
+	// restoredID is the id that a recreated cluster must get to take up volumes that were kept; otherwise empty.
 	restoredID string
 	// withheld is whether the Kafka has to wait for the pools to have that id: Strimzi would make a new one.
 	withheld bool

@@ -68,7 +68,7 @@ func nodePool(in inputs, pool poolInputs) components.Object {
 		Template: template,
 	})
 	object.WithLabels(clusterLabels(in, strings.TrimPrefix(pool.name, name+"-")))
-	// Ranges of its own keep the ids of a pool, and so the names of its volumes, the same when it is made again.
+	// Ranges of its own keep the ids of a pool, and so the names of its volumes, the same when it is recreated.
 	object.WithAnnotations(map[string]string{annotationNextIDs: pool.nodeIDs})
 	return components.Owned(object)
 }

@@ -78,7 +78,7 @@ func (r record) layout() *layout {
 	return l
 }
 
-// lostClusterID is the recorded cluster id if the live cluster has none yet: the cluster is being made anew. A cluster
+// lostClusterID is the recorded cluster id if the live cluster has none yet: the cluster is being recreated. A cluster
 // that has an id knows better than the record, which somebody may have changed.
 func lostClusterID(facts components.Facts) string {
 	if clusterIDOf(facts.Live, facts.Platform) != "" {

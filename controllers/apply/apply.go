@@ -221,7 +221,7 @@ func (a *Applier) applySubresource(ctx context.Context, manager string, p Prepar
 // upToDate is whether an apply would change nothing.
 func (a *Applier) upToDate(manager string, live *unstructured.Unstructured, p Prepared) bool {
 	if live.GetDeletionTimestamp() != nil {
-		return true // it is made anew when it is gone
+		return true // it is recreated when it is gone
 	}
 	if live.GetAnnotations()[HashAnnotation] != p.Hash {
 		return false
@@ -404,7 +404,7 @@ func explain(err error) error {
 		return &components.Failure{Reason: v1alpha1.ReasonConflict, Err: err}
 	case isImmutable(status.Status()):
 		return &components.Failure{Reason: v1alpha1.ReasonImmutableFieldChanged, Terminal: true, Err: fmt.Errorf(
-			"%w; take the change back, or delete the object to have it made anew (what it holds is then lost)", err)}
+			"%w; take the change back, or delete the object to have it recreated (what it holds is then lost)", err)}
 	case strings.Contains(status.Status().Message, "field not declared in schema"):
 		// Server-side apply says so with code 500, of the whole object: the CustomResourceDefinition is older than the field.
 		return &components.Failure{Reason: v1alpha1.ReasonVersionNotSupported, Err: err}

@@ -287,7 +287,7 @@ func TestAPIErrors(t *testing.T) {
 		},
 		"a selector was changed": {
 			invalid(`Deployment.apps "odh" is invalid: spec.selector: Invalid value: {}: field is immutable`),
-			v1alpha1.ReasonImmutableFieldChanged, true, "delete the object to have it made anew",
+			v1alpha1.ReasonImmutableFieldChanged, true, "delete the object to have it recreated",
 		},
 		"a claim was shrunk": {
 			invalid(`PersistentVolumeClaim "odh" is invalid: spec.resources.requests.storage: Forbidden: field can not be less than status.capacity`),

@@ -57,7 +57,7 @@ func (p Prepared) renderedKeys() []string {
 }
 
 // values are the generated data of a Secret that the live one, which may be nil, lacks. The parts of a certificate belong
-// together: when one is missing all are made anew.
+// together: when one is missing all are recreated.
 func (p Prepared) values(live *unstructured.Unstructured) (map[string]any, error) {
 	values := map[string]any{}
 	for _, random := range p.Generate {

@@ -227,7 +227,7 @@ func (a *Applier) tell(ctx context.Context, scope Scope, served Served, object *
 	answer := object.DeepCopy()
 	err := a.Client.Patch(ctx, answer, client.RawPatch(types.JSONPatchType, patch), client.FieldOwner(Manager(scope.Component)))
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
-		return nil, nil // gone, or made anew
+		return nil, nil // gone, or recreated
 	}
 	if err != nil {
 		return nil, fmt.Errorf("releasing %s %s/%s: %w", object.GetKind(), object.GetNamespace(), object.GetName(), err)

@@ -255,7 +255,7 @@ func sortedKeys[V any](m map[string]V) []string {
 }
 
 // hash is taken before owner references are set: they are the same for every object of a platform, and an object whose
-// platform was made anew differs in nothing else.
+// platform was recreated differs in nothing else.
 func hash(object *unstructured.Unstructured) (string, error) {
 	// Map keys are sorted, so the same object gives the same text.
 	canonical, err := stdjson.Marshal(object.Object)

@@ -280,7 +280,7 @@ func (a *Applier) wipe(ctx context.Context, scope Scope, served Served, object *
 	return nil
 }
 
-// deleteNow deletes exactly the object that was looked at: an object made anew under the same name is another one.
+// deleteNow deletes exactly the object that was looked at: an object recreated under the same name is another one.
 func (a *Applier) deleteNow(ctx context.Context, object *unstructured.Unstructured) error {
 	uid := object.GetUID()
 	err := a.Client.Delete(ctx, object.DeepCopy(), client.Preconditions{UID: &uid})

@@ -136,7 +136,7 @@ func TestPruneLeavesOtherPlatformsAndComponents(t *testing.T) {
 	s.expect("removed", nil, changes)
 }
 
-// TestPruneDoesNotDeleteASuccessor: the object was deleted and made anew by somebody else after it was looked at.
+// TestPruneDoesNotDeleteASuccessor: the object was deleted and recreated by somebody else after it was looked at.
 func TestPruneDoesNotDeleteASuccessor(t *testing.T) {
 	s := newSite(t)
 	s.apply(settings("odh-a", "1"))

@@ -49,7 +49,7 @@ func (a *Applier) applyShared(ctx context.Context, manager string, p Prepared) (
 		}
 	}
 	if live.GetDeletionTimestamp() != nil {
-		return nil, nil // it is made anew when it is gone
+		return nil, nil // it is recreated when it is gone
 	}
 	if err := a.contradiction(live, p); err != nil {
 		return nil, err

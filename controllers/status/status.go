@@ -173,7 +173,7 @@ func (r Report) object(odh *v1alpha1.OpenDataHub) (*unstructured.Unstructured, e
 	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OpenDataHub"))
 	object.SetNamespace(odh.Namespace)
 	object.SetName(odh.Name)
-	// A resource that was deleted and made anew must not get its predecessor's status.
+	// A resource that was deleted and recreated must not get its predecessor's status.
 	object.SetUID(odh.UID)
 	return object, nil
 }

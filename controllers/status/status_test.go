@@ -231,7 +231,7 @@ func TestASummaryOfAnotherGenerationIsWrittenAtOnce(t *testing.T) {
 	d.write("opendatahub", report(2), true)
 }
 
-// TestADeletedResourceStaysDeleted writes for a resource that was deleted meanwhile, and for one that was made anew.
+// TestADeletedResourceStaysDeleted writes for a resource that was deleted meanwhile, and for one that was recreated.
 func TestADeletedResourceStaysDeleted(t *testing.T) {
 	report := says("KafkaReady", metav1.ConditionTrue, "Available", "")
 	d := newDesk(t)

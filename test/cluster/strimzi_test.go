@@ -164,7 +164,7 @@ func strimziBehaves(ctx context.Context, cl client.Client, player *strimzi.Playe
 	}).Should(BeTrue())
 	Expect(player.Topics(clusterID.(string))).To(Equal(0))
 
-	By("taking the id of the pools for a Kafka that is made again")
+	By("taking the id of the pools for a Kafka that is recreated")
 	// As the real operator, it would end a reconciliation that it began before the Kafka was deleted, and give the pools that id.
 	player.Behave(ns, strimzi.Down)
 	Expect(cl.Delete(ctx, kafka)).To(Succeed())

@@ -172,7 +172,7 @@ func fieldsOf(object *unstructured.Unstructured) map[string]any {
 		unstructured.RemoveNestedField(fields, path...)
 	}
 	if object.GetKind() == "Secret" {
-		unstructured.RemoveNestedField(fields, "data") // made anew
+		unstructured.RemoveNestedField(fields, "data") // recreated
 	}
 	return fields
 }
