@@ -28,7 +28,7 @@ var podMonitor = kinds.Kind{
 	Provider: "Prometheus operator",
 }
 
-func TestAnOptionalKindBringsNoOperator(t *testing.T) {
+func TestAnOptionalKindIsNoDependency(t *testing.T) {
 	facts := components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{Kafka: &v1alpha1.KafkaSpec{}}}}
 	needs := Required(Default(), []components.Component{measured{}}, facts)
 	if len(needs) != 1 || needs[0].Dependency != "Strimzi" || len(needs[0].Kinds) != 1 {
@@ -36,7 +36,7 @@ func TestAnOptionalKindBringsNoOperator(t *testing.T) {
 	}
 }
 
-func TestNeeded(t *testing.T) {
+func TestRequired(t *testing.T) {
 	all := catalog.All()
 	tests := map[string]struct {
 		spec v1alpha1.ComponentsSpec

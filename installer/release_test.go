@@ -100,7 +100,7 @@ func (l *lab) once() (v1alpha1.DependencyStatus, error) {
 	return *result.status, err
 }
 
-// settle takes steps, while the cluster's Deployments start, until nothing is written any more.
+// reconcile takes steps, while the cluster's Deployments start, until nothing is written any more.
 func (l *lab) reconcile() v1alpha1.DependencyStatus {
 	l.Helper()
 	for range 10 {
@@ -125,22 +125,28 @@ func (l *lab) reconcile() v1alpha1.DependencyStatus {
 func (l *lab) start() {
 	l.Helper()
 	for _, namespace := range []string{"demo", "elsewhere"} {
-		live := l.object("apps/v1", "Deployment", namespace, "demo")
-		if live == nil || available(live) {
-			continue
+		for _, name := range []string{"demo", "more"} {
+			l.startOne(namespace, name)
 		}
-		l.cluster.Do(live, func(c client.Client) error {
-			deployment := &appsv1.Deployment{}
-			if err := c.Get(l.Context(), client.ObjectKeyFromObject(live), deployment); err != nil {
-				return err
-			}
-			deployment.Status = appsv1.DeploymentStatus{
-				ObservedGeneration: deployment.Generation, Replicas: 1, ReadyReplicas: 1, UpdatedReplicas: 1, AvailableReplicas: 1,
-				Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue}},
-			}
-			return c.Status().Update(l.Context(), deployment)
-		})
 	}
+}
+
+func (l *lab) startOne(namespace, name string) {
+	live := l.object("apps/v1", "Deployment", namespace, name)
+	if live == nil || available(live) {
+		return
+	}
+	l.cluster.Do(live, func(c client.Client) error {
+		deployment := &appsv1.Deployment{}
+		if err := c.Get(l.Context(), client.ObjectKeyFromObject(live), deployment); err != nil {
+			return err
+		}
+		deployment.Status = appsv1.DeploymentStatus{
+			ObservedGeneration: deployment.Generation, Replicas: 1, ReadyReplicas: 1, UpdatedReplicas: 1, AvailableReplicas: 1,
+			Conditions: []appsv1.DeploymentCondition{{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue}},
+		}
+		return c.Status().Update(l.Context(), deployment)
+	})
 }
 
 func (l *lab) object(apiVersion, kind, namespace, name string) *unstructured.Unstructured {
@@ -206,7 +212,7 @@ func TestAFailedUpgradeIsARemark(t *testing.T) {
 	l.wantReady(l.reconcile(), "2.0.0", "")
 }
 
-func TestAnOperatorMoves(t *testing.T) {
+func TestADependencyMoves(t *testing.T) {
 	l := newLab(t)
 	l.reconcile()
 	l.dependency.Namespace = "elsewhere"
@@ -254,6 +260,114 @@ func TestWhatBelongsToSomebodyElse(t *testing.T) {
 			l.wantReady(l.reconcile(), "1.0.0", "")
 		})
 	}
+}
+
+// TestWhatIsTheirsStays: a namespace and a CustomResourceDefinition that were there, and what somebody made in the place of ours.
+func TestWhatIsTheirsStays(t *testing.T) {
+	l := newLab(t)
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "demo", Labels: map[string]string{"team": "data"}}}
+	definition := func(label, version string) *unstructured.Unstructured {
+		crd := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"version": version}}}
+		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+		crd.SetName("demos.example.com")
+		crd.SetLabels(map[string]string{dependencies.Label: label})
+		return crd
+	}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "demo", Name: "demo"}}
+	create := func(object client.Object) {
+		l.cluster.Do(object, func(c client.Client) error { return c.Create(t.Context(), object, client.FieldOwner("somebody")) })
+	}
+	create(namespace)
+	l.reconcile()
+	if got := l.object("v1", "Namespace", "", "demo").GetLabels(); got["team"] != "data" || got[dependencies.Label] != "" {
+		t.Errorf("the namespace has the labels %v", got)
+	}
+	for label, want := range map[string]string{"another": "old", "demo": "new"} {
+		crd := definition(label, "old")
+		create(crd)
+		if err := l.r.applyCRDs(t.Context(), l.dependency, []*unstructured.Unstructured{definition("", "new")}); err != nil {
+			t.Fatal(err)
+		}
+		live := l.cluster.Object(crd.GroupVersionKind(), "", crd.GetName())
+		if got, _, _ := unstructured.NestedString(live.Object, "spec", "version"); got != want {
+			t.Errorf("the CustomResourceDefinition of %s is %s, want %s", label, got, want)
+		}
+		l.cluster.Do(crd, func(c client.Client) error { return c.Delete(t.Context(), crd) })
+	}
+	ours := l.object("v1", "ServiceAccount", "demo", "demo")
+	l.cluster.Do(ours, func(c client.Client) error { return c.Delete(t.Context(), ours.DeepCopy()) })
+	create(account)
+	for range 5 {
+		found, err := l.r.installedOf(t.Context(), l.dependency)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.r.uninstall(t.Context(), l.dependency, found); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if l.object("v1", "ServiceAccount", "demo", "demo") == nil || l.object("apps/v1", "Deployment", "demo", "demo") != nil {
+		t.Error("somebody's ServiceAccount is gone, or our Deployment is not")
+	}
+}
+
+// TestSeveralCharts: one that cannot be had leaves those before it installed, and one that the table no longer has is removed.
+func TestSeveralCharts(t *testing.T) {
+	l := newLab(t)
+	first := l.dependency.Charts[0]
+	second := dependencies.Chart{Release: "more", Chart: filepath.Join(filepath.Dir(first.Chart), "more-1.0.0.tgz"), Version: "1.0.0"}
+	l.dependency.Charts = append(l.dependency.Charts, second)
+	status, err := l.once()
+	if err != nil || status.State != v1alpha1.DependencyFailed || !strings.Contains(status.Message, "more-1.0.0.tgz") || l.object("apps/v1", "Deployment", "demo", "demo") == nil {
+		t.Errorf("%+v, %v", status, err)
+	}
+	packed := l.dependency
+	packed.Charts = []dependencies.Chart{{Release: "more", Chart: "more", Version: "1.0.0"}}
+	if err := charts.Write(filepath.Dir(first.Chart), packed, nil); err != nil {
+		t.Fatal(err)
+	}
+	l.now = l.now.Add(maxPause)
+	l.reconcile()
+	if l.object("apps/v1", "Deployment", "demo", "more") == nil {
+		t.Error("the second chart is not installed")
+	}
+	l.dependency.Charts = l.dependency.Charts[:1]
+	l.wantReady(l.reconcile(), "1.0.0", "")
+	if l.object("apps/v1", "Deployment", "demo", "more") != nil {
+		t.Error("the second chart is left")
+	}
+}
+
+// TestALostRecord: what is ours is known by its label.
+func TestALostRecord(t *testing.T) {
+	l := newLab(t)
+	l.reconcile()
+	uid := l.object("apps/v1", "Deployment", "demo", "demo").GetUID()
+	if err := l.r.records.delete(t.Context(), l.dependency); err != nil {
+		t.Fatal(err)
+	}
+	l.restart()
+	l.wantReady(l.reconcile(), "1.0.0", "")
+	if l.object("apps/v1", "Deployment", "demo", "demo").GetUID() != uid {
+		t.Error("it was made again")
+	}
+}
+
+// TestTheAPIServersWords: a refusal is told in them.
+func TestTheAPIServersWords(t *testing.T) {
+	l := newLab(t)
+	l.cluster.Fail = func(_ string, object client.Object) error {
+		if object.GetObjectKind().GroupVersionKind().Kind == "Deployment" {
+			return errors.New("admission webhook says no")
+		}
+		return nil
+	}
+	if status, err := l.once(); err != nil || status.State != v1alpha1.DependencyFailed || status.Reason != v1alpha1.ReasonInstallFailed ||
+		!strings.Contains(status.Message, "Deployment demo/demo") || !strings.Contains(status.Message, "admission webhook says no") {
+		t.Errorf("%+v, %v", status, err)
+	}
+	l.cluster.Fail = nil
+	l.wantReady(l.reconcile(), "1.0.0", "")
 }
 
 // TestACrashAfterAnyWrite: the answer is lost, and so is all that the process knew.

@@ -17,7 +17,7 @@ import (
 
 var all = catalog.All()
 
-func TestDemandOf(t *testing.T) {
+func TestWantOf(t *testing.T) {
 	strimzi, _ := dependencies.Default().Find("Strimzi")
 	now := metav1.Now()
 	tests := map[string]struct {

@@ -1,5 +1,41 @@
 // Package installer watches the installer of third-party operators at work on a local cluster, beside the manager, each
 // under its own ServiceAccount.
+//
+// What the installer and the table of dependencies guarantee, and where that is tested. A name that begins with Test is a unit test
+// of installer, installer/helm, installer/olm or dependencies; the others are specs of this suite.
+//
+//   - What platforms require is installed, and nothing else: "brings what a platform needs", "brings all eight", TestRequired,
+//     TestAnOptionalKindIsNoDependency; no field of a resource chooses what: TestNoFieldChoosesWhatIsInstalled.
+//   - What is there is used and left alone: "uses what serves the kinds and runs", "uses what somebody installed with Helm", "uses a
+//     Subscription of somebody else as it is", "uses a ClusterExtension", TestDecide, TestFind, TestFindWithExtensions.
+//   - Definitions that were left behind are no operator: "does not take definitions that somebody left behind".
+//   - Objects, namespaces and definitions of others are never changed or deleted: TestWhatBelongsToSomebodyElse, TestWhatIsTheirsStays,
+//     TestRemove, TestEnsure.
+//   - What somebody deletes or changes is repaired within seconds: "is repaired when somebody deletes or changes a part of it",
+//     TestChartsAreInstalledRepairedAndLeftAlone, TestWhatIsAskedFor; a lost record costs nothing: TestALostRecord.
+//   - Ready says that it runs: "reaches through to the Pod", TestAFailedUpgradeIsARemark; one that works stays Ready while an upgrade
+//     fails: "works on while an upgrade fails", TestFind.
+//   - A process that dies after any write is followed by one that finishes: "after any write", TestACrashAfterAnyWrite,
+//     TestRemoveIsInterrupted.
+//   - Nothing is sent while nothing changes, and a restart writes nothing: "costs no request while nothing changes", for charts and OLM.
+//   - Two versions never run at a time, and what the table no longer has is removed: TestADependencyMoves, TestSeveralCharts.
+//   - It stays until nobody uses it, and its definitions always: "is shared", "stays when the policy is to retain", TestUninstall,
+//     "removes what it subscribed to".
+//   - Releases of earlier versions are taken over without a restart: "is taken over from an earlier version",
+//     TestReleasesOfEarlierVersionsAreTakenOver.
+//   - A chart is what was asked for, from wherever, and runs no hook: TestRenderFromEverywhere, TestDigestsOfCharts, TestVersionsOfCharts,
+//     TestHooks, TestChartsOfTheTableNeedNoHooks, TestBrokenCharts.
+//   - No password is told: TestPasswordsAreNotTold, TestCredentialsAreReadAgainAndNotTold, TestParseConfigRefuses.
+//   - What is wrong is said with its cause and what to do, and goes on by itself when a person has acted: "says what is wrong with a
+//     repository", "says what is wrong on the platform", TestRepositoriesThatDoNotAnswer, TestTheAPIServersWords, TestResolve,
+//     TestPackageServerErrors.
+//   - The vendor whose build is installed does not depend on the moment: TestResolve.
+//   - A mistake in the configuration is told as a whole, and changes nothing: "explains a mistake in its own configuration",
+//     TestParseConfigRefuses, TestValidate.
+//   - Nobody waits for an installer that is not there: "says what to type where there is no installer", "is not believed for ever", "goes
+//     with the installer's Deployment", TestJudge; what is typed does what the table says: TestHelmIsToldWhatTheTableHas, TestManifestsFitOLM.
+//   - The manager can install nothing: "can install nothing".
+//   - Memory is small however large catalogues are: TestTransforms, TestLargeCatalogs.
 package installer
 
 import (
@@ -7,6 +43,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -420,4 +458,38 @@ func installWithHelm(ctx context.Context, archive string, set func(*action.Insta
 		_, err := uninstall.Run(install.ReleaseName)
 		Expect(err).NotTo(HaveOccurred())
 	})
+}
+
+// TestGuaranteesAreTested: what the package's comment names exists.
+func TestGuaranteesAreTested(t *testing.T) {
+	content := map[bool]string{} // of this suite, and of the units
+	for _, pattern := range []string{"*_test.go", "../../installer/*_test.go", "../../installer/*/*_test.go", "../../dependencies/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			content[pattern == "*_test.go"] += string(text)
+		}
+	}
+	_, comment, _ := strings.Cut(content[true], "\n// What the installer and the table")
+	comment, _, _ = strings.Cut(comment, "\npackage")
+	comment = strings.ReplaceAll(comment, "\n//     ", " ")
+	if len(comment) < 1000 {
+		t.Fatal("the comment is not found")
+	}
+	for _, name := range regexp.MustCompile(`Test[A-Z]\w+`).FindAllString(comment, -1) {
+		if !strings.Contains(content[false], "func "+name+"(") {
+			t.Errorf("there is no test %s", name)
+		}
+	}
+	for _, spec := range regexp.MustCompile(`"[^"]+"`).FindAllString(comment, -1) {
+		if !regexp.MustCompile(`(It|DescribeTable)\(` + regexp.QuoteMeta(strings.TrimSuffix(spec, `"`))).MatchString(content[true]) {
+			t.Errorf("there is no spec %s", spec)
+		}
+	}
 }
