@@ -24,7 +24,7 @@ func installerCommand(version string, all []components.Component) *cobra.Command
 	command := &cobra.Command{
 		Use:   "installer",
 		Short: "Run the installer of third-party operators",
-		Long: `Run the installer of third-party operators: it brings those that the platforms of a cluster need, through the Operator
+		Long: `Run the installer of third-party operators: it installs those that the platforms of a cluster need, through the Operator
 Lifecycle Manager or as Helm charts, and uses those that are there. It is a process of its own because installing operators
 takes rights that the rest of this operator must not have.
 

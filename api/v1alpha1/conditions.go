@@ -20,13 +20,13 @@ const (
 const (
 	// ReasonNotNeeded: no component of the platform needs a third-party operator.
 	ReasonNotNeeded = "NotNeeded"
-	// ReasonNotInstalled: the operator is not in the cluster, and nobody is going to bring it; the message says how to.
+	// ReasonNotInstalled: the operator is not in the cluster, and nobody is going to install it; the message says how to.
 	ReasonNotInstalled = "NotInstalled"
 	// ReasonVersionNotSupported: the third-party operator is in the cluster, in a version that this one cannot work with.
 	ReasonVersionNotSupported = "VersionNotSupported"
 	// ReasonInstallerConfigInvalid: the ConfigMap of the installer cannot be used; nothing is installed until it can.
 	ReasonInstallerConfigInvalid = "InstallerConfigInvalid"
-	// ReasonInstallerUnavailable: the installer that should bring the operator does not run.
+	// ReasonInstallerUnavailable: the installer that should install the operator does not run.
 	ReasonInstallerUnavailable = "InstallerUnavailable"
 	// ReasonInUse: no platform needs the operator any more, but objects of its kinds exist, so it stays.
 	ReasonInUse = "InUse"

@@ -35,7 +35,7 @@ components:
 `
 
 var _ = Describe("On a cluster without any operator", func() {
-	It("brings what a platform needs, and the platform becomes ready", func(ctx context.Context) {
+	It("installs what a platform needs, and the platform becomes ready", func(ctx context.Context) {
 		s := newScene(ctx, "")
 		startManager(ctx)
 		startInstaller(ctx)
@@ -54,7 +54,7 @@ var _ = Describe("On a cluster without any operator", func() {
 		Expect(operator.Labels).To(HaveKeyWithValue(dependencies.Label, "strimzi"))
 	}, SpecTimeout(2*time.Minute))
 
-	It("brings all eight", func(ctx context.Context) {
+	It("installs all eight", func(ctx context.Context) {
 		newScene(ctx, "")
 		startManager(ctx)
 		startInstaller(ctx)
@@ -84,7 +84,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 	}, SpecTimeout(5*time.Minute))
 
-	It("explains a mistake in its own configuration, and touches nothing until it is mended", func(ctx context.Context) {
+	It("explains a mistake in its own configuration, and touches nothing until it is corrected", func(ctx context.Context) {
 		s := newScene(ctx, "")
 		s.configure(ctx, "operators:\n- {name: Strimsi, way: Helm}\n")
 		startManager(ctx)
@@ -233,7 +233,7 @@ var _ = Describe("On a cluster with operators", func() {
 	}, SpecTimeout(5*time.Minute))
 })
 
-var _ = Describe("What the installer brought", func() {
+var _ = Describe("What the installer installed", func() {
 	It("is shared, and stays until the last platform leaves", func(ctx context.Context) {
 		s := newScene(ctx, "deletionPolicy: Delete\n")
 		startManager(ctx)

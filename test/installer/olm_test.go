@@ -270,7 +270,7 @@ components: {ceph: {}, kafka: {}, spark: {}, seldon: {}, monitoring: {}, gpu: {}
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
 	}, SpecTimeout(5*time.Minute))
 
-	It("removes what it subscribed to with the last platform, leaving the CustomResourceDefinitions, and can bring it again", func(ctx context.Context) {
+	It("removes what it subscribed to with the last platform, leaving the CustomResourceDefinitions, and can install it again", func(ctx context.Context) {
 		s := newScene(ctx, "deletionPolicy: Delete\n")
 		Expect(manager.SetCatalog(ctx, current())).To(Succeed())
 		startManager(ctx)

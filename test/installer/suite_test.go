@@ -4,7 +4,7 @@
 // What the installer and the table of dependencies guarantee, and where that is tested. A name that begins with Test is a unit test
 // of installer, installer/helm, installer/olm or dependencies; the others are specs of this suite.
 //
-//   - What platforms require is installed, and nothing else: "brings what a platform needs", "brings all eight", TestRequired,
+//   - What platforms require is installed, and nothing else: "installs what a platform needs", "installs all eight", TestRequired,
 //     TestAnOptionalKindIsNoDependency; no field of a resource chooses what: TestNoFieldChoosesWhatIsInstalled.
 //   - What is there is used and left alone: "uses what serves the kinds and runs", "uses what somebody installed with Helm", "uses a
 //     Subscription of somebody else as it is", "uses a ClusterExtension", TestDecide, TestFind, TestFindWithExtensions.
@@ -208,7 +208,7 @@ func (scene) clean(ctx context.Context) {
 }
 
 // without takes away the CustomResourceDefinitions of operators. It is not done after every spec, because it takes seconds: those
-// that the installer brought say nothing of an operator.
+// that the installer applied say nothing of an operator.
 func without(ctx context.Context, operators ...string) {
 	GinkgoHelper()
 	var names []string
