@@ -17,14 +17,14 @@ type JupyterHubSpec struct {
 	// +optional
 	Proxy JupyterHubServer `json:"proxy,omitempty,omitzero"`
 
-	// database is the volume of the hub's database (SQLite): users, groups, tokens and which notebooks run. It must not
-	// be a network file system such as NFS, which lacks the locks that SQLite needs.
+	// database holds users, groups, tokens and which notebooks run.
 	//
 	// +optional
-	Database Storage `json:"database,omitempty,omitzero"`
+	Database JupyterHubDatabase `json:"database,omitempty,omitzero"`
 
 	// images are the notebook images that users choose from. Without it a list of Jupyter's own: minimal, scipy,
-	// datascience, pytorch, tensorflow and pyspark. Every image must have JupyterHub's single-user server
+	// datascience, pytorch, tensorflow and pyspark; pytorch-gpu and tensorflow-gpu as well where a size has GPUs; and
+	// beakerx, for languages of the Java virtual machine. Every image must have JupyterHub's single-user server
 	// (jupyterhub-singleuser) installed. Changes apply to notebooks that start from then on; the hub is not restarted.
 	//
 	// +listType=map
@@ -63,6 +63,35 @@ type JupyterHubSpec struct {
 	// +optional
 	Home Storage `json:"home,omitempty,omitzero"`
 
+	// placement says on which nodes notebooks run.
+	//
+	// +optional
+	Placement Placement `json:"placement,omitempty,omitzero"`
+
+	// environment are variables of every notebook, besides those that the platform sets. Every user can read them.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Environment []NotebookVariable `json:"environment,omitempty"`
+
+	// sharedVolumes are volumes that all notebooks, or those of some groups, have in the folder shared of the home.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	SharedVolumes []NotebookVolume `json:"sharedVolumes,omitempty"`
+
+	// s3Credentials says with which credentials notebooks use the platform's object storage. Platform (the default): those of the
+	// data lake, the same for all. PerUser: those in the Secret <platform>-s3-<user>, where <user> is as in the name of the
+	// notebook's Pod; without the Secret the notebook has none.
+	//
+	// +kubebuilder:validation:Enum=Platform;PerUser
+	// +optional
+	S3Credentials string `json:"s3Credentials,omitempty"`
+
 	// culling stops notebooks that nobody uses. Files are kept.
 	//
 	// +optional
@@ -83,6 +112,22 @@ type JupyterHubSpec struct {
 	// +optional
 	ActiveServerLimit int32 `json:"activeServerLimit,omitempty"`
 
+	// groupLimits are how many notebooks the members of a group may run at once, all of them together. Who is in several groups is held
+	// to each limit.
+	//
+	// +listType=map
+	// +listMapKey=group
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	GroupLimits []NotebookGroupLimit `json:"groupLimits,omitempty"`
+
+	// activeServersPerUser is how many notebooks a user may run at once. Without it as many as namedServersPerUser allows.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=21
+	// +optional
+	ActiveServersPerUser int32 `json:"activeServersPerUser,omitempty"`
+
 	// namedServersPerUser is how many notebooks a user may have besides the first, each with a name and a volume of its
 	// own. Without it none.
 	//
@@ -98,6 +143,121 @@ type JupyterHubServer struct {
 	//
 	// +optional
 	Resources Resources `json:"resources,omitempty,omitzero"`
+}
+
+// JupyterHubDatabase is where the hub keeps what it must not forget: a file (SQLite) on a volume, or a PostgreSQL database.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.port) || has(self.uriSecretRef)",message="port is allowed only with uriSecretRef"
+type JupyterHubDatabase struct {
+	// The volume of SQLite, not used with uriSecretRef. It must not be a network file system such as NFS, which lacks the locks that SQLite needs.
+	Storage `json:",inline"`
+
+	// uriSecretRef names a Secret in the platform's namespace whose key uri holds the address of a PostgreSQL database, with user
+	// and password, such as postgresql://hub:secret@postgres.example.com:5432/hub. The user must own the database: the hub makes
+	// its tables. Without it SQLite. Changing it moves no data.
+	//
+	// +optional
+	URISecretRef LocalReference `json:"uriSecretRef,omitempty,omitzero"`
+
+	// port that PostgreSQL listens on, which the network policy opens. Without it 5432.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +optional
+	Port int32 `json:"port,omitempty"`
+}
+
+// GroupName is a group of users, as the login provider names it.
+//
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=253
+type GroupName string
+
+// NotebookVariable is a variable of the environment of notebooks.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.value) != has(self.secretRef)",message="set value or secretRef, and not both"
+type NotebookVariable struct {
+	// name of the variable.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][A-Za-z0-9_]*$`
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('JUPYTERHUB_') && !self.startsWith('JPY_')",message="names that begin with JUPYTERHUB_ or JPY_ are the hub's"
+	// +required
+	Name string `json:"name"`
+
+	// value of the variable, as it is: nothing in it is expanded.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=4096
+	// +optional
+	Value string `json:"value,omitempty"`
+
+	// secretRef is the key of a Secret in the platform's namespace that has the value. A notebook also starts without the Secret.
+	//
+	// +optional
+	SecretRef SecretKey `json:"secretRef,omitempty,omitzero"`
+}
+
+// SecretKey is a key of a Secret in the platform's namespace.
+type SecretKey struct {
+	LocalReference `json:",inline"`
+
+	// key in the Secret's data.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +required
+	Key string `json:"key"`
+}
+
+// NotebookVolume is a volume that notebooks share.
+type NotebookVolume struct {
+	// name of the folder: the volume is at /home/jovyan/shared/<name>.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +required
+	Name string `json:"name"`
+
+	// claimName is a PersistentVolumeClaim in the platform's namespace. It must exist, and allow ReadWriteMany or ReadOnlyMany
+	// for notebooks on more than one node.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +required
+	ClaimName string `json:"claimName"`
+
+	// access is ReadWrite or ReadOnly. Without it ReadOnly.
+	//
+	// +kubebuilder:validation:Enum=ReadWrite;ReadOnly
+	// +optional
+	Access string `json:"access,omitempty"`
+
+	// groups whose members have the volume. Without it all users do.
+	//
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Groups []GroupName `json:"groups,omitempty"`
+}
+
+// NotebookGroupLimit is how much a group may use.
+type NotebookGroupLimit struct {
+	// group is its name, as the login provider has it.
+	//
+	// +required
+	Group GroupName `json:"group"`
+
+	// activeServers is how many notebooks its members may run at once.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	// +required
+	ActiveServers int32 `json:"activeServers"`
 }
 
 // NotebookImage is an image that users choose from.
@@ -130,6 +290,13 @@ type NotebookImage struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+((:[A-Za-z0-9_][-A-Za-z0-9._]{0,127})(@sha256:[a-f0-9]{64})?|@sha256:[a-f0-9]{64})$')",message="image must be registry/name with a tag or a digest, such as quay.io/jupyter/scipy-notebook:2026-07-28"
 	// +required
 	Image string `json:"image"`
+
+	// groups whose members may choose the image. Without it all users may.
+	//
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Groups []GroupName `json:"groups,omitempty"`
 }
 
 // NotebookSize is an amount of CPU, memory and GPUs that users choose from.
@@ -161,6 +328,19 @@ type NotebookSize struct {
 	// +kubebuilder:validation:Maximum=16
 	// +optional
 	GPUs int32 `json:"gpus,omitempty"`
+
+	// placement says on which nodes notebooks of this size run, besides what jupyterHub.placement says. The taint nvidia.com/gpu is
+	// tolerated with GPUs anyway.
+	//
+	// +optional
+	Placement Placement `json:"placement,omitempty,omitzero"`
+
+	// groups whose members may choose the size. Without it all users may.
+	//
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Groups []GroupName `json:"groups,omitempty"`
 }
 
 // NotebookCulling stops notebooks that nobody uses. A notebook is in use while a kernel computes or a browser tab with it

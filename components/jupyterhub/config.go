@@ -197,32 +197,51 @@ func authentication(in inputs, all map[string]options) {
 
 func notNil(list []string) []string { return append([]string{}, list...) }
 
-// profiles is profiles.json: what users choose from. A change needs no restart.
+// profiles is profiles.json: what users choose from, and what they get with it. A change needs no restart.
 type profiles struct {
 	Images []profileImage `json:"images"`
 	Sizes  []profileSize  `json:"sizes"`
 	// Override are options of KubeSpawner, for every notebook.
-	Override options `json:"override,omitempty"`
+	Override      options         `json:"override,omitempty"`
+	SharedVolumes []profileVolume `json:"sharedVolumes,omitempty"`
+	Limits        profileLimits   `json:"limits"`
 }
 
 type profileImage struct {
-	Name        string `json:"name"`
-	DisplayName string `json:"displayName"`
-	Description string `json:"description"`
-	Image       string `json:"image"`
-	Default     bool   `json:"default"`
+	Name        string               `json:"name"`
+	DisplayName string               `json:"displayName"`
+	Description string               `json:"description"`
+	Image       string               `json:"image"`
+	Default     bool                 `json:"default"`
+	Groups      []v1alpha1.GroupName `json:"groups,omitempty"`
 }
 
 type profileSize struct {
-	Name        string `json:"name"`
-	DisplayName string `json:"displayName"`
-	Default     bool   `json:"default"`
+	Name        string               `json:"name"`
+	DisplayName string               `json:"displayName"`
+	Default     bool                 `json:"default"`
+	Groups      []v1alpha1.GroupName `json:"groups,omitempty"`
 	// Override are options of KubeSpawner.
 	Override options `json:"override"`
 }
 
+type profileVolume struct {
+	Groups   []v1alpha1.GroupName `json:"groups,omitempty"`
+	Override options              `json:"override"`
+}
+
+// profileLimits are of running notebooks; zero is none.
+type profileLimits struct {
+	PerUser int32                         `json:"perUser"`
+	Groups  []v1alpha1.NotebookGroupLimit `json:"groups,omitempty"`
+}
+
 func choices(in inputs) profiles {
-	choices := profiles{Override: notebookOverride(in.storage, in.notebooks)}
+	choices := profiles{
+		Override:      notebookOverride(in),
+		SharedVolumes: sharedVolumes(in),
+		Limits:        profileLimits{PerUser: in.spec.ActiveServersPerUser, Groups: in.spec.GroupLimits},
+	}
 	for _, image := range in.images {
 		choices.Images = append(choices.Images, profileImage{
 			Name:        image.Name,
@@ -230,6 +249,7 @@ func choices(in inputs) profiles {
 			Description: image.Description,
 			Image:       image.Image,
 			Default:     image.Name == in.defaultImage,
+			Groups:      image.Groups,
 		})
 	}
 	for _, size := range in.sizes {
@@ -237,7 +257,8 @@ func choices(in inputs) profiles {
 			Name:        size.Name,
 			DisplayName: fmt.Sprintf("%s (%s)", cmp.Or(size.DisplayName, size.Name), amounts(size)),
 			Default:     size.Name == in.defaultSize,
-			Override:    override(size),
+			Groups:      size.Groups,
+			Override:    withPlacement(override(size), size.Placement, "size-"),
 		})
 	}
 	return choices

@@ -1,6 +1,8 @@
 package jupyterhub
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -27,6 +29,26 @@ var defaultImages = []v1alpha1.NotebookImage{
 	{Name: "pytorch", DisplayName: "PyTorch", Description: "As SciPy, with PyTorch", Image: "quay.io/jupyter/pytorch-notebook" + notebookTag},
 	{Name: "tensorflow", DisplayName: "TensorFlow", Description: "As SciPy, with TensorFlow", Image: "quay.io/jupyter/tensorflow-notebook" + notebookTag},
 	{Name: "pyspark", DisplayName: "PySpark", Description: "As SciPy, with Apache Spark", Image: "quay.io/jupyter/pyspark-notebook" + notebookTag},
+}
+
+// gpuImages are offered besides where a size has GPUs.
+var gpuImages = []v1alpha1.NotebookImage{
+	{Name: "pytorch-gpu", DisplayName: "PyTorch with CUDA", Description: "As PyTorch, for NVIDIA GPUs", Image: "quay.io/jupyter/pytorch-notebook:cuda12-" + notebookTag[1:]},
+	{Name: "tensorflow-gpu", DisplayName: "TensorFlow with CUDA", Description: "As TensorFlow, for NVIDIA GPUs", Image: "quay.io/jupyter/tensorflow-notebook:cuda-" + notebookTag[1:]},
+}
+
+// beakerxImage has the name by which people know notebooks in languages of the Java virtual machine. BeakerX itself ended in 2021 and
+// does not run in today's JupyterLab.
+var beakerxImage = v1alpha1.NotebookImage{
+	Name: "beakerx", DisplayName: "Scala (JVM)", Description: "The Almond kernel, in place of BeakerX", Image: "docker.io/almondsh/almond:0.14.5",
+}
+
+func imagesFor(sizes []v1alpha1.NotebookSize) []v1alpha1.NotebookImage {
+	images := slices.Clone(defaultImages)
+	if slices.ContainsFunc(sizes, func(size v1alpha1.NotebookSize) bool { return size.GPUs > 0 }) {
+		images = append(images, gpuImages...)
+	}
+	return append(images, beakerxImage)
 }
 
 // profile is what the spec's profile stands for.

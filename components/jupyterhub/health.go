@@ -20,9 +20,12 @@ func (component) Assess(observed components.Observed) components.Health {
 	}
 	if result.State == components.Progressing && cannotWrite(health.Labelled(in.Selector(hubPart), observed.Pods)) {
 		result.State = components.Degraded
-		result.Message = fmt.Sprintf("Deployment %s: the hub cannot write to its database: nobody can log in or start a notebook. If its volume %s is full, "+
-			"raise spec.components.jupyterHub.database.size; see: kubectl logs -n %s deployment/%s",
-			in.Object(hubPart), in.Object(databasePart), in.Platform.Namespace, in.Object(hubPart))
+		advice := fmt.Sprintf("If its volume %s is full, raise %sdatabase.size", in.Object(databasePart), field)
+		if in.databaseSecret != "" {
+			advice = fmt.Sprintf("Is the PostgreSQL that Secret %s names up and reachable?", in.databaseSecret)
+		}
+		result.Message = fmt.Sprintf("Deployment %s: the hub cannot use its database: nobody can log in or start a notebook. %s; see: kubectl logs -n %s deployment/%s",
+			in.Object(hubPart), advice, in.Platform.Namespace, in.Object(hubPart))
 	}
 	result.Version = version
 	result.Endpoints = []v1alpha1.Endpoint{{Name: "web", URL: in.url()}}

@@ -2,7 +2,9 @@ package jupyterhub
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
+	"strings"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -17,8 +19,12 @@ const (
 	cryptKey        = "crypt-key"
 	prometheusKey   = "token-prometheus"
 	proxyTokenKey   = "proxy-token"
+	uriKey          = "uri"
 	accountTokenKey = "token" // as Kubernetes fills it in
 )
+
+// field of the spec, for messages.
+const field = "spec.components.jupyterHub."
 
 // inputs is everything that the objects are made of: defaults filled in, contradictions refused.
 type inputs struct {
@@ -37,6 +43,13 @@ type inputs struct {
 	notebooks components.Notebooks
 	// storage is the S3 service that notebooks use; nil if there is none.
 	storage *s3.Storage
+
+	// databaseSecret has the address of PostgreSQL; empty with SQLite on the volume.
+	databaseSecret string
+	databasePort   int32
+
+	// spec has what goes to notebooks as it is.
+	spec v1alpha1.JupyterHubSpec
 
 	images       []v1alpha1.NotebookImage
 	defaultImage string
@@ -79,18 +92,22 @@ func newInputs(facts components.Facts) (inputs, error) {
 	}
 	profile := profileOf(facts.Spec.Profile)
 	in := inputs{
-		App:    native.NewApp(facts, name),
-		hub:    native.Fill(spec.Hub.Resources, profile.hub),
-		proxy:  native.Fill(spec.Proxy.Resources, profile.proxy),
-		home:   v1alpha1.Storage{Size: native.OrDefault(spec.Home.Size, profile.home), StorageClassName: spec.Home.StorageClassName},
-		images: orList(spec.Images, defaultImages),
-		sizes:  orList(spec.Sizes, profile.sizes),
+		App:   native.NewApp(facts, name),
+		hub:   native.Fill(spec.Hub.Resources, profile.hub),
+		proxy: native.Fill(spec.Proxy.Resources, profile.proxy),
+		home:  v1alpha1.Storage{Size: native.OrDefault(spec.Home.Size, profile.home), StorageClassName: spec.Home.StorageClassName},
+		sizes: orList(spec.Sizes, profile.sizes),
+		spec:  spec,
+
+		databaseSecret: spec.Database.URISecretRef.Name,
+		databasePort:   cmp.Or(spec.Database.Port, 5432),
 		limits: limits{
 			concurrentSpawns: cmp.Or(spec.ConcurrentSpawnLimit, 64),
 			activeServers:    spec.ActiveServerLimit,
 			namedServers:     spec.NamedServersPerUser,
 		},
 	}
+	in.images = orList(spec.Images, imagesFor(in.sizes))
 	if spec.Culling.State != v1alpha1.Disabled {
 		in.culling = &culling{
 			IdleTimeoutSeconds: cmp.Or(spec.Culling.IdleTimeoutSeconds, 3600),
@@ -100,7 +117,12 @@ func newInputs(facts components.Facts) (inputs, error) {
 	// What JupyterHub's own dashboards select by.
 	in.ObjectLabels = map[string]string{"app": in.Name}
 	var err error
-	if in.database, err = in.Storage(facts, "spec.components.jupyterHub.database", databasePart, spec.Database, profile.database); err != nil {
+	if in.databaseSecret == "" {
+		if in.database, err = in.Storage(facts, field+"database", databasePart, spec.Database.Storage, profile.database); err != nil {
+			return inputs{}, err
+		}
+	}
+	if err := in.checkBorrowed(); err != nil {
 		return inputs{}, err
 	}
 	if in.expose, err = in.Expose(facts); err != nil {
@@ -119,16 +141,32 @@ func newInputs(facts components.Facts) (inputs, error) {
 	in.notebooks = facts.Declared.Notebooks
 	in.storage = s3.Of(facts)
 	in.hubSecrets = native.SecretsDigest(facts,
-		in.Object(keysPart), in.Object(proxyPart), in.Object(loginPart), in.login.OIDC.ClientSecretRef.Name)
+		in.Object(keysPart), in.Object(proxyPart), in.Object(loginPart), in.login.OIDC.ClientSecretRef.Name, in.databaseSecret)
 	in.proxySecrets = native.SecretsDigest(facts, in.Object(proxyPart))
 	return in, nil
+}
+
+// checkBorrowed refuses Secrets and volumes for notebooks that are the hub's own or some user's: whoever writes the resource may not
+// be somebody who may read these.
+func (in inputs) checkBorrowed() error {
+	for i, variable := range in.spec.Environment {
+		if name := variable.SecretRef.Name; strings.HasPrefix(name, in.Web()+"-") {
+			return components.Invalid(fmt.Sprintf("%senvironment[%d].secretRef", field, i), "%s is the hub's own; name another Secret", name)
+		}
+	}
+	for i, volume := range in.spec.SharedVolumes {
+		if name := volume.ClaimName; name == in.Object(databasePart) || strings.HasPrefix(name, in.Platform.Name+"-home-") {
+			return components.Invalid(fmt.Sprintf("%ssharedVolumes[%d].claimName", field, i), "%s is the hub's or some user's; name another claim", name)
+		}
+	}
+	return nil
 }
 
 func imageName(image v1alpha1.NotebookImage) string { return image.Name }
 func sizeName(size v1alpha1.NotebookSize) string    { return size.Name }
 
 // chosen is the name that is chosen already when the form opens.
-func chosen[T any](field, want string, from []T, nameOf func(T) string) (string, error) {
+func chosen[T any](name, want string, from []T, nameOf func(T) string) (string, error) {
 	if want == "" {
 		return nameOf(from[0]), nil
 	}
@@ -137,7 +175,7 @@ func chosen[T any](field, want string, from []T, nameOf func(T) string) (string,
 		names = append(names, nameOf(item))
 	}
 	if !slices.Contains(names, want) {
-		return "", components.Invalid("spec.components.jupyterHub."+field, "%s does not exist; use one of %v", want, names)
+		return "", components.Invalid(field+name, "%s does not exist; use one of %v", want, names)
 	}
 	return want, nil
 }

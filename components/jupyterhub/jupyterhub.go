@@ -40,10 +40,12 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 		proxySecret(in),
 	}
 	objects = append(objects, loginObjects(in)...)
+	if in.databaseSecret == "" {
+		objects = append(objects, in.Claim(hubPart, databasePart, in.database))
+	}
 	objects = append(objects,
 		components.Owned(configMap(in)),
 		components.Owned(profilesMap(in)),
-		in.Claim(hubPart, databasePart, in.database),
 		components.Owned(hubService(in)),
 		// The proxy's inside: its API for the hub, its metrics.
 		components.Owned(in.Service(in.Object(proxyPart), proxyPart, native.ServicePort("api", 8001), native.ServicePort("metrics", 8002))),
@@ -57,6 +59,11 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 // References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
 	references := append(native.LoginReferences(facts), native.IngressReferences(facts)...)
+	if hub := facts.Spec.Components.JupyterHub; hub != nil && hub.Database.URISecretRef.Name != "" {
+		references = append(references, components.Reference{
+			Field: field + "database.uriSecretRef", Name: hub.Database.URISecretRef.Name, Keys: []string{uriKey},
+		})
+	}
 	return append(references, s3.References(facts, s3.DataLake)...)
 }
 

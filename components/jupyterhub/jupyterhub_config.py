@@ -7,6 +7,7 @@ The folders can be moved by environment variables, to run the file outside a Pod
 """
 
 import asyncio
+import errno
 import hmac
 import json
 import math
@@ -28,10 +29,12 @@ from nativeauthenticator.handlers import (
     ToggleAuthorizationHandler,
 )
 from nativeauthenticator.orm import UserInfo
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
 from tornado import web
 
 CONFIG_DIR = Path(os.environ.get("ODH_CONFIG_DIR", "/etc/jupyterhub"))
-PROFILES_DIR = Path(os.environ.get("ODH_PROFILES_DIR", "/etc/jupyterhub-profiles"))
 DATA_DIR = Path(os.environ.get("ODH_DATA_DIR", "/srv/jupyterhub"))
 HUB_PORT = int(os.environ.get("ODH_HUB_PORT", "8081"))
 
@@ -52,7 +55,11 @@ config = json.loads((CONFIG_DIR / "config.json").read_text())
 for class_name, options in config["options"].items():
     c[class_name].update(options)
 
-c.JupyterHub.db_url = f"sqlite:///{DATA_DIR}/jupyterhub.sqlite"
+DATABASE_URI = os.environ.get("ODH_DATABASE_URI")
+c.JupyterHub.db_url = DATABASE_URI or f"sqlite:///{DATA_DIR}/jupyterhub.sqlite"
+if DATABASE_URI:
+    # Connections that PostgreSQL or a firewall has closed are noticed before they are used.
+    c.JupyterHub.db_kwargs = {"pool_pre_ping": True}
 c.JupyterHub.hub_bind_url = f"http://:{HUB_PORT}"
 c.JupyterHub.cleanup_servers = False  # notebooks outlive a restart of the hub
 c.ConfigurableHTTPProxy.should_start = False  # it has a Pod of its own
@@ -64,7 +71,7 @@ sys.path.insert(0, str(CONFIG_DIR))
 import notebooks  # noqa: E402 (a file beside this one)
 
 c.JupyterHub.spawner_class = notebooks.NotebookSpawner
-c.KubeSpawner.profile_list = notebooks.profile_list_of(PROFILES_DIR)
+c.KubeSpawner.profile_list = notebooks.profile_list
 
 
 # Database ------------------------------------------------------------------------------------------------------------
@@ -76,42 +83,54 @@ FRESH = 10
 
 
 class Database:
-    """Whether the hub can write to its database. JupyterHub itself does not look: it answers that it is healthy, and every
+    """Whether the hub can use its database. JupyterHub itself does not look: it answers that it is healthy, and every
     login with status 500."""
 
     def __init__(self):
         self.problem, self.checked = None, -math.inf
 
     def check(self):
-        """Asks for room on the volume: that fails when it is full, over its quota, read-only or broken."""
         try:
-            with tempfile.TemporaryFile(dir=DATA_DIR) as file:
-                os.posix_fallocate(file.fileno(), 0, ROOM)
+            self.connect() if DATABASE_URI else self.ask_for_room()
         except OSError as error:
             return f"cannot write to the database of the hub: {error.strerror}"
+        except SQLAlchemyError as error:
+            # What psycopg2 says has no password.
+            words = str(getattr(error, "orig", error)).strip().splitlines() or [type(error).__name__]
+            return f"cannot use the database of the hub: {words[0]}"
         return None
+
+    def ask_for_room(self):
+        """Fails when the volume is full, over its quota, read-only or broken."""
+        with tempfile.TemporaryFile(dir=DATA_DIR) as file:
+            os.posix_fallocate(file.fileno(), 0, ROOM)
+
+    def connect(self):
+        engine = create_engine(DATABASE_URI, poolclass=NullPool, connect_args={"connect_timeout": 5})
+        with engine.connect() as connection:
+            if connection.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
+                raise OSError(errno.EROFS, "it is read-only")
 
     async def look(self):
         if time.monotonic() - self.checked > FRESH:
             self.checked = time.monotonic()
             before, self.problem = self.problem, await asyncio.to_thread(self.check)
             if self.problem != before:
-                print(self.problem or "the hub can write to its database again", file=sys.stderr, flush=True)
+                print(self.problem or "the database of the hub works again", file=sys.stderr, flush=True)
         return self.problem
 
 
 database = Database()
 if problem := database.check():
-    sys.exit(f"{problem}; raise jupyterHub.database.size")
+    sys.exit(problem if DATABASE_URI else f"{problem}; raise jupyterHub.database.size")
 
 
 class ReadyHandler(HealthCheckHandler):
-    """The readiness probe. The hub goes on serving what needs no database, see its Service."""
+    """The readiness probe. The hub goes on serving what needs no database, see its Service. Anybody can ask, so why is in the log."""
 
     async def get(self):
-        if problem := await database.look():
+        if await database.look():
             self.set_status(503)
-            self.finish(problem)
 
 
 # Deprecated in favour of services, which are processes of their own. This is about the hub's.

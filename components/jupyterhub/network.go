@@ -9,16 +9,20 @@ import (
 // hubPolicy: the proxy, notebooks and Prometheus come in; out go the proxy's API, notebooks, the API server and the login
 // provider.
 func hubPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
+	egress := []native.Egress{
+		native.DNS(),
+		native.To(native.Ports(8001), native.Pods(in.Selector(proxyPart))),
+		native.To(native.Ports(8888), native.Pods(notebookLabels(in.Platform.Name))),
+		native.To(in.apiPorts, native.Anywhere()...),
+	}
+	if in.databaseSecret != "" {
+		egress = append(egress, native.To(native.Ports(in.databasePort), native.Anywhere()...))
+	}
 	return in.Policy(hubPart,
 		[]native.Ingress{
 			native.From(native.Ports(8081), native.Pods(in.Selector(proxyPart)), native.Pods(notebookLabels(in.Platform.Name)), native.Prometheus()),
 		},
-		[]native.Egress{
-			native.DNS(),
-			native.To(native.Ports(8001), native.Pods(in.Selector(proxyPart))),
-			native.To(native.Ports(8888), native.Pods(notebookLabels(in.Platform.Name))),
-			native.To(in.apiPorts, native.Anywhere()...),
-		})
+		egress)
 }
 
 // proxyPolicy: browsers come in, through whatever router the cluster has, and the hub to the API alone.

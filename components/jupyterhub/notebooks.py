@@ -2,11 +2,15 @@
 
 import html
 import json
+import os
 import time
+from pathlib import Path
 
 from kubernetes_asyncio.client.rest import ApiException
 from kubespawner import KubeSpawner
 from tornado import web
+
+PROFILES_DIR = Path(os.environ.get("ODH_PROFILES_DIR", "/etc/jupyterhub-profiles"))
 
 # The kubelet waits 10, 20 and 40 seconds between tries: a registry that hiccups is forgiven, and the user knows within a minute.
 PULL_TRIES = 3
@@ -86,6 +90,8 @@ class NotebookSpawner(KubeSpawner):
     _give_up_at = None
 
     def start(self):
+        if reason := over_the_limit(self.user.orm_user, self.orm_spawner):
+            raise CannotStart(f"There are too many notebooks: {reason}")
         self._give_up_at = time.monotonic() + self.start_timeout - BEFORE_TIMEOUT
         return super().start()
 
@@ -113,32 +119,79 @@ class NotebookSpawner(KubeSpawner):
             raise CannotStart(f"The cluster refuses the notebook: {reason}") from error
 
 
-def profile_list_of(folder):
-    def profile_list(_spawner):
-        """The images and sizes to choose from, read anew each time: changing them takes no restart of the hub.
+# What users choose from ------------------------------------------------------------------------------------------------
 
-        JupyterHub calls this when it shows the form and again when a notebook starts, so it also binds those who use the
-        API. KubeSpawner puts the texts into the page as they are.
-        """
-        choice = json.loads((folder / "profiles.json").read_text())
-        sizes = {
-            size["name"]: {
-                "display_name": html.escape(size["displayName"]),
-                "default": size["default"],
-                "kubespawner_override": size["override"],
-            }
-            for size in choice["sizes"]
+
+def choice():
+    """profiles.json, read anew each time: a change takes no restart of the hub."""
+    return json.loads((PROFILES_DIR / "profiles.json").read_text())
+
+
+def allowed(entries, groups):
+    """The entries that members of these groups may have; those without groups are everybody's."""
+    return [entry for entry in entries if not entry.get("groups") or groups.intersection(entry["groups"])]
+
+
+def with_default(entries):
+    """The first is the default if the one that was is not among them."""
+    if not any(entry["default"] for entry in entries):
+        entries = [{**entries[0], "default": True}, *entries[1:]]
+    return entries
+
+
+def merged(into, more):
+    for key, value in more.items():
+        into[key] = merged(into.get(key, {}), value) if isinstance(value, dict) else value
+    return into
+
+
+def profile_list(spawner):
+    """The images and sizes that a user may choose from.
+
+    JupyterHub calls this when it shows the form and again when a notebook starts, so it also binds those who use the
+    API. KubeSpawner puts the texts into the page as they are.
+    """
+    all_of_it = choice()
+    groups = {group.name for group in spawner.user.groups}
+    images, sizes = allowed(all_of_it["images"], groups), allowed(all_of_it["sizes"], groups)
+    if not images or not sizes:
+        raise web.HTTPError(403, "None of your groups may use a notebook. Ask an administrator.")
+    override = all_of_it.get("override", {})
+    for volume in allowed(all_of_it.get("sharedVolumes", []), groups):
+        merged(override, volume["override"])
+    options = {
+        size["name"]: {
+            "display_name": html.escape(size["displayName"]),
+            "default": size["default"],
+            "kubespawner_override": size["override"],
         }
-        return [
-            {
-                "slug": image["name"],
-                "display_name": html.escape(image["displayName"]),
-                "description": html.escape(image["description"]),
-                "default": image["default"],
-                "kubespawner_override": {"image": image["image"], **choice.get("override", {})},
-                "profile_options": {"size": {"display_name": "Size", "choices": sizes}},
-            }
-            for image in choice["images"]
-        ]
+        for size in with_default(sizes)
+    }
+    return [
+        {
+            "slug": image["name"],
+            "display_name": html.escape(image["displayName"]),
+            "description": html.escape(image["description"]),
+            "default": image["default"],
+            "kubespawner_override": {"image": image["image"], **override},
+            "profile_options": {"size": {"display_name": "Size", "choices": options}},
+        }
+        for image in with_default(images)
+    ]
 
-    return profile_list
+
+def running(user, besides):
+    return sum(1 for spawner in user._orm_spawners if spawner.server is not None and spawner is not besides)
+
+
+def over_the_limit(user, spawner):
+    """Which limit another notebook of the user would exceed, or None."""
+    limits = choice()["limits"]
+    if 0 < limits["perUser"] <= running(user, spawner):
+        return f"you may run {limits['perUser']} of them at once. Stop one first."
+    mine = {group.name: group for group in user.groups}
+    for limit in limits.get("groups", []):
+        group = mine.get(limit["group"])
+        if group and sum(running(member, spawner) for member in group.users) >= limit["activeServers"]:
+            return f"your group {limit['group']} may run {limit['activeServers']} of them at once. Somebody must stop one first."
+    return None

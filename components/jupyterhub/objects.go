@@ -126,13 +126,17 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 			native.Mount("data", "/srv/jupyterhub"),
 			native.Mount("tmp", "/tmp"),
 		)
+	data := native.EmptyVolume("data") // with PostgreSQL nothing is kept there
+	if in.databaseSecret == "" {
+		data = native.ClaimVolume("data", in.Object(databasePart))
+	}
 	pod := in.Pod(hubPart, 1000, container).
 		WithAutomountServiceAccountToken(true). // it starts notebooks
 		WithVolumes(
 			native.ConfigMapVolume("config", in.Object(configPart)),
 			native.ConfigMapVolume("profiles", in.Object(profilesPart)),
 			core.Volume().WithName("ca").WithConfigMap(core.ConfigMapVolumeSource().WithName(in.Object("ca")).WithOptional(true)),
-			native.ClaimVolume("data", in.Object(databasePart)),
+			data,
 			native.EmptyVolume("tmp"),
 		)
 	return deployment(in, hubPart, annotations, pod)
@@ -150,6 +154,9 @@ func hubEnv(in inputs) []*core.EnvVarApplyConfiguration {
 		// Behind load balancers a browser's address may change between the login page and its answer.
 		native.Env("JUPYTERHUB_XSRF_ANONYMOUS_IP_CIDRS", "10.0.0.0/8;172.16.0.0/12;192.168.0.0/16"),
 		native.Env("PYTHONUNBUFFERED", "1"),
+	}
+	if in.databaseSecret != "" {
+		env = append(env, native.SecretEnv("ODH_DATABASE_URI", in.databaseSecret, uriKey))
 	}
 	switch in.login.Type {
 	case v1alpha1.AuthenticationLocal:

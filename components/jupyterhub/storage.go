@@ -1,11 +1,15 @@
 package jupyterhub
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/native"
 	"opendatahub.io/operator/components/s3"
 )
 
@@ -14,20 +18,32 @@ func objectStorageCA(storage *s3.Storage) components.NotebookAuthority {
 	return components.NotebookAuthority{Name: "object-storage", CertificateAuthority: storage.CA}
 }
 
-// notebookOverride gives every notebook the object storage and what other components declare, as options of KubeSpawner, which
-// the hub reads when a notebook starts: a change restarts nothing, and no credential passes through the hub.
-func notebookOverride(storage *s3.Storage, declared components.Notebooks) options {
+// notebookOverride gives every notebook the object storage, what other components declare and what the spec adds, as options of
+// KubeSpawner, which the hub reads when a notebook starts: a change restarts nothing, and no credential passes through the hub.
+func notebookOverride(in inputs) options {
 	environment, volumes, mounts := options{}, options{}, options{}
-	for _, variable := range declared.Environment {
+	for _, variable := range in.notebooks.Environment {
 		environment[*variable.Name] = valueOf(variable)
 	}
-	authorities := declared.Authorities
-	if storage != nil {
-		authority := objectStorageCA(storage)
+	authorities := in.notebooks.Authorities
+	if in.storage != nil {
+		authority := objectStorageCA(in.storage)
 		authorities = append(slices.Clip(authorities), authority)
-		for _, variable := range storage.Env(s3.DataLake, authority.File()) {
+		for _, variable := range s3Env(in.storage, authority) {
 			environment[*variable.Name] = valueOf(variable)
 		}
+		if in.spec.S3Credentials == "PerUser" {
+			for _, key := range []string{s3.AccessKey, s3.SecretKey} {
+				environment[key] = valueOf(native.SecretEnv(key, in.Platform.Name+"-s3-{username}", key))
+			}
+		}
+	}
+	for _, variable := range in.spec.Environment {
+		if secret := variable.SecretRef; secret.Name != "" {
+			environment[variable.Name] = valueOf(native.SecretEnv(variable.Name, secret.Name, secret.Key))
+			continue
+		}
+		environment[variable.Name] = valueOf(native.Env(variable.Name, strings.ReplaceAll(variable.Value, "$", "$$")))
 	}
 	for _, authority := range authorities {
 		name := authority.Name + "-ca"
@@ -50,15 +66,55 @@ func notebookOverride(storage *s3.Storage, declared components.Notebooks) option
 			override[option] = value
 		}
 	}
-	return override
+	return withPlacement(override, in.spec.Placement, "")
 }
 
-// valueOf is as KubeSpawner wants it: the value, or where it comes from. A notebook starts without credentials
-// that are not there yet.
+// s3Env is what libraries read: AWS SDKs, boto3 and s3fs the names of s3.Env; Spark's s3a and older versions of pyarrow the endpoint of all
+// services, which here is that of S3; pyarrow and what else uses OpenSSL the authority.
+func s3Env(storage *s3.Storage, authority components.NotebookAuthority) []*core.EnvVarApplyConfiguration {
+	return append(storage.Env(s3.DataLake, authority.File()), native.Env("AWS_ENDPOINT_URL", storage.Endpoint))
+}
+
+// valueOf is as KubeSpawner wants it: the value, in which braces would be templates, or where it comes from. A notebook starts
+// without credentials that are not there yet.
 func valueOf(variable *core.EnvVarApplyConfiguration) any {
 	if variable.ValueFrom == nil {
-		return *variable.Value
+		return strings.NewReplacer("{", "{{", "}", "}}").Replace(*variable.Value)
 	}
 	variable.ValueFrom.SecretKeyRef.WithOptional(true)
 	return options{"valueFrom": variable.ValueFrom}
+}
+
+// withPlacement adds where notebooks run. KubeSpawner merges what a size adds by the names of the entries.
+func withPlacement(override options, placement v1alpha1.Placement, name string) options {
+	if len(placement.NodeSelector) > 0 {
+		override["node_selector"] = placement.NodeSelector
+	}
+	tolerations, _ := override["tolerations"].(map[string]any)
+	for i, toleration := range native.Tolerations(placement.Tolerations) {
+		if tolerations == nil {
+			tolerations = map[string]any{}
+			override["tolerations"] = tolerations
+		}
+		tolerations[fmt.Sprintf("%s%02d", name, i)] = toleration
+	}
+	return override
+}
+
+// sharedVolumes are those that notebooks of some groups, or all, have.
+func sharedVolumes(in inputs) []profileVolume {
+	var all []profileVolume
+	for _, volume := range in.spec.SharedVolumes {
+		name := "shared-" + volume.Name
+		readOnly := volume.Access != "ReadWrite"
+		all = append(all, profileVolume{Groups: volume.Groups, Override: options{
+			"volumes": options{name: options{
+				"name": name, "persistentVolumeClaim": options{"claimName": volume.ClaimName, "readOnly": readOnly},
+			}},
+			"volume_mounts": options{name: options{
+				"name": name, "mountPath": homeFolder + "/shared/" + volume.Name, "readOnly": readOnly,
+			}},
+		}})
+	}
+	return all
 }

@@ -120,12 +120,12 @@ func TestAFullDatabase(t *testing.T) {
 	}
 	_ = file.Close()
 
-	becomes := func(status int) page {
+	becomes := func(status int) {
 		t.Helper()
 		for deadline := time.Now().Add(patience); ; {
 			answer := anybody.get("/hub/ready")
 			if answer.status == status {
-				return answer
+				return
 			}
 			if time.Now().After(deadline) {
 				t.Fatalf("GET /hub/ready: got status %d for %s, want %d", answer.status, patience, status)
@@ -136,9 +136,7 @@ func TestAFullDatabase(t *testing.T) {
 			}
 		}
 	}
-	if answer := becomes(http.StatusServiceUnavailable); !strings.Contains(answer.body, "No space left on device") {
-		t.Errorf("it does not say why: %s", answer.body)
-	}
+	becomes(http.StatusServiceUnavailable)
 	anybody.want("/hub/health", http.StatusOK) // it is not to be restarted: that would not help
 	hub.log.wait(t, "cannot write to the database of the hub: No space left on device")
 
@@ -146,7 +144,7 @@ func TestAFullDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	becomes(http.StatusOK)
-	hub.log.wait(t, "the hub can write to its database again")
+	hub.log.wait(t, "the database of the hub works again")
 	if !anybody.login("admin", hub.secrets["odh-jupyterhub-login"]["password"]) {
 		t.Error("nobody gets in after there is room again")
 	}

@@ -90,6 +90,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.GrafanaSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("IngressSpec"):
 		return &apiv1alpha1.IngressSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("JupyterHubDatabase"):
+		return &apiv1alpha1.JupyterHubDatabaseApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("JupyterHubServer"):
 		return &apiv1alpha1.JupyterHubServerApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("JupyterHubSpec"):
@@ -120,10 +122,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MonitoringSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NotebookCulling"):
 		return &apiv1alpha1.NotebookCullingApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NotebookGroupLimit"):
+		return &apiv1alpha1.NotebookGroupLimitApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NotebookImage"):
 		return &apiv1alpha1.NotebookImageApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NotebookSize"):
 		return &apiv1alpha1.NotebookSizeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NotebookVariable"):
+		return &apiv1alpha1.NotebookVariableApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NotebookVolume"):
+		return &apiv1alpha1.NotebookVolumeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ObjectStorageSpec"):
 		return &apiv1alpha1.ObjectStorageSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ObjectStorageStatus"):
@@ -146,6 +154,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ResourceAmountsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Resources"):
 		return &apiv1alpha1.ResourcesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SecretKey"):
+		return &apiv1alpha1.SecretKeyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SeldonModels"):
 		return &apiv1alpha1.SeldonModelsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SeldonSpec"):

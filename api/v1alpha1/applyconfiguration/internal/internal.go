@@ -760,6 +760,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storage
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Storage
+- name: io.opendatahub.operator.api.v1alpha1.GroupName
+  scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.IngressSpec
   map:
     fields:
@@ -782,6 +784,21 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.InstallationPolicy
   scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.JupyterHubDatabase
+  map:
+    fields:
+    - name: port
+      type:
+        scalar: numeric
+    - name: size
+      type:
+        namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+    - name: storageClassName
+      type:
+        scalar: string
+    - name: uriSecretRef
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.LocalReference
 - name: io.opendatahub.operator.api.v1alpha1.JupyterHubServer
   map:
     fields:
@@ -794,6 +811,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: activeServerLimit
       type:
         scalar: numeric
+    - name: activeServersPerUser
+      type:
+        scalar: numeric
     - name: concurrentSpawnLimit
       type:
         scalar: numeric
@@ -803,13 +823,29 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: io.opendatahub.operator.api.v1alpha1.NotebookCulling
     - name: database
       type:
-        namedType: io.opendatahub.operator.api.v1alpha1.Storage
+        namedType: io.opendatahub.operator.api.v1alpha1.JupyterHubDatabase
     - name: defaultImage
       type:
         scalar: string
     - name: defaultSize
       type:
         scalar: string
+    - name: environment
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.NotebookVariable
+          elementRelationship: associative
+          keys:
+          - name
+    - name: groupLimits
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.NotebookGroupLimit
+          elementRelationship: associative
+          keys:
+          - group
     - name: home
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Storage
@@ -831,9 +867,23 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: namedServersPerUser
       type:
         scalar: numeric
+    - name: placement
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Placement
     - name: proxy
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.JupyterHubServer
+    - name: s3Credentials
+      type:
+        scalar: string
+    - name: sharedVolumes
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.NotebookVolume
+          elementRelationship: associative
+          keys:
+          - name
     - name: sizes
       type:
         list:
@@ -1075,6 +1125,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: state
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Toggle
+- name: io.opendatahub.operator.api.v1alpha1.NotebookGroupLimit
+  map:
+    fields:
+    - name: activeServers
+      type:
+        scalar: numeric
+    - name: group
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.GroupName
 - name: io.opendatahub.operator.api.v1alpha1.NotebookImage
   map:
     fields:
@@ -1084,6 +1143,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: displayName
       type:
         scalar: string
+    - name: groups
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.GroupName
+          elementRelationship: associative
     - name: image
       type:
         scalar: string
@@ -1099,12 +1164,51 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: gpus
       type:
         scalar: numeric
+    - name: groups
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.GroupName
+          elementRelationship: associative
     - name: name
       type:
         scalar: string
+    - name: placement
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Placement
     - name: resources
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Resources
+- name: io.opendatahub.operator.api.v1alpha1.NotebookVariable
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: secretRef
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.SecretKey
+    - name: value
+      type:
+        scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.NotebookVolume
+  map:
+    fields:
+    - name: access
+      type:
+        scalar: string
+    - name: claimName
+      type:
+        scalar: string
+    - name: groups
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.GroupName
+          elementRelationship: associative
+    - name: name
+      type:
+        scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.OIDCSpec
   map:
     fields:
@@ -1340,6 +1444,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: requests
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ResourceAmounts
+- name: io.opendatahub.operator.api.v1alpha1.SecretKey
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.SeldonModels
   map:
     fields:

@@ -16,11 +16,11 @@ type JupyterHubSpecApplyConfiguration struct {
 	Hub *JupyterHubServerApplyConfiguration `json:"hub,omitempty"`
 	// proxy is what browsers talk to. There is always exactly one: it cannot be replicated.
 	Proxy *JupyterHubServerApplyConfiguration `json:"proxy,omitempty"`
-	// database is the volume of the hub's database (SQLite): users, groups, tokens and which notebooks run. It must not
-	// be a network file system such as NFS, which lacks the locks that SQLite needs.
-	Database *StorageApplyConfiguration `json:"database,omitempty"`
+	// database holds users, groups, tokens and which notebooks run.
+	Database *JupyterHubDatabaseApplyConfiguration `json:"database,omitempty"`
 	// images are the notebook images that users choose from. Without it a list of Jupyter's own: minimal, scipy,
-	// datascience, pytorch, tensorflow and pyspark. Every image must have JupyterHub's single-user server
+	// datascience, pytorch, tensorflow and pyspark; pytorch-gpu and tensorflow-gpu as well where a size has GPUs; and
+	// beakerx, for languages of the Java virtual machine. Every image must have JupyterHub's single-user server
 	// (jupyterhub-singleuser) installed. Changes apply to notebooks that start from then on; the hub is not restarted.
 	Images []NotebookImageApplyConfiguration `json:"images,omitempty"`
 	// defaultImage is the name of the image that is chosen already when the form opens. Without it the first.
@@ -32,12 +32,27 @@ type JupyterHubSpecApplyConfiguration struct {
 	DefaultSize *string `json:"defaultSize,omitempty"`
 	// home is the volume that each user's notebook has at /home/jovyan. Volumes that exist keep their size and class.
 	Home *StorageApplyConfiguration `json:"home,omitempty"`
+	// placement says on which nodes notebooks run.
+	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
+	// environment are variables of every notebook, besides those that the platform sets. Every user can read them.
+	Environment []NotebookVariableApplyConfiguration `json:"environment,omitempty"`
+	// sharedVolumes are volumes that all notebooks, or those of some groups, have in the folder shared of the home.
+	SharedVolumes []NotebookVolumeApplyConfiguration `json:"sharedVolumes,omitempty"`
+	// s3Credentials says with which credentials notebooks use the platform's object storage. Platform (the default): those of the
+	// data lake, the same for all. PerUser: those in the Secret <platform>-s3-<user>, where <user> is as in the name of the
+	// notebook's Pod; without the Secret the notebook has none.
+	S3Credentials *string `json:"s3Credentials,omitempty"`
 	// culling stops notebooks that nobody uses. Files are kept.
 	Culling *NotebookCullingApplyConfiguration `json:"culling,omitempty"`
 	// concurrentSpawnLimit is how many notebooks may be starting at once; whoever comes after that is asked to try again.
 	ConcurrentSpawnLimit *int32 `json:"concurrentSpawnLimit,omitempty"`
 	// activeServerLimit is how many notebooks may run at once. Without it there is no limit.
 	ActiveServerLimit *int32 `json:"activeServerLimit,omitempty"`
+	// groupLimits are how many notebooks the members of a group may run at once, all of them together. Who is in several groups is held
+	// to each limit.
+	GroupLimits []NotebookGroupLimitApplyConfiguration `json:"groupLimits,omitempty"`
+	// activeServersPerUser is how many notebooks a user may run at once. Without it as many as namedServersPerUser allows.
+	ActiveServersPerUser *int32 `json:"activeServersPerUser,omitempty"`
 	// namedServersPerUser is how many notebooks a user may have besides the first, each with a name and a volume of its
 	// own. Without it none.
 	NamedServersPerUser *int32 `json:"namedServersPerUser,omitempty"`
@@ -76,7 +91,7 @@ func (b *JupyterHubSpecApplyConfiguration) WithProxy(value *JupyterHubServerAppl
 // WithDatabase sets the Database field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Database field is set to the value of the last call.
-func (b *JupyterHubSpecApplyConfiguration) WithDatabase(value *StorageApplyConfiguration) *JupyterHubSpecApplyConfiguration {
+func (b *JupyterHubSpecApplyConfiguration) WithDatabase(value *JupyterHubDatabaseApplyConfiguration) *JupyterHubSpecApplyConfiguration {
 	b.Database = value
 	return b
 }
@@ -131,6 +146,48 @@ func (b *JupyterHubSpecApplyConfiguration) WithHome(value *StorageApplyConfigura
 	return b
 }
 
+// WithPlacement sets the Placement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Placement field is set to the value of the last call.
+func (b *JupyterHubSpecApplyConfiguration) WithPlacement(value *PlacementApplyConfiguration) *JupyterHubSpecApplyConfiguration {
+	b.Placement = value
+	return b
+}
+
+// WithEnvironment adds the given value to the Environment field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Environment field.
+func (b *JupyterHubSpecApplyConfiguration) WithEnvironment(values ...*NotebookVariableApplyConfiguration) *JupyterHubSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithEnvironment")
+		}
+		b.Environment = append(b.Environment, *values[i])
+	}
+	return b
+}
+
+// WithSharedVolumes adds the given value to the SharedVolumes field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the SharedVolumes field.
+func (b *JupyterHubSpecApplyConfiguration) WithSharedVolumes(values ...*NotebookVolumeApplyConfiguration) *JupyterHubSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithSharedVolumes")
+		}
+		b.SharedVolumes = append(b.SharedVolumes, *values[i])
+	}
+	return b
+}
+
+// WithS3Credentials sets the S3Credentials field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the S3Credentials field is set to the value of the last call.
+func (b *JupyterHubSpecApplyConfiguration) WithS3Credentials(value string) *JupyterHubSpecApplyConfiguration {
+	b.S3Credentials = &value
+	return b
+}
+
 // WithCulling sets the Culling field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Culling field is set to the value of the last call.
@@ -152,6 +209,27 @@ func (b *JupyterHubSpecApplyConfiguration) WithConcurrentSpawnLimit(value int32)
 // If called multiple times, the ActiveServerLimit field is set to the value of the last call.
 func (b *JupyterHubSpecApplyConfiguration) WithActiveServerLimit(value int32) *JupyterHubSpecApplyConfiguration {
 	b.ActiveServerLimit = &value
+	return b
+}
+
+// WithGroupLimits adds the given value to the GroupLimits field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the GroupLimits field.
+func (b *JupyterHubSpecApplyConfiguration) WithGroupLimits(values ...*NotebookGroupLimitApplyConfiguration) *JupyterHubSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithGroupLimits")
+		}
+		b.GroupLimits = append(b.GroupLimits, *values[i])
+	}
+	return b
+}
+
+// WithActiveServersPerUser sets the ActiveServersPerUser field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ActiveServersPerUser field is set to the value of the last call.
+func (b *JupyterHubSpecApplyConfiguration) WithActiveServersPerUser(value int32) *JupyterHubSpecApplyConfiguration {
+	b.ActiveServersPerUser = &value
 	return b
 }
 

@@ -2,6 +2,10 @@
 
 package v1alpha1
 
+import (
+	apiv1alpha1 "opendatahub.io/operator/api/v1alpha1"
+)
+
 // NotebookImageApplyConfiguration represents a declarative configuration of the NotebookImage type for use
 // with apply.
 //
@@ -15,6 +19,8 @@ type NotebookImageApplyConfiguration struct {
 	Description *string `json:"description,omitempty"`
 	// image with a tag or a digest, such as quay.io/jupyter/scipy-notebook:2026-07-28.
 	Image *string `json:"image,omitempty"`
+	// groups whose members may choose the image. Without it all users may.
+	Groups []apiv1alpha1.GroupName `json:"groups,omitempty"`
 }
 
 // NotebookImageApplyConfiguration constructs a declarative configuration of the NotebookImage type for use with
@@ -52,5 +58,15 @@ func (b *NotebookImageApplyConfiguration) WithDescription(value string) *Noteboo
 // If called multiple times, the Image field is set to the value of the last call.
 func (b *NotebookImageApplyConfiguration) WithImage(value string) *NotebookImageApplyConfiguration {
 	b.Image = &value
+	return b
+}
+
+// WithGroups adds the given value to the Groups field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Groups field.
+func (b *NotebookImageApplyConfiguration) WithGroups(values ...apiv1alpha1.GroupName) *NotebookImageApplyConfiguration {
+	for i := range values {
+		b.Groups = append(b.Groups, values[i])
+	}
 	return b
 }

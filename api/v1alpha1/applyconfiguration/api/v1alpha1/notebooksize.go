@@ -2,6 +2,10 @@
 
 package v1alpha1
 
+import (
+	apiv1alpha1 "opendatahub.io/operator/api/v1alpha1"
+)
+
 // NotebookSizeApplyConfiguration represents a declarative configuration of the NotebookSize type for use
 // with apply.
 //
@@ -15,6 +19,11 @@ type NotebookSizeApplyConfiguration struct {
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`
 	// gpus is how many NVIDIA GPUs the notebook gets, as nvidia.com/gpu. Without it none.
 	GPUs *int32 `json:"gpus,omitempty"`
+	// placement says on which nodes notebooks of this size run, besides what jupyterHub.placement says. The taint nvidia.com/gpu is
+	// tolerated with GPUs anyway.
+	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
+	// groups whose members may choose the size. Without it all users may.
+	Groups []apiv1alpha1.GroupName `json:"groups,omitempty"`
 }
 
 // NotebookSizeApplyConfiguration constructs a declarative configuration of the NotebookSize type for use with
@@ -52,5 +61,23 @@ func (b *NotebookSizeApplyConfiguration) WithResources(value *ResourcesApplyConf
 // If called multiple times, the GPUs field is set to the value of the last call.
 func (b *NotebookSizeApplyConfiguration) WithGPUs(value int32) *NotebookSizeApplyConfiguration {
 	b.GPUs = &value
+	return b
+}
+
+// WithPlacement sets the Placement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Placement field is set to the value of the last call.
+func (b *NotebookSizeApplyConfiguration) WithPlacement(value *PlacementApplyConfiguration) *NotebookSizeApplyConfiguration {
+	b.Placement = value
+	return b
+}
+
+// WithGroups adds the given value to the Groups field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Groups field.
+func (b *NotebookSizeApplyConfiguration) WithGroups(values ...apiv1alpha1.GroupName) *NotebookSizeApplyConfiguration {
+	for i := range values {
+		b.Groups = append(b.Groups, values[i])
+	}
 	return b
 }
