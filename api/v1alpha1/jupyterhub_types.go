@@ -92,6 +92,20 @@ type JupyterHubSpec struct {
 	// +optional
 	S3Credentials string `json:"s3Credentials,omitempty"`
 
+	// internet lets notebooks reach every public address, as to install packages. Enabled by default. Disabled: they reach the platform
+	// and what reachable lists.
+	//
+	// +optional
+	Internet Toggle `json:"internet,omitempty"`
+
+	// reachable are services that notebooks may reach besides the platform's, such as a mirror of packages: private ones, and with
+	// internet Disabled public ones.
+	//
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Reachable []NotebookDestination `json:"reachable,omitempty"`
+
 	// culling stops notebooks that nobody uses. Files are kept.
 	//
 	// +optional
@@ -165,6 +179,25 @@ type JupyterHubDatabase struct {
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	Port int32 `json:"port,omitempty"`
+}
+
+// NotebookDestination is a service that notebooks may reach.
+type NotebookDestination struct {
+	// host is an address, or the name of a Service such as mirror.tools.svc, whose namespace is then reachable. With any other name the port is
+	// opened for every address but the cloud's metadata service: a network policy cannot name hosts.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-zA-Z0-9]([-a-zA-Z0-9.:]*[a-zA-Z0-9])?$`
+	// +required
+	Host string `json:"host"`
+
+	// port of the service.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +required
+	Port int32 `json:"port"`
 }
 
 // GroupName is a group of users, as the login provider names it.

@@ -3,6 +3,8 @@ package jupyterhub
 import (
 	networking "k8s.io/client-go/applyconfigurations/networking/v1"
 
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/native"
 )
 
@@ -40,13 +42,18 @@ func proxyPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 		})
 }
 
-// notebookPolicy: notebooks are reached through the proxy only. They reach the hub, the platform's services and the
-// internet, but nothing else inside: not other notebooks, not private networks, not the cloud's metadata.
+// notebookPolicy: notebooks are reached through the proxy only. They reach the hub, the platform's services and, unless the spec
+// forbids it, the internet, but nothing else inside: not other notebooks, not private networks, not the cloud's metadata.
 func notebookPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 	egress := []native.Egress{
 		native.DNS(),
 		native.To(native.Ports(8081), native.Pods(in.Selector(hubPart))),
-		native.To(nil, native.Internet()...),
+	}
+	if in.spec.Internet != v1alpha1.Disabled {
+		egress = append(egress, native.To(nil, native.Internet()...))
+	}
+	for _, service := range in.spec.Reachable {
+		egress = append(egress, native.Reach(components.Backend{Host: service.Host, Port: service.Port})...)
 	}
 	egress = append(egress, native.Reach(in.notebooks.Backends...)...)
 	if in.storage != nil {

@@ -69,8 +69,8 @@ func notebookOverride(in inputs) options {
 	return withPlacement(override, in.spec.Placement, "")
 }
 
-// s3Env is what libraries read: AWS SDKs, boto3 and s3fs the names of s3.Env; Spark's s3a and older versions of pyarrow the endpoint of all
-// services, which here is that of S3; pyarrow and what else uses OpenSSL the authority.
+// s3Env is what libraries read: AWS SDKs, boto3 and s3fs the names of s3.Env; Spark's s3a the endpoint of all services, which here is
+// that of S3.
 func s3Env(storage *s3.Storage, authority components.NotebookAuthority) []*core.EnvVarApplyConfiguration {
 	return append(storage.Env(s3.DataLake, authority.File()), native.Env("AWS_ENDPOINT_URL", storage.Endpoint))
 }

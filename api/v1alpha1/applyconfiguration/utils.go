@@ -122,6 +122,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MonitoringSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NotebookCulling"):
 		return &apiv1alpha1.NotebookCullingApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NotebookDestination"):
+		return &apiv1alpha1.NotebookDestinationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NotebookGroupLimit"):
 		return &apiv1alpha1.NotebookGroupLimitApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NotebookImage"):

@@ -860,6 +860,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: internet
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Toggle
     - name: managementState
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ManagementState
@@ -873,6 +876,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: proxy
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.JupyterHubServer
+    - name: reachable
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.NotebookDestination
+          elementRelationship: atomic
     - name: s3Credentials
       type:
         scalar: string
@@ -1125,6 +1134,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: state
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Toggle
+- name: io.opendatahub.operator.api.v1alpha1.NotebookDestination
+  map:
+    fields:
+    - name: host
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
 - name: io.opendatahub.operator.api.v1alpha1.NotebookGroupLimit
   map:
     fields:

@@ -42,6 +42,12 @@ type JupyterHubSpecApplyConfiguration struct {
 	// data lake, the same for all. PerUser: those in the Secret <platform>-s3-<user>, where <user> is as in the name of the
 	// notebook's Pod; without the Secret the notebook has none.
 	S3Credentials *string `json:"s3Credentials,omitempty"`
+	// internet lets notebooks reach every public address, as to install packages. Enabled by default. Disabled: they reach the platform
+	// and what reachable lists.
+	Internet *apiv1alpha1.Toggle `json:"internet,omitempty"`
+	// reachable are services that notebooks may reach besides the platform's, such as a mirror of packages: private ones, and with
+	// internet Disabled public ones.
+	Reachable []NotebookDestinationApplyConfiguration `json:"reachable,omitempty"`
 	// culling stops notebooks that nobody uses. Files are kept.
 	Culling *NotebookCullingApplyConfiguration `json:"culling,omitempty"`
 	// concurrentSpawnLimit is how many notebooks may be starting at once; whoever comes after that is asked to try again.
@@ -185,6 +191,27 @@ func (b *JupyterHubSpecApplyConfiguration) WithSharedVolumes(values ...*Notebook
 // If called multiple times, the S3Credentials field is set to the value of the last call.
 func (b *JupyterHubSpecApplyConfiguration) WithS3Credentials(value string) *JupyterHubSpecApplyConfiguration {
 	b.S3Credentials = &value
+	return b
+}
+
+// WithInternet sets the Internet field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Internet field is set to the value of the last call.
+func (b *JupyterHubSpecApplyConfiguration) WithInternet(value apiv1alpha1.Toggle) *JupyterHubSpecApplyConfiguration {
+	b.Internet = &value
+	return b
+}
+
+// WithReachable adds the given value to the Reachable field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Reachable field.
+func (b *JupyterHubSpecApplyConfiguration) WithReachable(values ...*NotebookDestinationApplyConfiguration) *JupyterHubSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithReachable")
+		}
+		b.Reachable = append(b.Reachable, *values[i])
+	}
 	return b
 }
 
