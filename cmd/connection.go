@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/cluster"
@@ -26,6 +27,16 @@ func (c *connection) addTo(command *cobra.Command) {
 func (c *connection) namespace() (string, error) {
 	namespace, _, err := c.flags.ToRawKubeConfigLoader().Namespace()
 	return namespace, err
+}
+
+// clients connects with typed clients, for what client.Client cannot: logs.
+func (c *connection) clients() (kubernetes.Interface, error) {
+	config, err := c.flags.ToRESTConfig()
+	if err != nil {
+		return nil, fmt.Errorf("finding a cluster: %w", err)
+	}
+	config.QPS = -1
+	return kubernetes.NewForConfig(config)
 }
 
 // open connects with the caller's own rights.

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -68,14 +69,15 @@ type Object struct {
 // Reader reads a cluster.
 type Reader struct {
 	client    client.Reader
+	scheme    *runtime.Scheme
 	discovery discovery.DiscoveryInterface
 	all       []components.Component
 	served    *cluster.Served
 }
 
 // New reads with the given client, which must not be a cache: a cache would watch whole kinds. all are the components that there can be.
-func New(reader client.Reader, discovery discovery.DiscoveryInterface, all []components.Component) *Reader {
-	return &Reader{client: reader, discovery: discovery, all: all, served: cluster.NewServed(discovery)}
+func New(reader client.Client, discovery discovery.DiscoveryInterface, all []components.Component) *Reader {
+	return &Reader{client: reader, scheme: reader.Scheme(), discovery: discovery, all: all, served: cluster.NewServed(discovery)}
 }
 
 // Platforms returns the platforms of a namespace, or of all where it is empty, by namespace and name. With a name only that one is

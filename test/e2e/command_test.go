@@ -1,9 +1,15 @@
 package e2e
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"io"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -25,6 +31,25 @@ func opendatahub(ctx context.Context, arguments ...string) (string, error) {
 	command.SetArgs(append(arguments, "--kubeconfig", env.Kubeconfig()))
 	err := command.ExecuteContext(ctx)
 	return out.String(), err
+}
+
+// contents are the files of a compressed archive by their paths below its folder.
+func contents(archive string) map[string]string {
+	GinkgoHelper()
+	compressed, err := gzip.NewReader(strings.NewReader(archive))
+	Expect(err).NotTo(HaveOccurred())
+	files := map[string]string{}
+	for reader := tar.NewReader(compressed); ; {
+		header, err := reader.Next()
+		if errors.Is(err, io.EOF) {
+			return files
+		}
+		Expect(err).NotTo(HaveOccurred())
+		content, err := io.ReadAll(reader)
+		Expect(err).NotTo(HaveOccurred())
+		_, name, _ := strings.Cut(header.Name, "/")
+		files[name] = string(content)
+	}
 }
 
 var _ = Describe("The command line", func() {
@@ -73,6 +98,29 @@ var _ = Describe("The command line", func() {
 		Expect(platforms).To(HaveLen(1))
 		Expect(platforms[0].Components).To(ContainElement(HaveField("Objects", ContainElement(HaveField("State", components.Degraded)))))
 		Expect(undo(ctx)).To(Succeed())
+
+		By("gathering it, without the values of Secrets")
+		archive, err := opendatahub(ctx, "gather", "odh", "-n", ns, "--file", "-")
+		Expect(err).NotTo(HaveOccurred())
+		files := contents(archive)
+		Expect(files).To(HaveKey("unread.txt"))
+		Expect(files).To(HaveKey("components/kafka/kafka-odh.yaml"))
+		Expect(files).To(HaveKeyWithValue("namespaces/"+ns+"/secrets.txt", ContainSubstring("odh-jupyterhub-login  ")))
+		secrets := &corev1.SecretList{}
+		Expect(env.Admin.List(ctx, secrets, client.InNamespace(ns))).To(Succeed())
+		looked := 0
+		for _, secret := range secrets.Items {
+			for key, value := range secret.Data {
+				if text := strings.TrimSpace(string(value)); len(text) >= 6 {
+					looked++
+					for name, content := range files {
+						Expect(content).NotTo(ContainSubstring(text), "%s of Secret %s in %s", key, secret.Name, name)
+						Expect(content).NotTo(ContainSubstring(base64.StdEncoding.EncodeToString([]byte(text))), "%s of Secret %s in %s", key, secret.Name, name)
+					}
+				}
+			}
+		}
+		Expect(looked).To(BeNumerically(">", 5))
 
 		By("being deleted")
 		Expect(env.Admin.Delete(ctx, hub)).To(Succeed())
