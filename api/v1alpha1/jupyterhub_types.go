@@ -34,6 +34,12 @@ type JupyterHubSpec struct {
 	// +optional
 	Images []NotebookImage `json:"images,omitempty"`
 
+	// prePull has every node on which notebooks run pull all images before somebody needs them. They are large: a node needs room
+	// for all of them. Disabled by default.
+	//
+	// +optional
+	PrePull Toggle `json:"prePull,omitempty"`
+
 	// defaultImage is the name of the image that is chosen already when the form opens. Without it the first.
 	//
 	// +kubebuilder:validation:MaxLength=40

@@ -25,6 +25,8 @@ var notebooksPy string
 
 const (
 	homeFolder = "/home/jovyan"
+	// gpuResource is what NVIDIA's device plugin calls a GPU, and the taint of nodes that have some.
+	gpuResource = "nvidia.com/gpu"
 	// labelHub tells notebooks from everything else. It is not the component's label: the operator watches what carries
 	// that, and must not watch every notebook.
 	labelHub = "opendatahub.io/hub"
@@ -279,9 +281,9 @@ func override(size v1alpha1.NotebookSize) options {
 		override["cpu_guarantee"] = cores(cpu)
 	}
 	if size.GPUs > 0 {
-		override["extra_resource_limits"] = map[string]string{"nvidia.com/gpu": strconv.Itoa(int(size.GPUs))}
+		override["extra_resource_limits"] = map[string]string{gpuResource: strconv.Itoa(int(size.GPUs))}
 		override["tolerations"] = map[string]any{
-			"gpu": map[string]any{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"},
+			"gpu": map[string]any{"key": gpuResource, "operator": "Exists", "effect": "NoSchedule"},
 		}
 	}
 	return override

@@ -2,6 +2,7 @@
 package jupyterhub
 
 import (
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/components/native"
@@ -18,7 +19,7 @@ type component struct{}
 func (component) Name() string { return name }
 
 // Kinds implements components.Component.
-func (component) Kinds() []kinds.Kind { return native.Kinds() }
+func (component) Kinds() []kinds.Kind { return append(native.Kinds(), kinds.DaemonSet) }
 
 // Uses implements components.WithUses.
 func (component) Uses() []components.Use { return native.ExposureUses() }
@@ -53,6 +54,9 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 		components.Owned(proxyDeployment(in)),
 		components.Owned(hubDeployment(in)),
 	)
+	if in.spec.PrePull == v1alpha1.Enabled {
+		objects = append(objects, components.Owned(pullPolicy(in)), components.Owned(pullDaemonSet(in)))
+	}
 	return append(objects, in.Exposed(in.expose, web)...), nil
 }
 

@@ -22,6 +22,7 @@ const (
 	oauthPart    = "oauth"
 	configPart   = "config"
 	profilesPart = "profiles"
+	pullPart     = "images"
 )
 
 // HubRole is the ClusterRole, shipped in config/rbac, that is bound in each platform's namespace.

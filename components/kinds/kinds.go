@@ -46,6 +46,7 @@ var (
 	Service               = native("", "Service", "services")
 	ServiceAccount        = native("", "ServiceAccount", "serviceaccounts")
 	Deployment            = native("apps", "Deployment", "deployments")
+	DaemonSet             = native("apps", "DaemonSet", "daemonsets")
 	StatefulSet           = native("apps", "StatefulSet", "statefulsets")
 	Ingress               = native("networking.k8s.io", "Ingress", "ingresses")
 	NetworkPolicy         = native("networking.k8s.io", "NetworkPolicy", "networkpolicies")

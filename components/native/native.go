@@ -96,6 +96,11 @@ func ServicePort(name string, number int32) *core.ServicePortApplyConfiguration 
 	return core.ServicePort().WithName(name).WithPort(number).WithTargetPort(intstr.FromString(name)).WithProtocol(corev1.ProtocolTCP)
 }
 
+// PodLabels are those of the Pods of a part: the operator sees them, and can say why one fails.
+func (a App) PodLabels(part string) map[string]string {
+	return components.Merge(a.watched, a.Labels(part))
+}
+
 // Recreate is the Deployment of a part that must not run twice, not even while its Pod is replaced, such as one with a
 // volume.
 func (a App) Recreate(part string, annotations map[string]string, pod *core.PodSpecApplyConfiguration) *apps.DeploymentApplyConfiguration {
@@ -107,8 +112,7 @@ func (a App) Recreate(part string, annotations map[string]string, pod *core.PodS
 			WithStrategy(apps.DeploymentStrategy().WithType(appsv1.RecreateDeploymentStrategyType)).
 			WithSelector(meta.LabelSelector().WithMatchLabels(a.Selector(part))).
 			WithTemplate(core.PodTemplateSpec().
-				WithLabels(a.watched).
-				WithLabels(a.Labels(part)).
+				WithLabels(a.PodLabels(part)).
 				WithAnnotations(annotations).
 				WithSpec(pod)))
 }

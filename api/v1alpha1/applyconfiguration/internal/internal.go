@@ -873,6 +873,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: placement
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Placement
+    - name: prePull
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Toggle
     - name: proxy
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.JupyterHubServer

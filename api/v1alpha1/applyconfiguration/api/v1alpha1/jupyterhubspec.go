@@ -23,6 +23,9 @@ type JupyterHubSpecApplyConfiguration struct {
 	// beakerx, for languages of the Java virtual machine. Every image must have JupyterHub's single-user server
 	// (jupyterhub-singleuser) installed. Changes apply to notebooks that start from then on; the hub is not restarted.
 	Images []NotebookImageApplyConfiguration `json:"images,omitempty"`
+	// prePull has every node on which notebooks run pull all images before somebody needs them. They are large: a node needs room
+	// for all of them. Disabled by default.
+	PrePull *apiv1alpha1.Toggle `json:"prePull,omitempty"`
 	// defaultImage is the name of the image that is chosen already when the form opens. Without it the first.
 	DefaultImage *string `json:"defaultImage,omitempty"`
 	// sizes are the amounts of CPU, memory and GPUs that users choose from. Without it those of the profile: small,
@@ -112,6 +115,14 @@ func (b *JupyterHubSpecApplyConfiguration) WithImages(values ...*NotebookImageAp
 		}
 		b.Images = append(b.Images, *values[i])
 	}
+	return b
+}
+
+// WithPrePull sets the PrePull field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the PrePull field is set to the value of the last call.
+func (b *JupyterHubSpecApplyConfiguration) WithPrePull(value apiv1alpha1.Toggle) *JupyterHubSpecApplyConfiguration {
+	b.PrePull = &value
 	return b
 }
 
