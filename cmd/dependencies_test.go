@@ -138,10 +138,10 @@ func TestDependencies(t *testing.T) {
 			want:  "# No third-party operator is needed.\n",
 		},
 		"a component that this version cannot deploy": {
-			stdin: strings.Replace(odh, "kafka: {}", "spark: {}", 1),
+			stdin: strings.Replace(odh, "kafka: {}", "seldon: {}", 1),
 			want:  "# No third-party operator is needed.\n",
-			wantWarnings: "# spark of OpenDataHub lab/odh: this version of the operator cannot deploy spark yet; " +
-				"remove spec.components.spark or upgrade the operator\n",
+			wantWarnings: "# seldon of OpenDataHub lab/odh: this version of the operator cannot deploy seldon yet; " +
+				"remove spec.components.seldon or upgrade the operator\n",
 		},
 	}
 	for name, test := range tests {

@@ -205,6 +205,8 @@ type Health struct {
 	Version string
 	// Endpoints at which the component is used.
 	Endpoints []v1alpha1.Endpoint
+	// Instances is how many things there are that the component makes for each of its users, such as clusters.
+	Instances int32
 	// CredentialsSecret names the Secret with the login.
 	CredentialsSecret string
 	// Expires is when the verdict no longer holds if nothing is heard until then: it is made again at that time. Zero: never.

@@ -1,9 +1,10 @@
 package components
 
 import (
+	"context"
+
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -12,10 +13,13 @@ import (
 type WithController interface {
 	// ControllerKinds lists what the controller reads and writes. The rights of the manager, its cache and its mapper follow from it.
 	ControllerKinds() []ControllerKind
-	// SetupWithManager adds the controller to the manager, which starts and stops it. facts gives the facts of a platform that
-	// follow from its spec alone.
-	SetupWithManager(mgr manager.Manager, facts func(*v1alpha1.OpenDataHub) Facts) error
+	// SetupWithManager adds the controller to the manager, which starts and stops it. platform finds the platform of a namespace.
+	SetupWithManager(mgr manager.Manager, platform PlatformIn) error
 }
+
+// PlatformIn returns the facts of the platform in a namespace that follow from its spec alone, and whether there is one that is not
+// being deleted. It reads the manager's cache.
+type PlatformIn func(ctx context.Context, namespace string) (facts Facts, found bool, err error)
 
 // ControllerKind is a kind that a component's own controller reads or writes.
 type ControllerKind struct {

@@ -111,6 +111,24 @@ type Notebooks struct {
 	Backends []Backend
 	// Authorities that signed certificates of these, each with a name that makes its file, see File.
 	Authorities []NotebookAuthority
+	// Extras are what a notebook has besides when its size asks for it.
+	Extras []NotebookExtra
+}
+
+// NotebookExtra is something of a component that notebooks have only when their size asks for it.
+type NotebookExtra struct {
+	// Component that offers it, and Name by which sizes ask for it. A component offers a notebook one of its extras.
+	Component, Name string
+	// Pod is what makes the Pod of a notebook have it. The names of the Pod and of its user may be templates of who makes the Pod.
+	Pod func(pod, user string) NotebookPod
+}
+
+// NotebookPod is what the Pod of a notebook has. No Secret in it need be there when the notebook starts.
+type NotebookPod struct {
+	Labels, Annotations map[string]string
+	Environment         []*core.EnvVarApplyConfiguration
+	Volumes             []*core.VolumeApplyConfiguration
+	Mounts              []*core.VolumeMountApplyConfiguration
 }
 
 // NotebookAuthority is a certificate authority that every notebook has as a file.
@@ -167,6 +185,7 @@ func (d *Declarations) add(component string, more Declarations) {
 	d.Notebooks.Environment = append(d.Notebooks.Environment, more.Notebooks.Environment...)
 	d.Notebooks.Backends = append(d.Notebooks.Backends, more.Notebooks.Backends...)
 	d.Notebooks.Authorities = append(d.Notebooks.Authorities, more.Notebooks.Authorities...)
+	d.Notebooks.Extras = append(d.Notebooks.Extras, more.Notebooks.Extras...)
 	for _, client := range more.LoginClients {
 		client.Component = component
 		d.LoginClients = append(d.LoginClients, client)

@@ -80,7 +80,8 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 		}
 		report.Component = &v1alpha1.ComponentStatus{
 			Name: r.component.Name(), Version: observed.Version,
-			Endpoints: observed.Endpoints, CredentialsSecret: observed.CredentialsSecret, Objects: observed.objects,
+			Endpoints: observed.Endpoints, CredentialsSecret: observed.CredentialsSecret,
+			Instances: observed.Instances, Objects: observed.objects,
 		}
 		if r.children.Pending(client.ObjectKeyFromObject(odh), r.component.Name()) {
 			result.RequeueAfter = watch.Confirmation

@@ -251,8 +251,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			return fmt.Errorf("setting up the controller of %s: %w", component.Name(), err)
 		}
 		if own, ok := component.(components.WithController); ok {
-			facts := func(odh *v1alpha1.OpenDataHub) components.Facts { return components.NewFacts(odh, detected, all) }
-			if err := own.SetupWithManager(mgr, facts); err != nil {
+			if err := own.SetupWithManager(mgr, platformIn(odhs, detected, all)); err != nil {
 				return fmt.Errorf("setting up the controller that %s brings: %w", component.Name(), err)
 			}
 		}
@@ -276,6 +275,20 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		rechecks: map[string]int{},
 	}
 	return groups.setup(mgr)
+}
+
+func platformIn(odhs *odhs, detected components.Cluster, all []components.Component) components.PlatformIn {
+	return func(ctx context.Context, namespace string) (components.Facts, bool, error) {
+		list, err := odhs.list(ctx, client.InNamespace(namespace))
+		if err != nil {
+			return components.Facts{}, false, err
+		}
+		odh := cluster.PlatformOf(list)
+		if odh == nil || odh.DeletionTimestamp != nil {
+			return components.Facts{}, false, nil
+		}
+		return components.NewFacts(odh, detected, all), true, nil
+	}
 }
 
 func controllerOptions() controller.Options {

@@ -107,7 +107,7 @@ type ComponentsSpec struct {
 	// +optional
 	Kafka *KafkaSpec `json:"kafka,omitempty"`
 
-	// spark gives notebooks and pipelines Spark clusters, through the Apache Spark Kubernetes operator.
+	// spark gives notebooks Spark clusters that come and go with them.
 	//
 	// +optional
 	Spark *SparkSpec `json:"spark,omitempty"`
@@ -388,6 +388,11 @@ type ComponentStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	CredentialsSecret string `json:"credentialsSecret,omitempty"`
+
+	// instances is how many things there are that the component makes while somebody uses them: Spark clusters.
+	//
+	// +optional
+	Instances int32 `json:"instances,omitempty"`
 
 	// objects is how many objects the operator applied for the component.
 	//

@@ -2,8 +2,7 @@ package v1alpha1
 
 import "k8s.io/apimachinery/pkg/api/resource"
 
-// SparkSpec gives notebooks and pipelines Spark clusters, through the Apache Spark Kubernetes operator. A notebook's
-// cluster starts with the notebook, runs the notebook's own image, and ends with it.
+// SparkSpec gives notebooks, and other Pods, Spark clusters. A cluster starts with its Pod, runs the Pod's own image, and ends with it.
 type SparkSpec struct {
 	ComponentSpec `json:",inline"`
 
@@ -16,23 +15,20 @@ type SparkSpec struct {
 	// +optional
 	ClusterSizes []SparkClusterSize `json:"clusterSizes,omitempty"`
 
-	// maxClusters that exist at the same time in the platform; a notebook beyond it starts without Spark and says so.
-	// Without it there is no limit but the quota of the namespace.
+	// maxClusters that exist at the same time in the platform; a notebook beyond it starts without Spark, says so, and gets its
+	// cluster when another one ends. Without it there is no limit but the quota of the namespace.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	// +optional
 	MaxClusters int32 `json:"maxClusters,omitempty"`
 
-	// eventLogs are the logs of finished applications, kept in the platform's object storage. Disabled by default.
+	// maxClustersPerUser that exist at the same time; what is beyond it waits as with maxClusters. Without it there is no limit.
 	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000
 	// +optional
-	EventLogs SparkEventLogs `json:"eventLogs,omitempty,omitzero"`
-
-	// batch allows SparkApplications, started by pipelines, in the platform's namespace. Enabled by default.
-	//
-	// +optional
-	Batch Toggle `json:"batch,omitempty"`
+	MaxClustersPerUser int32 `json:"maxClustersPerUser,omitempty"`
 }
 
 // SparkClusterSize is a choice of Spark cluster.
@@ -72,27 +68,11 @@ type SparkProcessSize struct {
 	// +optional
 	Cores int32 `json:"cores,omitempty"`
 
-	// memory of the Pod, as in 4Gi. A quarter of it, and at least 512Mi, is left to what runs outside the Java heap.
+	// memory of the Pod, as in 4Gi. A quarter of it, and at least 512Mi, is left to Python and whatever else runs outside the Java heap.
 	//
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=32
 	// +kubebuilder:validation:XValidation:rule="isQuantity(string(self)) && !quantity(string(self)).isLessThan(quantity('1Gi')) && !quantity(string(self)).isGreaterThan(quantity('4Ti'))",message="memory must be between 1Gi and 4Ti, as in 4Gi"
 	// +optional
 	Memory resource.Quantity `json:"memory,omitempty,omitzero"`
-}
-
-// SparkEventLogs are the logs of finished applications.
-type SparkEventLogs struct {
-	// state is Enabled or Disabled (the default). Enabled needs spec.objectStorage or the ceph component.
-	//
-	// +optional
-	State Toggle `json:"state,omitempty"`
-
-	// bucket that holds the logs. With Ceph the platform makes it; an external object storage must have it.
-	//
-	// +kubebuilder:validation:MinLength=3
-	// +kubebuilder:validation:MaxLength=63
-	// +kubebuilder:validation:Pattern=`^[a-z0-9][-a-z0-9.]*[a-z0-9]$`
-	// +optional
-	Bucket string `json:"bucket,omitempty"`
 }

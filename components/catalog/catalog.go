@@ -8,6 +8,7 @@ import (
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/mlflow"
 	"opendatahub.io/operator/components/objectstorage"
+	"opendatahub.io/operator/components/spark"
 )
 
 // All returns every component that a platform can consist of.
@@ -17,6 +18,7 @@ func All() []components.Component {
 		kafka.New(),
 		jupyterhub.New(),
 		mlflow.New(),
+		spark.New(),
 		objectstorage.New(),
 	}
 }

@@ -36,6 +36,7 @@ type healthWant struct {
 	Message           string              `json:"message,omitempty"`
 	Version           string              `json:"version,omitempty"`
 	Endpoints         []v1alpha1.Endpoint `json:"endpoints,omitempty"`
+	Instances         int32               `json:"instances,omitempty"`
 	CredentialsSecret string              `json:"credentialsSecret,omitempty"`
 	Expires           time.Time           `json:"expires,omitzero"`
 }
@@ -47,7 +48,7 @@ type healthWant struct {
 //	live  the objects that do exist
 //	pods  the component's Pods
 //	now   when this is observed; optional
-//	want  state, message, version, endpoints, credentialsSecret and expires of the components.Health; the last key, because -update
+//	want  state, message, version, endpoints, instances, credentialsSecret and expires of the components.Health; the last key, because -update
 //	      rewrites the file from there on when they differ
 func Health(t *testing.T, component components.Component) {
 	t.Helper()

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
@@ -147,7 +146,7 @@ func TestWatchReadsNoSecretsAndWritesStatusAndFinalizersOnly(t *testing.T) {
 // controlling brings a controller that starts Pods and reads Secrets.
 type controlling struct{ plain }
 
-func (controlling) SetupWithManager(manager.Manager, func(*v1alpha1.OpenDataHub) components.Facts) error {
+func (controlling) SetupWithManager(manager.Manager, components.PlatformIn) error {
 	return nil
 }
 

@@ -15,18 +15,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 )
 
-// helper stands for a component that gives every Pod with a label something that goes with the Pod, by a controller of its own. It has the
+// helper stands for a component that gives every ConfigMap with a label something that goes with it, by a controller of its own. It has the
 // name of one that the API knows.
 type helper struct{}
 
 const (
-	helperName      = "spark"
-	helperCondition = "SparkReady"
+	helperName      = "seldon"
+	helperCondition = "SeldonReady"
 	helperLabel     = "example.com/helped"
 )
 
@@ -43,26 +42,25 @@ func (helper) Assess(components.Observed) components.Health {
 
 func (helper) ControllerKinds() []components.ControllerKind {
 	return []components.ControllerKind{
-		{Kind: kinds.Pod, Verbs: []string{"list", "watch"}, Labels: map[string]string{helperLabel: "true"}},
-		{Kind: kinds.ConfigMap, Verbs: []string{"create", "patch"}},
+		{Kind: kinds.ConfigMap, Verbs: []string{"list", "watch", "create", "patch"}, Labels: map[string]string{helperLabel: "true"}},
 	}
 }
 
-func (helper) SetupWithManager(mgr manager.Manager, facts func(*v1alpha1.OpenDataHub) components.Facts) error {
-	return ctrl.NewControllerManagedBy(mgr).For(&corev1.Pod{}).Named("helper").WithOptions(controller.Options{SkipNameValidation: new(true)}).
+func (helper) SetupWithManager(mgr manager.Manager, platform components.PlatformIn) error {
+	return ctrl.NewControllerManagedBy(mgr).For(&corev1.ConfigMap{}).Named("helper").WithOptions(controller.Options{SkipNameValidation: new(true)}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
-			pod := &corev1.Pod{}
-			if err := mgr.GetClient().Get(ctx, request.NamespacedName, pod); err != nil {
+			helped := &corev1.ConfigMap{}
+			if err := mgr.GetClient().Get(ctx, request.NamespacedName, helped); err != nil {
 				return reconcile.Result{}, client.IgnoreNotFound(err)
 			}
-			var platforms v1alpha1.OpenDataHubList
-			if err := mgr.GetClient().List(ctx, &platforms, client.InNamespace(pod.Namespace)); err != nil || len(platforms.Items) == 0 {
+			facts, found, err := platform(ctx, helped.Namespace)
+			if err != nil || !found {
 				return reconcile.Result{}, err
 			}
-			help := core.ConfigMap(pod.Name+"-help", pod.Namespace).
-				WithLabels(map[string]string{components.LabelPlatform: platforms.Items[0].Name}). // the admission policy asks for it
-				WithOwnerReferences(meta.OwnerReference().WithAPIVersion("v1").WithKind("Pod").WithName(pod.Name).WithUID(pod.UID)).
-				WithData(map[string]string{"platform": facts(&platforms.Items[0]).Platform.Name})
+			help := core.ConfigMap(helped.Name+"-help", helped.Namespace).
+				WithLabels(map[string]string{components.LabelPlatform: facts.Platform.Name}). // the admission policy asks for it
+				WithOwnerReferences(meta.OwnerReference().WithAPIVersion("v1").WithKind("ConfigMap").WithName(helped.Name).WithUID(helped.UID)).
+				WithData(map[string]string{"platform": facts.Platform.Name})
 			return reconcile.Result{}, mgr.GetClient().Apply(ctx, help, client.FieldOwner("helper"), client.ForceOwnership)
 		}))
 }
@@ -70,14 +68,9 @@ func (helper) SetupWithManager(mgr manager.Manager, facts func(*v1alpha1.OpenDat
 var _ = Describe("A controller that a component brings", func() {
 	It("starts and stops with the manager, and sees the objects with its labels only", func(ctx context.Context) {
 		ns := namespace(ctx, "helper")
-		pod := func(name string, labels map[string]string) {
+		configMap := func(name string, labels map[string]string) {
 			GinkgoHelper()
-			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, Labels: labels}}
-			pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsNonRoot: new(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}}
-			pod.Spec.Containers = []corev1.Container{{Name: "main", Image: "example.com/none:1", SecurityContext: &corev1.SecurityContext{
-				AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
-			}}}
-			Expect(env.Admin.Create(ctx, pod)).To(Succeed())
+			Expect(env.Admin.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, Labels: labels}})).To(Succeed())
 		}
 		helped := func(name string) func(context.Context) string {
 			return func(ctx context.Context) string {
@@ -90,15 +83,15 @@ var _ = Describe("A controller that a component brings", func() {
 		}
 		labels := map[string]string{helperLabel: "true"}
 		manager := start(ctx)
-		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {spark: {}}")
+		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {seldon: {}}")
 		Eventually(ctx, status(hub, helperCondition)).Should(HavePrefix("True"))
-		pod("one", labels)
-		pod("other", nil)
+		configMap("one", labels)
+		configMap("other", nil)
 		Eventually(ctx, helped("one")).Should(Equal("odh"))
 
 		By("stopping")
 		Expect(manager.Stop()).To(Succeed())
-		pod("two", labels)
+		configMap("two", labels)
 		Consistently(ctx, helped("two"), "1s").Should(BeEmpty())
 
 		By("starting again")

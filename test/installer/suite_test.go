@@ -86,7 +86,7 @@ var (
 	env *harness.Env
 	// all is what the binary deploys, and stand-ins for components of later versions, so that every operator is needed.
 	all = append(catalog.All(),
-		needing("spark", "Spark"), needing("seldon", "Seldon Core"), needing("monitoring", "Prometheus operator", "Grafana operator"),
+		needing("argoWorkflows", "Spark"), needing("seldon", "Seldon Core"), needing("monitoring", "Prometheus operator", "Grafana operator"),
 		needing("gpu", "Node Feature Discovery", "NVIDIA GPU operator"),
 	)
 	// chartFolder holds a stand-in for every chart of the table.

@@ -164,8 +164,6 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.SeldonSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SparkClusterSize"):
 		return &apiv1alpha1.SparkClusterSizeApplyConfiguration{}
-	case v1alpha1.SchemeGroupVersion.WithKind("SparkEventLogs"):
-		return &apiv1alpha1.SparkEventLogsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SparkProcessSize"):
 		return &apiv1alpha1.SparkProcessSizeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SparkSpec"):

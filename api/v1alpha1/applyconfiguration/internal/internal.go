@@ -565,6 +565,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: instances
+      type:
+        scalar: numeric
     - name: name
       type:
         scalar: string
@@ -1508,15 +1511,6 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: workers
       type:
         scalar: numeric
-- name: io.opendatahub.operator.api.v1alpha1.SparkEventLogs
-  map:
-    fields:
-    - name: bucket
-      type:
-        scalar: string
-    - name: state
-      type:
-        namedType: io.opendatahub.operator.api.v1alpha1.Toggle
 - name: io.opendatahub.operator.api.v1alpha1.SparkProcessSize
   map:
     fields:
@@ -1529,9 +1523,6 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.opendatahub.operator.api.v1alpha1.SparkSpec
   map:
     fields:
-    - name: batch
-      type:
-        namedType: io.opendatahub.operator.api.v1alpha1.Toggle
     - name: clusterSizes
       type:
         list:
@@ -1540,14 +1531,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
-    - name: eventLogs
-      type:
-        namedType: io.opendatahub.operator.api.v1alpha1.SparkEventLogs
     - name: managementState
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ManagementState
       default: Managed
     - name: maxClusters
+      type:
+        scalar: numeric
+    - name: maxClustersPerUser
       type:
         scalar: numeric
 - name: io.opendatahub.operator.api.v1alpha1.Storage

@@ -11,7 +11,7 @@ type ComponentsSpecApplyConfiguration struct {
 	Ceph *CephSpecApplyConfiguration `json:"ceph,omitempty"`
 	// kafka is a Kafka cluster with authentication and TLS, deployed through the Strimzi operator.
 	Kafka *KafkaSpecApplyConfiguration `json:"kafka,omitempty"`
-	// spark gives notebooks and pipelines Spark clusters, through the Apache Spark Kubernetes operator.
+	// spark gives notebooks Spark clusters that come and go with them.
 	Spark *SparkSpecApplyConfiguration `json:"spark,omitempty"`
 	// jupyterHub gives every user a notebook server.
 	JupyterHub *JupyterHubSpecApplyConfiguration `json:"jupyterHub,omitempty"`

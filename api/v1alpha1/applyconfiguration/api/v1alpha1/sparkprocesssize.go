@@ -13,7 +13,7 @@ import (
 type SparkProcessSizeApplyConfiguration struct {
 	// cores of the process.
 	Cores *int32 `json:"cores,omitempty"`
-	// memory of the Pod, as in 4Gi. A quarter of it, and at least 512Mi, is left to what runs outside the Java heap.
+	// memory of the Pod, as in 4Gi. A quarter of it, and at least 512Mi, is left to Python and whatever else runs outside the Java heap.
 	Memory *resource.Quantity `json:"memory,omitempty"`
 }
 

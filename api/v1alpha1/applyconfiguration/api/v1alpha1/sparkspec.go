@@ -9,20 +9,17 @@ import (
 // SparkSpecApplyConfiguration represents a declarative configuration of the SparkSpec type for use
 // with apply.
 //
-// SparkSpec gives notebooks and pipelines Spark clusters, through the Apache Spark Kubernetes operator. A notebook's
-// cluster starts with the notebook, runs the notebook's own image, and ends with it.
+// SparkSpec gives notebooks, and other Pods, Spark clusters. A cluster starts with its Pod, runs the Pod's own image, and ends with it.
 type SparkSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
 	// clusterSizes are the Spark clusters that users can choose from. Without it: small (2 workers) and, other than in
 	// the profile Development, large (8 workers).
 	ClusterSizes []SparkClusterSizeApplyConfiguration `json:"clusterSizes,omitempty"`
-	// maxClusters that exist at the same time in the platform; a notebook beyond it starts without Spark and says so.
-	// Without it there is no limit but the quota of the namespace.
+	// maxClusters that exist at the same time in the platform; a notebook beyond it starts without Spark, says so, and gets its
+	// cluster when another one ends. Without it there is no limit but the quota of the namespace.
 	MaxClusters *int32 `json:"maxClusters,omitempty"`
-	// eventLogs are the logs of finished applications, kept in the platform's object storage. Disabled by default.
-	EventLogs *SparkEventLogsApplyConfiguration `json:"eventLogs,omitempty"`
-	// batch allows SparkApplications, started by pipelines, in the platform's namespace. Enabled by default.
-	Batch *apiv1alpha1.Toggle `json:"batch,omitempty"`
+	// maxClustersPerUser that exist at the same time; what is beyond it waits as with maxClusters. Without it there is no limit.
+	MaxClustersPerUser *int32 `json:"maxClustersPerUser,omitempty"`
 }
 
 // SparkSpecApplyConfiguration constructs a declarative configuration of the SparkSpec type for use with
@@ -60,18 +57,10 @@ func (b *SparkSpecApplyConfiguration) WithMaxClusters(value int32) *SparkSpecApp
 	return b
 }
 
-// WithEventLogs sets the EventLogs field in the declarative configuration to the given value
+// WithMaxClustersPerUser sets the MaxClustersPerUser field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the EventLogs field is set to the value of the last call.
-func (b *SparkSpecApplyConfiguration) WithEventLogs(value *SparkEventLogsApplyConfiguration) *SparkSpecApplyConfiguration {
-	b.EventLogs = value
-	return b
-}
-
-// WithBatch sets the Batch field in the declarative configuration to the given value
-// and returns the receiver, so that objects can be built by chaining "With" function invocations.
-// If called multiple times, the Batch field is set to the value of the last call.
-func (b *SparkSpecApplyConfiguration) WithBatch(value apiv1alpha1.Toggle) *SparkSpecApplyConfiguration {
-	b.Batch = &value
+// If called multiple times, the MaxClustersPerUser field is set to the value of the last call.
+func (b *SparkSpecApplyConfiguration) WithMaxClustersPerUser(value int32) *SparkSpecApplyConfiguration {
+	b.MaxClustersPerUser = &value
 	return b
 }

@@ -1,0 +1,79 @@
+package spark
+
+import (
+	"fmt"
+
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/native"
+)
+
+// What a Pod that wants a cluster says. See docs/spark.md.
+const (
+	// LabelSpark is "true" on Pods that want a cluster, and on everything that clusters consist of.
+	LabelSpark = "opendatahub.io/spark"
+	// LabelCluster is the name of the Pod that has the cluster, on that Pod and on everything that its cluster consists of. It is
+	// how network policies tell clusters apart: no two Pods of a namespace have a name in common.
+	LabelCluster = "opendatahub.io/spark-cluster"
+	// AnnotationSize names the size of the cluster. Without it the cluster has the first size.
+	AnnotationSize = "opendatahub.io/spark-size"
+	// AnnotationUser is whose Pod it is. Pods without it are those of one user.
+	AnnotationUser = "opendatahub.io/user"
+)
+
+const (
+	// labelRole is master or worker, on Pods of clusters.
+	labelRole = "opendatahub.io/spark-role"
+	// annotationDriver is the UID of the Pod that has the cluster, on Pods of clusters.
+	annotationDriver = "opendatahub.io/spark-driver"
+)
+
+// Ports. Where several drivers, or executors, run in one Pod, each takes the next one that is free.
+const (
+	masterPort      = 7077
+	masterWebPort   = 8080
+	workerPort      = 7078
+	workerWebPort   = 8081
+	driverPort      = 37000
+	driverBlockPort = 37100
+	blockPort       = 37200
+	portRetries     = 16
+)
+
+// confFolder holds spark-defaults.conf, in drivers and in the Pods of clusters.
+const confFolder = "/etc/opendatahub/spark"
+
+// driverPod is what a Pod must have to get a cluster and to use it. All of it is known before the Pod exists. Spark finds master, secret,
+// ports and sizes in its configuration; the variables are for programs that configure it themselves.
+func driverPod(size, pod, user string) components.NotebookPod {
+	return components.NotebookPod{
+		Labels:      map[string]string{LabelSpark: "true", LabelCluster: pod},
+		Annotations: map[string]string{AnnotationSize: size, AnnotationUser: user},
+		Environment: []*core.EnvVarApplyConfiguration{
+			fieldEnv("POD_UID", "metadata.uid"),
+			fieldEnv("SPARK_DRIVER_HOST", "status.podIP"),
+			native.Env("SPARK_DRIVER_PORT", fmt.Sprint(driverPort)),
+			native.Env("SPARK_DRIVER_BLOCK_MANAGER_PORT", fmt.Sprint(driverBlockPort)),
+			native.Env("SPARK_MASTER", masterURL("$(POD_UID)")),
+			native.Env("SPARK_CONF_DIR", confFolder),
+		},
+		Volumes: []*core.VolumeApplyConfiguration{core.Volume().WithName("spark").WithSecret(
+			core.SecretVolumeSource().WithSecretName(secretName(pod)).WithOptional(true))},
+		Mounts: []*core.VolumeMountApplyConfiguration{native.MountReadOnly("spark", confFolder)},
+	}
+}
+
+// fieldEnv is a variable that the kubelet fills with a field of the Pod.
+func fieldEnv(name, path string) *core.EnvVarApplyConfiguration {
+	return core.EnvVar().WithName(name).WithValueFrom(core.EnvVarSource().WithFieldRef(core.ObjectFieldSelector().WithFieldPath(path)))
+}
+
+// clusterName derives from what is the Pod's own as long as there are Pods, so a Pod of the same name never meets what is left of the
+// cluster of the one before it.
+func clusterName(uid string) string { return "spark-" + uid }
+
+// secretName derives from the Pod's name: no other field of it can stand in a volume.
+func secretName(pod string) string { return pod + "-spark" }
+
+func masterURL(uid string) string { return fmt.Sprintf("spark://%s:%d", clusterName(uid), masterPort) }

@@ -1,0 +1,141 @@
+package spark_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/componenttest"
+	"opendatahub.io/operator/components/spark"
+)
+
+func TestGolden(t *testing.T) { componenttest.Golden(t, spark.New()) }
+
+func TestHealth(t *testing.T) { componenttest.Health(t, spark.New()) }
+
+// TestCluster renders the cluster of testdata/clusters/<case>.pod.yaml on the platform in <case>.hub.yaml.
+func TestCluster(t *testing.T) {
+	pods, err := filepath.Glob("testdata/clusters/*.pod.yaml")
+	if err != nil || len(pods) == 0 {
+		t.Fatal("no cases", err)
+	}
+	for _, path := range pods {
+		name, _ := strings.CutSuffix(path, ".pod.yaml")
+		t.Run(filepath.Base(name), func(t *testing.T) {
+			pod, odh := &corev1.Pod{}, &v1alpha1.OpenDataHub{}
+			read(t, path, pod)
+			read(t, name+".hub.yaml", odh)
+			cluster := components.Cluster{OpenShift: strings.HasSuffix(name, "openshift")}
+			objects, ok := spark.Cluster(components.NewFacts(odh, cluster, catalog.All()), pod, "0123456789")
+			if !ok {
+				t.Fatal("the platform has no such size")
+			}
+			var documents []string
+			for _, object := range objects {
+				content, err := yaml.Marshal(object)
+				if err != nil {
+					t.Fatal(err)
+				}
+				documents = append(documents, string(content))
+			}
+			compare(t, name+".objects.yaml", strings.Join(documents, "---\n"))
+		})
+	}
+}
+
+// What notebooks get is shown as JupyterHub renders it: with templates for the names.
+func TestNotebooks(t *testing.T) {
+	odh := &v1alpha1.OpenDataHub{}
+	read(t, "testdata/standard/hub.yaml", odh)
+	extras := components.NewFacts(odh, components.Cluster{}, catalog.All()).Declared.Notebooks.Extras
+	var documents []string
+	for _, extra := range extras {
+		pod := extra.Pod("{pod_name}", "{username}")
+		content, err := yaml.Marshal(map[string]any{"name": extra.Component + " " + extra.Name, "labels": pod.Labels, "annotations": pod.Annotations,
+			"env": pod.Environment, "volumes": pod.Volumes, "volumeMounts": pod.Mounts})
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents = append(documents, string(content))
+	}
+	compare(t, "testdata/notebooks.yaml", strings.Join(documents, "---\n"))
+}
+
+func TestUnknownSize(t *testing.T) {
+	odh := &v1alpha1.OpenDataHub{}
+	read(t, "testdata/standard/hub.yaml", odh)
+	pod := &corev1.Pod{}
+	read(t, "testdata/clusters/notebook.pod.yaml", pod)
+	pod.Annotations[spark.AnnotationSize] = "huge"
+	if objects, ok := spark.Cluster(components.NewFacts(odh, components.Cluster{}, catalog.All()), pod, ""); ok {
+		t.Errorf("rendered %d objects of a size that does not exist", len(objects))
+	}
+}
+
+// Names of Services are labels of DNS, and the longest name of a Pod that is a label's value is 63 characters long.
+func TestNamesFit(t *testing.T) {
+	odh, pod := &v1alpha1.OpenDataHub{}, &corev1.Pod{}
+	read(t, "testdata/standard/hub.yaml", odh)
+	read(t, "testdata/clusters/notebook.pod.yaml", pod)
+	pod.Name = strings.Repeat("a.", 31) + "a"
+	objects, _ := spark.Cluster(components.NewFacts(odh, components.Cluster{}, catalog.All()), pod, "")
+	for _, object := range objects {
+		content, err := json.Marshal(object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var plain struct {
+			Kind     string
+			Metadata struct{ Name string }
+		}
+		if err := json.Unmarshal(content, &plain); err != nil {
+			t.Fatal(err)
+		}
+		problems := validation.IsDNS1123Subdomain(plain.Metadata.Name)
+		if plain.Kind == "Service" {
+			problems = validation.IsDNS1035Label(plain.Metadata.Name)
+		}
+		for _, problem := range problems {
+			t.Errorf("%s %s: %s", plain.Kind, plain.Metadata.Name, problem)
+		}
+	}
+}
+
+func read(t *testing.T, path string, into any) {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := yaml.UnmarshalStrict(content, into); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func compare(t *testing.T, path, got string) {
+	t.Helper()
+	if flag.Lookup("update").Value.String() == "true" {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s differs (-want +got); run with -update if that is meant:\n%s", path, diff)
+	}
+}
