@@ -79,6 +79,8 @@ func grantsOf(options grantsOptions, all []components.Component, odh *v1alpha1.O
 		return nil, err
 	}
 	assumed := components.Cluster{OpenShift: options.openShift, OperatorNamespaces: operators}
-	declared, err := grants.ForComponents(all, components.NewFacts(odh, assumed, all))
+	// Whoever grants it allows it.
+	marks := map[string]string{components.LabelAllowNodes: "true"}
+	declared, err := grants.ForComponents(all, components.NewFacts(odh, assumed, all), marks)
 	return append([]*unstructured.Unstructured{binding}, declared...), err
 }

@@ -121,6 +121,9 @@ type Reference struct {
 	// Awaited is for a Secret that another component makes, which says so itself while the Secret is missing: it is
 	// watched as the others are, and nothing is reported.
 	Awaited bool
+	// SentTo are the addresses to which the spec has values of the Secret sent. The Secret must allow each, see
+	// AnnotationAllowAddresses. Addresses that the Secret itself holds are not among them.
+	SentTo []string
 }
 
 // WithGrants is a component whose third-party operator needs rights for a platform that the manager must not be able to give:

@@ -72,6 +72,8 @@ type Secret struct {
 	// Digest changes when a value changes; short enough to give no value away. For Pod template annotations, so
 	// that Pods which read the Secret at their start are replaced.
 	Digest string
+	// Addresses that its owner allows its values to be sent to, see AnnotationAllowAddresses.
+	Addresses []string
 }
 
 // OpenShiftServiceCA is the ConfigMap with the authority that signs OpenShift's serving certificates, in every namespace.

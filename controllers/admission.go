@@ -35,15 +35,22 @@ type admitted struct {
 }
 
 // admit fails when the platform's namespace would refuse the component's Pods: the third-party operator would try for ever, and
-// only its log would say why. It asks once for each generation of the spec, and again while a component does not become
-// ready. The remark says what could still keep it from that. What an operator needs granted is known when it is installed.
+// only its log would say why. It fails as well when an administrator has not allowed what the spec asks for beyond the namespace. It
+// asks once for each generation of the spec, and again while a component does not become ready. The remark says what could still
+// keep it from that. What an operator needs granted is known when it is installed.
 func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataHub, facts components.Facts, prepared []apply.Prepared, served []apply.Served) (remark string, err error) {
+	hosts := hostsOf(prepared)
+	if err := r.hostsTaken(ctx, odh, hosts); err != nil {
+		return "", err
+	}
 	level, because := components.PodSecurityRestricted, ""
 	if secured, ok := r.component.(components.WithPodSecurity); ok {
 		level, because = secured.PodSecurity(facts)
 	}
 	accounts := grantedAccounts(r.component, facts)
-	if level == components.PodSecurityRestricted && len(accounts) == 0 {
+	reach := components.ReachOf(r.component, facts)
+	hosts = slices.DeleteFunc(hosts, func(host string) bool { return components.InDomain(host, facts.Cluster.IngressDomain) })
+	if level == components.PodSecurityRestricted && len(accounts) == 0 && len(reach) == 0 && len(hosts) == 0 {
 		return "", nil
 	}
 	if known, ok := r.admitted.Load(odh.UID); ok && known.(admitted).generation == odh.Generation {
@@ -54,6 +61,9 @@ func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataH
 	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
 	if err := r.reader.Get(ctx, types.NamespacedName{Name: odh.Namespace}, namespace); err != nil {
 		return "", fmt.Errorf("reading namespace %s: %w", odh.Namespace, err)
+	}
+	if err := allowed(namespace, reach, hosts); err != nil {
+		return "", err
 	}
 	set := fmt.Sprintf("kubectl label namespace %s %s=%s", odh.Namespace, labelEnforce, level)
 	enforced, labelled := namespace.Labels[labelEnforce]
@@ -79,6 +89,29 @@ func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataH
 	}
 	r.admitted.Store(odh.UID, admitted{generation: odh.Generation, at: r.now(), remark: remark})
 	return remark, nil
+}
+
+// allowed fails when the namespace lacks a mark for what the spec asks for.
+func allowed(namespace *metav1.PartialObjectMetadata, reach []components.Reach, hosts []string) error {
+	refuse := func(format string, args ...any) error {
+		return &components.Failure{Reason: v1alpha1.ReasonNotAllowed, Err: fmt.Errorf(format, args...)}
+	}
+	for _, asked := range reach {
+		if !components.Allowed(namespace.Labels, asked.Mark) {
+			return refuse("%s asks for %s, which namespace %s may not have; nothing is changed until an administrator allows it: %s",
+				asked.Field, asked.What, namespace.Name, components.AllowCommand(namespace.Name, asked.Mark))
+		}
+	}
+	domains := components.SplitMark(namespace.Annotations[components.AnnotationAllowDomains])
+	for _, host := range hosts {
+		if !slices.ContainsFunc(domains, func(domain string) bool { return components.InDomain(host, domain) }) {
+			_, domain, _ := strings.Cut(host, ".")
+			return refuse("the host name %s is in no domain that namespace %s may use; nothing is changed until an administrator allows it: "+
+				"kubectl annotate namespace %s --overwrite %s=%s", host, namespace.Name, namespace.Name,
+				components.AnnotationAllowDomains, strings.Join(append(domains, domain), ","))
+		}
+	}
+	return nil
 }
 
 // grantedAccounts are the ServiceAccounts in the platform's namespace that the component needs granted. The manager may look at

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -75,7 +76,7 @@ func (r *componentReconciler) references(ctx context.Context, platform types.Nam
 	if err != nil {
 		return err
 	}
-	var missing []string
+	var missing, refused []string
 	for _, reference := range wanted {
 		secret, ok := secrets[reference.Name]
 		if !ok && reference.Awaited {
@@ -91,10 +92,19 @@ func (r *componentReconciler) references(ctx context.Context, platform types.Nam
 				missing = append(missing, fmt.Sprintf("Secret %s, which %s names, lacks the key %s", reference.Name, reference.Field, key))
 			}
 		}
+		if forbidden := secret.Forbidden(reference.SentTo); len(forbidden) > 0 {
+			refused = append(refused, fmt.Sprintf("Secret %s, which %s names, does not allow its values to be sent to %s; whoever the Secret belongs to allows it with: "+
+				"kubectl annotate secret %s --namespace %s --overwrite %s=%s",
+				reference.Name, reference.Field, strings.Join(forbidden, " and "),
+				reference.Name, platform.Namespace, components.AnnotationAllowAddresses, strings.Join(slices.Concat(secret.Addresses, forbidden), ",")))
+		}
 		facts.Secrets[reference.Name] = secret
 	}
-	if len(missing) > 0 {
-		return &components.Failure{Reason: v1alpha1.ReasonReferenceNotFound, Err: fmt.Errorf("%s", strings.Join(missing, "; "))}
+	switch {
+	case len(missing) > 0:
+		return &components.Failure{Reason: v1alpha1.ReasonReferenceNotFound, Err: errors.New(strings.Join(missing, "; "))}
+	case len(refused) > 0:
+		return &components.Failure{Reason: v1alpha1.ReasonNotAllowed, Err: errors.New(strings.Join(refused, "; "))}
 	}
 	return nil
 }

@@ -23,6 +23,9 @@ type odhs struct {
 
 // observe keeps the overlay in step with the watch.
 func (h *odhs) observe(ctx context.Context) error {
+	if err := h.cache.IndexField(ctx, &v1alpha1.OpenDataHub{}, indexHosts, indexByHosts); err != nil {
+		return fmt.Errorf("indexing OpenDataHubs: %w", err)
+	}
 	informer, err := h.cache.GetInformer(ctx, &v1alpha1.OpenDataHub{}, cache.BlockUntilSynced(false))
 	if err != nil {
 		return fmt.Errorf("watching OpenDataHubs: %w", err)

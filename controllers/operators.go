@@ -155,6 +155,7 @@ func (o *operators) judge(ctx context.Context, odh *v1alpha1.OpenDataHub, all []
 		Served:    func(kind kinds.Kind) bool { _, served := o.apis.Version(kind); return served },
 		Exists:    func(kind kinds.Kind) bool { return o.exists(ctx, kind) },
 		OpenShift: o.cluster.OpenShift,
+		Namespace: odh.Namespace,
 		Manual:    odh.Spec.Dependencies.Installation == v1alpha1.InstallationManual,
 		Report:    o.report(),
 		Stopped:   stopped,

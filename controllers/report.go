@@ -52,7 +52,8 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 		case failure.Terminal:
 		case failure.Reason == v1alpha1.ReasonAccessNotGranted && !r.access.known(odh.Namespace):
 			result.RequeueAfter = accessInterval
-		case failure.Reason == v1alpha1.ReasonPodSecurityTooStrict, failure.Reason == v1alpha1.ReasonAccessNotGranted:
+		case failure.Reason == v1alpha1.ReasonPodSecurityTooStrict, failure.Reason == v1alpha1.ReasonAccessNotGranted,
+			failure.Reason == v1alpha1.ReasonNotAllowed:
 			result.RequeueAfter = admissionInterval
 		case failure.Reason == v1alpha1.ReasonVersionNotSupported:
 			result.RequeueAfter = versionInterval

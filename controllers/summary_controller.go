@@ -140,7 +140,7 @@ type verdict struct {
 // terminalReasons are those that no retry and no watch can end: a person must edit the resource or the cluster.
 var terminalReasons = []string{
 	v1alpha1.ReasonInvalidSpec, v1alpha1.ReasonImmutableFieldChanged, v1alpha1.ReasonNotSupported, v1alpha1.ReasonPodSecurityTooStrict,
-	v1alpha1.ReasonVersionNotSupported,
+	v1alpha1.ReasonVersionNotSupported, v1alpha1.ReasonNotAllowed,
 }
 
 // movingReasons are those of a component that is on its way, or that something awaited will wake.

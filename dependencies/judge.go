@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -19,6 +20,8 @@ type View struct {
 	Exists func(kinds.Kind) bool
 	// OpenShift is whether this is OpenShift: its catalogues offer other packages.
 	OpenShift bool
+	// Namespace of the platform.
+	Namespace string
 	// Manual is whether nothing may be installed for the platform.
 	Manual bool
 	// Report is what the installer says; nil without an installer.
@@ -79,6 +82,10 @@ func (v View) judge(dependency Dependency, required Requirement) v1alpha1.Depend
 	}
 	reported, known := v.Report[dependency.Name]
 	if known && !v.Manual {
+		if reported.Reason == v1alpha1.ReasonNotAllowed {
+			reported.Message = fmt.Sprintf("%s is not installed, and nobody may have operators installed for namespace %s until an administrator allows it: %s; "+
+				"or to install it by hand: %s", dependency.Name, v.Namespace, components.AllowCommand(v.Namespace, components.LabelAllowInstalls), Hint(dependency, v.OpenShift))
+		}
 		return reported // the installer knows best, also that kinds which are served are left of a dependency that is gone
 	}
 	switch {

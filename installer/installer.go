@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -46,8 +47,8 @@ type Options struct {
 	UserAgent string
 }
 
-// CacheOptions restricts what the installer watches: OpenDataHubs, the ConfigMaps of its own namespace, and the
-// names of CustomResourceDefinitions and Deployments. What it installed and what OLM has are in caches of their own.
+// CacheOptions restricts what the installer watches: OpenDataHubs, the ConfigMaps of its own namespace, the names of
+// CustomResourceDefinitions and Deployments, and the marks of namespaces. What it installed and what OLM has are in caches of their own.
 func CacheOptions(options Options) (cache.Options, error) {
 	hubs := cache.ByObject{Transform: stripOpenDataHub}
 	if len(options.WatchNamespaces) > 0 {
@@ -64,6 +65,7 @@ func CacheOptions(options Options) (cache.Options, error) {
 			&corev1.ConfigMap{}:     {Namespaces: map[string]cache.Config{options.Namespace: {}}},
 			newDeployment():         {Transform: stripDeployment},
 			cluster.NewCRD():        {Transform: stripCRD},
+			cluster.NewNamespace():  {Transform: stripNamespace},
 		},
 	}, nil
 }
@@ -91,6 +93,33 @@ func stripCRD(object any) (any, error) {
 		}
 	}
 	return object, nil
+}
+
+// stripNamespace keeps what an administrator allows the platform of a namespace.
+func stripNamespace(object any) (any, error) {
+	if namespace, ok := object.(*metav1.PartialObjectMetadata); ok {
+		kept := map[string]string{}
+		for _, label := range []string{components.LabelAllowInstalls, components.LabelAllowNodes} {
+			if value, ok := namespace.Labels[label]; ok {
+				kept[label] = value
+			}
+		}
+		namespace.ObjectMeta = metav1.ObjectMeta{
+			Name: namespace.Name, UID: namespace.UID, ResourceVersion: namespace.ResourceVersion, Labels: kept,
+		}
+	}
+	return object, nil
+}
+
+// marked selects what happens to a mark of namespaces.
+func marked(mark string) predicate.Predicate {
+	has := func(object client.Object) bool { return object.GetLabels()[mark] != "" }
+	return predicate.Funcs{
+		CreateFunc:  func(e event.CreateEvent) bool { return has(e.Object) },
+		UpdateFunc:  func(e event.UpdateEvent) bool { return e.ObjectOld.GetLabels()[mark] != e.ObjectNew.GetLabels()[mark] },
+		DeleteFunc:  func(e event.DeleteEvent) bool { return has(e.Object) },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
 }
 
 // stripDeployment keeps what says whose dependency a Deployment is.
@@ -196,6 +225,7 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 		WatchesRawSource(atStart).
 		Watches(&v1alpha1.OpenDataHub{}, every, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.ConfigMap{}, configOrReport).
+		WatchesMetadata(cluster.NewNamespace(), every, builder.WithPredicates(marked(components.LabelAllowInstalls))).
 		WatchesMetadata(newDeployment(), handler.EnqueueRequestsFromMapFunc(r.concernedByDeployment)).
 		WatchesMetadata(cluster.NewCRD(), handler.EnqueueRequestsFromMapFunc(r.concernedByCRD)).
 		WithOptions(controller.Options{

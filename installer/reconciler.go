@@ -200,7 +200,7 @@ func (r *reconciler) take(ctx context.Context, next step, dependency dependencie
 		return r.keepRelease(ctx, dependency, s, found)
 	case await:
 		return outcome{status: &v1alpha1.DependencyStatus{
-			Name: dependency.Name, State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotInstalled,
+			Name: dependency.Name, State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotAllowed,
 			Message: fmt.Sprintf("%s is not installed, and no platform that needs it may have it installed", dependency.Name),
 		}}, nil
 	case install:

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
@@ -23,10 +26,30 @@ func (r *reconciler) wantFor(ctx context.Context, dependency dependencies.Depend
 		namespaces[hub.Namespace] = append(namespaces[hub.Namespace], hub)
 	}
 	most := unwanted
-	for _, hubs := range namespaces {
-		most = max(most, wantOf(cluster.PlatformOf(hubs), r.all, r.cluster, dependency))
+	for name, hubs := range namespaces {
+		wants := wantOf(cluster.PlatformOf(hubs), r.all, r.cluster, dependency)
+		if wants > most && wants == wanted {
+			allowed, err := r.mayInstall(ctx, name)
+			if err != nil {
+				return unwanted, err
+			}
+			if !allowed {
+				wants = used
+			}
+		}
+		most = max(most, wants)
 	}
 	return most, nil
+}
+
+// mayInstall is whether an administrator allows that operators are brought for the platform of a namespace.
+func (r *reconciler) mayInstall(ctx context.Context, name string) (bool, error) {
+	namespace := cluster.NewNamespace()
+	err := r.cache.Get(ctx, types.NamespacedName{Name: name}, namespace)
+	if client.IgnoreNotFound(err) != nil {
+		return false, fmt.Errorf("reading namespace %s: %w", name, err)
+	}
+	return components.Allowed(namespace.Labels, components.LabelAllowInstalls), nil
 }
 
 // wantOf is what one platform wants of a dependency: of its spec, only which components it names and whether anything may

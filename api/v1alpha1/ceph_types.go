@@ -191,7 +191,8 @@ type CephNode struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
-	// +kubebuilder:validation:items:Pattern=`^[A-Za-z0-9/][-A-Za-z0-9_./:@+]*$`
+	// +kubebuilder:validation:items:Pattern=`^(/dev/)?[A-Za-z0-9][-A-Za-z0-9_./:@+]*$`
+	// +kubebuilder:validation:items:XValidation:rule="!self.contains('..')",message="a device must be a name such as sdb or a path below /dev, without .."
 	// +optional
 	Devices []string `json:"devices,omitempty"`
 }

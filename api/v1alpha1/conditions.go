@@ -79,6 +79,9 @@ const (
 	ReasonAccessNotGranted = "AccessNotGranted"
 	// ReasonPodSecurityTooStrict: the namespace would refuse the component's Pods; the message has the label to set.
 	ReasonPodSecurityTooStrict = "PodSecurityTooStrict"
+	// ReasonNotAllowed: the spec asks for something beyond the platform's namespace that an administrator has not allowed, or for
+	// credentials to be sent where their owner has not allowed it; the message has the command that allows it.
+	ReasonNotAllowed = "NotAllowed"
 	// ReasonReferenceNotFound: an object that the spec refers to does not exist or lacks a key.
 	ReasonReferenceNotFound = "ReferenceNotFound"
 	// ReasonInvalidSpec: the spec asks for something that cannot be; a person must edit it.

@@ -37,6 +37,7 @@ type ExternalObjectStorage struct {
 	//
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?/?$')",message="endpoint must be a URL such as https://s3.example.com or http://minio.data.svc:9000, without path, user or query"
+	// +kubebuilder:validation:XValidation:rule="(!self.matches('^https?://([^/:]*[.])?(?i:localhost|[0-9]+|0x[0-9a-f]*)[.]?([:/]|$)') || self.matches('^https?://[1-9][0-9]{0,2}([.][0-9]{1,3}){3}([:/]|$)')) && !self.matches('^https?://(127|169[.]254)[.][0-9]')",message="endpoint must not be localhost, a loopback or a link-local address: Pods would reach themselves, or the metadata service of their node"
 	// +required
 	Endpoint string `json:"endpoint"`
 
@@ -149,6 +150,7 @@ type OIDCSpec struct {
 	//
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]{1,5})?(/[-A-Za-z0-9._~/]*)?$')",message="issuer must be an https URL without user, query or fragment, such as https://sso.example.com/realms/odh"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https://([^/:]*[.])?(?i:localhost|[0-9]+|0x[0-9a-f]*)[.]?([:/]|$)')",message="issuer must have a host name, no IP address and not localhost: it is where people's logins go, and its certificate is checked"
 	// +required
 	Issuer string `json:"issuer"`
 
@@ -170,6 +172,7 @@ type OIDCSpec struct {
 	//
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^https://[-A-Za-z0-9._~/:]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https://([^/:]*[.])?(?i:localhost|[0-9]+|0x[0-9a-f]*)[.]?([:/]|$)')",message="authorizationEndpoint must have a host name, no IP address and not localhost: it is where people's logins go, and its certificate is checked"
 	// +optional
 	AuthorizationEndpoint string `json:"authorizationEndpoint,omitempty"`
 
@@ -177,6 +180,7 @@ type OIDCSpec struct {
 	//
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^https://[-A-Za-z0-9._~/:]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https://([^/:]*[.])?(?i:localhost|[0-9]+|0x[0-9a-f]*)[.]?([:/]|$)')",message="tokenEndpoint must have a host name, no IP address and not localhost: it is where people's logins go, and its certificate is checked"
 	// +optional
 	TokenEndpoint string `json:"tokenEndpoint,omitempty"`
 
@@ -184,6 +188,7 @@ type OIDCSpec struct {
 	//
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^https://[-A-Za-z0-9._~/:]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https://([^/:]*[.])?(?i:localhost|[0-9]+|0x[0-9a-f]*)[.]?([:/]|$)')",message="userInfoEndpoint must have a host name, no IP address and not localhost: it is where people's logins go, and its certificate is checked"
 	// +optional
 	UserInfoEndpoint string `json:"userInfoEndpoint,omitempty"`
 

@@ -3,6 +3,7 @@
 package ceph
 
 import (
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 )
@@ -20,6 +21,7 @@ var (
 	_ components.WithGrants       = component{}
 	_ components.WithDeclarations = component{}
 	_ components.WithPodSecurity  = component{}
+	_ components.WithReach        = component{}
 )
 
 // Name implements components.Component.
@@ -45,6 +47,29 @@ func (component) PodSecurity(facts components.Facts) (components.PodSecurityLeve
 	return components.PodSecurityPrivileged, "Ceph's daemons use devices and paths of the host"
 }
 
+// Reach implements components.WithReach. On volumes of a StorageClass Ceph takes what the namespace may have anyway. On OpenShift the
+// ServiceAccounts of Rook may run privileged Pods, and whoever makes Pods in the namespace may use them.
+func (component) Reach(facts components.Facts) []components.Reach {
+	spec := specOf(facts)
+	if spec.External {
+		return nil
+	}
+	var reach []components.Reach
+	ask := func(part, what string) {
+		reach = append(reach, components.Reach{Mark: components.LabelAllowNodes, Field: field + part, What: what})
+	}
+	if kind := spec.Devices.Type; kind != "" && kind != v1alpha1.CephDevicesVolumeClaims {
+		ask(".devices", "devices of nodes")
+	}
+	if len(spec.Placement.NodeSelector) > 0 || len(spec.Placement.Tolerations) > 0 {
+		ask(".placement", "nodes of its choice for privileged Pods")
+	}
+	if facts.Cluster.OpenShift && len(reach) == 0 {
+		ask("", "ServiceAccounts that may run privileged Pods")
+	}
+	return reach
+}
+
 // References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
 	spec := specOf(facts)
@@ -60,6 +85,7 @@ func (component) References(facts components.Facts) []components.Reference {
 	}
 	all = append(all, components.Reference{
 		Field: field + ".objectStore.encryption.vault.tokenSecretRef", Name: vault.TokenSecretRef.Name, Keys: []string{"token"},
+		SentTo: []string{vault.Address},
 	})
 	if secret := vault.CASecretRef.Name; secret != "" {
 		all = append(all, components.Reference{

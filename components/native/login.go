@@ -47,6 +47,7 @@ func LoginReferences(facts components.Facts) []components.Reference {
 	}
 	return []components.Reference{{
 		Field: "spec.authentication.oidc.clientSecretRef", Name: oidc.ClientSecretRef.Name, Keys: []string{OIDCSecretKey},
+		SentTo: []string{withDefaults(*oidc).TokenEndpoint},
 	}}
 }
 

@@ -121,6 +121,7 @@ func external(facts components.Facts, spec v1alpha1.ExternalObjectStorage) *Stor
 	storage.Addressing = cmp.Or(spec.Addressing, AddressingPath)
 	storage.references = []components.Reference{{
 		Field: field + "credentialsSecretRef", Name: spec.CredentialsSecretRef.Name, Keys: []string{AccessKey, SecretKey},
+		SentTo: []string{storage.Endpoint},
 	}}
 	if ca := spec.CASecretRef.Name; ca != "" {
 		storage.CA = components.CertificateAuthority{Secret: ca, Key: CAKey}

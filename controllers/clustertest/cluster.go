@@ -14,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -49,6 +50,7 @@ type Cluster struct {
 	writes    []string
 	uids      int
 	informers map[schema.GroupVersionKind]*controllertest.FakeInformer
+	indexes   map[string]client.IndexerFunc
 
 	mu     sync.Mutex
 	stores []*watch.Store // of Children
@@ -72,7 +74,7 @@ func New(t *testing.T, objects ...client.Object) *Cluster {
 	if err := v1alpha1.AddToScheme(own); err != nil {
 		t.Fatal(err)
 	}
-	c := &Cluster{t: t, scheme: scheme, informers: map[schema.GroupVersionKind]*controllertest.FakeInformer{}}
+	c := &Cluster{t: t, scheme: scheme, informers: map[schema.GroupVersionKind]*controllertest.FakeInformer{}, indexes: map[string]client.IndexerFunc{}}
 	for _, object := range objects {
 		if object.GetUID() == "" {
 			object.SetUID(c.uid())
@@ -406,7 +408,28 @@ func (v view) List(ctx context.Context, list client.ObjectList, opts ...client.L
 	if err := v.watched(list); err != nil {
 		return err
 	}
-	return v.cluster.direct.List(ctx, list, opts...)
+	all := &client.ListOptions{}
+	all.ApplyOptions(opts)
+	selector := all.FieldSelector
+	all.FieldSelector = nil
+	if err := v.cluster.direct.List(ctx, list, all); err != nil || selector == nil {
+		return err
+	}
+	objects, err := meta.ExtractList(list)
+	if err != nil {
+		return err
+	}
+	objects = slices.DeleteFunc(objects, func(object runtime.Object) bool {
+		term := selector.Requirements()[0]
+		indexed, ok := object.(client.Object)
+		return !ok || !slices.Contains(v.cluster.indexes[term.Field](indexed), term.Value)
+	})
+	return meta.SetList(list, objects)
+}
+
+func (v view) IndexField(_ context.Context, _ client.Object, field string, values client.IndexerFunc) error {
+	v.cluster.indexes[field] = values
+	return nil
 }
 
 // watched is ReaderFailOnMissingInformer.

@@ -102,7 +102,9 @@ func (r *References) Use(ctx context.Context, component string, platform types.N
 			return nil, fmt.Errorf("reading Secret %s: %w", key, err)
 		}
 		if secret, isSecret := object.(*corev1.Secret); ok && isSecret {
-			found[key.Name] = SecretOf(stringData(secret))
+			one := SecretOf(stringData(secret))
+			one.Addresses = components.SplitMark(secret.Annotations[components.AnnotationAllowAddresses])
+			found[key.Name] = one
 		}
 	}
 	return found, nil
@@ -122,7 +124,11 @@ func (r *References) start(key types.NamespacedName) *reference {
 				secret.Data[name] = []byte(digest(string(value)))
 			}
 			secret.ManagedFields = nil
+			allowed, ok := secret.Annotations[components.AnnotationAllowAddresses]
 			secret.Annotations = nil
+			if ok {
+				secret.Annotations = map[string]string{components.AnnotationAllowAddresses: allowed}
+			}
 		}
 		return object, nil
 	})

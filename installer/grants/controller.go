@@ -88,6 +88,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		WatchesRawSource(source.Func(r.start)).
 		Watches(&v1alpha1.OpenDataHub{}, byNamespace(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.ConfigMap{}, config).
+		WatchesMetadata(cluster.NewNamespace(), handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WithOptions(controller.Options{
 			RateLimiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
 			SkipNameValidation: new(true), // several installers in one process (tests) are no name clash
@@ -113,6 +114,18 @@ func byNamespace() handler.EventHandler {
 			q.AddAfter(requestFor(e.Object.GetNamespace()), lingering)
 		},
 	}
+}
+
+// ofNamespace is the request for a namespace that holds a platform.
+func (r *reconciler) ofNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
+	platform, err := r.platform(ctx, namespace.GetName())
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot tell whether a namespace holds a platform")
+	}
+	if platform == nil {
+		return nil
+	}
+	return []reconcile.Request{requestFor(namespace.GetName())}
 }
 
 func (r *reconciler) everyNamespace(ctx context.Context) []reconcile.Request {
@@ -199,8 +212,21 @@ func (r *reconciler) desired(ctx context.Context, namespace string, platform *v1
 	if detected.OperatorNamespaces, err = r.operatorNamespaces(ctx); err != nil {
 		return nil, err
 	}
-	declared, err := ForComponents(r.all, components.NewFacts(platform, detected, r.all))
+	marks, err := r.marks(ctx, namespace)
+	if err != nil {
+		return nil, err
+	}
+	declared, err := ForComponents(r.all, components.NewFacts(platform, detected, r.all), marks)
 	return append([]*unstructured.Unstructured{binding}, declared...), err
+}
+
+// marks are the labels by which an administrator allows the platform of a namespace what reaches beyond it.
+func (r *reconciler) marks(ctx context.Context, name string) (map[string]string, error) {
+	namespace := cluster.NewNamespace()
+	if err := r.cache.Get(ctx, types.NamespacedName{Name: name}, namespace); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("reading namespace %s: %w", name, err)
+	}
+	return namespace.Labels, nil
 }
 
 // operatorNamespaces are where the third-party operators run, as the installer would bring them.
@@ -293,8 +319,11 @@ func (r *reconciler) keeps(ctx context.Context, namespace string, platform *v1al
 		return false, nil
 	}
 	if platform != nil {
-		if _, wanted := components.StateOf(r.all[i], components.NewFacts(platform, r.Cluster, r.all)); wanted {
-			return false, nil // it declares something else now
+		facts := components.NewFacts(platform, r.Cluster, r.all)
+		if _, wanted := components.StateOf(r.all[i], facts); wanted {
+			marks, err := r.marks(ctx, namespace)
+			// Either it declares something else now, or what runs was allowed once.
+			return err == nil && !allowed(r.all[i], facts, marks), err
 		}
 		if slices.Contains(platform.Finalizers, cluster.FinalizerPrefix+by) {
 			return true, nil

@@ -5,6 +5,7 @@ package grants
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -27,15 +28,16 @@ func ForManager(operatorNamespace, namespace string) (*unstructured.Unstructured
 	return prepare(components.Owned(authority.Grant(operatorNamespace, namespace)), Manager, components.Platform{Namespace: namespace})
 }
 
-// ForComponents are the objects that the wanted components of a platform declare, in the order in which they are applied.
-func ForComponents(all []components.Component, facts components.Facts) ([]*unstructured.Unstructured, error) {
+// ForComponents are the objects that the wanted components of a platform declare, in the order in which they are applied. Marks are the
+// labels of the platform's namespace: what an administrator has not allowed a component is not granted for it either.
+func ForComponents(all []components.Component, facts components.Facts, marks map[string]string) ([]*unstructured.Unstructured, error) {
 	var objects []*unstructured.Unstructured
 	for _, component := range all {
 		granted, ok := component.(components.WithGrants)
 		if !ok {
 			continue
 		}
-		if _, wanted := components.StateOf(component, facts); !wanted {
+		if _, wanted := components.StateOf(component, facts); !wanted || !allowed(component, facts, marks) {
 			continue
 		}
 		for _, object := range granted.Grants(facts) {
@@ -47,6 +49,13 @@ func ForComponents(all []components.Component, facts components.Facts) ([]*unstr
 		}
 	}
 	return objects, nil
+}
+
+// allowed is whether an administrator allows all that the component asks for beyond its namespace.
+func allowed(component components.Component, facts components.Facts, marks map[string]string) bool {
+	return !slices.ContainsFunc(components.ReachOf(component, facts), func(asked components.Reach) bool {
+		return !components.Allowed(marks, asked.Mark)
+	})
 }
 
 // prepare labels an object, so that it is found when the platform is gone.

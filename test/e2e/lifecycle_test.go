@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/authority"
 	"opendatahub.io/operator/test/cluster"
@@ -174,6 +175,10 @@ components: {jupyterHub: {}}
 		Eventually(ctx, status(hub, "JupyterHubReady")).Should(Equal("False ReferenceNotFound: " +
 			"Secret sso, which spec.authentication.oidc.clientSecretRef names, lacks the key clientSecret"))
 		secret.StringData = map[string]string{"clientSecret": "first"}
+		Expect(env.Admin.Update(ctx, secret)).To(Succeed())
+		Eventually(ctx, status(hub, "JupyterHubReady")).Should(SatisfyAll(HavePrefix("False NotAllowed: Secret sso"),
+			HaveSuffix("kubectl annotate secret sso --namespace "+ns+" --overwrite opendatahub.io/allow-addresses=https://sso.example.com")))
+		secret.Annotations = map[string]string{components.AnnotationAllowAddresses: "https://sso.example.com"}
 		Expect(env.Admin.Update(ctx, secret)).To(Succeed())
 		ready(ctx, hub)
 

@@ -75,7 +75,9 @@ components:
 // secretS3 makes or changes the Secret that withS3 names.
 func secretS3(ctx context.Context, namespace string, data map[string]string) {
 	GinkgoHelper()
-	secret := core.Secret("s3", namespace).WithStringData(data)
+	secret := core.Secret("s3", namespace).WithStringData(data).WithAnnotations(map[string]string{
+		components.AnnotationAllowAddresses: "http://minio.lake.svc:9000,https://s3.example.com",
+	})
 	Expect(env.Admin.Apply(ctx, secret, client.FieldOwner("people"), client.ForceOwnership)).To(Succeed())
 }
 

@@ -183,10 +183,13 @@ func (e *Env) operators() []string {
 	return names
 }
 
-// EnsureNamespace creates a namespace that enforces the restricted Pod Security Standard.
+// EnsureNamespace creates a namespace that enforces the restricted Pod Security Standard, and whose platform may have third-party
+// operators installed and host names below example.com.
 func (e *Env) EnsureNamespace(ctx context.Context, name string) error {
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{
-		Name: name, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"},
+		Name:        name,
+		Labels:      map[string]string{"pod-security.kubernetes.io/enforce": "restricted", components.LabelAllowInstalls: "true"},
+		Annotations: map[string]string{components.AnnotationAllowDomains: "example.com"},
 	}}
 	if err := e.Admin.Create(ctx, namespace); client.IgnoreAlreadyExists(err) != nil {
 		return fmt.Errorf("creating namespace %s: %w", name, err)

@@ -20,6 +20,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer/helm"
@@ -124,6 +125,36 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 		foreignOperator(ctx, "Strimzi", charts.StandIns("Strimzi", env.Kinds)...)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.1.0"}))
+	}, SpecTimeout(5*time.Minute))
+
+	It("installs nothing for a namespace that an administrator has not marked", func(ctx context.Context) {
+		without(ctx, "Strimzi")
+		newScene(ctx, "")
+		startManager(ctx)
+		process := startInstaller(ctx)
+		name := fmt.Sprintf("unmarked-%d", scenes)
+		Expect(env.EnsureNamespace(ctx, name)).To(Succeed())
+		namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		mark := func(value string) {
+			patch := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"`+components.LabelAllowInstalls+`":`+value+`}}}`))
+			Expect(env.Admin.Patch(ctx, namespace, patch)).To(Succeed())
+		}
+		mark("null")
+		hub, err := env.CreatePlatform(ctx, name, "data", small)
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
+			HavePrefix("False NotAllowed: Strimzi is not installed, and nobody may have operators installed for namespace "+name),
+			ContainSubstring("kubectl label namespace "+name+" opendatahub.io/allow-installs=true")))
+		quiet(ctx, process)
+		Expect(writesBut(process, "configmaps", "rolebindings")).To(BeEmpty())
+
+		mark(`"true"`)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+
+		By("keeping what runs when the mark is taken away")
+		mark("null")
+		quiet(ctx, process)
+		Expect(needed(hub)(ctx)).To(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))
 	}, SpecTimeout(5*time.Minute))
 
 	It("says what to type where there is no installer", func(ctx context.Context) {

@@ -1,0 +1,97 @@
+package components
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// Marks by which an administrator allows the platform of a namespace what reaches beyond the namespace. They are on the namespace,
+// which nobody may change who may merely edit what is in it.
+const (
+	// LabelAllowNodes is "true" on a namespace whose platform may use devices of nodes, and choose the nodes of Pods that use them.
+	LabelAllowNodes = "opendatahub.io/allow-nodes"
+	// LabelAllowInstalls is "true" on a namespace for whose platform the installer may bring third-party operators.
+	LabelAllowInstalls = "opendatahub.io/allow-installs"
+	// AnnotationAllowDomains lists, separated by commas, the domains below which a platform may have host names.
+	AnnotationAllowDomains = "opendatahub.io/allow-domains"
+)
+
+// AnnotationAllowAddresses is on a Secret: the addresses, separated by commas, that its values may be sent to, such as
+// https://s3.example.com. Whoever may edit an OpenDataHub need not be allowed to read the Secrets of the namespace.
+const AnnotationAllowAddresses = "opendatahub.io/allow-addresses"
+
+// Allowed is whether the mark is set.
+func Allowed(labels map[string]string, mark string) bool { return labels[mark] == "true" }
+
+// AllowCommand is what an administrator types to set a mark on a namespace.
+func AllowCommand(namespace, mark string) string {
+	return fmt.Sprintf("kubectl label namespace %s %s=true", namespace, mark)
+}
+
+// WithReach is a component whose spec may ask for something beyond the platform's namespace. Nothing is deployed of it, and nothing
+// granted for it, before an administrator allows that.
+type WithReach interface {
+	// Reach lists what the spec asks for. It follows from the spec and the kind of cluster alone.
+	Reach(Facts) []Reach
+}
+
+// Reach is something beyond the platform's namespace that a spec asks for.
+type Reach struct {
+	// Mark is the label of the namespace that allows it, such as [LabelAllowNodes].
+	Mark string
+	// Field of the spec that asks for it, for messages: "spec.components.ceph.devices".
+	Field string
+	// What it is, as in "devices of nodes".
+	What string
+}
+
+// ReachOf is what the component asks for in these facts.
+func ReachOf(component Component, facts Facts) []Reach {
+	if reaching, ok := component.(WithReach); ok {
+		return reaching.Reach(facts)
+	}
+	return nil
+}
+
+// InDomain is whether a host name is the domain or below it.
+func InDomain(host, domain string) bool {
+	return domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
+}
+
+// SplitMark is the list that an annotation holds.
+func SplitMark(value string) []string {
+	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
+}
+
+// Origin is where a URL leads: its scheme, host and port, without the port that is the scheme's own. Empty if it is no URL with a host.
+func Origin(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Hostname() == "" {
+		return ""
+	}
+	scheme, host := strings.ToLower(parsed.Scheme), strings.ToLower(parsed.Hostname())
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	port := cmp.Or(parsed.Port(), map[string]string{"https": "443", "http": "80"}[scheme])
+	if scheme == "https" && port == "443" || scheme == "http" && port == "80" || port == "" {
+		return scheme + "://" + host
+	}
+	return scheme + "://" + host + ":" + port
+}
+
+// Forbidden returns the origins among the addresses that the Secret does not allow its values to be sent to.
+func (s Secret) Forbidden(addresses []string) []string {
+	var forbidden []string
+	for _, address := range addresses {
+		origin := Origin(address)
+		allowed := slices.ContainsFunc(s.Addresses, func(other string) bool { return origin != "" && Origin(other) == origin })
+		if !allowed && !slices.Contains(forbidden, origin) {
+			forbidden = append(forbidden, cmp.Or(origin, address))
+		}
+	}
+	return forbidden
+}

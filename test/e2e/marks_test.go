@@ -1,0 +1,61 @@
+package e2e
+
+import (
+	"context"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/components"
+)
+
+// mark sets labels and annotations of a namespace, as an administrator does.
+func mark(ctx context.Context, name, metadata string) {
+	GinkgoHelper()
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	Expect(env.Admin.Patch(ctx, namespace, client.RawPatch(types.MergePatchType, []byte(`{"metadata":`+metadata+`}`)))).To(Succeed())
+}
+
+var _ = Describe("What reaches beyond the namespace", func() {
+	It("takes devices of nodes only where an administrator allows it", func(ctx context.Context) {
+		manager := start(ctx)
+		ns := namespace(ctx, "nodes")
+		hub := platform(ctx, ns, "odh", `{profile: Development, components: {ceph: {devices: {type: All}}}}`)
+		Eventually(ctx, status(hub, cephReady)).Should(And(
+			HavePrefix("False NotAllowed: spec.components.ceph.devices asks for devices of nodes, which namespace "+ns+" may not have"),
+			HaveSuffix("kubectl label namespace "+ns+" "+components.LabelAllowNodes+"=true"),
+		))
+		Eventually(ctx, status(hub, "Stalled")).Should(HavePrefix("True NotAllowed"))
+		Expect(cephsOwn(ctx, ns)).To(BeEmpty())
+		quiet(ctx, manager)
+
+		mark(ctx, ns, `{"labels":{"`+components.LabelAllowNodes+`":"true"}}`)
+		ready(ctx, hub)
+	}, SpecTimeout(2*time.Minute))
+
+	It("has host names only where an administrator allows them, and none that an older platform has", func(ctx context.Context) {
+		start(ctx)
+		first, second := namespace(ctx, "hosts"), namespace(ctx, "hosts")
+		mark(ctx, first, `{"annotations":{"`+components.AnnotationAllowDomains+`":null}}`)
+		spec := `{profile: Development, ingress: {domain: apps.example.com}, components: {jupyterHub: {}}}`
+		older := platform(ctx, first, "odh", spec)
+		Eventually(ctx, status(older, "JupyterHubReady")).Should(Equal("False NotAllowed: the host name jupyterhub-odh.apps.example.com is in no domain that " +
+			"namespace " + first + " may use; nothing is changed until an administrator allows it: kubectl annotate namespace " + first +
+			" --overwrite opendatahub.io/allow-domains=apps.example.com"))
+		Expect(children(ctx, first)).To(BeEmpty())
+		mark(ctx, first, `{"annotations":{"`+components.AnnotationAllowDomains+`":"apps.example.com"}}`)
+		ready(ctx, older)
+
+		younger := platform(ctx, second, "odh", spec)
+		Eventually(ctx, status(younger, "JupyterHubReady")).Should(HavePrefix(
+			"False Conflict: the host name jupyterhub-odh.apps.example.com is that of the OpenDataHub odh in namespace " + first + ", which is older"))
+		Expect(children(ctx, second)).To(BeEmpty())
+		edit(ctx, younger, `{"spec":{"ingress":{"domain":"lab.example.com"}}}`)
+		ready(ctx, younger)
+	})
+})
