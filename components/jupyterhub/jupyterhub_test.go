@@ -15,10 +15,13 @@ import (
 func TestReferences(t *testing.T) {
 	oidc := v1alpha1.AuthenticationSpec{
 		Type: v1alpha1.AuthenticationOIDC,
-		OIDC: &v1alpha1.OIDCSpec{ClientSecretRef: v1alpha1.LocalReference{Name: "sso"}},
+		OIDC: &v1alpha1.OIDCSpec{Issuer: "https://sso.example.com/realms/odh", ClientSecretRef: v1alpha1.LocalReference{Name: "sso"}},
 	}
 	wildcard := v1alpha1.LocalReference{Name: "wildcard"}
-	clientSecret := components.Reference{Field: "spec.authentication.oidc.clientSecretRef", Name: "sso", Keys: []string{"clientSecret"}}
+	clientSecret := components.Reference{
+		Field: "spec.authentication.oidc.clientSecretRef", Name: "sso", Keys: []string{"clientSecret"},
+		SentTo: []string{"https://sso.example.com/realms/odh/protocol/openid-connect/token"},
+	}
 	certificate := components.Reference{Field: "spec.ingress.tlsSecretRef", Name: "wildcard", Keys: []string{"tls.crt", "tls.key"}}
 	tests := map[string]struct {
 		spec v1alpha1.OpenDataHubSpec
@@ -42,7 +45,8 @@ func TestReferences(t *testing.T) {
 			}},
 			[]components.Reference{{
 				Field: "spec.objectStorage.external.credentialsSecretRef", Name: "s3",
-				Keys: []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+				Keys:   []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+				SentTo: []string{"https://s3.example.com"},
 			}},
 		},
 		"no certificate with a Gateway, which has its own": {

@@ -254,6 +254,7 @@ func TestDeclaredBuckets(t *testing.T) {
 func TestReferences(t *testing.T) {
 	credentials := components.Reference{
 		Field: "spec.objectStorage.external.credentialsSecretRef", Name: "s3", Keys: []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+		SentTo: []string{"https://s3.example.com"},
 	}
 	claim := func(purpose string) components.Reference {
 		return components.Reference{Field: "spec.components.ceph", Name: "odh-ceph-" + purpose, Keys: credentials.Keys, Awaited: true}
