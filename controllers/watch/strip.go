@@ -77,15 +77,15 @@ func StripPod(object any) (any, error) {
 // otherAnnotations replaces, in the cache only, the annotations of an OpenDataHub, so that a change of them is still noticed.
 const otherAnnotations = "opendatahub.io/annotations-digest"
 
-// StripOpenDataHub is the cache's transform for OpenDataHubs. Annotations can be large, and are kept as a digest. Of the field
-// sets those of our managers are kept.
+// StripOpenDataHub is the cache's transform for OpenDataHubs. Annotations can be large, and are kept as a digest. Of the field sets
+// only those of the status by our managers are kept: whoever may edit an OpenDataHub, under whatever name, adds nothing to them.
 func StripOpenDataHub(object any) (any, error) {
 	odh, ok := object.(*v1alpha1.OpenDataHub)
 	if !ok {
 		return object, nil
 	}
 	odh.ManagedFields = slices.DeleteFunc(odh.ManagedFields, func(entry metav1.ManagedFieldsEntry) bool {
-		return !strings.HasPrefix(entry.Manager, ManagerPrefix)
+		return entry.Subresource != "status" || !strings.HasPrefix(entry.Manager, ManagerPrefix)
 	})
 	others := ""
 	for _, key := range slices.Sorted(maps.Keys(odh.Annotations)) {

@@ -126,7 +126,9 @@ func TestStripOpenDataHubNoticesAnnotationsAndKeepsNone(t *testing.T) {
 	strip := func(annotations map[string]string) *v1alpha1.OpenDataHub {
 		t.Helper()
 		odh := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Annotations: annotations, ManagedFields: []metav1.ManagedFieldsEntry{
-			{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{}`)}, {Manager: "opendatahub-kafka", FieldsV1: metav1.NewFieldsV1(`{}`)},
+			{Manager: "kubectl", FieldsV1: metav1.NewFieldsV1(`{}`)}, {Manager: "opendatahub-author", FieldsV1: metav1.NewFieldsV1(`{}`)},
+			{Manager: "kubectl", Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{}`)},
+			{Manager: "opendatahub-kafka", Subresource: "status", FieldsV1: metav1.NewFieldsV1(`{}`)},
 		}}}
 		for range 2 { // the cache may transform an object twice
 			if _, err := watch.StripOpenDataHub(odh); err != nil {
