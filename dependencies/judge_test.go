@@ -109,6 +109,13 @@ func TestJudge(t *testing.T) {
 			view: View{Served: none, Exists: none, Manual: true, Report: reports(v1alpha1.DependencyInstalling, "Progressing", "Helm is installing it")},
 			want: "Helm Installing Progressing: Helm is installing it",
 		},
+		"no administrator allows it": {
+			view: View{Served: none, Exists: none, Namespace: "lab", Report: Report{"Strimzi": {
+				Name: "Strimzi", State: v1alpha1.DependencyMissing, Reason: v1alpha1.ReasonNotAllowed, Message: "Strimzi is not installed",
+			}}},
+			want: " Missing NotAllowed: Strimzi is not installed, and nobody may have operators installed for namespace lab until an administrator " +
+				"allows it: kubectl label namespace lab opendatahub.io/allow-installs=true; or to install it by hand: helm ...",
+		},
 		"the installer has not looked yet": {
 			view: View{Served: none, Exists: none, Report: Report{}},
 			want: " Installing Pending: the installer has not reported on it yet",
