@@ -9,9 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	crdvalidation "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/validation"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -43,21 +41,6 @@ func definition(t *testing.T) (crd *apiextensionsv1.CustomResourceDefinition, si
 func TestDefinitionFitsClientSideApply(t *testing.T) {
 	if _, size := definition(t); size >= annotationLimit {
 		t.Errorf("the CustomResourceDefinition has %d bytes; kubectl apply takes fewer than %d", size, annotationLimit)
-	}
-}
-
-// TestDefinitionIsValid: an API server takes the definition, also with what its rules may cost.
-func TestDefinitionIsValid(t *testing.T) {
-	crd, _ := definition(t)
-	internal := &apiextensions.CustomResourceDefinition{}
-	apiextensionsv1.SetDefaults_CustomResourceDefinition(crd)
-	apiextensionsv1.SetDefaults_CustomResourceDefinitionSpec(&crd.Spec)
-	if err := apiextensionsv1.Convert_v1_CustomResourceDefinition_To_apiextensions_CustomResourceDefinition(crd, internal, nil); err != nil {
-		t.Fatal(err)
-	}
-	internal.Status.StoredVersions = []string{v1alpha1.GroupVersion.Version}
-	for _, err := range crdvalidation.ValidateCustomResourceDefinition(t.Context(), internal) {
-		t.Error(err)
 	}
 }
 
