@@ -48,7 +48,7 @@ var accounts = map[string]string{
 func TestAttempts(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
-	s := newSuite(t, ctx)
+	s := newSuite(ctx, t)
 	page, err := os.ReadFile("../../../docs/security.md")
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +230,7 @@ func parse(text string) *unstructured.Unstructured {
 }
 
 // newSuite has a platform in lab, and somebody else's things in bank and in lab.
-func newSuite(t *testing.T, ctx context.Context) *suite {
+func newSuite(ctx context.Context, t *testing.T) *suite {
 	t.Helper()
 	env, err := harness.Start(ctx, catalog.All(), cluster.Options{Name: "tokens", Dir: t.TempDir(), Nodes: -1, Operators: []string{}})
 	if err != nil {
