@@ -368,6 +368,14 @@ type NotebookSize struct {
 	// +optional
 	GPUs int32 `json:"gpus,omitempty"`
 
+	// spark names one of the sizes of Spark clusters, see spark.clusterSizes: each notebook of this size has a cluster of its own. It needs
+	// the component spark. Without it there is no cluster.
+	//
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +optional
+	Spark string `json:"spark,omitempty"`
+
 	// placement says on which nodes notebooks of this size run, besides what jupyterHub.placement says. The taint nvidia.com/gpu is
 	// tolerated with GPUs anyway.
 	//

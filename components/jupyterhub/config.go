@@ -260,7 +260,7 @@ func choices(in inputs) profiles {
 			DisplayName: fmt.Sprintf("%s (%s)", cmp.Or(size.DisplayName, size.Name), amounts(size)),
 			Default:     size.Name == in.defaultSize,
 			Groups:      size.Groups,
-			Override:    withPlacement(override(size), size.Placement, "size-"),
+			Override:    withExtra(withPlacement(override(size), size.Placement, "size-"), in.extra(size)),
 		})
 	}
 	return choices

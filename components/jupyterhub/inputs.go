@@ -139,11 +139,48 @@ func newInputs(facts components.Facts) (inputs, error) {
 	}
 	in.apiPorts = apiPorts(in.login)
 	in.notebooks = facts.Declared.Notebooks
+	if err := in.checkExtras(); err != nil {
+		return inputs{}, err
+	}
 	in.storage = s3.Of(facts)
 	in.hubSecrets = native.SecretsDigest(facts,
 		in.Object(keysPart), in.Object(proxyPart), in.Object(loginPart), in.login.OIDC.ClientSecretRef.Name, in.databaseSecret)
 	in.proxySecrets = native.SecretsDigest(facts, in.Object(proxyPart))
 	return in, nil
+}
+
+// sparkComponent offers what the field spark of a size asks for.
+const sparkComponent = "spark"
+
+// extra is what another component gives to notebooks of the size; nil if the size asks for nothing.
+func (in inputs) extra(size v1alpha1.NotebookSize) *components.NotebookExtra {
+	for i, extra := range in.notebooks.Extras {
+		if size.Spark != "" && extra.Component == sparkComponent && extra.Name == size.Spark {
+			return &in.notebooks.Extras[i]
+		}
+	}
+	return nil
+}
+
+// checkExtras refuses sizes that ask for what no component offers.
+func (in inputs) checkExtras() error {
+	var offered []string
+	for _, extra := range in.notebooks.Extras {
+		if extra.Component == sparkComponent {
+			offered = append(offered, extra.Name)
+		}
+	}
+	for i, size := range in.sizes {
+		path := fmt.Sprintf("%ssizes[%d].spark", field, i)
+		switch {
+		case size.Spark == "" || in.extra(size) != nil:
+		case len(offered) == 0:
+			return components.Invalid(path, "the platform has no component spark; add spec.components.spark, or leave spark out")
+		default:
+			return components.Invalid(path, "%s is no size of spark.clusterSizes; use one of %v", size.Spark, offered)
+		}
+	}
+	return nil
 }
 
 // checkBorrowed refuses Secrets and volumes for notebooks that are the hub's own or some user's: whoever writes the resource may not

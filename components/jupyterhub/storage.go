@@ -81,7 +81,9 @@ func valueOf(variable *core.EnvVarApplyConfiguration) any {
 	if variable.ValueFrom == nil {
 		return strings.NewReplacer("{", "{{", "}", "}}").Replace(*variable.Value)
 	}
-	variable.ValueFrom.SecretKeyRef.WithOptional(true)
+	if secret := variable.ValueFrom.SecretKeyRef; secret != nil {
+		secret.WithOptional(true)
+	}
 	return options{"valueFrom": variable.ValueFrom}
 }
 
@@ -98,6 +100,28 @@ func withPlacement(override options, placement v1alpha1.Placement, name string) 
 		}
 		tolerations[fmt.Sprintf("%s%02d", name, i)] = toleration
 	}
+	return override
+}
+
+// withExtra adds what a component gives to notebooks of a size that asks for it. The names of the Pod and of its user are KubeSpawner's
+// templates.
+func withExtra(override options, extra *components.NotebookExtra) options {
+	if extra == nil {
+		return override
+	}
+	pod := extra.Pod("{pod_name}", "{username}")
+	environment, volumes, mounts := options{}, options{}, options{}
+	for _, variable := range pod.Environment {
+		environment[*variable.Name] = valueOf(variable)
+	}
+	for _, volume := range pod.Volumes {
+		volumes[*volume.Name] = volume
+	}
+	for _, mount := range pod.Mounts {
+		mounts[*mount.Name] = mount
+	}
+	override["extra_labels"], override["extra_annotations"] = pod.Labels, pod.Annotations
+	override["environment"], override["volumes"], override["volume_mounts"] = environment, volumes, mounts
 	return override
 }
 

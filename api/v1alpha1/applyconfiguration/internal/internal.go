@@ -1203,6 +1203,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: resources
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Resources
+    - name: spark
+      type:
+        scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.NotebookVariable
   map:
     fields:

@@ -19,6 +19,9 @@ type NotebookSizeApplyConfiguration struct {
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`
 	// gpus is how many NVIDIA GPUs the notebook gets, as nvidia.com/gpu. Without it none.
 	GPUs *int32 `json:"gpus,omitempty"`
+	// spark names one of the sizes of Spark clusters, see spark.clusterSizes: each notebook of this size has a cluster of its own. It needs
+	// the component spark. Without it there is no cluster.
+	Spark *string `json:"spark,omitempty"`
 	// placement says on which nodes notebooks of this size run, besides what jupyterHub.placement says. The taint nvidia.com/gpu is
 	// tolerated with GPUs anyway.
 	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
@@ -61,6 +64,14 @@ func (b *NotebookSizeApplyConfiguration) WithResources(value *ResourcesApplyConf
 // If called multiple times, the GPUs field is set to the value of the last call.
 func (b *NotebookSizeApplyConfiguration) WithGPUs(value int32) *NotebookSizeApplyConfiguration {
 	b.GPUs = &value
+	return b
+}
+
+// WithSpark sets the Spark field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Spark field is set to the value of the last call.
+func (b *NotebookSizeApplyConfiguration) WithSpark(value string) *NotebookSizeApplyConfiguration {
+	b.Spark = &value
 	return b
 }
 
