@@ -53,6 +53,35 @@ func (r *row) client(ctx context.Context, o options, env *harness.Env) error {
 	return err
 }
 
+// kubectl applies the same objects with the kubectl that is installed.
+func (r *row) kubectl(ctx context.Context, o options, env *harness.Env) error {
+	rendered, err := render(ctx, o.binary)
+	if err != nil {
+		return err
+	}
+	var all bytes.Buffer
+	for i := range r.platforms {
+		if err := env.EnsureNamespace(ctx, namespace(i)); err != nil {
+			return err
+		}
+		all.WriteString("\n---\n")
+		all.Write(bytes.ReplaceAll(rendered, []byte(namespace(0)), []byte(namespace(i))))
+	}
+	file := filepath.Join(env.Dir(), "all.yaml")
+	if err := os.WriteFile(file, all.Bytes(), 0o600); err != nil {
+		return err
+	}
+	command := exec.CommandContext(ctx, "kubectl", "--kubeconfig", env.Kubeconfig(), "apply", "--server-side", "--filename", file)
+	command.Stderr = os.Stderr
+	began := time.Now()
+	if err := command.Run(); err != nil {
+		return fmt.Errorf("applying the objects with kubectl: %w", err)
+	}
+	r.kubectlApplied = time.Since(began)
+	r.kubectlUsed = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
+	return nil
+}
+
 // render is what the operator would apply for the first platform.
 func render(ctx context.Context, binary string) ([]byte, error) {
 	command := exec.CommandContext(ctx, binary, "render", "-f", "-")

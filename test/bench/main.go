@@ -1,6 +1,6 @@
 // Command bench measures what platforms cost: it starts a local cluster, runs the operator there as a process of its own, creates
 // platforms, and prints a table of what the operator used. A second run of the same number of platforms lets a client do nothing but
-// apply the same objects, in parallel, for comparison. Figures of one machine compare with each other only.
+// apply the same objects, in parallel, for comparison, and once kubectl does. Figures of one machine compare with each other only.
 package main
 
 import (
@@ -40,6 +40,7 @@ type options struct {
 	foreign     int
 	definitions int
 	workers     int
+	kubectl     int
 	profiles    string
 	timeout     time.Duration
 }
@@ -60,6 +61,7 @@ func parse() error {
 	flag.IntVar(&o.foreign, "foreign", 20_000, "ConfigMaps of others in the last part")
 	flag.IntVar(&o.definitions, "definitions", 200, "CustomResourceDefinitions of others in the last part; 0 with -foreign 0 leaves it out")
 	flag.IntVar(&o.workers, "workers", 20, "parallel requests of the client that compares")
+	flag.IntVar(&o.kubectl, "kubectl", 100, "number of platforms whose objects kubectl applies too; 0 for none")
 	flag.StringVar(&o.profiles, "profiles", "", "folder for profiles of the processor and the heap")
 	flag.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long all platforms of a number may take to be Ready")
 	flag.Parse()
@@ -114,6 +116,10 @@ func measure(ctx context.Context, o options, number int) (measured row, err erro
 		return row{}, err
 	}
 	err = onCluster(ctx, number, func(env *harness.Env) error { return measured.client(ctx, o, env) })
+	if err != nil || number != o.kubectl {
+		return measured, err
+	}
+	err = onCluster(ctx, number, func(env *harness.Env) error { return measured.kubectl(ctx, o, env) })
 	return measured, err
 }
 

@@ -32,12 +32,16 @@ type row struct {
 	ready, applied time.Duration
 	// processor is the processor time of the manager until then, bare that of the client.
 	processor, bare time.Duration
-	objects         int
-	requests        map[string]int
-	peak, settled   int // kilobytes
-	heap            int // bytes, more than without platforms
-	restart         restarted
-	edit            map[string]int
+	// kubectlApplied and kubectlUsed are the same of kubectl, if it was asked.
+	kubectlApplied, kubectlUsed time.Duration
+
+	objects       int
+	requests      map[string]int
+	reconciles    int
+	peak, settled int // kilobytes
+	heap          int // bytes, more than without platforms
+	restart       restarted
+	edit          map[string]int
 }
 
 type restarted struct {
@@ -68,8 +72,10 @@ func (r *row) operator(ctx context.Context, o options, env *harness.Env) (err er
 	if err := prepare(ctx, env, r.platforms); err != nil {
 		return err
 	}
+	profiling, end := context.WithCancel(ctx)
+	defer end()
 	profiled := make(chan error, 1)
-	go func() { profiled <- p.save(o.profiles, fmt.Sprintf("processor-%d", r.platforms), "profile?seconds=20") }()
+	go func() { profiled <- p.follow(profiling, o.profiles, fmt.Sprintf("processor-%d", r.platforms)) }()
 	began := time.Now()
 	err = each(r.platforms, func(i int) error {
 		odh, err := harness.NewPlatform(namespace(i), "odh", spec)
@@ -92,7 +98,8 @@ func (r *row) operator(ctx context.Context, o options, env *harness.Env) (err er
 	if err != nil {
 		return err
 	}
-	r.requests, r.peak = after.since(before), p.highest()
+	r.requests, r.reconciles, r.peak = after.since(before), after.done-before.done, p.highest()
+	end()
 	if err := <-profiled; err != nil {
 		return err
 	}
@@ -290,10 +297,10 @@ func idle(ctx context.Context, o options, env *harness.Env) (measured row, err e
 }
 
 func crowd(ctx context.Context, o options, env *harness.Env) error {
-	var definitions []*apiextensionsv1.CustomResourceDefinition
-	for i := range o.definitions {
+	began := time.Now()
+	err := each(o.definitions, func(i int) error {
 		group := fmt.Sprintf("g%04d.example.com", i)
-		definitions = append(definitions, &apiextensionsv1.CustomResourceDefinition{
+		return env.Admin.Create(ctx, &apiextensionsv1.CustomResourceDefinition{
 			ObjectMeta: metav1.ObjectMeta{Name: "things." + group},
 			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
 				Group: group, Scope: apiextensionsv1.NamespaceScoped,
@@ -304,19 +311,21 @@ func crowd(ctx context.Context, o options, env *harness.Env) error {
 					}}}},
 			},
 		})
-	}
-	if err := env.InstallCRDObjects(ctx, definitions...); err != nil {
+	})
+	if err != nil {
 		return err
 	}
 	if err := env.EnsureNamespace(ctx, "crowd"); err != nil {
 		return err
 	}
-	return each(o.foreign, func(i int) error {
+	err = each(o.foreign, func(i int) error {
 		return env.Admin.Create(ctx, &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "crowd", Name: fmt.Sprintf("foreign-%06d", i), Labels: map[string]string{"app": "foreign"}},
-			Data:       map[string]string{"key": strings.Repeat("x", 1000)},
+			Data:       map[string]string{"key": strings.Repeat("x", 100)},
 		})
 	})
+	_, _ = fmt.Fprintf(os.Stdout, "\nMaking %d objects and %d definitions took %.0f s\n", o.foreign, o.definitions, time.Since(began).Seconds())
+	return err
 }
 
 // show writes the table so far.
@@ -336,12 +345,15 @@ func show(out io.Writer, rows []row) {
 	line("objects", func(r row) string { return fmt.Sprint(r.objects) })
 	line("all Ready after", func(r row) string { return seconds(r.ready) })
 	line("a client has applied the objects after", func(r row) string { return seconds(r.applied) })
+	line("kubectl has applied the objects after", func(r row) string { return measured(r.kubectlApplied, seconds) })
 	line("processor time", func(r row) string { return seconds(r.processor) })
 	line("processor time per platform", func(r row) string {
 		return fmt.Sprintf("%.0f ms", r.processor.Seconds()*1000/float64(r.platforms))
 	})
 	line("processor time of the client", func(r row) string { return seconds(r.bare) })
+	line("processor time of kubectl", func(r row) string { return measured(r.kubectlUsed, seconds) })
 	line("requests", func(r row) string { return methods(r.requests) })
+	line("reconciles", func(r row) string { return fmt.Sprint(r.reconciles) })
 	line("peak memory", func(r row) string { return megabytes(r.peak) })
 	line("settled memory", func(r row) string { return megabytes(r.settled) })
 	line("heap per platform", func(r row) string { return fmt.Sprintf("%.0f kB", float64(r.heap)/1000/float64(r.platforms)) })
@@ -352,6 +364,13 @@ func show(out io.Writer, rows []row) {
 	line("restart: requests", func(r row) string { return methods(r.restart.requests) })
 	_ = w.Flush()
 	_, _ = fmt.Fprintln(out)
+}
+
+func measured(d time.Duration, show func(time.Duration) string) string {
+	if d == 0 {
+		return "not measured"
+	}
+	return show(d)
 }
 
 func methods(requests map[string]int) string {

@@ -265,6 +265,16 @@ func (p *process) save(folder, name, path string) error {
 	return os.WriteFile(filepath.Join(folder, name), []byte(body), 0o600)
 }
 
+// follow writes profiles of the processor, one after the other, until the context ends. pprof merges those that it is given together.
+func (p *process) follow(ctx context.Context, folder, name string) error {
+	for i := 0; folder != "" && ctx.Err() == nil; i++ {
+		if err := p.save(folder, fmt.Sprintf("%s-%02d", name, i), "profile?seconds=5"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func get(url string) (string, error) {
 	response, err := http.Get(url) //nolint:noctx // of the process that is measured
 	if err != nil {
