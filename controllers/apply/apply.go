@@ -102,6 +102,19 @@ type receipt struct {
 	uid    types.UID
 	hash   string
 	fields [sha256.Size]byte // of the field set
+	// canonical is of the field set in canonical form. The same set can be read as another text from a watch.
+	canonical [sha256.Size]byte
+}
+
+func receiptOf(object *unstructured.Unstructured, hash, fields string) receipt {
+	return receipt{
+		uid: object.GetUID(), hash: hash,
+		fields: sha256.Sum256([]byte(fields)), canonical: sha256.Sum256([]byte(watch.CanonicalFieldSet(fields))),
+	}
+}
+
+func (r receipt) sameFields(fields string) bool {
+	return r.fields == sha256.Sum256([]byte(fields)) || r.canonical == sha256.Sum256([]byte(watch.CanonicalFieldSet(fields)))
 }
 
 // Manager is the field manager of a component.
@@ -193,7 +206,7 @@ func (a *Applier) write(ctx context.Context, manager string, p Prepared, live *u
 	key := p.receiptKey(manager)
 	_, known := a.receipts.Load(key)
 	fields, _ := fieldsOf(answer, manager)
-	a.receipts.Store(key, receipt{uid: answer.GetUID(), hash: p.Hash, fields: sha256.Sum256([]byte(fields))})
+	a.receipts.Store(key, receiptOf(answer, p.Hash, fields))
 	a.Children.Wrote(answer)
 
 	change := p.change(Configured)
@@ -237,7 +250,7 @@ func (a *Applier) upToDate(manager string, live *unstructured.Unstructured, p Pr
 	if known, ok := a.receipts.Load(p.receiptKey(manager)); ok {
 		known := known.(receipt)
 		if known.uid == live.GetUID() && known.hash == p.Hash {
-			return known.fields == sha256.Sum256([]byte(fields))
+			return known.sameFields(fields)
 		}
 	}
 	return parseFields(fields).coversObject(p.Object)

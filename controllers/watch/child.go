@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
@@ -74,7 +76,7 @@ func identify(object metav1.Object, of grouping) *child {
 		key:     types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()},
 		uid:     object.GetUID(),
 		version: object.GetResourceVersion(),
-		owner:   unique.Make(of.ownerOf(object)),
+		owner:   unique.Make(of.ownerOf(object.GetNamespace(), object.GetLabels())),
 	}
 }
 
@@ -86,12 +88,10 @@ type grouping struct {
 }
 
 // ownerOf goes by the labels: objects that hold data have no owner reference.
-func (g grouping) ownerOf(object metav1.Object) owner {
-	labels := object.GetLabels()
+func (g grouping) ownerOf(namespace string, labels map[string]string) owner {
 	if !g.platforms {
 		return owner{component: labels[g.label]}
 	}
-	namespace := object.GetNamespace()
 	if labels[components.LabelPlatformNamespace] != "" {
 		namespace = labels[components.LabelPlatformNamespace]
 	}
@@ -132,3 +132,9 @@ func (c *child) GetResourceVersion() string { return c.version }
 func (c *child) GetObjectMeta() metav1.Object {
 	return &metav1.ObjectMeta{Namespace: c.key.Namespace, Name: c.key.Name, UID: c.uid, ResourceVersion: c.version}
 }
+
+// GetObjectKind and DeepCopyObject let a watch deliver what is kept.
+func (*child) GetObjectKind() schema.ObjectKind { return schema.EmptyObjectKind }
+
+// DeepCopyObject implements runtime.Object. What is kept is never changed.
+func (c *child) DeepCopyObject() runtime.Object { return c }

@@ -5,16 +5,17 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 
@@ -23,7 +24,10 @@ import (
 
 // NewWatcher watches objects that carry the label of their [Children]. failed is told when a kind cannot be listed or watched.
 func NewWatcher(config *rest.Config, client *http.Client, mapper meta.RESTMapper, failed func(schema.GroupVersionKind, error)) (Watcher, error) {
-	objects, err := dynamic.NewForConfigAndClient(config, client)
+	plain := rest.CopyConfig(config)
+	plain.ContentType, plain.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	plain.NegotiatedSerializer = scheme.Codecs.WithoutConversion() // for errors; objects are not decoded
+	objects, err := rest.UnversionedRESTClientForConfigAndClient(plain, client)
 	if err != nil {
 		return nil, fmt.Errorf("making a client for objects: %w", err)
 	}
@@ -60,17 +64,38 @@ func NewWatcher(config *rest.Config, client *http.Client, mapper meta.RESTMapper
 			<-ctx.Done() // a kind that no component lists
 			return
 		}
-		resource := objects.Resource(mapping.Resource).Namespace(store.namespace)
-		expected := &unstructured.Unstructured{}
-		expected.SetGroupVersionKind(store.kind)
-		reflect(ctx, store, expected,
+		request := func(options metav1.ListOptions) *rest.Request {
+			root := []string{"apis", store.kind.Group, store.kind.Version}
+			if store.kind.Group == "" {
+				root = []string{"api", store.kind.Version}
+			}
+			return objects.Get().AbsPath(root...).NamespaceIfScoped(store.namespace, store.namespace != "").
+				Resource(mapping.Resource.Resource).SpecificallyVersionedParams(&options, scheme.ParameterCodec, schema.GroupVersion{Version: "v1"})
+		}
+		reflect(ctx, store, nil,
 			func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-				list, err := resource.List(ctx, options)
-				return list, told(err)
+				answer := request(options).Do(ctx)
+				if err := told(answer.Error()); err != nil {
+					return nil, err
+				}
+				content, err := answer.Raw()
+				if err != nil {
+					return nil, err
+				}
+				return store.by.decodeList(content, store.kind)
 			},
 			func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-				events, err := resource.Watch(ctx, options)
-				return events, told(err)
+				options.Watch = true
+				timeout := time.Duration(0)
+				if options.TimeoutSeconds != nil {
+					timeout = time.Duration(*options.TimeoutSeconds) * time.Second
+				}
+				body, err := request(options).Timeout(timeout).Stream(ctx)
+				if told(err) != nil {
+					return nil, err
+				}
+				return watch.NewStreamWatcher(newEvents(body, store.kind, store.by),
+					apierrors.NewClientErrorReporter(http.StatusInternalServerError, "watch", "ClientWatchDecoding")), nil
 			})
 	}, nil
 }
