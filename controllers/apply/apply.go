@@ -181,24 +181,39 @@ func (a *Applier) apply(ctx context.Context, manager string, p Prepared) (*Chang
 		return nil, nil
 	}
 
-	exists := live != nil
-	if !exists {
-		if exists, err = a.claim(ctx, manager, p); err != nil {
+	if live != nil {
+		if err := ofAnother(live, manager, p); err != nil {
 			return nil, err
 		}
-	} else if err := ofAnother(live, manager, p); err != nil {
+		return a.write(ctx, manager, p, live, true)
+	}
+	change, err := a.write(ctx, manager, p, nil, false)
+	if !apierrors.IsConflict(err) {
+		return change, err
+	}
+	exists, err := a.claim(ctx, manager, p)
+	if err != nil {
 		return nil, err
 	}
-	return a.write(ctx, manager, p, live, exists)
+	return a.write(ctx, manager, p, nil, exists)
 }
 
-// write applies an object. live is nil when the cache does not know it, although it may exist.
+// neverVersion is a resource version that no object has: etcd counts from one, and its first write makes it two. An apply that names
+// it creates the object, or fails with a conflict when there is one. The API has no other apply that does not take over what
+// others made; asking first would be one request more for every object, and would leave a moment in between.
+const neverVersion = "1"
+
+// write applies an object. live is nil when the cache does not know it, although it may exist. Unless exists it is created, and a
+// conflict is returned when it does exist.
 func (a *Applier) write(ctx context.Context, manager string, p Prepared, live *unstructured.Unstructured, exists bool) (*Change, error) {
 	options := []client.ApplyOption{client.FieldOwner(manager)}
 	if exists {
 		options = append(options, client.ForceOwnership)
 	}
 	answer := p.Object.DeepCopy()
+	if !exists {
+		answer.SetResourceVersion(neverVersion)
+	}
 	if err := a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(answer), options...); err != nil {
 		return nil, explain(fmt.Errorf("applying %s: %w", p, err))
 	}

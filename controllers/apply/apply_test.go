@@ -1,6 +1,7 @@
 package apply_test
 
 import (
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"encoding/hex"
@@ -230,6 +231,31 @@ func TestApplyDoesNotTakeForeignObjects(t *testing.T) {
 	s.expect("the others are applied", []string{"Created ConfigMap odh-b"}, list(changes))
 	if value, _, _ := unstructured.NestedString(s.get(kinds.ConfigMap, "odh-a").Object, "data", "key"); value != "theirs" {
 		t.Errorf("the foreign object has %q now", value)
+	}
+}
+
+// reads counts what is read from the API server itself.
+type reads struct {
+	client.Reader
+	count int
+}
+
+func (r *reads) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+	r.count++
+	return r.Reader.Get(ctx, key, object, options...)
+}
+
+// TestANewObjectTakesOneRequest: a platform is made of dozens, and whoever asks before each whether it exists doubles what it costs.
+func TestANewObjectTakesOneRequest(t *testing.T) {
+	s := newSite(t)
+	reader := &reads{Reader: s.cluster}
+	s.applier.Reader = reader
+	s.expect("changes", []string{"Created ConfigMap odh-a", "Created ConfigMap odh-b"}, s.apply(settings("odh-a", "1"), settings("odh-b", "1")))
+	s.expect("writes", []string{"apply ConfigMap lab/odh-a", "apply ConfigMap lab/odh-b"}, s.cluster.Writes())
+	s.apply(settings("odh-a", "2"), settings("odh-b", "1"))
+	s.expect("writes of a change", []string{"apply ConfigMap lab/odh-a"}, s.cluster.Writes())
+	if reader.count > 0 {
+		t.Errorf("%d objects were read from the API server", reader.count)
 	}
 }
 

@@ -231,6 +231,16 @@ func (c *Cluster) delivered(object *unstructured.Unstructured) client.Object {
 }
 
 func (c *Cluster) write(ctx context.Context, verb string, object client.Object, do func() error) error {
+	if verb == "apply" && object.GetResourceVersion() != "" {
+		// A real API server compares the version with that of an object that exists, and creates one that does not. The fake's first
+		// version is a real one's last before the first.
+		const none = "1"
+		if existing := c.current(ctx, object); existing != nil &&
+			(object.GetResourceVersion() == none || existing.GetResourceVersion() != object.GetResourceVersion()) {
+			return apierrors.NewConflict(schema.GroupResource{}, object.GetName(), fmt.Errorf("the object has been modified"))
+		}
+		object.SetResourceVersion("")
+	}
 	c.writes = append(c.writes, verb+" "+name(object))
 	if c.Fail != nil {
 		if err := c.Fail(verb, object); err != nil {
