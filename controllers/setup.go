@@ -243,7 +243,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		}
 		err := builder.ControllerManagedBy(mgr).
 			Named(component.Name()).
-			Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache()), builder.WithPredicates(specChanged)).
+			Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache(), 0), builder.WithPredicates(specChanged)).
 			WatchesRawSource(queues.Source(component.Name())).
 			WithOptions(controllerOptions()).
 			Complete(r)
@@ -263,7 +263,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("summary").
-		Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache())).
+		Watches(&v1alpha1.OpenDataHub{}, siblings(mgr.GetCache(), summaryDelay)).
 		WatchesRawSource(queues.Source(SummaryManager)).
 		WithOptions(controllerOptions()).
 		Complete(summary)
@@ -304,15 +304,19 @@ func controllerOptions() controller.Options {
 // specChanged ignores status writes: a component does not reconcile because another one reported something.
 var specChanged = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 
+// summaryDelay has the summary be written once for what components report at about the same time, as they do when a platform is new.
+const summaryDelay = 200 * time.Millisecond
+
 // siblings wakes a resource for its own events, and, when it goes, the others of its namespace: the oldest of them is the platform now.
-func siblings(reader client.Reader) handler.EventHandler {
+// Changes wait for the delay, counted from the first.
+func siblings(reader client.Reader, delay time.Duration) handler.EventHandler {
 	own := func(object client.Object) reconcile.Request {
 		return reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)}
 	}
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	return handler.Funcs{
 		CreateFunc: func(_ context.Context, e event.CreateEvent, q queue) { q.Add(own(e.Object)) },
-		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { q.Add(own(e.ObjectNew)) },
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q queue) { q.AddAfter(own(e.ObjectNew), delay) },
 		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q queue) {
 			q.Add(own(e.Object))
 			var list v1alpha1.OpenDataHubList

@@ -153,11 +153,11 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// BenchmarkDecode compares what an event costs as text and as a tree.
-func BenchmarkDecode(b *testing.B) {
-	fields := map[string]any{}
-	data := map[string]any{}
-	for i := range 60 {
+// eventOf is an object of that many fields, which two managers own.
+func eventOf(tb testing.TB, count int) []byte {
+	tb.Helper()
+	fields, data := map[string]any{}, map[string]any{}
+	for i := range count {
 		fields[fmt.Sprintf("f:setting-%d", i)] = map[string]any{"f:value": map[string]any{}}
 		data[fmt.Sprintf("setting-%d", i)] = strings.Repeat("x", 20)
 	}
@@ -168,8 +168,30 @@ func BenchmarkDecode(b *testing.B) {
 		"name": "a", "namespace": "lab", "managedFields": []any{entry("opendatahub-kafka"), entry("strimzi")},
 	}})
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
+	return text
+}
+
+// TestEventsAreNotTakenApart counts allocations, which do not depend on the machine: they must not grow with what is in an object.
+func TestEventsAreNotTakenApart(t *testing.T) {
+	allocations := func(fields int) float64 {
+		text := eventOf(t, fields)
+		return testing.AllocsPerRun(20, func() {
+			if _, err := byComponent.decode(text, schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	const growing = 20 // buffers
+	if few, many := allocations(20), allocations(500); many > few+growing {
+		t.Errorf("an event of 20 fields takes %.0f allocations, one of 500 takes %.0f", few, many)
+	}
+}
+
+// BenchmarkDecode compares what an event costs as text and as a tree.
+func BenchmarkDecode(b *testing.B) {
+	text := eventOf(b, 60)
 	b.SetBytes(int64(len(text)))
 	b.Run("text", func(b *testing.B) {
 		b.ReportAllocs()
