@@ -58,6 +58,8 @@ type Cluster struct {
 	KubeVersion string
 	// IngressDomain is the domain of OpenShift's own ingress, as in apps.example.com. Empty elsewhere.
 	IngressDomain string
+	// ManagerNamespace is where this operator and its installer run. Empty: the namespace that config/ gives them.
+	ManagerNamespace string
 	// Served holds, for each third-party kind that is served, the version to use.
 	Served map[schema.GroupKind]string
 	// OperatorNamespaces holds the namespace in which each third-party operator runs, by the operator's name: "Rook". It is

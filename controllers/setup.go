@@ -170,6 +170,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err != nil {
 		return err
 	}
+	detected.ManagerNamespace = options.OwnNamespace
 	var every []kinds.Kind
 	for _, component := range all {
 		every = append(every, component.Kinds()...)

@@ -15,6 +15,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
 
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/test/upstream"
@@ -53,7 +54,7 @@ func TestTheTableHasTheKindsOfComponents(t *testing.T) {
 	rendered := map[string]map[string][]string{} // operator → CRD → versions
 	for _, component := range catalog.All() {
 		for _, kind := range component.Kinds() {
-			if !kind.ThirdParty() || slices.Contains(platforms(), kind.Provider) {
+			if !kind.ThirdParty() || slices.Contains(platforms(), kind.Provider) || components.UseOf(component, kind).Optional {
 				continue
 			}
 			if rendered[kind.Provider] == nil {

@@ -81,8 +81,8 @@ func TestNoFieldChoosesWhatIsInstalled(t *testing.T) {
 		return found
 	}
 	want := plan(base())
-	if len(want) != 2 {
-		t.Fatalf("%d operators are wanted, want Rook and Strimzi", len(want))
+	if len(want) < 2 {
+		t.Fatalf("%d operators are wanted, want at least two", len(want))
 	}
 
 	fields := 0

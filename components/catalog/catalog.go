@@ -7,6 +7,7 @@ import (
 	"opendatahub.io/operator/components/jupyterhub"
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/mlflow"
+	"opendatahub.io/operator/components/monitoring"
 	"opendatahub.io/operator/components/objectstorage"
 	"opendatahub.io/operator/components/spark"
 )
@@ -19,6 +20,7 @@ func All() []components.Component {
 		jupyterhub.New(),
 		mlflow.New(),
 		spark.New(),
+		monitoring.New(),
 		objectstorage.New(),
 	}
 }

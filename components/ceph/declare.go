@@ -1,6 +1,17 @@
 package ceph
 
-import "opendatahub.io/operator/components"
+import (
+	_ "embed"
+
+	"opendatahub.io/operator/components"
+)
+
+var (
+	//go:embed alerts.yaml
+	alerts []byte
+	//go:embed dashboard.json
+	overview []byte
+)
 
 // Declare implements components.WithDeclarations: an S3 service, and the metrics of the cluster, which the active manager has. A Ceph
 // that runs elsewhere has no Pods.
@@ -14,5 +25,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 		// https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/mgr/spec.go
 		Pods: map[string]string{"app": "rook-ceph-mgr", "rook_cluster": facts.Platform.Namespace, "mgr_role": "active"},
 	}}
+	declarations.Alerts = []components.AlertRules{{Content: alerts}}
+	declarations.Dashboards = []components.Dashboard{{Content: overview}}
 	return declarations
 }

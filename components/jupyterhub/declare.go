@@ -1,8 +1,17 @@
 package jupyterhub
 
 import (
+	_ "embed"
+
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/native"
+)
+
+var (
+	//go:embed alerts.yaml
+	alerts []byte
+	//go:embed dashboard.json
+	dashboard []byte
 )
 
 // Declare implements components.WithDeclarations: the login, and the metrics of the hub, which asks for a token, and of the
@@ -18,6 +27,8 @@ func (component) Declare(facts components.Facts) components.Declarations {
 			},
 			{Name: proxyPart, Pods: app.Selector(proxyPart), Port: "metrics"},
 		},
+		Alerts:     []components.AlertRules{{Content: alerts}},
+		Dashboards: []components.Dashboard{{Content: dashboard}},
 	}
 }
 

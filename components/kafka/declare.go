@@ -1,8 +1,17 @@
 package kafka
 
 import (
+	_ "embed"
+
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+)
+
+var (
+	//go:embed alerts.yaml
+	alerts []byte
+	//go:embed dashboard.json
+	dashboard []byte
 )
 
 // Declare implements components.WithDeclarations: notebooks reach the brokers, at the listener that takes TLS and a login, and
@@ -19,5 +28,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 		Name: "nodes", Port: "tcp-prometheus",
 		Pods: map[string]string{labelCluster: clusterName(facts.Platform), "strimzi.io/kind": Kafka.Kind},
 	}}
+	declarations.Alerts = []components.AlertRules{{Content: alerts}}
+	declarations.Dashboards = []components.Dashboard{{Content: dashboard}}
 	return declarations
 }

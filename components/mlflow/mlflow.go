@@ -2,6 +2,8 @@
 package mlflow
 
 import (
+	_ "embed"
+
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
@@ -40,6 +42,13 @@ func (component) References(facts components.Facts) []components.Reference {
 	return references
 }
 
+var (
+	//go:embed alerts.yaml
+	alerts []byte
+	//go:embed dashboard.json
+	dashboard []byte
+)
+
 // Declare implements components.WithDeclarations: a bucket, the login, metrics, and that every
 // notebook finds the server and may use it.
 func (component) Declare(facts components.Facts) components.Declarations {
@@ -52,6 +61,8 @@ func (component) Declare(facts components.Facts) components.Declarations {
 	}
 	declarations.LoginClients = proxy.LoginClients()
 	declarations.Scrapes = []components.Scrape{proxy.Scrape(prometheus)}
+	declarations.Alerts = []components.AlertRules{{Content: alerts}}
+	declarations.Dashboards = []components.Dashboard{{Content: dashboard}}
 	secret, key := proxy.Password(notebooks)
 	authority := components.NotebookAuthority{Name: name, CertificateAuthority: proxy.Authority()}
 	declarations.Notebooks = components.Notebooks{

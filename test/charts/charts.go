@@ -65,7 +65,7 @@ func Definitions(folder, operator string, all []kinds.Kind) (map[string][]byte, 
 		}
 		return files, nil
 	}
-	found, err := filepath.Glob(filepath.Join(folder, strings.ToLower(operator), "*.yaml"))
+	found, err := filepath.Glob(filepath.Join(folder, strings.ReplaceAll(strings.ToLower(operator), " ", "-"), "*.yaml"))
 	if err != nil {
 		return nil, err
 	}

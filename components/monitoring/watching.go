@@ -1,0 +1,225 @@
+package monitoring
+
+import (
+	"bytes"
+	"cmp"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+	meta "k8s.io/client-go/applyconfigurations/meta/v1"
+	rbac "k8s.io/client-go/applyconfigurations/rbac/v1"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+)
+
+// placeholder stands for the platform's namespace in rules and dashboards.
+const placeholder = "$namespace"
+
+var (
+	//go:embed alerts.yaml
+	alerts []byte
+	//go:embed alerts_servers.yaml
+	serverAlerts []byte
+	//go:embed dashboard.json
+	dashboard []byte
+	//go:embed dashboard_servers.json
+	serversDashboard []byte
+)
+
+// Declare implements components.WithDeclarations: it collects the metrics of all, and has some itself. What is said of the operator and
+// its installer is here, too: they are no components.
+func (component) Declare(facts components.Facts) components.Declarations {
+	declarations := components.Declarations{
+		Scraped:    true,
+		Alerts:     []components.AlertRules{{Content: alerts}},
+		Dashboards: []components.Dashboard{{Name: "platform", Content: dashboard}},
+	}
+	in, err := newInputs(facts)
+	if err != nil {
+		return declarations // Render says why
+	}
+	if g := in.grafana; g != nil {
+		declarations.LoginClients = g.login.Clients(g.callback())
+	}
+	if in.prometheus == nil {
+		return declarations
+	}
+	declarations.Alerts = append(declarations.Alerts, components.AlertRules{Content: serverAlerts})
+	declarations.Dashboards = append(declarations.Dashboards, components.Dashboard{Name: "servers", Content: serversDashboard})
+	server := func(part string) {
+		declarations.Scrapes = append(declarations.Scrapes, components.Scrape{
+			Name: part, Pods: in.pods(part), Port: "web",
+			TLS: &components.ScrapeTLS{Authority: in.authority(part), ServerName: in.serverName(part)},
+		})
+	}
+	server(prometheusPart)
+	if in.alertmanager != nil {
+		server(alertmanagerPart)
+	}
+	return declarations
+}
+
+// watchingObjects are the endpoints and rules that components declare.
+func watchingObjects(in inputs) []components.Object {
+	var objects []components.Object
+	if users := usersSecret(in); users != nil {
+		objects = append(objects, components.Owned(users))
+	}
+	for _, scrape := range in.facts.Declared.Scrapes {
+		objects = append(objects, components.Owned(podMonitor(in, scrape)))
+	}
+	if in.prometheus != nil {
+		for _, process := range []string{"operator", "installer"} {
+			objects = append(objects, components.Owned(processScrape(in, process)))
+		}
+	}
+	numbers := map[string]int{}
+	for _, rules := range in.rules {
+		numbers[rules.Component]++
+		objects = append(objects, components.Owned(prometheusRule(in, rules, numbers[rules.Component])))
+	}
+	return objects
+}
+
+// usersSecret has the names of users: their passwords are in Secrets of the components, and monitors take both from Secrets only.
+func usersSecret(in inputs) *core.SecretApplyConfiguration {
+	users := map[string][]byte{}
+	for _, scrape := range in.facts.Declared.Scrapes {
+		if scrape.Login != nil && scrape.Login.User != "" {
+			users[scrape.Login.User] = []byte(scrape.Login.User)
+		}
+	}
+	if len(users) == 0 {
+		return nil
+	}
+	return in.Secret(prometheusPart, "users").WithData(users)
+}
+
+func podMonitor(in inputs, scrape components.Scrape) *kinds.Resource[podMonitorSpec] {
+	endpoint := podEndpoint{
+		Port: scrape.Port, Path: cmp.Or(scrape.Path, "/metrics"), Scheme: "http", Interval: in.interval,
+		// The same for whatever cluster, and short: dashboards and rules select by it.
+		Relabelings: []relabeling{
+			{Action: "replace", TargetLabel: "job", Replacement: strings.ToLower(scrape.Component) + "-" + scrape.Name},
+		},
+	}
+	if scrape.TLS != nil {
+		endpoint.Scheme = "https"
+		endpoint.TLS = &tlsConfig{CA: fileOf(scrape.TLS.Authority), ServerName: scrape.TLS.ServerName}
+	}
+	switch login := scrape.Login; {
+	case login == nil:
+	case login.User == "":
+		endpoint.Authorization = &authorization{Type: "Bearer", Credentials: keyReference{login.Secret, login.Key}}
+	default:
+		endpoint.BasicAuth = &basicAuth{
+			keyReference{in.Object("users"), login.User}, keyReference{login.Secret, login.Key},
+		}
+	}
+	if scrape.Drop != "" {
+		endpoint.MetricRelabelings = []relabeling{{Action: "drop", SourceLabels: []string{"__name__"}, Regex: scrape.Drop}}
+	}
+	object := kinds.New(PodMonitor.GVK(), in.Platform.Namespace, in.Object(strings.ToLower(scrape.Component)+"-"+scrape.Name), podMonitorSpec{
+		Selector:  meta.LabelSelector().WithMatchLabels(scrape.Pods),
+		Endpoints: []podEndpoint{endpoint},
+	})
+	object.WithLabels(in.Labels(prometheusPart))
+	return object
+}
+
+// processScrape is this operator or its installer, in its namespace. They answer with certificates that they make at their start and
+// that nobody signed, and to whoever may read metrics. Of other platforms nothing is kept.
+func processScrape(in inputs, process string) *kinds.Resource[scrapeConfigSpec] {
+	object := kinds.New(ScrapeConfig.GVK(), in.Platform.Namespace, in.Object(process), scrapeConfigSpec{
+		JobName: "opendatahub-" + process,
+		Static: []staticConfig{{
+			Targets: []string{fmt.Sprintf("opendatahub-%s-metrics.%s.svc:8443", process, in.operatorNamespace)},
+			Labels:  map[string]string{"namespace": in.Platform.Namespace}, // of metrics that are of no platform
+		}},
+		Scheme: "HTTPS", MetricsPath: "/metrics", HonorLabels: true, ScrapeInterval: in.interval,
+		Authorization: authorization{Type: "Bearer", Credentials: keyReference{in.tokenSecret(), "token"}},
+		TLS:           tlsConfig{InsecureSkipVerify: true},
+		MetricRelabelings: []relabeling{
+			{Action: "keep", SourceLabels: []string{"namespace"}, Regex: in.Platform.Namespace},
+		},
+	})
+	object.WithLabels(in.Labels(prometheusPart))
+	return object
+}
+
+// ruleGroups is a file of rules.
+type ruleGroups struct {
+	Groups []json.RawMessage `json:"groups"`
+}
+
+// prometheusRule has a file of rules. That the files can be read is tested.
+func prometheusRule(in inputs, rules components.AlertRules, number int) *kinds.Resource[ruleGroups] {
+	var groups ruleGroups
+	if err := yaml.Unmarshal(in.placed(rules.Content), &groups); err != nil {
+		panic(fmt.Sprintf("the rules of %s: %v", rules.Component, err))
+	}
+	suffix := strings.ToLower(rules.Component)
+	if number > 1 {
+		suffix = fmt.Sprintf("%s-%d", suffix, number)
+	}
+	object := kinds.New(PrometheusRule.GVK(), in.Platform.Namespace, in.Object(suffix), groups)
+	object.WithLabels(in.Labels(prometheusPart))
+	return object
+}
+
+// placed speaks of the platform's namespace.
+func (in inputs) placed(content []byte) []byte {
+	return bytes.ReplaceAll(content, []byte(placeholder), []byte(in.Platform.Namespace))
+}
+
+func (in inputs) tokenSecret() string { return in.Object(prometheusPart) + "-token" }
+
+// Grants implements components.WithGrants: Prometheus finds the Pods of its namespace, and may read the metrics of the operator and its
+// installer.
+func (component) Grants(facts components.Facts) []components.Object {
+	in, err := newInputs(facts)
+	if err != nil {
+		return nil // Render says why
+	}
+	objects := grafanaGrants(in)
+	if in.prometheus == nil {
+		return objects
+	}
+	account := in.Object(prometheusPart)
+	subject := rbac.Subject().WithKind("ServiceAccount").WithName(account).WithNamespace(in.Platform.Namespace)
+	const group = "rbac.authorization.k8s.io"
+	reader := in.Platform.Namespace + "." + account
+	return append(objects,
+		components.Owned(in.ServiceAccount(prometheusPart)),
+		components.Owned(rbac.Role(account, in.Platform.Namespace).WithLabels(in.Labels(prometheusPart)).WithRules(
+			rbac.PolicyRule().WithAPIGroups("").WithResources("pods", "services", "endpoints").WithVerbs("get", "list", "watch"),
+			rbac.PolicyRule().WithAPIGroups("discovery.k8s.io").WithResources("endpointslices").WithVerbs("get", "list", "watch"))),
+		components.Owned(rbac.RoleBinding(account, in.Platform.Namespace).WithLabels(in.Labels(prometheusPart)).
+			WithRoleRef(rbac.RoleRef().WithAPIGroup(group).WithKind("Role").WithName(account)).WithSubjects(subject)),
+		components.Owned(rbac.ClusterRoleBinding(reader).WithLabels(in.Labels(prometheusPart)).
+			WithRoleRef(rbac.RoleRef().WithAPIGroup(group).WithKind("ClusterRole").WithName("opendatahub-metrics-reader")).WithSubjects(subject)),
+		components.Owned(in.token(prometheusPart, account)),
+	)
+}
+
+// token of an account, which Kubernetes fills in.
+func (in inputs) token(part, account string) *core.SecretApplyConfiguration {
+	return core.Secret(account+"-token", in.Platform.Namespace).WithLabels(in.Labels(part)).
+		WithAnnotations(map[string]string{corev1.ServiceAccountNameKey: account}).WithType(corev1.SecretTypeServiceAccountToken)
+}
+
+// dashboards of the components, in the order of their names.
+func (in inputs) dashboards() []components.Dashboard {
+	dashboards := slices.Clone(in.facts.Declared.Dashboards)
+	slices.SortStableFunc(dashboards, func(a, b components.Dashboard) int {
+		return cmp.Or(cmp.Compare(a.Component, b.Component), cmp.Compare(a.Name, b.Name))
+	})
+	return dashboards
+}
