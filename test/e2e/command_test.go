@@ -63,7 +63,7 @@ var _ = Describe("The command line", func() {
 
 		By("waiting, which says what for")
 		hub := platform(ctx, ns, "odh", both)
-		said, err = opendatahub(ctx, "wait", "odh", "-n", ns, "--timeout", "100ms")
+		_, err = opendatahub(ctx, "wait", "odh", "-n", ns, "--timeout", "100ms")
 		Expect(err).To(MatchError(ContainSubstring("OpenDataHub odh is not ready after 100ms; it says: the operator has not said anything yet")))
 		start(ctx, ns)
 		said, err = opendatahub(ctx, "wait", "odh", "-n", ns, "--timeout", "1m")
