@@ -24,13 +24,6 @@ import (
 
 // NewWatcher watches objects that carry the label of their [Children]. failed is told when a kind cannot be listed or watched.
 func NewWatcher(config *rest.Config, client *http.Client, mapper meta.RESTMapper, failed func(schema.GroupVersionKind, error)) (Watcher, error) {
-	plain := rest.CopyConfig(config)
-	plain.ContentType, plain.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
-	plain.NegotiatedSerializer = scheme.Codecs.WithoutConversion() // for errors; objects are not decoded
-	objects, err := rest.UnversionedRESTClientForConfigAndClient(plain, client)
-	if err != nil {
-		return nil, fmt.Errorf("making a client for objects: %w", err)
-	}
 	protobuf := rest.CopyConfig(config)
 	protobuf.ContentType = runtime.ContentTypeProtobuf
 	protobuf.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
@@ -64,13 +57,14 @@ func NewWatcher(config *rest.Config, client *http.Client, mapper meta.RESTMapper
 			<-ctx.Done() // a kind that no component lists
 			return
 		}
+		objects, err := restClient(config, client, store.kind.GroupVersion())
+		if told(err) != nil {
+			<-ctx.Done()
+			return
+		}
 		request := func(options metav1.ListOptions) *rest.Request {
-			root := []string{"apis", store.kind.Group, store.kind.Version}
-			if store.kind.Group == "" {
-				root = []string{"api", store.kind.Version}
-			}
-			return objects.Get().AbsPath(root...).NamespaceIfScoped(store.namespace, store.namespace != "").
-				Resource(mapping.Resource.Resource).SpecificallyVersionedParams(&options, scheme.ParameterCodec, schema.GroupVersion{Version: "v1"})
+			return objects.Get().NamespaceIfScoped(store.namespace, store.namespace != "").Resource(mapping.Resource.Resource).
+				SpecificallyVersionedParams(&options, scheme.ParameterCodec, schema.GroupVersion{Version: "v1"})
 		}
 		reflect(ctx, store, nil,
 			func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
@@ -100,6 +94,22 @@ func NewWatcher(config *rest.Config, client *http.Client, mapper meta.RESTMapper
 	}, nil
 }
 
+// restClient decodes errors only; objects are read as text.
+func restClient(config *rest.Config, client *http.Client, group schema.GroupVersion) (rest.Interface, error) {
+	plain := rest.CopyConfig(config)
+	plain.ContentType, plain.AcceptContentTypes = runtime.ContentTypeJSON, runtime.ContentTypeJSON
+	plain.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
+	plain.GroupVersion, plain.APIPath = &group, "/apis"
+	if group.Group == "" {
+		plain.APIPath = "/api"
+	}
+	made, err := rest.RESTClientForConfigAndClient(plain, client)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for %s: %w", group, err)
+	}
+	return made, nil
+}
+
 // reflect runs until the context ends.
 func reflect(ctx context.Context, store *Store, expected any, list toolscache.ListWithContextFunc, watch toolscache.WatchFuncWithContext) {
 	ours := func(options metav1.ListOptions) metav1.ListOptions {
@@ -113,7 +123,7 @@ func reflect(ctx context.Context, store *Store, expected any, list toolscache.Li
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (apiwatch, error) {
 			return watch(ctx, ours(options))
 		},
-	}, expected, store, toolscache.ReflectorOptions{Name: "objects of platforms"})
+	}, expected, store, toolscache.ReflectorOptions{Name: "objects of platforms", TypeDescription: store.kind.String()})
 	reflector.RunWithContext(ctx)
 }
 
