@@ -40,7 +40,7 @@ func TestNotebooksFollowTheObjectStorage(t *testing.T) {
 		return []string{
 			"AWS_ACCESS_KEY_ID=odh-ceph-data-lake/AWS_ACCESS_KEY_ID?",
 			"AWS_CA_BUNDLE=/etc/opendatahub/object-storage-ca/" + authority,
-			"AWS_DEFAULT_REGION=us-east-1", "AWS_ENDPOINT_URL_S3=" + rgw, "AWS_REGION=us-east-1", "AWS_S3_BUCKET=odh-data-lake",
+			"AWS_DEFAULT_REGION=us-east-1", "AWS_ENDPOINT_URL=" + rgw, "AWS_ENDPOINT_URL_S3=" + rgw, "AWS_REGION=us-east-1", "AWS_S3_BUCKET=odh-data-lake",
 			"AWS_SECRET_ACCESS_KEY=odh-ceph-data-lake/AWS_SECRET_ACCESS_KEY?", "S3_ENDPOINT_URL=" + rgw,
 		}
 	}
@@ -53,7 +53,7 @@ func TestNotebooksFollowTheObjectStorage(t *testing.T) {
 		{"Ceph", ceph, fromCeph("ca.crt"), "Secret odh-ceph-s3-tls [ca.crt]"},
 		{"a service elsewhere, without bucket and authority", external, []string{
 			"AWS_ACCESS_KEY_ID=s3/AWS_ACCESS_KEY_ID?",
-			"AWS_DEFAULT_REGION=us-east-1", "AWS_ENDPOINT_URL_S3=http://minio.lake.svc:9000", "AWS_REGION=us-east-1",
+			"AWS_DEFAULT_REGION=us-east-1", "AWS_ENDPOINT_URL=http://minio.lake.svc:9000", "AWS_ENDPOINT_URL_S3=http://minio.lake.svc:9000", "AWS_REGION=us-east-1",
 			"AWS_SECRET_ACCESS_KEY=s3/AWS_SECRET_ACCESS_KEY?", "S3_ENDPOINT_URL=http://minio.lake.svc:9000",
 		}, ""},
 		{"Ceph again", ceph, fromCeph("ca.crt"), "Secret odh-ceph-s3-tls [ca.crt]"},
