@@ -104,12 +104,21 @@ func (a App) PodLabels(part string) map[string]string {
 // Recreate is the Deployment of a part that must not run twice, not even while its Pod is replaced, such as one with a
 // volume.
 func (a App) Recreate(part string, annotations map[string]string, pod *core.PodSpecApplyConfiguration) *apps.DeploymentApplyConfiguration {
+	return a.deployment(part, 1, appsv1.RecreateDeploymentStrategyType, annotations, pod)
+}
+
+// Rolling is the Deployment of a part of which a new Pod is ready before an old one stops. make component begins with it.
+func (a App) Rolling(part string, replicas int32, annotations map[string]string, pod *core.PodSpecApplyConfiguration) *apps.DeploymentApplyConfiguration {
+	return a.deployment(part, replicas, appsv1.RollingUpdateDeploymentStrategyType, annotations, pod)
+}
+
+func (a App) deployment(part string, replicas int32, strategy appsv1.DeploymentStrategyType, annotations map[string]string, pod *core.PodSpecApplyConfiguration) *apps.DeploymentApplyConfiguration {
 	return apps.Deployment(a.Object(part), a.Platform.Namespace).
 		WithLabels(a.Labels(part)).
 		WithSpec(apps.DeploymentSpec().
-			WithReplicas(1).
+			WithReplicas(replicas).
 			WithRevisionHistoryLimit(2).
-			WithStrategy(apps.DeploymentStrategy().WithType(appsv1.RecreateDeploymentStrategyType)).
+			WithStrategy(apps.DeploymentStrategy().WithType(strategy)).
 			WithSelector(meta.LabelSelector().WithMatchLabels(a.Selector(part))).
 			WithTemplate(core.PodTemplateSpec().
 				WithLabels(a.PodLabels(part)).
