@@ -225,7 +225,7 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 		WatchesRawSource(atStart).
 		Watches(&v1alpha1.OpenDataHub{}, every, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.ConfigMap{}, configOrReport).
-		WatchesMetadata(cluster.NewNamespace(), every, builder.WithPredicates(marked(components.LabelAllowInstalls))).
+		WatchesMetadata(cluster.NewNamespace(), handler.EnqueueRequestsFromMapFunc(r.concernedByNamespace), builder.WithPredicates(marked(components.LabelAllowInstalls))).
 		WatchesMetadata(newDeployment(), handler.EnqueueRequestsFromMapFunc(r.concernedByDeployment)).
 		WatchesMetadata(cluster.NewCRD(), handler.EnqueueRequestsFromMapFunc(r.concernedByCRD)).
 		WithOptions(controller.Options{
@@ -239,6 +239,16 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 		return fmt.Errorf("setting up the installer: %w", err)
 	}
 	return nil
+}
+
+// concernedByNamespace wakes every dependency when what a platform's namespace allows changes. A namespace without a platform concerns
+// none: the platform wakes them when it comes.
+func (r *reconciler) concernedByNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
+	odhs := &v1alpha1.OpenDataHubList{}
+	if err := r.cache.List(ctx, odhs, client.InNamespace(namespace.GetName())); err == nil && len(odhs.Items) == 0 {
+		return nil
+	}
+	return r.everyDependency()
 }
 
 func (r *reconciler) everyDependency() []reconcile.Request {

@@ -19,34 +19,16 @@ import (
 	"opendatahub.io/operator/components/kinds"
 )
 
-// helper stands for a component that gives every ConfigMap with a label something that goes with it, by a controller of its own. It has the
-// name of one that the API knows.
-type helper struct{}
+// helperLabel is on ConfigMaps that get something that goes with them, by a controller of the reader's own.
+const helperLabel = "example.com/helped"
 
-const (
-	helperName      = "seldon"
-	helperCondition = "SeldonReady"
-	helperLabel     = "example.com/helped"
-)
-
-func (helper) Name() string        { return helperName }
-func (helper) Kinds() []kinds.Kind { return []kinds.Kind{kinds.ConfigMap} }
-
-func (helper) Render(facts components.Facts) ([]components.Object, error) {
-	return []components.Object{components.Owned(core.ConfigMap(facts.Platform.Name+"-helper", facts.Platform.Namespace))}, nil
-}
-
-func (helper) Assess(components.Observed) components.Health {
-	return components.Health{State: components.Ready}
-}
-
-func (helper) ControllerKinds() []components.ControllerKind {
+func (reader) ControllerKinds() []components.ControllerKind {
 	return []components.ControllerKind{
 		{Kind: kinds.ConfigMap, Verbs: []string{"list", "watch", "create", "patch"}, Labels: map[string]string{helperLabel: "true"}},
 	}
 }
 
-func (helper) SetupWithManager(mgr manager.Manager, platform components.PlatformIn) error {
+func (reader) SetupWithManager(mgr manager.Manager, platform components.PlatformIn) error {
 	return ctrl.NewControllerManagedBy(mgr).For(&corev1.ConfigMap{}).Named("helper").WithOptions(controller.Options{SkipNameValidation: new(true)}).
 		Complete(reconcile.Func(func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 			helped := &corev1.ConfigMap{}
@@ -83,8 +65,8 @@ var _ = Describe("A controller that a component brings", func() {
 		}
 		labels := map[string]string{helperLabel: "true"}
 		manager := start(ctx)
-		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {seldon: {}}")
-		Eventually(ctx, status(hub, helperCondition)).Should(HavePrefix("True"))
+		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {argoWorkflows: {}}")
+		Eventually(ctx, status(hub, readerCondition)).Should(HavePrefix("True"))
 		configMap("one", labels)
 		configMap("other", nil)
 		Eventually(ctx, helped("one")).Should(Equal("odh"))

@@ -25,12 +25,12 @@ import (
 )
 
 // reader stands for a component whose Pods read the credentials of the object storage at their start, and knows nothing
-// but its facts. It has the name of one that the API knows.
+// but its facts, and which brings a controller. It has the name of one that the API knows.
 type reader struct{}
 
 const (
-	readerName      = "monitoring"
-	readerCondition = "MonitoringReady"
+	readerName      = "argoWorkflows"
+	readerCondition = "ArgoWorkflowsReady"
 )
 
 func (reader) Name() string        { return readerName }
@@ -69,7 +69,7 @@ objectStorage:
 components:
   kafka: {}
   jupyterHub: {}
-  monitoring: {}
+  argoWorkflows: {}
 `
 
 // secretS3 makes or changes the Secret that withS3 names.
@@ -104,7 +104,7 @@ var _ = Describe("The object storage", func() {
 				"; create it with the keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"), condition)
 		}
 		Eventually(ctx, status(hub, "KafkaReady")).Should(HavePrefix("True"), "who does not use it does not wait for it")
-		Eventually(ctx, status(hub, v1alpha1.ConditionReady)).Should(HavePrefix("False ReferenceNotFound: objectStorage, jupyterHub, monitoring: Secret s3"), "said once of all")
+		Eventually(ctx, status(hub, v1alpha1.ConditionReady)).Should(HavePrefix("False ReferenceNotFound: objectStorage, jupyterHub, argoWorkflows: Secret s3"), "said once of all")
 		Expect(status(hub, v1alpha1.ConditionStalled)(ctx)).To(Equal("absent"))
 
 		By("naming the key that is missing")

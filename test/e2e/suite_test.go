@@ -28,7 +28,7 @@ import (
 
 var (
 	env *harness.Env
-	all = append(catalog.All(), reader{}, sharer{}, helper{})
+	all = append(catalog.All(), reader{}, sharer{})
 )
 
 func TestE2E(t *testing.T) {

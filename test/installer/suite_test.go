@@ -76,6 +76,7 @@ import (
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/authority"
 	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/installer/grants"
 	"opendatahub.io/operator/installer/helm"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster"
@@ -86,7 +87,7 @@ var (
 	env *harness.Env
 	// all is what the binary deploys, and stand-ins for components of later versions, so that every operator is needed.
 	all = append(catalog.All(),
-		needing("argoWorkflows", "Spark"), needing("seldon", "Seldon Core"), needing("monitoring", "Prometheus operator", "Grafana operator"),
+		needing("argoWorkflows", "Spark"), needing("seldon", "Seldon Core"),
 		needing("gpu", "Node Feature Discovery", "NVIDIA GPU operator"),
 	)
 	// chartFolder holds a stand-in for every chart of the table.
@@ -189,13 +190,19 @@ func (scene) configure(ctx context.Context, config string) {
 func (scene) clean(ctx context.Context) {
 	GinkgoHelper()
 	Expect(env.ForgetPlatforms(ctx)).To(Succeed())
-	for _, list := range []client.ObjectList{
-		&appsv1.DeploymentList{}, &corev1.ServiceAccountList{}, &corev1.SecretList{}, &rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{},
+	for label, lists := range map[string][]client.ObjectList{
+		dependencies.Label: {
+			&appsv1.DeploymentList{}, &corev1.ServiceAccountList{}, &corev1.SecretList{}, &rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{},
+		},
+		// The platform's own namespace is gone; these are elsewhere.
+		grants.Label: {&rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{}, &rbacv1.RoleList{}, &rbacv1.RoleBindingList{}},
 	} {
-		Expect(env.Admin.List(ctx, list, client.HasLabels{dependencies.Label})).To(Succeed())
-		Expect(meta.EachListItem(list, func(object runtime.Object) error {
-			return client.IgnoreNotFound(env.Admin.Delete(ctx, object.(client.Object)))
-		})).To(Succeed())
+		for _, list := range lists {
+			Expect(env.Admin.List(ctx, list, client.HasLabels{label})).To(Succeed())
+			Expect(meta.EachListItem(list, func(object runtime.Object) error {
+				return client.IgnoreNotFound(env.Admin.Delete(ctx, object.(client.Object)))
+			})).To(Succeed())
+		}
 	}
 	for _, dependency := range dependencies.Default() {
 		record := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: "opendatahub-dependency-" + dependency.ID()}}
