@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -245,15 +246,20 @@ func (p *Pod) Value(variable corev1.EnvVar) string {
 	return value
 }
 
-// FreeAddress is an address on which nobody listens.
+// FreeAddress is an address on which nobody listens. Its port is below those that systems give to whoever asks for any, so that nobody
+// gets it before it is used.
 func FreeAddress(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	var err error
+	for range 100 {
+		var listener net.Listener
+		if listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20000+rand.IntN(12000))); err == nil {
+			_ = listener.Close()
+			return listener.Addr().String()
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	t.Fatalf("no port is free: %v", err)
+	return ""
 }
 
 // Process is a command that runs.

@@ -455,6 +455,8 @@ var _ = Describe("What the installer installed", func() {
 		process := startInstaller(ctx)
 		hub := platform(ctx, "data", "profile: Development\ncomponents: {ceph: {}, kafka: {}}\n")
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		// One of them is in Rook's namespace, which comes with Rook; whether it is granted is none of the platform's state.
+		Eventually(ctx, func() int { _, outside := granted(ctx, hub.Namespace)(); return outside }).Should(Equal(3))
 		atRest(ctx, process)
 	}, SpecTimeout(3*time.Minute))
 })

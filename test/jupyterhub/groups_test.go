@@ -63,7 +63,7 @@ func (h *hub) started(t *testing.T) string {
 func TestGroupsAndLimits(t *testing.T) {
 	t.Parallel()
 	hub := start(t, platform(nil))
-	hub.log.expect("Error starting carol's server", "Error starting server carol", "No such profile: vision", "finish_user_spawn()", "Failed to spawn single-user server",
+	hub.log.expect("500 GET /hub/spawn-pending/admin", "Error starting carol's server", "Error starting server carol", "No such profile: vision", "finish_user_spawn()", "Failed to spawn single-user server",
 		"Traceback (most recent call last)", "500 POST /hub/spawn/carol", "log:184] {")
 	admin := hub.browser(t)
 	if !admin.login("admin", hub.secrets["odh-jupyterhub-login"]["password"]) {

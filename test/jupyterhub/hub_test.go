@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,6 +30,7 @@ import (
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/jupyterhub"
+	"opendatahub.io/operator/test/container"
 )
 
 // patience is how long anything may take on a busy machine. Nothing waits that long unless it fails.
@@ -260,12 +262,15 @@ func write(t *testing.T, path, content string) {
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(container.FreeAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().(*net.TCPAddr).Port
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return number
 }
 
 // log is what the hub and its services print.
