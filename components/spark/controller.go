@@ -318,7 +318,7 @@ func (c *clusterController) create(ctx context.Context, of driver, pod *corev1.P
 	}
 	if first {
 		size, _ := in.size(pod.Annotations[AnnotationSize])
-		c.say(of, pod, corev1.EventTypeNormal, reasonCreated, fmt.Sprintf("Creating Spark cluster %s: a master and %d workers", size.Name, size.Workers))
+		c.say(of, pod, corev1.EventTypeNormal, reasonCreated, fmt.Sprintf("Creating Spark cluster %s: a master and %s", size.Name, workers(size.Workers)))
 	}
 	return nil
 }
@@ -442,7 +442,7 @@ func (c *clusterController) report(ctx context.Context, of driver, pod *corev1.P
 			return nil
 		}
 		if !strings.HasPrefix(e.said, reasonReady) {
-			c.say(of, pod, corev1.EventTypeNormal, reasonReady, fmt.Sprintf("Spark cluster is ready at %s with %d workers", masterURL(string(of.UID)), wanted))
+			c.say(of, pod, corev1.EventTypeNormal, reasonReady, fmt.Sprintf("Spark cluster is ready at %s with %s", masterURL(string(of.UID)), workers(wanted)))
 		}
 		return nil
 	}
@@ -485,4 +485,11 @@ func (c *clusterController) say(of driver, pod *corev1.Pod, kind, reason, note s
 		e.said = text
 		c.events.Eventf(pod, nil, kind, reason, "Spark", "%s", note)
 	}
+}
+
+func workers(count int32) string {
+	if count == 1 {
+		return "1 worker"
+	}
+	return fmt.Sprintf("%d workers", count)
 }

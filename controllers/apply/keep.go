@@ -150,7 +150,7 @@ func (a *Applier) late(ctx context.Context, h hold) (string, error) {
 		}
 		if object != nil && object.GetUID() == t.uid && object.GetDeletionTimestamp() == nil &&
 			(object.GetGeneration() < t.generation || !health.Current(object)) {
-			return fmt.Sprintf("the %s operator to act on %s %s", t.served.Provider, object.GetKind(), object.GetName()), nil
+			return fmt.Sprintf("the %s to act on %s %s", operatorOf(t.served.Provider), object.GetKind(), object.GetName()), nil
 		}
 	}
 	return "", nil

@@ -111,9 +111,14 @@ func (w *Waiting) String() string {
 	if w.Operator == "" {
 		return text
 	}
-	return text + fmt.Sprintf(", which the %s operator removes; see that the operator runs, or, if it is gone for good, "+
+	return text + fmt.Sprintf(", which the %s removes; see that the operator runs, or, if it is gone for good, "+
 		`give the object up: kubectl patch %s -n %s %s --type=merge -p '{"metadata":{"finalizers":null}}'`,
-		w.Operator, resource, object.GetNamespace(), object.GetName())
+		operatorOf(w.Operator), resource, object.GetNamespace(), object.GetName())
+}
+
+// operatorOf names a third-party operator: some have the word in their name.
+func operatorOf(provider string) string {
+	return strings.TrimSuffix(provider, " operator") + " operator"
 }
 
 // Remove deletes the component's objects kind by kind, in the reverse of the component's order; the next kind is not

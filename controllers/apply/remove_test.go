@@ -384,3 +384,15 @@ func TestWaitingPassesOnWhatBlocks(t *testing.T) {
 		t.Errorf("%s\nwant %s", got, want)
 	}
 }
+
+func TestWaitingNamesTheOperatorOnce(t *testing.T) {
+	dashboard := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "grafana.integreatly.org/v1beta1", "kind": "GrafanaDashboard",
+		"metadata": map[string]any{"namespace": "lab", "name": "odh", "finalizers": []any{"operator.grafana.com/finalizer"}},
+	}}
+	for operator, want := range map[string]string{"Strimzi": "which the Strimzi operator removes;", "Grafana operator": "which the Grafana operator removes;"} {
+		if got := (&apply.Waiting{Object: dashboard, Operator: operator}).String(); !strings.Contains(got, want) {
+			t.Errorf("%s\nwant %s", got, want)
+		}
+	}
+}

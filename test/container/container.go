@@ -246,6 +246,30 @@ func (p *Pod) Value(variable corev1.EnvVar) string {
 	return value
 }
 
+// environments holds, by requirements, what makes the environment once and returns the folder of its programs.
+var environments sync.Map
+
+// Programs is the folder of the programs of a Python that has what a file of hack/python lists, such as "mlflow": python itself is among
+// them. The environment is made once, and kept.
+func Programs(t *testing.T, requirements string) string {
+	t.Helper()
+	made, _ := environments.LoadOrStore(requirements, sync.OnceValues(func() (string, error) {
+		command := exec.Command("../../hack/python/venv.sh", "../../hack/python/"+requirements+".txt")
+		var problems strings.Builder
+		command.Stderr = &problems
+		folder, err := command.Output()
+		if err != nil {
+			return "", fmt.Errorf("making a virtual environment for %s: %w\n%s", requirements, err, problems.String())
+		}
+		return filepath.Join(strings.TrimSpace(string(folder)), "bin"), nil
+	}))
+	folder, err := made.(func() (string, error))()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
 // FreeAddress is an address on which nobody listens. Its port is below those that systems give to whoever asks for any, so that nobody
 // gets it before it is used.
 func FreeAddress(t *testing.T) string {

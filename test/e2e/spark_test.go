@@ -64,8 +64,8 @@ var _ = Describe("A Spark cluster", func() {
 		pod := sparkDriver(ctx, ns, "alice", "alice")
 		Eventually(ctx, clusterOf(pod)).WithTimeout(time.Second).WithPolling(10 * time.Millisecond).Should(Equal(partsOfACluster))
 		Eventually(ctx, func(ctx context.Context) []string { return podNotes(ctx, pod) }).Should(Equal([]string{
-			"SparkClusterCreated: Creating Spark cluster one: a master and 1 workers",
-			"SparkClusterReady: Spark cluster is ready at spark://spark-" + string(pod.UID) + ":7077 with 1 workers",
+			"SparkClusterCreated: Creating Spark cluster one: a master and 1 worker",
+			"SparkClusterReady: Spark cluster is ready at spark://spark-" + string(pod.UID) + ":7077 with 1 worker",
 		}))
 		Eventually(ctx, instances).Should(BeEquivalentTo(1))
 		quiet(ctx, manager)

@@ -2,7 +2,6 @@ package jupyterhub_test
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
@@ -36,18 +35,6 @@ import (
 // patience is how long anything may take on a busy machine. Nothing waits that long unless it fails.
 const patience = 2 * time.Minute
 
-// virtualenv is the Python that has JupyterHub.
-var virtualenv = sync.OnceValues(func() (string, error) {
-	command := exec.Command("../../hack/python/venv.sh", "../../hack/python/jupyterhub.txt")
-	var problems bytes.Buffer
-	command.Stderr = &problems
-	folder, err := command.Output()
-	if err != nil {
-		return "", fmt.Errorf("making a virtual environment with JupyterHub: %w\n%s", err, problems.String())
-	}
-	return filepath.Join(strings.TrimSpace(string(folder)), "bin", "python"), nil
-})
-
 // hub is a running JupyterHub.
 type hub struct {
 	url string
@@ -72,10 +59,7 @@ func start(t *testing.T, facts components.Facts, options ...string) *hub {
 // startIn starts the hub as the last arguments of another command.
 func startIn(t *testing.T, wrap []string, facts components.Facts, options ...string) *hub {
 	t.Helper()
-	python, err := virtualenv()
-	if err != nil {
-		t.Fatal(err)
-	}
+	python := filepath.Join(container.Programs(t, "jupyterhub"), "python")
 	files := render(t, facts)
 	container := files.deployment.Spec.Template.Spec.Containers[0]
 	env := map[string]string{}

@@ -14,12 +14,12 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/test/container"
 )
 
 // What people write in a notebook, without a word about where the object storage is.
@@ -40,12 +40,7 @@ assert boto3.session.Session().region_name == "eu-central-1"
 // Real libraries find a real S3 server (moto) over TLS by the environment that a notebook gets.
 func TestLibrariesFindTheObjectStorage(t *testing.T) {
 	t.Parallel()
-	command := exec.Command("../../hack/python/venv.sh", "../../hack/python/mlflow.txt")
-	output, err := command.Output()
-	if err != nil {
-		t.Fatalf("making a virtual environment: %v", err)
-	}
-	python := filepath.Join(strings.TrimSpace(string(output)), "bin", "python")
+	python := filepath.Join(container.Programs(t, "mlflow"), "python")
 	port := freePort(t)
 	authority := serve(t, python, port)
 

@@ -6,12 +6,12 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/test/container"
 )
 
 // postgres is a PostgreSQL that runs as long as its input is open.
@@ -26,11 +26,7 @@ for statement in sys.stdin:
 
 func TestPostgreSQL(t *testing.T) {
 	t.Parallel()
-	folder, err := exec.Command("../../hack/python/venv.sh", "../../hack/python/postgresql.txt").Output()
-	if err != nil {
-		t.Fatalf("making a virtual environment: %v", err)
-	}
-	server := exec.Command(filepath.Join(strings.TrimSpace(string(folder)), "bin", "python"), "-c", postgres, t.TempDir())
+	server := exec.Command(filepath.Join(container.Programs(t, "postgresql"), "python"), "-c", postgres, t.TempDir())
 	var problems bytes.Buffer
 	server.Stderr = &problems
 	input, err := server.StdinPipe()

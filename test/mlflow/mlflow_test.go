@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,7 +15,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -28,18 +26,6 @@ import (
 	"opendatahub.io/operator/components/mlflow"
 	"opendatahub.io/operator/test/container"
 )
-
-// virtualenv is the Python that has MLflow and moto.
-var virtualenv = sync.OnceValues(func() (string, error) {
-	command := exec.Command("../../hack/python/venv.sh", "../../hack/python/mlflow.txt")
-	var problems bytes.Buffer
-	command.Stderr = &problems
-	folder, err := command.Output()
-	if err != nil {
-		return "", fmt.Errorf("making a virtual environment with MLflow: %w\n%s", err, problems.String())
-	}
-	return filepath.Join(strings.TrimSpace(string(folder)), "bin", "python"), nil
-})
 
 // site is a platform odh in the namespace lab with MLflow.
 type site struct {
@@ -53,10 +39,7 @@ type site struct {
 
 func newSite(t *testing.T, spec v1alpha1.OpenDataHubSpec) *site {
 	t.Helper()
-	python, err := virtualenv()
-	if err != nil {
-		t.Fatal(err)
-	}
+	python := filepath.Join(container.Programs(t, "mlflow"), "python")
 	odh := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Name: "odh", Namespace: "lab"}, Spec: spec}
 	odh.Spec.Profile = v1alpha1.ProfileDevelopment
 	odh.Spec.Components.MLflow = &v1alpha1.MLflowSpec{}
@@ -196,10 +179,7 @@ func (s *site) do(client *http.Client, method, address, body string, headers ...
 // objectStorage is a real HTTP server that speaks S3, with the bucket in it.
 func objectStorage(t *testing.T) v1alpha1.ObjectStorageSpec {
 	t.Helper()
-	python, err := virtualenv()
-	if err != nil {
-		t.Fatal(err)
-	}
+	python := filepath.Join(container.Programs(t, "mlflow"), "python")
 	address := container.FreeAddress(t)
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {

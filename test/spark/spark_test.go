@@ -1,14 +1,12 @@
 package spark_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -30,18 +28,6 @@ const (
 	driverAddress = "127.0.71.3"
 	otherAddress  = "127.0.71.4"
 )
-
-// virtualenv is the folder of the programs of the Python that has PySpark.
-var virtualenv = sync.OnceValues(func() (string, error) {
-	command := exec.Command("../../hack/python/venv.sh", "../../hack/python/spark.txt")
-	var problems bytes.Buffer
-	command.Stderr = &problems
-	folder, err := command.Output()
-	if err != nil {
-		return "", fmt.Errorf("making a virtual environment with PySpark: %w\n%s", err, problems.String())
-	}
-	return filepath.Join(strings.TrimSpace(string(folder)), "bin"), nil
-})
 
 // site is a notebook and the cluster that is rendered for it.
 type site struct {
@@ -108,10 +94,7 @@ func write(t *testing.T, path, content string) {
 // command runs what a container runs, at an address, with a folder of its own in place of its volumes.
 func (s *site) command(address string, command []string, env []corev1.EnvVar, mounts []corev1.VolumeMount) *exec.Cmd {
 	s.Helper()
-	programs, err := virtualenv()
-	if err != nil {
-		s.Fatal(err)
-	}
+	programs := container.Programs(s.T, "spark")
 	root := s.TempDir()
 	var moved []string
 	for _, mount := range mounts {
