@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,6 +20,7 @@ import (
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster/standin"
+	"opendatahub.io/operator/test/harness"
 	"opendatahub.io/operator/test/olm"
 )
 
@@ -329,6 +332,61 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 			want = append(want, "OperatorGroup "+namespace+"/"+dependencies.Dependency{Name: operator}.ID(), "Subscription "+namespace+"/"+name)
 		}
 		Expect(created(ctx)).To(ConsistOf(want))
+	}, SpecTimeout(5*time.Minute))
+
+	It("keeps a platform Ready through upgrades that fail, hang and succeed, and writes its report for news only", func(ctx context.Context) {
+		without(ctx, "Strimzi")
+		newScene(ctx, "")
+		Expect(manager.SetCatalog(ctx, current())).To(Succeed())
+		startManager(ctx)
+		process := startInstaller(ctx)
+		hub := platform(ctx, "data", small)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		quiet(ctx, process)
+
+		var unready atomic.Int32
+		watcher, err := client.NewWithWatch(env.Config(), client.Options{Scheme: env.Admin.Scheme()})
+		Expect(err).NotTo(HaveOccurred())
+		changes, err := watcher.Watch(ctx, &v1alpha1.OpenDataHubList{}, client.InNamespace(hub.Namespace))
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(changes.Stop)
+		go func() {
+			for event := range changes.ResultChan() {
+				odh, ok := event.Object.(*v1alpha1.OpenDataHub)
+				if ok && (!meta.IsStatusConditionTrue(odh.Status.Conditions, v1alpha1.ConditionReady) ||
+					!meta.IsStatusConditionTrue(odh.Status.Conditions, v1alpha1.ConditionDependenciesReady)) {
+					unready.Add(1)
+				}
+			}
+		}()
+		reports := func() []harness.Request {
+			return process.Select(func(r harness.Request) bool { return r.Writes() && r.Name == dependencies.ReportName })
+		}
+		before := "strimzi-cluster-operator.v1.2.0"
+		for _, step := range []struct {
+			version, says string
+			fails         olm.Failure
+		}{
+			{"1.2.1", "strimzi-cluster-operator.v1.2.1 failed: InstallCheckFailed: install timeout", olm.Failure{Reason: "InstallCheckFailed", Message: "install timeout"}},
+			{"1.2.2", "strimzi-cluster-operator.v1.2.2 is Pending: RequirementsNotMet", olm.Failure{Requirement: "missing.example.com"}},
+		} {
+			By("upgrading to " + step.version)
+			Expect(manager.SetCatalog(ctx, current(func(c *olm.Catalog) {
+				head := &c.Packages[0].Channels[0]
+				head.Replaces, head.CSV, head.Version, head.Fails = before, "strimzi-cluster-operator.v"+step.version, step.version, step.fails
+			}))).To(Succeed())
+			Eventually(ctx, reported("Strimzi")).Should(And(HavePrefix("Ready Available: "), ContainSubstring(step.says)))
+			process.Reset()
+			Consistently(ctx, reports, "3s").Should(BeEmpty(), "OLM tries again about once a second, which is no news")
+			Expect(manager.SetCatalog(ctx, current(func(c *olm.Catalog) { // and then it does not fail any more
+				head := &c.Packages[0].Channels[0]
+				head.Replaces, head.CSV, head.Version = before, "strimzi-cluster-operator.v"+step.version, step.version
+			}))).To(Succeed())
+			before = "strimzi-cluster-operator.v" + step.version
+			Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi OLM Ready Available " + step.version}))
+			Eventually(ctx, reported("Strimzi")).Should(Equal("Ready Available: "))
+		}
+		Expect(unready.Load()).To(BeZero(), "changes of the platform's status in which it was not Ready")
 	}, SpecTimeout(5*time.Minute))
 
 	It("costs no request while nothing changes, and a restart writes nothing", func(ctx context.Context) {

@@ -14,7 +14,7 @@
 //   - What somebody deletes or changes is repaired within seconds: "is repaired when somebody deletes or changes a part of it",
 //     TestChartsAreInstalledRepairedAndLeftAlone, TestWhatIsAskedFor; a lost record costs nothing: TestALostRecord.
 //   - Ready says that it runs: "reaches through to the Pod", TestAFailedUpgradeIsARemark; one that works stays Ready while an upgrade
-//     fails: "works on while an upgrade fails", TestFind.
+//     fails: "works on while an upgrade fails", "keeps a platform Ready through upgrades", TestFind.
 //   - A process that dies after any write is followed by one that finishes: "after any write", TestACrashAfterAnyWrite,
 //     TestRemoveIsInterrupted.
 //   - Nothing is sent while nothing changes, and a restart writes nothing: "costs no request while nothing changes", for charts and OLM.

@@ -363,6 +363,9 @@ func (o *OLM) execute(ctx context.Context, namespace string, p Package, head Cha
 		"install":                   map[string]any{"strategy": "deployment", "spec": map[string]any{"deployments": []any{}}},
 		"customresourcedefinitions": map[string]any{"owned": owned},
 	}
+	if head.Replaces != "" {
+		spec["replaces"] = head.Replaces
+	}
 	made.Object["spec"] = spec
 	return o.create(ctx, made)
 }
@@ -377,13 +380,31 @@ func (o *OLM) syncCSV(ctx context.Context, s state, c *csv) error {
 		return err
 	}
 	_, head, _ := o.bundle(c.Raw.GetName())
+	status := csvStatus{Requirements: c.Status.Requirements}
 	next := func(phase, reason, message string) error {
-		return o.write(ctx, c.Raw, c.moved(csvStatus{Phase: phase, Reason: reason, Message: message}))
+		status.Phase, status.Reason, status.Message = phase, reason, message
+		return o.write(ctx, c.Raw, c.moved(status))
 	}
+	replaced := s.csv(c.Raw.GetNamespace(), c.Spec.Replaces)
 	switch c.Status.Phase {
 	case "":
+		// What it replaces is marked at once, before anything is checked (olm: pkg/controller/operators/olm/operator.go, transitionCSVState).
+		if replaced != nil {
+			marked := csvStatus{Phase: "Replacing", Reason: "BeingReplaced", Message: "being replaced by csv: " + c.Raw.GetName()}
+			if err := o.write(ctx, replaced.Raw, replaced.moved(marked)); err != nil {
+				return err
+			}
+		}
 		return next("Pending", "RequirementsUnknown", "requirements not yet checked")
 	case "Pending":
+		if missing := head.Fails.Requirement; missing != "" {
+			status.Requirements = []requirement{{
+				Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition", Name: missing,
+				Status: "NotPresent", Message: "CRD is not present",
+			}}
+			return next("Pending", "RequirementsNotMet", "one or more requirements couldn't be found")
+		}
+		status.Requirements = nil
 		return next("InstallReady", "AllRequirementsMet", "all requirements found, attempting install")
 	case "InstallReady":
 		return next("Installing", "InstallSucceeded", "waiting for install components to report healthy")
@@ -399,6 +420,11 @@ func (o *OLM) syncCSV(ctx context.Context, s state, c *csv) error {
 		if head.Fails.Reason != "" {
 			o.failed[c.Raw.GetUID()] = time.Now()
 			return next("Failed", head.Fails.Reason, head.Fails.Message)
+		}
+		if replaced != nil {
+			if err := client.IgnoreNotFound(o.client.Delete(ctx, replaced.Raw)); err != nil {
+				return err
+			}
 		}
 		return next("Succeeded", "InstallSucceeded", "install strategy completed with no errors")
 	case "Succeeded":

@@ -56,8 +56,8 @@ type Package struct {
 // Channel is the head of a channel: the one bundle that is installed from it.
 type Channel struct {
 	Name string
-	// CSV is the name of the ClusterServiceVersion, and Version its version.
-	CSV, Version string
+	// CSV is the name of the ClusterServiceVersion, Version its version, and Replaces the name of the one before.
+	CSV, Version, Replaces string
 	// InstallModes that it supports, as in AllNamespaces.
 	InstallModes []string
 	// CRDs that it brings.
@@ -69,6 +69,8 @@ type Channel struct {
 
 // Failure is how a ClusterServiceVersion fails. Without one it succeeds.
 type Failure struct {
+	// Requirement is a CustomResourceDefinition that it waits for.
+	Requirement     string
 	Reason, Message string
 }
 

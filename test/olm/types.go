@@ -101,6 +101,7 @@ type planCondition condition
 type csv struct {
 	Raw  *unstructured.Unstructured `json:"-"`
 	Spec struct {
+		Replaces     string `json:"replaces"`
 		InstallModes []struct {
 			Type      string `json:"type"`
 			Supported bool   `json:"supported"`
@@ -110,10 +111,20 @@ type csv struct {
 }
 
 type csvStatus struct {
-	Phase      string     `json:"phase,omitempty"`
-	Reason     string     `json:"reason,omitempty"`
-	Message    string     `json:"message,omitempty"`
-	Conditions []csvPhase `json:"conditions,omitempty"`
+	Phase        string        `json:"phase,omitempty"`
+	Reason       string        `json:"reason,omitempty"`
+	Message      string        `json:"message,omitempty"`
+	Requirements []requirement `json:"requirementStatus,omitempty"`
+	Conditions   []csvPhase    `json:"conditions,omitempty"`
+}
+
+type requirement struct {
+	Group   string `json:"group"`
+	Version string `json:"version"`
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	Status  string `json:"status"`
+	Message string `json:"message"`
 }
 
 // csvPhase is where a ClusterServiceVersion stood.
