@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -91,6 +92,33 @@ var _ = Describe("workloads", func() {
 			g.Expect(kube.List(ctx, pods, client.InNamespace(ns))).To(Succeed())
 			g.Expect(pods.Items).To(BeEmpty())
 		}).Should(Succeed())
+	})
+
+	// KWOK deletes by name: if it did so here, it could delete the next Pod.
+	It("leaves a Pod alone whose grace period is over, and so the next one of its name", func(ctx SpecContext) {
+		ns := newNamespace(ctx, kube, nil)
+		const rounds = 10
+		for range rounds {
+			pod := object(`
+apiVersion: v1
+kind: Pod
+metadata: {name: again, namespace: %s}
+spec: {containers: [{name: again, image: example.com/again:1}]}
+`, ns)
+			Eventually(func() error { return kube.Create(ctx, pod) }).Should(Succeed())
+			Eventually(observed(ctx, kube, pod, "status", "conditions")).Should(conditionTrue("Ready"))
+			Expect(kube.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
+		}
+		log, err := os.ReadFile(shared.AuditLog())
+		Expect(err).NotTo(HaveOccurred())
+		var deleted []string
+		for line := range strings.Lines(string(log)) {
+			if strings.Contains(line, `"verb":"delete"`) && strings.Contains(line, "/namespaces/"+ns+"/pods/again") {
+				deleted = append(deleted, line)
+			}
+		}
+		Expect(deleted).To(HaveLen(rounds))
+		Expect(deleted).NotTo(ContainElement(ContainSubstring(`"username":"kwok"`)))
 	})
 
 	It("completes the Pod of a Job", func(ctx SpecContext) {
