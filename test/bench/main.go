@@ -76,6 +76,11 @@ func parse() error {
 	if o.platforms, err = numbers(counts); err != nil {
 		return err
 	}
+	if o.profiles != "" {
+		if err := os.MkdirAll(o.profiles, 0o755); err != nil {
+			return fmt.Errorf("making the folder of the profiles: %w", err)
+		}
+	}
 	return run(ctx, o)
 }
 

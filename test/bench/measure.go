@@ -14,7 +14,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -22,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/test/cluster/standin"
 	"opendatahub.io/operator/test/harness"
 )
 
@@ -298,27 +298,17 @@ func idle(ctx context.Context, o options, env *harness.Env) (measured row, err e
 
 func crowd(ctx context.Context, o options, env *harness.Env) error {
 	began := time.Now()
-	err := each(o.definitions, func(i int) error {
-		group := fmt.Sprintf("g%04d.example.com", i)
-		return env.Admin.Create(ctx, &apiextensionsv1.CustomResourceDefinition{
-			ObjectMeta: metav1.ObjectMeta{Name: "things." + group},
-			Spec: apiextensionsv1.CustomResourceDefinitionSpec{
-				Group: group, Scope: apiextensionsv1.NamespaceScoped,
-				Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "things", Singular: "thing", Kind: "Thing", ListKind: "ThingList"},
-				Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{Name: "v1", Served: true, Storage: true,
-					Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{
-						Type: "object", XPreserveUnknownFields: new(true),
-					}}}},
-			},
-		})
-	})
-	if err != nil {
+	things := make([]standin.Kind, o.definitions)
+	for i := range things {
+		things[i] = standin.Kind{Group: fmt.Sprintf("g%04d.example.com", i), Versions: []string{"v1"}, Kind: "Thing"}
+	}
+	if err := env.InstallCRDObjects(ctx, standin.CRDs(things...)...); err != nil {
 		return err
 	}
 	if err := env.EnsureNamespace(ctx, "crowd"); err != nil {
 		return err
 	}
-	err = each(o.foreign, func(i int) error {
+	err := each(o.foreign, func(i int) error {
 		return env.Admin.Create(ctx, &corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "crowd", Name: fmt.Sprintf("foreign-%06d", i), Labels: map[string]string{"app": "foreign"}},
 			Data:       map[string]string{"key": strings.Repeat("x", 100)},
