@@ -75,6 +75,10 @@ func within(namespaces []string) map[string]cache.Config {
 	return limits
 }
 
+// childDelay has a component look once at what several of its objects tell at about the same time, as they do when a platform is new: each
+// object is created, gets a status from its operator, and another one when it is ready.
+const childDelay = 100 * time.Millisecond
+
 // newChildren watches what platforms consist of, apart from the manager's own cache: a controller starts when every informer of its
 // cache has synced, and the kind of one component that cannot be watched must not hold back the others. Secrets are watched in
 // namespaces that hold a platform only: the manager has no right to them elsewhere.
@@ -97,12 +101,12 @@ func newChildren(mgr manager.Manager, all []components.Component, namespaces []s
 	}
 	children := watch.NewChildren(watcher, scope, func(component string, platform types.NamespacedName) {
 		if platform.Name != "" {
-			queues.Wake(component, platform)
+			queues.WakeAfter(component, platform, childDelay)
 			return
 		}
 		// Platforms share the object: those that want it, and those that were refused it, must reconcile again.
 		for _, key := range odhs.keys() {
-			queues.Wake(component, key)
+			queues.WakeAfter(component, key, childDelay)
 		}
 	})
 	if err := mgr.Add(children); err != nil {

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
@@ -33,11 +34,14 @@ func (q *Queues) Source(controller string) source.Source {
 }
 
 // Wake queues a request for a controller: a platform for that of a component, or whatever else its requests name.
-func (q *Queues) Wake(controller string, name types.NamespacedName) {
+func (q *Queues) Wake(controller string, name types.NamespacedName) { q.WakeAfter(controller, name, 0) }
+
+// WakeAfter is Wake after a delay. A request that waits already does not wait any longer.
+func (q *Queues) WakeAfter(controller string, name types.NamespacedName, delay time.Duration) {
 	q.mu.Lock()
 	queue := q.queues[controller]
 	q.mu.Unlock()
 	if queue != nil {
-		queue.Add(reconcile.Request{NamespacedName: name})
+		queue.AddAfter(reconcile.Request{NamespacedName: name}, delay)
 	}
 }
