@@ -61,8 +61,17 @@ var _ = Describe("A Spark cluster", func() {
 
 	It("is there within a second, tells its Pod and the platform, and is made again as it was", func(ctx context.Context) {
 		manager.Reset()
-		pod := sparkDriver(ctx, ns, "alice", "alice")
-		Eventually(ctx, clusterOf(pod)).WithTimeout(time.Second).WithPolling(10 * time.Millisecond).Should(Equal(partsOfACluster))
+		var pod *corev1.Pod
+		quickly(ctx, time.Second, func(ctx context.Context) {
+			if pod != nil { // the last one took too long
+				Expect(env.Admin.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
+				Eventually(ctx, clusterOf(pod)).Should(BeZero())
+				manager.Reset()
+			}
+			pod = sparkDriver(ctx, ns, "alice", "alice")
+		}, func(ctx context.Context) {
+			Eventually(ctx, clusterOf(pod)).WithPolling(10 * time.Millisecond).Should(Equal(partsOfACluster))
+		})
 		Eventually(ctx, func(ctx context.Context) []string { return podNotes(ctx, pod) }).Should(Equal([]string{
 			"SparkClusterCreated: Creating Spark cluster one: a master and 1 worker",
 			"SparkClusterReady: Spark cluster is ready at spark://spark-" + string(pod.UID) + ":7077 with 1 worker",
@@ -107,29 +116,36 @@ var _ = Describe("A Spark cluster", func() {
 	for how, end := range ends {
 		It("is gone within two seconds when its Pod "+how, func(ctx context.Context) {
 			// Nobody looks after the Pod: there is no hub. It stays, as one on a lost node does.
-			pod := sparkDriver(ctx, ns, "alice", "alice", "example.com/lost-node")
-			DeferCleanup(func(ctx context.Context) error {
-				return client.IgnoreNotFound(env.Admin.Patch(ctx, pod, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
-			})
-			down := sparkDriver(ctx, ns, "carol", "carol", "example.com/lost-node")
-			DeferCleanup(func(ctx context.Context) error {
-				return client.IgnoreNotFound(env.Admin.Patch(ctx, down, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
-			})
-			other := sparkDriver(ctx, ns, "bob", "bob")
-			for _, pod := range []*corev1.Pod{pod, down, other} {
+			lost := func(ctx context.Context) *corev1.Pod {
+				pod := sparkDriver(ctx, ns, fmt.Sprintf("alice-%d", time.Now().UnixNano()), "alice", "example.com/lost-node")
+				DeferCleanup(func(ctx context.Context) error {
+					return client.IgnoreNotFound(env.Admin.Patch(ctx, pod, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))
+				})
 				Eventually(ctx, clusterOf(pod)).Should(Equal(partsOfACluster))
+				return pod
 			}
-			Expect(end(ctx, pod)).To(Succeed())
-			Eventually(ctx, clusterOf(pod)).WithTimeout(2 * time.Second).Should(BeZero())
-			Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed(), "garbage collection did not do it")
+			other := sparkDriver(ctx, ns, "bob", "bob")
+			Eventually(ctx, clusterOf(other)).Should(Equal(partsOfACluster))
 
-			Expect(manager.Stop()).To(Succeed())
-			Expect(end(ctx, down)).To(Succeed())
-			manager = start(ctx)
-			Eventually(ctx, func() []harness.Request { // it sees Pods
-				return manager.Select(func(r harness.Request) bool { return r.Verb == "watch" && r.Resource == "pods" })
-			}).ShouldNot(BeEmpty())
-			Eventually(ctx, clusterOf(down)).WithTimeout(2 * time.Second).Should(BeZero())
+			var pod *corev1.Pod
+			gone := func(ctx context.Context) {
+				Eventually(ctx, clusterOf(pod)).Should(BeZero())
+				Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(pod), pod)).To(Succeed(), "garbage collection did not do it")
+			}
+			quickly(ctx, 2*time.Second, func(ctx context.Context) {
+				pod = lost(ctx)
+				Expect(end(ctx, pod)).To(Succeed())
+			}, gone)
+
+			quickly(ctx, 2*time.Second, func(ctx context.Context) {
+				pod = lost(ctx)
+				Expect(manager.Stop()).To(Succeed())
+				Expect(end(ctx, pod)).To(Succeed())
+				manager = start(ctx)
+				Eventually(ctx, func() []harness.Request { // it sees Pods
+					return manager.Select(func(r harness.Request) bool { return r.Verb == "watch" && r.Resource == "pods" })
+				}).ShouldNot(BeEmpty())
+			}, gone)
 			quiet(ctx, manager)
 			Expect(clusterOf(other)(ctx)).To(Equal(partsOfACluster))
 		})
@@ -224,6 +240,22 @@ var _ = Describe("A Spark cluster", func() {
 })
 
 // sparkDriver creates a Pod that wants a cluster.
+// quickly does something that must be done within the time once in three attempts: what else runs on the machine may be in the way of
+// one, and what is slow by itself is slow each time.
+func quickly(ctx context.Context, within time.Duration, begin, done func(context.Context)) {
+	GinkgoHelper()
+	var took []time.Duration
+	for range 3 {
+		begin(ctx)
+		began := time.Now()
+		done(ctx)
+		if took = append(took, time.Since(began)); took[len(took)-1] <= within {
+			return
+		}
+	}
+	Expect(took).To(ContainElement(BeNumerically("<=", within)))
+}
+
 func sparkDriver(ctx context.Context, ns, name, user string, finalizers ...string) *corev1.Pod {
 	GinkgoHelper()
 	pod := driverPodNamed(ns, name, user)
