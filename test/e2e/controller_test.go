@@ -49,7 +49,7 @@ func (reader) SetupWithManager(mgr manager.Manager, platform components.Platform
 
 var _ = Describe("A controller that a component brings", func() {
 	It("starts and stops with the manager, and sees the objects with its labels only", func(ctx context.Context) {
-		ns := namespace(ctx, "helper")
+		ns := namespace(ctx, readerNamespace)
 		configMap := func(name string, labels map[string]string) {
 			GinkgoHelper()
 			Expect(env.Admin.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, Labels: labels}})).To(Succeed())
@@ -65,8 +65,8 @@ var _ = Describe("A controller that a component brings", func() {
 		}
 		labels := map[string]string{helperLabel: "true"}
 		manager := start(ctx)
-		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {argoWorkflows: {}}")
-		Eventually(ctx, status(hub, readerCondition)).Should(HavePrefix("True"))
+		hub := platform(ctx, ns, "odh", "profile: Development")
+		ready(ctx, hub)
 		configMap("one", labels)
 		configMap("other", nil)
 		Eventually(ctx, helped("one")).Should(Equal("odh"))

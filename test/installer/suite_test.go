@@ -85,10 +85,11 @@ import (
 
 var (
 	env *harness.Env
-	// all is what the binary deploys, and stand-ins for components of later versions, so that every operator is needed.
+	// all is what the binary deploys, and stand-ins, so that every operator is needed.
 	all = append(catalog.All(),
-		needing("argoWorkflows", "Spark"), needing("seldon", "Seldon Core"),
-		needing("gpu", "Node Feature Discovery", "NVIDIA GPU operator"),
+		needing("exampleSpark", func(spec v1alpha1.ComponentsSpec) bool { return spec.ArgoWorkflows != nil }, "Spark"),
+		needing("exampleSeldon", func(spec v1alpha1.ComponentsSpec) bool { return spec.Seldon != nil }, "Seldon Core"),
+		needing("exampleGPU", func(spec v1alpha1.ComponentsSpec) bool { return spec.GPU != nil }, "Node Feature Discovery", "NVIDIA GPU operator"),
 	)
 	// chartFolder holds a stand-in for every chart of the table.
 	chartFolder string
@@ -120,13 +121,17 @@ var _ = BeforeSuite(func(ctx context.Context) {
 
 // deployment is a component that needs operators and deploys nothing.
 type deployment struct {
-	name  string
-	kinds []kinds.Kind
+	name   string
+	wanted func(v1alpha1.ComponentsSpec) bool
+	kinds  []kinds.Kind
 }
 
-// needing is a component that renders every kind of some operators that the table names.
-func needing(name string, operators ...string) components.Component {
-	needs := deployment{name: name}
+var _ components.WithRule = deployment{}
+
+// needing is a component that renders every kind of some operators that the table names. Its name is none that the API could have: it goes
+// with the block of a component, by a rule, whether the binary deploys that or not.
+func needing(name string, wanted func(v1alpha1.ComponentsSpec) bool, operators ...string) components.Component {
+	needs := deployment{name: name, wanted: wanted}
 	for _, name := range operators {
 		dependency, ok := dependencies.Default().For(false).Find(name)
 		if !ok {
@@ -143,6 +148,7 @@ func needing(name string, operators ...string) components.Component {
 }
 
 func (d deployment) Name() string                                       { return d.name }
+func (d deployment) Wanted(facts components.Facts) bool                 { return d.wanted(facts.Spec.Components) }
 func (d deployment) Kinds() []kinds.Kind                                { return d.kinds }
 func (deployment) Render(components.Facts) ([]components.Object, error) { return nil, nil }
 func (deployment) Assess(components.Observed) components.Health {
