@@ -1,6 +1,7 @@
 package spark
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -67,8 +68,9 @@ func (component) ControllerKinds() []components.ControllerKind {
 func (component) SetupWithManager(mgr manager.Manager, platform components.PlatformIn) error {
 	c := &clusterController{
 		client: mgr.GetClient(), reader: mgr.GetAPIReader(), platform: platform, events: mgr.GetEventRecorder(fieldManager),
-		now: time.Now, ledger: &ledger{},
+		now: time.Now, ledger: &ledger{now: time.Now},
 	}
+	current.Store(c.ledger)
 	err := mgr.GetFieldIndexer().IndexField(context.Background(), &corev1.Pod{}, byDriver, func(object client.Object) []string {
 		if uid := object.GetAnnotations()[annotationDriver]; uid != "" {
 			return []string{uid}
@@ -113,7 +115,8 @@ func driversOf(_ context.Context, object client.Object) []driver {
 		if pod.Labels[labelRole] == "" {
 			return []driver{{pod.Namespace, pod.Name, pod.UID}}
 		}
-		return []driver{{pod.Namespace, pod.Labels[LabelCluster], types.UID(pod.Annotations[annotationDriver])}}
+		name := cmp.Or(pod.Annotations[annotationDriverName], pod.Labels[LabelCluster])
+		return []driver{{pod.Namespace, name, types.UID(pod.Annotations[annotationDriver])}}
 	}
 	for _, owner := range object.GetOwnerReferences() {
 		if owner.Kind == "Pod" {
@@ -179,9 +182,8 @@ func (c *clusterController) Reconcile(ctx context.Context, of driver) (reconcile
 		return reconcile.Result{}, c.remove(ctx, of, pod, "the platform has no Spark any more")
 	case state != v1alpha1.Managed:
 		return reconcile.Result{}, nil
-	case pod.Labels[LabelCluster] != pod.Name:
-		c.say(of, pod, corev1.EventTypeWarning, reasonRefused,
-			fmt.Sprintf("No Spark cluster: the label %s must be the Pod's own name, %s", LabelCluster, pod.Name))
+	case pod.Labels[LabelCluster] != ClusterKey(pod.Name):
+		c.say(of, pod, corev1.EventTypeWarning, reasonRefused, refusedLabel(pod.Name))
 		return reconcile.Result{}, nil
 	}
 	return reconcile.Result{}, c.ensure(ctx, of, pod, facts)
@@ -355,6 +357,7 @@ func (c *clusterController) remove(ctx context.Context, of driver, pod *corev1.P
 	if err != nil {
 		return err
 	}
+	c.ledger.move(of, ending)
 	had := false
 	for _, p := range slices.Backward(parts(of)) {
 		uid, made := e.created[p.key()]
@@ -384,8 +387,8 @@ func (c *clusterController) remove(ctx context.Context, of driver, pod *corev1.P
 		}
 		e.deleted[p.key()] = true
 	}
-	for _, waiting := range c.ledger.release(of) {
-		c.queue.Add(waiting)
+	for _, next := range c.ledger.release(of) {
+		c.queue.Add(next)
 	}
 	switch {
 	case pod == nil && len(live) == 0:
@@ -432,8 +435,9 @@ func (c *clusterController) report(ctx context.Context, of driver, pod *corev1.P
 	if master == nil || worker == nil || worker.Spec.Replicas == nil {
 		return nil
 	}
-	wanted, ready := *worker.Spec.Replicas, worker.Status.ReadyReplicas
-	if master.Status.ReadyReplicas > 0 && ready >= wanted {
+	wanted, running := *worker.Spec.Replicas, worker.Status.ReadyReplicas
+	if master.Status.ReadyReplicas > 0 && running >= wanted {
+		c.ledger.move(of, ready)
 		if !e.since.IsZero() && !strings.HasPrefix(e.said, reasonReady) {
 			startSeconds.WithLabelValues(of.Namespace).Observe(c.now().Sub(e.since).Seconds())
 		}
@@ -446,11 +450,12 @@ func (c *clusterController) report(ctx context.Context, of driver, pod *corev1.P
 		}
 		return nil
 	}
+	c.ledger.move(of, starting)
 	problem, err := c.problem(ctx, of, master, worker)
 	if err != nil || problem == "" {
 		return err
 	}
-	c.say(of, pod, corev1.EventTypeWarning, reasonProblem, fmt.Sprintf("Spark cluster: %d of %d workers are ready: %s", ready, wanted, problem))
+	c.say(of, pod, corev1.EventTypeWarning, reasonProblem, fmt.Sprintf("Spark cluster: %d of %d workers are ready: %s", running, wanted, problem))
 	return nil
 }
 
@@ -485,6 +490,15 @@ func (c *clusterController) say(of driver, pod *corev1.Pod, kind, reason, note s
 		e.said = text
 		c.events.Eventf(pod, nil, kind, reason, "Spark", "%s", note)
 	}
+}
+
+// refusedLabel says what the label of a Pod must be.
+func refusedLabel(pod string) string {
+	key, of := ClusterKey(pod), "the Pod's own name"
+	if key != pod {
+		of = "for a name of more than 63 characters the first 63 of its SHA-256"
+	}
+	return fmt.Sprintf("No Spark cluster: the label %s must be %s, %s", LabelCluster, of, key)
 }
 
 func workers(count int32) string {

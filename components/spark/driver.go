@@ -1,6 +1,7 @@
 package spark
 
 import (
+	"crypto/sha256"
 	"fmt"
 
 	core "k8s.io/client-go/applyconfigurations/core/v1"
@@ -13,7 +14,7 @@ import (
 const (
 	// LabelSpark is "true" on Pods that want a cluster, and on everything that clusters consist of.
 	LabelSpark = "opendatahub.io/spark"
-	// LabelCluster is the name of the Pod that has the cluster, on that Pod and on everything that its cluster consists of. It is
+	// LabelCluster is the [ClusterKey] of the Pod that has the cluster, on that Pod and on everything that its cluster consists of. It is
 	// how network policies tell clusters apart: no two Pods of a namespace have a name in common.
 	LabelCluster = "opendatahub.io/spark-cluster"
 	// AnnotationSize names the size of the cluster. Without it the cluster has the first size.
@@ -27,6 +28,8 @@ const (
 	labelRole = "opendatahub.io/spark-role"
 	// annotationDriver is the UID of the Pod that has the cluster, on Pods of clusters.
 	annotationDriver = "opendatahub.io/spark-driver"
+	// annotationDriverName is the name of that Pod, where the label does not have it.
+	annotationDriverName = "opendatahub.io/spark-driver-name"
 )
 
 // Ports. Where several drivers, or executors, run in one Pod, each takes the next one that is free.
@@ -48,7 +51,7 @@ const confFolder = "/etc/opendatahub/spark"
 // ports and sizes in its configuration; the variables are for programs that configure it themselves.
 func driverPod(size, pod, user string) components.NotebookPod {
 	return components.NotebookPod{
-		Labels:      map[string]string{LabelSpark: "true", LabelCluster: pod},
+		Labels:      map[string]string{LabelSpark: "true", LabelCluster: ClusterKey(pod)},
 		Annotations: map[string]string{AnnotationSize: size, AnnotationUser: user},
 		Environment: []*core.EnvVarApplyConfiguration{
 			fieldEnv("POD_UID", "metadata.uid"),
@@ -73,7 +76,16 @@ func fieldEnv(name, path string) *core.EnvVarApplyConfiguration {
 // cluster of the one before it.
 func clusterName(uid string) string { return "spark-" + uid }
 
+// ClusterKey is the name of a Pod, or, where that is longer than the value of a label may be, as much of its SHA-256 as fits.
+func ClusterKey(pod string) string {
+	const most = 63
+	if len(pod) <= most {
+		return pod
+	}
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(pod)))[:most]
+}
+
 // secretName derives from the Pod's name: no other field of it can stand in a volume.
-func secretName(pod string) string { return pod + "-spark" }
+func secretName(pod string) string { return ClusterKey(pod) + "-spark" }
 
 func masterURL(uid string) string { return fmt.Sprintf("spark://%s:%d", clusterName(uid), masterPort) }

@@ -24,6 +24,8 @@ type inputs struct {
 	sizes []v1alpha1.SparkClusterSize
 	// maxClusters of the platform, and of each user; 0 is no limit.
 	maxClusters, maxClustersPerUser int32
+	// storage is the platform's object storage; nil if there is none.
+	storage *s3.Storage
 	// egress is what the code of users may reach from executors: what it may reach from notebooks.
 	egress []native.Egress
 }
@@ -49,8 +51,8 @@ func newInputs(facts components.Facts) inputs {
 		in.sizes = append(in.sizes, size)
 	}
 	in.egress = append([]native.Egress{native.DNS(), native.To(nil, native.Internet()...)}, native.Reach(facts.Declared.Notebooks.Backends...)...)
-	if storage := s3.Of(facts); storage != nil {
-		in.egress = append(in.egress, storage.Egress()...)
+	if in.storage = s3.Of(facts); in.storage != nil {
+		in.egress = append(in.egress, in.storage.Egress()...)
 	}
 	return in
 }

@@ -11,6 +11,7 @@ import (
 // ledger is who has a cluster and who waits for one. The cache is behind what was just written, and two Pods that come together must not
 // both get the last cluster.
 type ledger struct {
+	now     func() time.Time
 	mu      sync.Mutex
 	entries map[driver]*entry
 }
@@ -21,10 +22,26 @@ type driver struct {
 	UID             types.UID
 }
 
-// entry is what this process knows of a cluster. All but user, granted and waiting belong to the one reconcile of its driver.
+// clusterState is how far a cluster is.
+type clusterState string
+
+// The states, besides that of a driver that neither has a cluster nor waits for one.
+const (
+	waiting  clusterState = "waiting"
+	starting clusterState = "starting"
+	ready    clusterState = "ready"
+	ending   clusterState = "ending"
+)
+
+// exists is whether there is something of the cluster: it counts for the limits.
+func (s clusterState) exists() bool { return s == starting || s == ready || s == ending }
+
+// entry is what this process knows of a cluster. All but user, state and changed belong to the one reconcile of its driver.
 type entry struct {
-	user             string
-	granted, waiting bool
+	user  string
+	state clusterState
+	// changed is when the state did.
+	changed time.Time
 	// created holds the UIDs of what this process created, seen what the cache had at least once, and deleted what was deleted: by kind
 	// and name.
 	created       map[string]types.UID
@@ -64,12 +81,12 @@ func (l *ledger) grant(of driver, user string, most, mostPerUser int32) (reached
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e := l.get(of)
-	if e.granted {
+	if e.state.exists() {
 		return limit{}, true
 	}
 	var all, own int32
 	for other, o := range l.entries {
-		if other.Namespace == of.Namespace && o.granted {
+		if other.Namespace == of.Namespace && o.state.exists() {
 			all++
 			if o.user == user {
 				own++
@@ -82,15 +99,32 @@ func (l *ledger) grant(of driver, user string, most, mostPerUser int32) (reached
 	case mostPerUser > 0 && own >= mostPerUser:
 		reached = limit{"user", fmt.Sprintf("the user has %d Spark clusters, and spec.components.spark.maxClustersPerUser is %d", own, mostPerUser)}
 	default:
-		e.user, e.granted, e.waiting = user, true, false
-		clusters.WithLabelValues(of.Namespace).Inc()
+		e.user = user
+		l.change(e, starting)
 		return limit{}, true
 	}
-	if !e.waiting {
-		e.waiting = true
+	if l.change(e, waiting) {
 		refused.WithLabelValues(of.Namespace, reached.Name).Inc()
 	}
 	return reached, false
+}
+
+// change is whether the entry had another state.
+func (l *ledger) change(e *entry, to clusterState) bool {
+	if e.state == to {
+		return false
+	}
+	e.state, e.changed = to, l.now()
+	return true
+}
+
+// move changes the state of a cluster that exists.
+func (l *ledger) move(of driver, to clusterState) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.entries[of]; e != nil && e.state.exists() {
+		l.change(e, to)
+	}
 }
 
 // release takes the place of a driver back, and returns those of its namespace who wait for one.
@@ -101,19 +135,49 @@ func (l *ledger) release(of driver) []driver {
 	if e == nil {
 		return nil
 	}
-	e.waiting = false
-	if !e.granted {
+	existed := e.state.exists()
+	l.change(e, "")
+	if !existed {
 		return nil
 	}
-	e.granted = false
-	clusters.WithLabelValues(of.Namespace).Dec()
-	var waiting []driver
+	var next []driver
 	for other, o := range l.entries {
-		if other.Namespace == of.Namespace && o.waiting {
-			waiting = append(waiting, other)
+		if other.Namespace == of.Namespace && o.state == waiting {
+			next = append(next, other)
 		}
 	}
-	return waiting
+	return next
+}
+
+// stateIn is a state in a namespace.
+type stateIn struct {
+	namespace string
+	state     clusterState
+}
+
+// sum is what is said of all clusters in a state, oldest for how long the one has been that has been so for the longest time.
+type sum struct {
+	count  int
+	oldest time.Duration
+}
+
+// sums of the namespaces that have clusters, or Pods that wait for one. Of these all states are there: one that is over is zero.
+func (l *ledger) sums() map[stateIn]sum {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now, sums := l.now(), map[stateIn]sum{}
+	for of, e := range l.entries {
+		for _, state := range []clusterState{waiting, starting, ready, ending} {
+			at := stateIn{of.Namespace, state}
+			s := sums[at]
+			if e.state == state {
+				s.count++
+				s.oldest = max(s.oldest, now.Sub(e.changed))
+			}
+			sums[at] = s
+		}
+	}
+	return sums
 }
 
 func (l *ledger) forget(of driver) {

@@ -4,7 +4,10 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -12,7 +15,7 @@ func of(name string) driver { return driver{"lab", name, types.UID(name)} }
 
 // Limits hold when many come at once.
 func TestTheLastClusterIsGivenOnce(t *testing.T) {
-	l := &ledger{}
+	l := &ledger{now: time.Now}
 	var granted atomic.Int32
 	var group sync.WaitGroup
 	for i := range 100 {
@@ -29,7 +32,7 @@ func TestTheLastClusterIsGivenOnce(t *testing.T) {
 }
 
 func TestGrants(t *testing.T) {
-	l := &ledger{}
+	l := &ledger{now: time.Now}
 	for _, step := range []struct {
 		driver, user string
 		want         string
@@ -55,5 +58,60 @@ func TestGrants(t *testing.T) {
 	}
 	if _, ok := l.grant(of("a2"), "alice", 2, 1); !ok {
 		t.Error("the place of a1 is not free")
+	}
+}
+
+// A cluster that starts or ends for long is seen, and one that goes on is not.
+func TestHowLongClustersStartAndEnd(t *testing.T) {
+	now := time.Now()
+	l := &ledger{now: func() time.Time { return now }}
+	for _, name := range []string{"first", "second", "third"} {
+		l.grant(of(name), name, 3, 0)
+		now = now.Add(time.Minute)
+	}
+	l.grant(of("fourth"), "fourth", 3, 0)
+	now = now.Add(time.Minute)
+	l.move(of("first"), ready)
+	l.move(of("second"), ready)
+	l.move(of("second"), ending)
+	l.move(of("fourth"), ready) // has no cluster
+	now = now.Add(time.Minute)
+	l.move(of("second"), ending) // is still
+
+	c := &collector{}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(c)
+	gather := func() map[string]float64 {
+		t.Helper()
+		families, err := registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		values := map[string]float64{}
+		for _, family := range families {
+			for _, metric := range family.Metric {
+				values[family.GetName()+" "+metric.Label[0].GetValue()+" "+metric.Label[1].GetValue()] = metric.Gauge.GetValue()
+			}
+		}
+		return values
+	}
+	if got := gather(); len(got) != 0 {
+		t.Errorf("without a controller: %v", got)
+	}
+	c.Store(l)
+	want := map[string]float64{
+		"opendatahub_spark_clusters lab starting":                1,
+		"opendatahub_spark_clusters lab ready":                   1,
+		"opendatahub_spark_clusters lab ending":                  1,
+		"opendatahub_spark_clusters_oldest_seconds lab waiting":  120,
+		"opendatahub_spark_clusters_oldest_seconds lab starting": 180,
+		"opendatahub_spark_clusters_oldest_seconds lab ending":   60,
+	}
+	if diff := cmp.Diff(want, gather()); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
+	}
+	l.release(of("second"))
+	if got := l.sums()[stateIn{"lab", ending}]; got != (sum{}) {
+		t.Errorf("what is gone is still ending: %+v", got)
 	}
 }

@@ -1,16 +1,22 @@
 package spark
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 )
 
 var (
-	clusters = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "opendatahub_spark_clusters",
-		Help: "Spark clusters that exist for notebooks and other Pods. Alert on one of them with " +
-			"opendatahub_spark_clusters > 0.9 * the platform's maxClusters.",
-	}, []string{"namespace"})
+	clusters = prometheus.NewDesc("opendatahub_spark_clusters",
+		"Spark clusters that exist for notebooks and other Pods, by state: starting, ready, or ending when the Pod has ended. Alert on one of them with "+
+			"sum by (namespace) (opendatahub_spark_clusters) > 0.9 * the platform's maxClusters.",
+		[]string{"namespace", "state"}, nil)
+
+	oldest = prometheus.NewDesc("opendatahub_spark_clusters_oldest_seconds",
+		"How long the cluster that has been starting, or ending, for the longest time has been, and how long the Pod that waits for a cluster "+
+			"the longest has waited. Alert on: opendatahub_spark_clusters_oldest_seconds{state=\"ending\"} > 600.",
+		[]string{"namespace", "state"}, nil)
 
 	refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "opendatahub_spark_clusters_refused_total",
@@ -26,4 +32,32 @@ var (
 	}, []string{"namespace"})
 )
 
-func init() { metrics.Registry.MustRegister(clusters, refused, startSeconds) }
+func init() { metrics.Registry.MustRegister(current, refused, startSeconds) }
+
+// current is the ledger of the controller that runs.
+var current = &collector{}
+
+// collector asks a ledger when somebody wants to know.
+type collector struct{ atomic.Pointer[ledger] }
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(descriptions chan<- *prometheus.Desc) {
+	descriptions <- clusters
+	descriptions <- oldest
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(metrics chan<- prometheus.Metric) {
+	l := c.Load()
+	if l == nil {
+		return
+	}
+	for at, sum := range l.sums() {
+		if at.state != waiting {
+			metrics <- prometheus.MustNewConstMetric(clusters, prometheus.GaugeValue, float64(sum.count), at.namespace, string(at.state))
+		}
+		if at.state != ready {
+			metrics <- prometheus.MustNewConstMetric(oldest, prometheus.GaugeValue, sum.oldest.Seconds(), at.namespace, string(at.state))
+		}
+	}
+}

@@ -58,7 +58,7 @@ func (c cluster) labels() map[string]string {
 		"app.kubernetes.io/component": clusterPart,
 		components.LabelPlatform:      c.Platform.Name,
 		LabelSpark:                    "true",
-		LabelCluster:                  c.pod.Name,
+		LabelCluster:                  ClusterKey(c.pod.Name),
 	}
 }
 
@@ -73,7 +73,9 @@ func (c cluster) owner() *meta.OwnerReferenceApplyConfiguration {
 }
 
 // members are the Pod and the Pods of its cluster.
-func (c cluster) members() map[string]string { return map[string]string{LabelCluster: c.pod.Name} }
+func (c cluster) members() map[string]string {
+	return map[string]string{LabelCluster: ClusterKey(c.pod.Name)}
+}
 
 // processes selects the Pods of the cluster.
 func (c cluster) processes() *meta.LabelSelectorApplyConfiguration {
@@ -148,7 +150,7 @@ func (c cluster) conf() *core.SecretApplyConfiguration {
 		"spark.dynamicAllocation.enabled true",
 		"spark.dynamicAllocation.shuffleTracking.enabled true",
 		fmt.Sprintf("spark.dynamicAllocation.maxExecutors %d", c.size.Workers),
-	}, shared...)
+	}, slices.Concat(s3aConf(c.storage), shared)...)
 	daemons := append([]string{
 		"spark.master.rest.enabled false",
 		"spark.ui.killEnabled false",
@@ -157,10 +159,14 @@ func (c cluster) conf() *core.SecretApplyConfiguration {
 		"spark.worker.cleanup.enabled true",
 	}, shared...)
 	lines := func(all []string) string { return strings.Join(all, "\n") + "\n" }
+	files := map[string]string{"spark-defaults.conf": lines(driver), daemonConf: lines(daemons)}
+	if needsEnvFile(c.storage) {
+		files[envFile] = envScript
+	}
 	return core.Secret(secretName(c.pod.Name), c.Platform.Namespace).
 		WithLabels(c.labels()).WithAnnotations(c.annotations()).WithOwnerReferences(c.owner()).
 		WithType(corev1.SecretTypeOpaque).
-		WithStringData(map[string]string{"spark-defaults.conf": lines(driver), daemonConf: lines(daemons)})
+		WithStringData(files)
 }
 
 // service is the address of the master, which is known before the master is there.
@@ -184,11 +190,14 @@ func (c cluster) master() *core.ContainerApplyConfiguration {
 
 // worker is a small process beside the executors that it starts.
 func (c cluster) worker() *core.ContainerApplyConfiguration {
+	env, _, mounts := driverStorage(c.pod)
 	return c.container(workerPart, c.size.Worker, 128,
 		"org.apache.spark.deploy.worker.Worker",
 		"--port", fmt.Sprint(workerPort), "--webui-port", fmt.Sprint(workerWebPort),
 		"--cores", fmt.Sprint(c.size.Worker.Cores), "--memory", fmt.Sprintf("%dm", heap(c.size.Worker.Memory)), "--work-dir", "/tmp/work",
 		masterURL(string(c.pod.UID))).
+		WithEnv(env...).
+		WithVolumeMounts(mounts...).
 		WithPorts(native.Port(workerPart, workerPort), native.Port("web", workerWebPort)).
 		WithReadinessProbe(core.Probe().WithTCPSocket(core.TCPSocketAction().WithPort(intstr.FromInt32(workerPort))).WithPeriodSeconds(2))
 }
@@ -207,6 +216,7 @@ func (c cluster) container(part string, size v1alpha1.SparkProcessSize, heap int
 			fieldEnv("POD_IP", "status.podIP"),
 			native.Env("HOME", "/tmp"),
 			native.Env("SPARK_LOCAL_DIRS", "/tmp/local"),
+			native.Env("SPARK_CONF_DIR", confFolder),
 			native.Env("SPARK_DAEMON_MEMORY", fmt.Sprintf("%dm", heap)),
 		).
 		WithVolumeMounts(native.Mount("tmp", "/tmp"), native.MountReadOnly("spark", confFolder))
@@ -218,16 +228,27 @@ func (c cluster) container(part string, size v1alpha1.SparkProcessSize, heap int
 
 // deployment runs the Pods of a part. Nothing of them is worth waiting for when they end.
 func (c cluster) deployment(part string, replicas int32, container *core.ContainerApplyConfiguration) *apps.DeploymentApplyConfiguration {
+	conf := core.SecretVolumeSource().WithSecretName(secretName(c.pod.Name)).WithItems(core.KeyToPath().WithKey(daemonConf).WithPath(daemonConf))
+	if needsEnvFile(c.storage) {
+		conf.WithItems(core.KeyToPath().WithKey(envFile).WithPath(envFile))
+	}
 	pod := c.Pod(clusterPart, 1000, container).
 		WithTerminationGracePeriodSeconds(1).
-		WithVolumes(native.EmptyVolume("tmp"), core.Volume().WithName("spark").WithSecret(core.SecretVolumeSource().
-			WithSecretName(secretName(c.pod.Name)).WithItems(core.KeyToPath().WithKey(daemonConf).WithPath(daemonConf))))
+		WithVolumes(native.EmptyVolume("tmp"), core.Volume().WithName("spark").WithSecret(conf))
+	if part == workerPart {
+		_, volumes, _ := driverStorage(c.pod)
+		pod.WithVolumes(volumes...)
+	}
 	// As the Pod's own processes, for which the image was made.
 	pod.SecurityContext.RunAsUser, pod.SecurityContext.RunAsGroup, pod.SecurityContext.FSGroup = c.user()
 	for _, secret := range c.pod.Spec.ImagePullSecrets {
 		pod.WithImagePullSecrets(core.LocalObjectReference().WithName(secret.Name))
 	}
-	labels := map[string]string{LabelSpark: "true", LabelCluster: c.pod.Name, labelRole: part}
+	labels := components.Merge(c.members(), map[string]string{LabelSpark: "true", labelRole: part})
+	annotations := map[string]string{annotationDriver: string(c.pod.UID)}
+	if labels[LabelCluster] != c.pod.Name {
+		annotations[annotationDriverName] = c.pod.Name
+	}
 	return apps.Deployment(c.name()+"-"+part, c.Platform.Namespace).
 		WithLabels(c.labels()).WithAnnotations(c.annotations()).WithOwnerReferences(c.owner()).
 		WithSpec(apps.DeploymentSpec().
@@ -240,7 +261,7 @@ func (c cluster) deployment(part string, replicas int32, container *core.Contain
 				// The component's label is how the status counts clusters.
 				WithLabels(map[string]string{components.LabelPlatform: c.Platform.Name, components.LabelComponent: name}).
 				WithLabels(labels).
-				WithAnnotations(map[string]string{annotationDriver: string(c.pod.UID)}).
+				WithAnnotations(annotations).
 				WithSpec(pod)))
 }
 

@@ -2,6 +2,8 @@
 package spark
 
 import (
+	_ "embed"
+
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/components/kinds"
@@ -29,9 +31,19 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	return []components.Object{components.Owned(newInputs(facts).ServiceAccount(clusterPart))}, nil
 }
 
-// Declare implements components.WithDeclarations: sizes of notebooks can ask for a size of cluster.
+var (
+	//go:embed alerts.yaml
+	alerts []byte
+	//go:embed dashboard.json
+	dashboard []byte
+)
+
+// Declare implements components.WithDeclarations: sizes of notebooks can ask for a size of cluster. The metrics are the operator's.
 func (component) Declare(facts components.Facts) components.Declarations {
-	var declarations components.Declarations
+	declarations := components.Declarations{
+		Alerts:     []components.AlertRules{{Content: alerts}},
+		Dashboards: []components.Dashboard{{Content: dashboard}},
+	}
 	for _, size := range newInputs(facts).sizes {
 		declarations.Notebooks.Extras = append(declarations.Notebooks.Extras, components.NotebookExtra{
 			Component: name, Name: size.Name,

@@ -1,14 +1,16 @@
 package spark_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
@@ -83,12 +85,18 @@ func TestUnknownSize(t *testing.T) {
 	}
 }
 
-// Names of Services are labels of DNS, and the longest name of a Pod that is a label's value is 63 characters long.
+// Names of Services are labels of DNS, values of labels have 63 characters, and names of Pods up to 253.
 func TestNamesFit(t *testing.T) {
+	for _, name := range []string{strings.Repeat("a.", 31) + "a", strings.Repeat("a", 64), strings.Repeat("a.", 126) + "a"} {
+		t.Run(fmt.Sprint(len(name)), func(t *testing.T) { namesFit(t, name) })
+	}
+}
+
+func namesFit(t *testing.T, name string) {
 	odh, pod := &v1alpha1.OpenDataHub{}, &corev1.Pod{}
 	read(t, "testdata/standard/hub.yaml", odh)
 	read(t, "testdata/clusters/notebook.pod.yaml", pod)
-	pod.Name = strings.Repeat("a.", 31) + "a"
+	pod.Name = name
 	objects, _ := spark.Cluster(components.NewFacts(odh, components.Cluster{}, catalog.All()), pod, "")
 	for _, object := range objects {
 		content, err := json.Marshal(object)
@@ -97,7 +105,15 @@ func TestNamesFit(t *testing.T) {
 		}
 		var plain struct {
 			Kind     string
-			Metadata struct{ Name string }
+			Metadata struct {
+				Name   string
+				Labels map[string]string
+			}
+			Spec struct {
+				Template struct {
+					Metadata struct{ Labels, Annotations map[string]string }
+				}
+			}
 		}
 		if err := json.Unmarshal(content, &plain); err != nil {
 			t.Fatal(err)
@@ -106,8 +122,19 @@ func TestNamesFit(t *testing.T) {
 		if plain.Kind == "Service" {
 			problems = validation.IsDNS1035Label(plain.Metadata.Name)
 		}
+		for _, labels := range []map[string]string{plain.Metadata.Labels, plain.Spec.Template.Metadata.Labels} {
+			for _, value := range labels {
+				problems = append(problems, validation.IsValidLabelValue(value)...)
+			}
+		}
 		for _, problem := range problems {
 			t.Errorf("%s %s: %s", plain.Kind, plain.Metadata.Name, problem)
+		}
+		// How the controller finds the Pod of a cluster.
+		if template := plain.Spec.Template.Metadata; plain.Kind == "Deployment" {
+			if found := cmp.Or(template.Annotations["opendatahub.io/spark-driver-name"], template.Labels[spark.LabelCluster]); found != name {
+				t.Errorf("the Pods of %s are said to be of %s", plain.Metadata.Name, found)
+			}
 		}
 	}
 }
@@ -135,7 +162,7 @@ func compare(t *testing.T, path, got string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
+	if diff := gocmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s differs (-want +got); run with -update if that is meant:\n%s", path, diff)
 	}
 }

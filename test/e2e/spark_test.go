@@ -199,6 +199,23 @@ var _ = Describe("A Spark cluster", func() {
 		Expect(clusterOf(stranger)(ctx) + clusterOf(huge)(ctx)).To(BeZero())
 	})
 
+	It("is given to a Pod whose name does not fit into a label", func(ctx context.Context) {
+		name := strings.Repeat("nightly-report-", 8) + "x"
+		pod := sparkDriver(ctx, ns, name, "alice")
+		Eventually(ctx, clusterOf(pod)).Should(Equal(partsOfACluster))
+		Eventually(ctx, func(ctx context.Context) []string { return podNotes(ctx, pod) }).Should(ContainElement(HavePrefix("SparkClusterReady")))
+		Eventually(ctx, instances).Should(BeEquivalentTo(1))
+
+		By("saying what the label must be")
+		wrong := driverPodNamed(ns, name+"y", "alice")
+		wrong.Labels[spark.LabelCluster] = "report"
+		Expect(env.Admin.Create(ctx, wrong)).To(Succeed())
+		Eventually(ctx, func(ctx context.Context) []string { return podNotes(ctx, wrong) }).Should(ContainElement(HaveSuffix(spark.ClusterKey(name + "y"))))
+
+		Expect(env.Admin.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
+		Eventually(ctx, clusterOf(pod)).Should(BeZero())
+	})
+
 	It("is made and taken away once for each of 200 notebooks that start and end together", func(ctx context.Context) {
 		const notebooks = 200
 		pods := make([]*corev1.Pod, notebooks)
@@ -268,7 +285,7 @@ func driverPodNamed(ns, name, user string) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: ns, Name: name,
-			Labels:      map[string]string{spark.LabelSpark: "true", spark.LabelCluster: name, "example.com/driver": "true"},
+			Labels:      map[string]string{spark.LabelSpark: "true", spark.LabelCluster: spark.ClusterKey(name), "example.com/driver": "true"},
 			Annotations: map[string]string{spark.AnnotationUser: user},
 		},
 		Spec: corev1.PodSpec{
