@@ -15,11 +15,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 	"helm.sh/helm/v4/pkg/strvals"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/validation"
+	"opendatahub.io/operator/test/upstream"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files of what is typed by hand")
@@ -285,19 +285,14 @@ func TestTheWaysThatThereAre(t *testing.T) {
 }
 
 func TestManifestsFitOLM(t *testing.T) {
-	folder := filepath.Join(upstreamFolder(t), "olm")
-	files, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no definitions in %s: %v", folder, err)
-	}
 	schemas := map[string]*validation.Schema{}
-	for _, file := range files {
-		content, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for document := range strings.SplitSeq("\n"+string(content), "\n---") {
-			addSchemas(t, schemas, document)
+	for _, crd := range upstream.Definitions(t, checkout(t), "name: operatorgroups.operators.coreos.com\n", "name: subscriptions.operators.coreos.com\n") {
+		for _, version := range crd.Spec.Versions {
+			compiled, err := validation.Compile(version.Schema.OpenAPIV3Schema)
+			if err != nil {
+				t.Fatal(err)
+			}
+			schemas[crd.Spec.Group+"/"+version.Name+" "+crd.Spec.Names.Kind] = compiled
 		}
 	}
 	checked := 0
@@ -337,23 +332,5 @@ func checkSubscription(t *testing.T, dependency Dependency, object *unstructured
 	if spec["name"] != pkg.Name || spec["channel"] != pkg.Channel || object.GetNamespace() != dependency.Namespace ||
 		!slices.Contains(pkg.Catalogs, Catalog{Name: spec["source"], Namespace: spec["sourceNamespace"]}) {
 		t.Errorf("%s is asked for with %v in namespace %s", dependency.Name, spec, object.GetNamespace())
-	}
-}
-
-func addSchemas(t *testing.T, schemas map[string]*validation.Schema, document string) {
-	t.Helper()
-	var crd apiextensionsv1.CustomResourceDefinition
-	if err := yaml.Unmarshal([]byte(document), &crd); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Contains([]string{"OperatorGroup", "Subscription"}, crd.Spec.Names.Kind) {
-		return
-	}
-	for _, version := range crd.Spec.Versions {
-		compiled, err := validation.Compile(version.Schema.OpenAPIV3Schema)
-		if err != nil {
-			t.Fatal(err)
-		}
-		schemas[crd.Spec.Group+"/"+version.Name+" "+crd.Spec.Names.Kind] = compiled
 	}
 }

@@ -1,8 +1,6 @@
 package dependencies
 
 import (
-	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -12,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/components"
@@ -88,82 +85,39 @@ func TestTheTableHasTheKindsOfComponents(t *testing.T) {
 func platforms() []string { return []string{kinds.OpenShift, kinds.GatewayAPI} }
 
 func TestCRDsOfTheTableAreReal(t *testing.T) {
-	served := servedUpstream(t)
-	for _, openShift := range []bool{false, true} {
-		for _, dependency := range Default().For(openShift) {
-			for _, crd := range dependency.CRDs {
-				// The others are of earlier versions of the operator.
-				if preferred := crd.Versions[0]; !slices.Contains(served[crd.Name], preferred) {
-					t.Errorf("%s: %s does not serve %s, but %v", dependency.Name, crd.Name, preferred, served[crd.Name])
-				}
-			}
+	tables := slices.Concat(Default().For(false), Default().For(true))
+	var names []string
+	for _, dependency := range tables {
+		for _, crd := range dependency.CRDs {
+			names = append(names, "name: "+crd.Name+"\n")
 		}
 	}
-}
-
-// servedUpstream are the versions that the real CustomResourceDefinitions serve, by their names.
-func servedUpstream(t *testing.T) map[string][]string {
-	t.Helper()
 	served := map[string][]string{}
-	err := filepath.WalkDir(upstreamFolder(t), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		for document := range strings.SplitSeq("\n"+string(content), "\n---") {
-			var crd apiextensionsv1.CustomResourceDefinition
-			if !strings.Contains(document, "kind: CustomResourceDefinition") || !namedInTable(document) {
-				continue // decoding takes all the time
-			}
-			if err := yaml.Unmarshal([]byte(document), &crd); err != nil {
-				return fmt.Errorf("reading %s: %w", path, err)
-			}
-			for _, version := range crd.Spec.Versions {
-				if version.Served {
-					served[crd.Name] = append(served[crd.Name], version.Name)
-				}
+	for _, crd := range upstream.Definitions(t, checkout(t), names...) {
+		for _, version := range crd.Spec.Versions {
+			if version.Served {
+				served[crd.Name] = append(served[crd.Name], version.Name)
 			}
 		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
-	return served
+	for _, dependency := range tables {
+		for _, crd := range dependency.CRDs {
+			// The others are of earlier versions of the operator.
+			if preferred := crd.Versions[0]; !slices.Contains(served[crd.Name], preferred) {
+				t.Errorf("%s: %s does not serve %s, but %v", dependency.Name, crd.Name, preferred, served[crd.Name])
+			}
+		}
+	}
 }
 
-func upstreamFolder(t *testing.T) string {
+// checkout is the folder of the repository.
+func checkout(t *testing.T) string {
 	t.Helper()
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder, err := upstream.Folder(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if folder == "" {
-		t.Skipf("no upstream CustomResourceDefinitions: set %s to a folder of them", upstream.Env)
-	}
-	return folder
-}
-
-func namedInTable(document string) bool {
-	for _, dependency := range Default() {
-		crds := dependency.CRDs
-		if dependency.OpenShift != nil {
-			crds = slices.Concat(crds, dependency.OpenShift.CRDs)
-		}
-		for _, crd := range crds {
-			if strings.Contains(document, "name: "+crd.Name+"\n") {
-				return true
-			}
-		}
-	}
-	return false
+	return root
 }
 
 // A hook runs a Pod of a foreign image with rights over the cluster, and fails where images cannot be pulled. off must be said,

@@ -18,6 +18,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/test/upstream"
 )
 
 const widgets = `
@@ -63,11 +64,8 @@ func widgetSchema(t *testing.T) *validation.Schema {
 	if err := os.WriteFile(filepath.Join(folder, "widgets.yaml"), []byte("# licence\n---"+widgets), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	schemas, err := readSchemas(folder, "example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiled, ok := schemas[schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}]
+	t.Setenv(upstream.Env, folder)
+	compiled, ok := schemasOf(upstream.Definitions(t, folder, "example.com"))[schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Widget"}]
 	if !ok {
 		t.Fatal("the definition was not read")
 	}

@@ -26,7 +26,11 @@ func Upstream(t *testing.T, component components.Component, absent ...kinds.Kind
 	if len(groups) == 0 {
 		t.Fatal("the component renders no third-party kind, so there is nothing to check")
 	}
-	schemas := upstreamSchemas(t, groups)
+	root, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	schemas := schemasOf(upstream.Definitions(t, root, groups...))
 	names, err := cases("testdata")
 	if err != nil {
 		t.Fatal(err)
@@ -73,27 +77,4 @@ func checkUpstream(t *testing.T, schemas crdSchemas, object renderedObject) {
 	for _, problem := range admit(object.Unstructured) {
 		t.Error(problem)
 	}
-}
-
-func upstreamSchemas(t *testing.T, groups []string) crdSchemas {
-	t.Helper()
-	root, err := repository()
-	if err != nil {
-		t.Fatal(err)
-	}
-	folder, err := upstream.Folder(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if folder == "" {
-		t.Skipf("no upstream CustomResourceDefinitions: set %s to a folder of them", upstream.Env)
-	}
-	schemas, err := readSchemas(folder, groups...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(schemas) == 0 {
-		t.Fatalf("%s holds no CustomResourceDefinition of %v", folder, groups)
-	}
-	return schemas
 }

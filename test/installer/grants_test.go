@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -23,14 +24,7 @@ func granted(ctx context.Context, namespace string) func() (inside, outside int)
 	return func() (inside, outside int) {
 		for _, list := range []client.ObjectList{&corev1.ServiceAccountList{}, &rbacv1.RoleList{}, &rbacv1.RoleBindingList{}} {
 			Expect(env.Admin.List(ctx, list, client.InNamespace(namespace), client.HasLabels{grants.Label})).To(Succeed())
-			switch list := list.(type) {
-			case *corev1.ServiceAccountList:
-				inside += len(list.Items)
-			case *rbacv1.RoleList:
-				inside += len(list.Items)
-			case *rbacv1.RoleBindingList:
-				inside += len(list.Items)
-			}
+			inside += meta.LenList(list)
 		}
 		ours := client.MatchingLabels{components.LabelPlatformNamespace: namespace}
 		var bindings rbacv1.RoleBindingList

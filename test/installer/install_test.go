@@ -38,10 +38,7 @@ components:
 var _ = Describe("On a cluster without any operator", func() {
 	It("installs what a platform needs, and the platform becomes ready", func(ctx context.Context) {
 		s := newScene(ctx, "")
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, _ := running(ctx, small)
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))
 		Expect(condition(hub, v1alpha1.ConditionDependenciesReady)(ctx)).To(Equal("True Available: ready: Strimzi 1.2.0"))
 
@@ -178,10 +175,7 @@ var _ = Describe("On a cluster with operators", func() {
 		without(ctx, "Strimzi")
 		newScene(ctx, "")
 		foreignOperator(ctx, "Strimzi", charts.StandIns("Strimzi", env.Kinds)...)
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, process := running(ctx, small)
 		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.1.0"}))
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
@@ -193,10 +187,7 @@ var _ = Describe("On a cluster with operators", func() {
 		Expect(env.EnsureNamespace(ctx, "theirs-by-helm")).To(Succeed())
 		DeferCleanup(func(ctx context.Context) { without(ctx, "Strimzi") }, NodeTimeout(5*time.Minute))
 		installAsSomebodyElse(ctx, "theirs-by-helm", "streams", filepath.Join(chartFolder, "strimzi-kafka-operator-1.2.0.tgz"))
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, process := running(ctx, small)
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.2.0"}))
 		remove(ctx, hub)
 		Eventually(ctx, reported("Strimzi")).Should(BeEmpty())
@@ -314,20 +305,14 @@ var _ = Describe("What the installer installed", func() {
 
 	It("stays when the policy is to retain, and says so", func(ctx context.Context) {
 		newScene(ctx, "")
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, _ := running(ctx, small)
 		remove(ctx, hub)
 		Eventually(ctx, reported("Strimzi")).Should(And(HavePrefix("Ready Kept"), ContainSubstring("deletionPolicy")))
 	}, SpecTimeout(2*time.Minute))
 
 	It("is repaired when somebody deletes or changes a part of it", func(ctx context.Context) {
 		s := newScene(ctx, "")
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, process := running(ctx, small)
 		name := "strimzi-kafka-operator"
 		binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace("Strimzi"), Name: name}}
@@ -390,10 +375,7 @@ var _ = Describe("What the installer installed", func() {
 
 	It("works on while an upgrade fails, and the failure is a remark", func(ctx context.Context) {
 		s := newScene(ctx, "")
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, _ := running(ctx, small)
 		version := func(version string) string {
 			return fmt.Sprintf("mirror: %s\noperators:\n- name: Strimzi\n  namespace: %s\n  charts: [{release: strimzi-kafka-operator, version: %s}]\n",
 				chartFolder, s.namespace("Strimzi"), version)
@@ -423,10 +405,7 @@ var _ = Describe("What the installer installed", func() {
 
 	It("is upgraded when the administrators ask for other values, and only then", func(ctx context.Context) {
 		s := newScene(ctx, "")
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		_, process := running(ctx, small)
 		key := types.NamespacedName{Namespace: s.namespace("Strimzi"), Name: "strimzi-kafka-operator"}
 		operator := &appsv1.Deployment{}
 		replicas := func() int32 {
@@ -451,10 +430,7 @@ var _ = Describe("What the installer installed", func() {
 
 	It("costs no request while nothing changes, and a restart writes nothing", func(ctx context.Context) {
 		newScene(ctx, "")
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", "profile: Development\ncomponents: {ceph: {}, kafka: {}}\n")
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, process := running(ctx, "profile: Development\ncomponents: {ceph: {}, kafka: {}}\n")
 		// One of them is in Rook's namespace, which comes with Rook; whether it is granted is none of the platform's state.
 		Eventually(ctx, func() int { _, outside := granted(ctx, hub.Namespace)(); return outside }).Should(Equal(3))
 		atRest(ctx, process)
@@ -464,10 +440,7 @@ var _ = Describe("What the installer installed", func() {
 var _ = Describe("The report of the installer", func() {
 	It("is put back when somebody deletes it", func(ctx context.Context) {
 		newScene(ctx, "")
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		running(ctx, small)
 		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Ready Available"))
 		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: dependencies.ReportName}}
 		Expect(env.Admin.Delete(ctx, object)).To(Succeed())
@@ -493,10 +466,7 @@ var _ = Describe("The report of the installer", func() {
 		deployment := parse(`{apiVersion: apps/v1, kind: Deployment, metadata: {name: opendatahub-installer, namespace: opendatahub-operator},
 		  spec: {replicas: 0, selector: {matchLabels: {app: installer}}, template: {metadata: {labels: {app: installer}}, spec: {containers: [{name: x, image: x}]}}}}`)
 		Expect(env.Admin.Create(ctx, deployment)).To(Succeed())
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, _ := running(ctx, small)
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))
 		Expect(env.Admin.Delete(ctx, deployment)).To(Succeed())
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available"}))

@@ -38,6 +38,14 @@ var olmKinds = []schema.GroupVersionKind{
 	{Group: "operators.coreos.com", Version: "v1", Kind: "OperatorGroup"},
 }
 
+func listed(ctx context.Context, gvk schema.GroupVersionKind, options ...client.ListOption) []unstructured.Unstructured {
+	GinkgoHelper()
+	list := &unstructured.UnstructuredList{}
+	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
+	Expect(env.Admin.List(ctx, list, options...)).To(Succeed())
+	return list.Items
+}
+
 var _ = Describe("On a cluster with the Operator Lifecycle Manager", Ordered, ContinueOnFailure, func() {
 	var manager *olm.OLM
 
@@ -62,13 +70,11 @@ var _ = Describe("On a cluster with the Operator Lifecycle Manager", Ordered, Co
 			Expect(manager.RemoveCatalogs(ctx)).To(Succeed())
 			Eventually(ctx, func(g Gomega) {
 				for _, gvk := range olmKinds {
-					list := &unstructured.UnstructuredList{}
-					list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-					g.Expect(env.Admin.List(ctx, list)).To(Succeed())
-					for i := range list.Items {
-						g.Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, &list.Items[i]))).To(Succeed())
+					left := listed(ctx, gvk)
+					for i := range left {
+						g.Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, &left[i]))).To(Succeed())
 					}
-					g.Expect(list.Items).To(BeEmpty(), gvk.Kind)
+					g.Expect(left).To(BeEmpty(), gvk.Kind)
 				}
 			}).Should(Succeed())
 		})
@@ -79,10 +85,7 @@ var _ = Describe("On a cluster with the Operator Lifecycle Manager", Ordered, Co
 		GinkgoHelper()
 		var found []string
 		for _, gvk := range []schema.GroupVersionKind{olmKinds[0], olmKinds[3]} {
-			list := &unstructured.UnstructuredList{}
-			list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
-			Expect(env.Admin.List(ctx, list, client.HasLabels{dependencies.Label})).To(Succeed())
-			for _, object := range list.Items {
+			for _, object := range listed(ctx, gvk, client.HasLabels{dependencies.Label}) {
 				found = append(found, gvk.Kind+" "+object.GetNamespace()+"/"+object.GetName())
 			}
 		}
@@ -149,11 +152,9 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 			HavePrefix("False ApprovalRequired"), ContainSubstring("kubectl"), ContainSubstring("installplan")))
 		Eventually(ctx, condition(hub, "KafkaReady")).Should(And(HavePrefix("False APINotInstalled"), ContainSubstring("kubectl")))
 
-		plans := &unstructured.UnstructuredList{}
-		plans.SetGroupVersionKind(olmKinds[2].GroupVersion().WithKind("InstallPlanList"))
-		Expect(env.Admin.List(ctx, plans)).To(Succeed())
-		Expect(plans.Items).To(HaveLen(1))
-		Expect(env.Admin.Patch(ctx, &plans.Items[0], client.RawPatch(types.MergePatchType, []byte(`{"spec":{"approved":true}}`)))).To(Succeed())
+		plans := listed(ctx, olmKinds[2])
+		Expect(plans).To(HaveLen(1))
+		Expect(env.Admin.Patch(ctx, &plans[0], client.RawPatch(types.MergePatchType, []byte(`{"spec":{"approved":true}}`)))).To(Succeed())
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 	}, SpecTimeout(5*time.Minute))
 
@@ -241,10 +242,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 		} {
 			Expect(env.Admin.Create(ctx, parse(object))).To(Succeed())
 		}
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, process := running(ctx, small)
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.2.0"}))
 		quiet(ctx, process)
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
@@ -276,20 +274,14 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 	It("removes what it subscribed to with the last platform, leaving the CustomResourceDefinitions, and can install it again", func(ctx context.Context) {
 		s := newScene(ctx, "deletionPolicy: Delete\n")
 		Expect(manager.SetCatalog(ctx, current())).To(Succeed())
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, process := running(ctx, small)
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi OLM Ready Available 1.2.0"}))
 		quiet(ctx, process)
 
 		remove(ctx, hub)
 		Eventually(ctx, reported("Strimzi")).Should(BeEmpty())
 		Expect(created(ctx)).To(BeEmpty())
-		csvs := &unstructured.UnstructuredList{}
-		csvs.SetGroupVersionKind(olmKinds[1].GroupVersion().WithKind("ClusterServiceVersionList"))
-		Expect(env.Admin.List(ctx, csvs, client.InNamespace(s.namespace("Strimzi")))).To(Succeed())
-		Expect(csvs.Items).To(BeEmpty())
+		Expect(listed(ctx, olmKinds[1], client.InNamespace(s.namespace("Strimzi")))).To(BeEmpty())
 
 		again := platform(ctx, "again", small)
 		Eventually(ctx, needed(again)).Should(Equal([]string{"Strimzi OLM Ready Available 1.2.0"}))
@@ -338,10 +330,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 		without(ctx, "Strimzi")
 		newScene(ctx, "")
 		Expect(manager.SetCatalog(ctx, current())).To(Succeed())
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		hub, process := running(ctx, small)
 		quiet(ctx, process)
 
 		var unready atomic.Int32
@@ -362,7 +351,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 		reports := func() []harness.Request {
 			return process.Select(func(r harness.Request) bool { return r.Writes() && r.Name == dependencies.ReportName })
 		}
-		before := "strimzi-cluster-operator.v1.2.0"
+		before := strimziCSV
 		for _, step := range []struct {
 			version, says string
 			fails         olm.Failure
@@ -371,18 +360,19 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 			{"1.2.2", "strimzi-cluster-operator.v1.2.2 is Pending: RequirementsNotMet", olm.Failure{Requirement: "missing.example.com"}},
 		} {
 			By("upgrading to " + step.version)
-			Expect(manager.SetCatalog(ctx, current(func(c *olm.Catalog) {
-				head := &c.Packages[0].Channels[0]
-				head.Replaces, head.CSV, head.Version, head.Fails = before, "strimzi-cluster-operator.v"+step.version, step.version, step.fails
-			}))).To(Succeed())
+			csv := "strimzi-cluster-operator.v" + step.version
+			offer := func(fails olm.Failure) {
+				Expect(manager.SetCatalog(ctx, current(func(c *olm.Catalog) {
+					head := &c.Packages[0].Channels[0]
+					head.Replaces, head.CSV, head.Version, head.Fails = before, csv, step.version, fails
+				}))).To(Succeed())
+			}
+			offer(step.fails)
 			Eventually(ctx, reported("Strimzi")).Should(And(HavePrefix("Ready Available: "), ContainSubstring(step.says)))
 			process.Reset()
 			Consistently(ctx, reports, "3s").Should(BeEmpty(), "OLM tries again about once a second, which is no news")
-			Expect(manager.SetCatalog(ctx, current(func(c *olm.Catalog) { // and then it does not fail any more
-				head := &c.Packages[0].Channels[0]
-				head.Replaces, head.CSV, head.Version = before, "strimzi-cluster-operator.v"+step.version, step.version
-			}))).To(Succeed())
-			before = "strimzi-cluster-operator.v" + step.version
+			offer(olm.Failure{}) // and then it does not fail any more
+			before = csv
 			Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi OLM Ready Available " + step.version}))
 			Eventually(ctx, reported("Strimzi")).Should(Equal("Ready Available: "))
 		}
@@ -392,10 +382,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 	It("costs no request while nothing changes, and a restart writes nothing", func(ctx context.Context) {
 		newScene(ctx, "")
 		Expect(manager.SetCatalog(ctx, current())).To(Succeed())
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small)
-		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		_, process := running(ctx, small)
 		atRest(ctx, process)
 	}, SpecTimeout(5*time.Minute))
 })

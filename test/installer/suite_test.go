@@ -276,6 +276,16 @@ func startInstaller(ctx context.Context) *harness.Manager {
 	return process
 }
 
+// running starts both and creates a platform that is then Ready.
+func running(ctx context.Context, spec string) (*v1alpha1.OpenDataHub, *harness.Manager) {
+	GinkgoHelper()
+	startManager(ctx)
+	process := startInstaller(ctx)
+	hub := platform(ctx, "data", spec)
+	Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+	return hub, process
+}
+
 // platform creates an OpenDataHub in a namespace of its own, from its spec in YAML.
 func platform(ctx context.Context, name, spec string) *v1alpha1.OpenDataHub {
 	GinkgoHelper()
