@@ -19,6 +19,8 @@ type WithDeclarations interface {
 type Declarations struct {
 	// Buckets in which the component keeps objects. Package s3 resolves them.
 	Buckets []BucketClaim
+	// Databases in which the component keeps tables. Package postgresql resolves them.
+	Databases []DatabaseClaim
 	// ObjectStorage is the S3 service that the component offers the platform. Nil: none.
 	ObjectStorage *ObjectStorage
 	// Notebooks is what notebooks get of the component.
@@ -52,6 +54,16 @@ type BucketClaim struct {
 	// called like Purpose.
 	Name string
 	// Field of the spec that holds Name, for messages: "spec.components.seldon.models.bucket".
+	Field string
+}
+
+// DatabaseClaim is the wish for a database on the platform's server.
+type DatabaseClaim struct {
+	// Purpose that the database serves: "mlflow". Each has one of its own.
+	Purpose string
+	// Name of the database.
+	Name string
+	// Field of the spec that asks for it, for messages: "spec.components.mlflow.database".
 	Field string
 }
 
@@ -179,6 +191,7 @@ func NewFacts(odh *v1alpha1.OpenDataHub, cluster Cluster, all []Component) Facts
 
 func (d *Declarations) add(component string, more Declarations) {
 	d.Buckets = append(d.Buckets, more.Buckets...)
+	d.Databases = append(d.Databases, more.Databases...)
 	if d.ObjectStorage == nil {
 		d.ObjectStorage = more.ObjectStorage
 	}

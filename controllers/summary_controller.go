@@ -17,6 +17,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/postgresql"
 	"opendatahub.io/operator/components/s3"
 	"opendatahub.io/operator/controllers/status"
 	"opendatahub.io/operator/controllers/watch"
@@ -186,6 +187,7 @@ func summarize(odh *v1alpha1.OpenDataHub, detected components.Cluster, all []com
 		ComponentsReady:    fmt.Sprintf("%d/%d", ready, wanted),
 		Authentication:     authenticationOf(facts.Declared),
 		ObjectStorage:      s3.Of(facts).Status(),
+		Databases:          postgresql.Status(facts),
 	}
 	report.Conditions = append(report.Conditions, overall(odh, verdicts, ready, wanted)...)
 	return report

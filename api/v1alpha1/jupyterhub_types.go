@@ -168,13 +168,21 @@ type JupyterHubServer struct {
 // JupyterHubDatabase is where the hub keeps what it must not forget: a file (SQLite) on a volume, or a PostgreSQL database.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.port) || has(self.uriSecretRef)",message="port is allowed only with uriSecretRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.type) || has(self.uriSecretRef) == (self.type == 'PostgreSQL')",message="uriSecretRef must be set when type is PostgreSQL, and not with another type"
+// +kubebuilder:validation:XValidation:rule="!has(self.name) || (has(self.type) && self.type == 'Platform')",message="name is allowed only when type is Platform"
 type JupyterHubDatabase struct {
-	// The volume of SQLite, not used with uriSecretRef. It must not be a network file system such as NFS, which lacks the locks that SQLite needs.
+	// type is SQLite (a file on a volume), PostgreSQL (the database that uriSecretRef names) or Platform (a database on the server that
+	// spec.database names). Without it PostgreSQL with uriSecretRef, otherwise SQLite. Changing it moves no data.
+	//
+	// +optional
+	Type DatabaseType `json:"type,omitempty"`
+
+	// The volume of SQLite. It must not be a network file system such as NFS, which lacks the locks that SQLite needs.
 	Storage `json:",inline"`
 
 	// uriSecretRef names a Secret in the platform's namespace whose key uri holds the address of a PostgreSQL database, with user
 	// and password, such as postgresql://hub:secret@postgres.example.com:5432/hub. The user must own the database: the hub makes
-	// its tables. Without it SQLite. Changing it moves no data.
+	// its tables.
 	//
 	// +optional
 	URISecretRef LocalReference `json:"uriSecretRef,omitempty,omitzero"`
@@ -185,6 +193,15 @@ type JupyterHubDatabase struct {
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	Port int32 `json:"port,omitempty"`
+
+	// name of the database when type is Platform, which must exist. Without it that in status.databases:
+	// <namespace>_<platform>_jupyterhub.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][-A-Za-z0-9_]*$`
+	// +optional
+	Name string `json:"name,omitempty"`
 }
 
 // NotebookDestination is a service that notebooks may reach.

@@ -3,11 +3,11 @@ package v1alpha1
 // MLflowSpec keeps track of experiments: parameters, metrics and artifacts of runs, and a registry of models. Every notebook
 // finds the server.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas == 1 || (has(self.database) && has(self.database.type) && self.database.type == 'PostgreSQL')",message="replicas can be more than 1 only with database.type PostgreSQL: one server uses a SQLite database"
+// +kubebuilder:validation:XValidation:rule="!has(self.replicas) || self.replicas == 1 || (has(self.database) && has(self.database.type) && self.database.type != 'SQLite')",message="replicas can be more than 1 only with database.type PostgreSQL or Platform: one server uses a SQLite database"
 type MLflowSpec struct {
 	ComponentSpec `json:",inline"`
 
-	// replicas of the server. More than one needs PostgreSQL and an object storage. Without it that of the profile, or one.
+	// replicas of the server. More than one needs PostgreSQL (database.type PostgreSQL or Platform) and an object storage. Without it that of the profile, or one.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
@@ -37,29 +37,17 @@ type MLflowSpec struct {
 	Artifacts MLflowArtifacts `json:"artifacts,omitempty,omitzero"`
 }
 
-// MLflowDatabaseType is the kind of database.
-//
-// +kubebuilder:validation:Enum=SQLite;PostgreSQL
-type MLflowDatabaseType string
-
-// The kinds of database.
-const (
-	// MLflowSQLite is a file on a volume, for one replica.
-	MLflowSQLite MLflowDatabaseType = "SQLite"
-	// MLflowPostgreSQL is a database that exists already.
-	MLflowPostgreSQL MLflowDatabaseType = "PostgreSQL"
-)
-
 // MLflowDatabase holds experiments, runs and registered models.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.uriSecretRef) == (has(self.type) && self.type == 'PostgreSQL')",message="uriSecretRef must be set when type is PostgreSQL, and only then"
 // +kubebuilder:validation:XValidation:rule="!has(self.port) || (has(self.type) && self.type == 'PostgreSQL')",message="port is allowed only when type is PostgreSQL"
+// +kubebuilder:validation:XValidation:rule="!has(self.name) || (has(self.type) && self.type == 'Platform')",message="name is allowed only when type is Platform"
 type MLflowDatabase struct {
-	// type is SQLite (a file on a volume; the default) or PostgreSQL (a database that exists already). Changing it moves no
-	// data.
+	// type is SQLite (a file on a volume; the default), PostgreSQL (the database that uriSecretRef names) or Platform (a database on
+	// the server that spec.database names). Changing it moves no data.
 	//
 	// +optional
-	Type MLflowDatabaseType `json:"type,omitempty"`
+	Type DatabaseType `json:"type,omitempty"`
 
 	// storage is the volume of SQLite. Without an object storage artifacts are on it as well, whatever the type.
 	//
@@ -79,6 +67,15 @@ type MLflowDatabase struct {
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	Port int32 `json:"port,omitempty"`
+
+	// name of the database when type is Platform, which must exist. Without it that in status.databases:
+	// <namespace>_<platform>_mlflow.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][-A-Za-z0-9_]*$`
+	// +optional
+	Name string `json:"name,omitempty"`
 }
 
 // MLflowArtifacts are the files of runs and models.

@@ -73,6 +73,11 @@ type OpenDataHubSpec struct {
 	// +optional
 	ObjectStorage ObjectStorageSpec `json:"objectStorage,omitempty,omitzero"`
 
+	// database is the PostgreSQL server for components whose block says database.type: Platform. No other component uses it.
+	//
+	// +optional
+	Database *DatabaseSpec `json:"database,omitempty"`
+
 	// authentication is how people log in to every web interface of the platform.
 	//
 	// +optional
@@ -195,6 +200,14 @@ type OpenDataHubStatus struct {
 	//
 	// +optional
 	ObjectStorage *ObjectStorageStatus `json:"objectStorage,omitempty"`
+
+	// databases are those that the components use on the server that spec.database names. Whoever runs the server must create them.
+	//
+	// +listType=map
+	// +listMapKey=purpose
+	// +kubebuilder:validation:MaxItems=32
+	// +optional
+	Databases []DatabaseStatus `json:"databases,omitempty"`
 
 	// dependencies are the third-party operators that the components need, and where each stands.
 	//
@@ -359,6 +372,21 @@ type BucketStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	CredentialsSecret string `json:"credentialsSecret,omitempty"`
+}
+
+// DatabaseStatus is a database on the platform's server.
+type DatabaseStatus struct {
+	// purpose of the database: jupyterhub or mlflow.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +required
+	Purpose string `json:"purpose"`
+
+	// name of the database on the server.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
 }
 
 // ComponentStatus is where and how a component is used.

@@ -14,11 +14,12 @@ var (
 	dashboard []byte
 )
 
-// Declare implements components.WithDeclarations: the login, and the metrics of the hub, which asks for a token, and of the
+// Declare implements components.WithDeclarations: a database, the login, and the metrics of the hub, which asks for a token, and of the
 // proxy.
 func (component) Declare(facts components.Facts) components.Declarations {
 	app := native.NewApp(facts, name)
 	return components.Declarations{
+		Databases:    databaseOf(specOf(facts)).Claims(facts.Platform),
 		LoginClients: loginClients(facts, app),
 		Scrapes: []components.Scrape{
 			{

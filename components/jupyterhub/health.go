@@ -21,8 +21,8 @@ func (component) Assess(observed components.Observed) components.Health {
 	if result.State == components.Progressing && cannotWrite(health.Labelled(in.Selector(hubPart), observed.Pods)) {
 		result.State = components.Degraded
 		advice := fmt.Sprintf("If its volume %s is full, raise %sdatabase.size", in.Object(databasePart), field)
-		if in.databaseSecret != "" {
-			advice = fmt.Sprintf("Is the PostgreSQL that Secret %s names up and reachable?", in.databaseSecret)
+		if in.database != nil {
+			advice = fmt.Sprintf("Is the PostgreSQL that %s names up and reachable?", in.database.Source)
 		}
 		result.Message = fmt.Sprintf("Deployment %s: the hub cannot use its database: nobody can log in or start a notebook. %s; see: kubectl logs -n %s deployment/%s",
 			in.Object(hubPart), advice, in.Platform.Namespace, in.Object(hubPart))

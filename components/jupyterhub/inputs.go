@@ -9,6 +9,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/native"
+	"opendatahub.io/operator/components/postgresql"
 	"opendatahub.io/operator/components/s3"
 )
 
@@ -19,7 +20,6 @@ const (
 	cryptKey        = "crypt-key"
 	prometheusKey   = "token-prometheus"
 	proxyTokenKey   = "proxy-token"
-	uriKey          = "uri"
 	accountTokenKey = "token" // as Kubernetes fills it in
 )
 
@@ -30,10 +30,12 @@ const field = "spec.components.jupyterHub."
 type inputs struct {
 	native.App
 
-	hub      v1alpha1.Resources
-	proxy    v1alpha1.Resources
-	database v1alpha1.Storage
-	home     v1alpha1.Storage
+	hub   v1alpha1.Resources
+	proxy v1alpha1.Resources
+	home  v1alpha1.Storage
+	// database is nil with SQLite, which is on a volume.
+	database       *postgresql.Database
+	databaseVolume v1alpha1.Storage
 
 	login  native.Login
 	expose native.Exposure
@@ -43,10 +45,6 @@ type inputs struct {
 	notebooks components.Notebooks
 	// storage is the S3 service that notebooks use; nil if there is none.
 	storage *s3.Storage
-
-	// databaseSecret has the address of PostgreSQL; empty with SQLite on the volume.
-	databaseSecret string
-	databasePort   int32
 
 	// spec has what goes to notebooks as it is.
 	spec v1alpha1.JupyterHubSpec
@@ -86,10 +84,7 @@ func callback(url string) string { return url + "hub/oauth_callback" }
 func (in inputs) url() string { return in.URL(in.expose, web) }
 
 func newInputs(facts components.Facts) (inputs, error) {
-	var spec v1alpha1.JupyterHubSpec
-	if facts.Spec.Components.JupyterHub != nil {
-		spec = *facts.Spec.Components.JupyterHub
-	}
+	spec := specOf(facts)
 	profile := profileOf(facts.Spec.Profile)
 	in := inputs{
 		App:   native.NewApp(facts, name),
@@ -99,8 +94,6 @@ func newInputs(facts components.Facts) (inputs, error) {
 		sizes: orList(spec.Sizes, profile.sizes),
 		spec:  spec,
 
-		databaseSecret: spec.Database.URISecretRef.Name,
-		databasePort:   cmp.Or(spec.Database.Port, 5432),
 		limits: limits{
 			concurrentSpawns: cmp.Or(spec.ConcurrentSpawnLimit, 64),
 			activeServers:    spec.ActiveServerLimit,
@@ -117,8 +110,11 @@ func newInputs(facts components.Facts) (inputs, error) {
 	// What JupyterHub's own dashboards select by.
 	in.ObjectLabels = map[string]string{"app": in.Name}
 	var err error
-	if in.databaseSecret == "" {
-		if in.database, err = in.Storage(facts, field+"database", databasePart, spec.Database.Storage, profile.database); err != nil {
+	if in.database, err = databaseOf(spec).Resolve(facts); err != nil {
+		return inputs{}, err
+	}
+	if in.database == nil {
+		if in.databaseVolume, err = in.Storage(facts, field+"database", databasePart, spec.Database.Storage, profile.database); err != nil {
 			return inputs{}, err
 		}
 	}
@@ -143,10 +139,24 @@ func newInputs(facts components.Facts) (inputs, error) {
 		return inputs{}, err
 	}
 	in.storage = s3.Of(facts)
-	in.hubSecrets = native.SecretsDigest(facts,
-		in.Object(keysPart), in.Object(proxyPart), in.Object(loginPart), in.login.OIDC.ClientSecretRef.Name, in.databaseSecret)
+	in.hubSecrets = native.SecretsDigest(facts, append(
+		[]string{in.Object(keysPart), in.Object(proxyPart), in.Object(loginPart), in.login.OIDC.ClientSecretRef.Name}, in.database.Secrets()...)...)
 	in.proxySecrets = native.SecretsDigest(facts, in.Object(proxyPart))
 	return in, nil
+}
+
+func specOf(facts components.Facts) v1alpha1.JupyterHubSpec {
+	if facts.Spec.Components.JupyterHub == nil {
+		return v1alpha1.JupyterHubSpec{}
+	}
+	return *facts.Spec.Components.JupyterHub
+}
+
+func databaseOf(spec v1alpha1.JupyterHubSpec) postgresql.Setting {
+	return postgresql.Setting{
+		Purpose: "jupyterhub", Field: field + "database", Type: spec.Database.Type, Name: spec.Database.Name,
+		Secret: spec.Database.URISecretRef.Name, Port: spec.Database.Port,
+	}
 }
 
 // sparkComponent offers what the field spark of a size asks for.

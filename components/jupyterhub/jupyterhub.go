@@ -41,8 +41,8 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 		proxySecret(in),
 	}
 	objects = append(objects, loginObjects(in)...)
-	if in.databaseSecret == "" {
-		objects = append(objects, in.Claim(hubPart, databasePart, in.database))
+	if in.database == nil {
+		objects = append(objects, in.Claim(hubPart, databasePart, in.databaseVolume))
 	}
 	objects = append(objects,
 		components.Owned(configMap(in)),
@@ -63,11 +63,7 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 // References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
 	references := append(native.LoginReferences(facts), native.IngressReferences(facts)...)
-	if hub := facts.Spec.Components.JupyterHub; hub != nil && hub.Database.URISecretRef.Name != "" {
-		references = append(references, components.Reference{
-			Field: field + "database.uriSecretRef", Name: hub.Database.URISecretRef.Name, Keys: []string{uriKey},
-		})
-	}
+	references = append(references, databaseOf(specOf(facts)).References(facts)...)
 	return append(references, s3.References(facts, s3.DataLake)...)
 }
 

@@ -17,9 +17,7 @@ func hubPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 		native.To(native.Ports(8888), native.Pods(notebookLabels(in.Platform.Name))),
 		native.To(in.apiPorts, native.Anywhere()...),
 	}
-	if in.databaseSecret != "" {
-		egress = append(egress, native.To(native.Ports(in.databasePort), native.Anywhere()...))
-	}
+	egress = append(egress, in.database.Egress()...)
 	return in.Policy(hubPart,
 		[]native.Ingress{
 			native.From(native.Ports(8081), native.Pods(in.Selector(proxyPart)), native.Pods(notebookLabels(in.Platform.Name)), native.Prometheus()),

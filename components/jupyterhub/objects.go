@@ -25,6 +25,9 @@ const (
 	pullPart     = "images"
 )
 
+// databaseCAFolder has the authority of the platform's database server.
+const databaseCAFolder = "/etc/jupyterhub-database-ca"
+
 // HubRole is the ClusterRole, shipped in config/rbac, that is bound in each platform's namespace.
 const HubRole = "opendatahub-jupyterhub-hub"
 
@@ -127,8 +130,12 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 			native.Mount("data", "/srv/jupyterhub"),
 			native.Mount("tmp", "/tmp"),
 		)
+	databaseCA := in.database.Volume("database-ca")
+	if databaseCA != nil {
+		container.WithVolumeMounts(native.MountReadOnly("database-ca", databaseCAFolder))
+	}
 	data := native.EmptyVolume("data") // with PostgreSQL nothing is kept there
-	if in.databaseSecret == "" {
+	if in.database == nil {
 		data = native.ClaimVolume("data", in.Object(databasePart))
 	}
 	pod := in.Pod(hubPart, 1000, container).
@@ -140,6 +147,9 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 			data,
 			native.EmptyVolume("tmp"),
 		)
+	if databaseCA != nil {
+		pod.WithVolumes(databaseCA)
+	}
 	return deployment(in, hubPart, annotations, pod)
 }
 
@@ -156,8 +166,8 @@ func hubEnv(in inputs) []*core.EnvVarApplyConfiguration {
 		native.Env("JUPYTERHUB_XSRF_ANONYMOUS_IP_CIDRS", "10.0.0.0/8;172.16.0.0/12;192.168.0.0/16"),
 		native.Env("PYTHONUNBUFFERED", "1"),
 	}
-	if in.databaseSecret != "" {
-		env = append(env, native.SecretEnv("ODH_DATABASE_URI", in.databaseSecret, uriKey))
+	if in.database != nil {
+		env = append(env, in.database.Env("ODH_DATABASE_URI", databaseCAFolder)...)
 	}
 	switch in.login.Type {
 	case v1alpha1.AuthenticationLocal:

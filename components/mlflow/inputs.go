@@ -8,6 +8,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/native"
+	"opendatahub.io/operator/components/postgresql"
 	"opendatahub.io/operator/components/s3"
 )
 
@@ -24,7 +25,6 @@ const (
 	dataPart   = "data"
 	notebooks  = "notebook"
 	prometheus = "prometheus"
-	uriKey     = "uri"
 )
 
 // field is where the component's block is.
@@ -42,9 +42,8 @@ type inputs struct {
 	resources         v1alpha1.Resources
 	// data is the volume with SQLite's file, or with artifacts when there is no object storage.
 	data v1alpha1.Storage
-	// database is the Secret with PostgreSQL's address; empty with SQLite.
-	database     string
-	databasePort int32
+	// database is nil with SQLite.
+	database *postgresql.Database
 	// storage has the artifacts; nil if there is none.
 	storage *s3.Storage
 	// secrets changes with the Secrets that the Pods read at their start.
@@ -52,7 +51,7 @@ type inputs struct {
 }
 
 // hasVolume is whether something has to be kept on a volume. Then there is one replica.
-func (in inputs) hasVolume() bool { return in.database == "" || in.storage == nil }
+func (in inputs) hasVolume() bool { return in.database == nil || in.storage == nil }
 
 // profile is what the spec's profile stands for. Memory is that of Python processes with the libraries of data science.
 type profile struct {
@@ -83,6 +82,13 @@ func specOf(facts components.Facts) v1alpha1.MLflowSpec {
 	return *facts.Spec.Components.MLflow
 }
 
+func databaseOf(spec v1alpha1.MLflowSpec) postgresql.Setting {
+	return postgresql.Setting{
+		Purpose: name, Field: field + "database", Type: spec.Database.Type, Name: spec.Database.Name,
+		Secret: spec.Database.URISecretRef.Name, Port: spec.Database.Port,
+	}
+}
+
 // newProxy is the platform's login in front of the server. Models are large.
 func newProxy(facts components.Facts) (native.App, native.LoginProxy, error) {
 	app := native.NewApp(facts, name)
@@ -105,14 +111,15 @@ func newInputs(facts components.Facts) (inputs, error) {
 		profile = profiles[v1alpha1.ProfileStandard]
 	}
 	in := inputs{
-		workers:      cmp.Or(spec.Workers, profile.workers),
-		resources:    native.Fill(spec.Resources, profile.resources),
-		database:     spec.Database.URISecretRef.Name,
-		databasePort: cmp.Or(spec.Database.Port, 5432),
-		storage:      s3.Of(facts),
+		workers:   cmp.Or(spec.Workers, profile.workers),
+		resources: native.Fill(spec.Resources, profile.resources),
+		storage:   s3.Of(facts),
 	}
 	var err error
 	if in.App, in.proxy, err = newProxy(facts); err != nil {
+		return inputs{}, err
+	}
+	if in.database, err = databaseOf(spec).Resolve(facts); err != nil {
 		return inputs{}, err
 	}
 	switch {
@@ -127,6 +134,6 @@ func newInputs(facts components.Facts) (inputs, error) {
 			return inputs{}, err
 		}
 	}
-	in.secrets = native.Digest(in.proxy.Secrets, native.SecretsDigest(facts, in.database), s3.Digest(facts, experiments))
+	in.secrets = native.Digest(in.proxy.Secrets, native.SecretsDigest(facts, in.database.Secrets()...), s3.Digest(facts, experiments))
 	return in, nil
 }

@@ -34,12 +34,7 @@ func (component) Uses() []components.Use { return native.ExposureUses() }
 // References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
 	references := append(native.NewApp(facts, name).References(facts), s3.References(facts, experiments)...)
-	if secret := specOf(facts).Database.URISecretRef.Name; secret != "" {
-		references = append(references, components.Reference{
-			Field: field + "database.uriSecretRef", Name: secret, Keys: []string{uriKey},
-		})
-	}
-	return references
+	return append(references, databaseOf(specOf(facts)).References(facts)...)
 }
 
 var (
@@ -49,12 +44,15 @@ var (
 	dashboard []byte
 )
 
-// Declare implements components.WithDeclarations: a bucket, the login, metrics, and that every
+// Declare implements components.WithDeclarations: a bucket, a database, the login, metrics, and that every
 // notebook finds the server and may use it.
 func (component) Declare(facts components.Facts) components.Declarations {
-	declarations := components.Declarations{Buckets: []components.BucketClaim{{
-		Purpose: experiments, Name: specOf(facts).Artifacts.Bucket, Field: field + "artifacts.bucket",
-	}}}
+	declarations := components.Declarations{
+		Buckets: []components.BucketClaim{{
+			Purpose: experiments, Name: specOf(facts).Artifacts.Bucket, Field: field + "artifacts.bucket",
+		}},
+		Databases: databaseOf(specOf(facts)).Claims(facts.Platform),
+	}
 	app, proxy, err := newProxy(facts)
 	if err != nil {
 		return declarations // Render says why

@@ -17,14 +17,15 @@ const (
 	dataFolder    = "/var/lib/mlflow"
 	metricsFolder = "/var/run/mlflow-metrics"
 	caFolder      = "/etc/mlflow/object-storage-ca"
+
+	databaseURI      = "MLFLOW_BACKEND_STORE_URI"
+	databaseCAFolder = "/etc/mlflow/database-ca"
 )
 
 // policy: browsers, notebooks and Prometheus come in, all through the login; out go the database and the object storage.
 func policy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 	egress := append([]native.Egress{native.DNS()}, in.proxy.Egress()...)
-	if in.database != "" {
-		egress = append(egress, native.To(native.Ports(in.databasePort), native.Anywhere()...))
-	}
+	egress = append(egress, in.database.Egress()...)
 	if in.storage != nil {
 		egress = append(egress, in.storage.Egress()...)
 	}
@@ -44,11 +45,15 @@ func deployment(in inputs) *apps.DeploymentApplyConfiguration {
 		mounts = append(mounts, native.MountReadOnly("object-storage-ca", caFolder))
 		volumes = append(volumes, in.storage.Volume("object-storage-ca"))
 	}
+	if ca := in.database.Volume("database-ca"); ca != nil {
+		mounts = append(mounts, native.MountReadOnly("database-ca", databaseCAFolder))
+		volumes = append(volumes, ca)
+	}
 	container := func(name string) *core.ContainerApplyConfiguration {
 		return native.Container(name, image, in.resources).WithCommand("mlflow").WithEnv(env(in)...).WithVolumeMounts(mounts...)
 	}
 	// As a new version of MLflow wants the database; it makes the tables of a new one, too.
-	migration := container("migration").WithArgs("db", "upgrade", "$(MLFLOW_BACKEND_STORE_URI)")
+	migration := container("migration").WithArgs("db", "upgrade", "$("+databaseURI+")")
 	server := container("server").WithArgs(args(in)...).
 		WithStartupProbe(alive(5, 60)).
 		WithLivenessProbe(alive(30, 4)).
@@ -68,18 +73,17 @@ func alive(period, failures int32) *core.ProbeApplyConfiguration {
 }
 
 func env(in inputs) []*core.EnvVarApplyConfiguration {
-	database := native.Env("MLFLOW_BACKEND_STORE_URI", "sqlite:///"+dataFolder+"/mlflow.db")
-	if in.database != "" {
-		database = native.SecretEnv("MLFLOW_BACKEND_STORE_URI", in.database, uriKey)
+	env := []*core.EnvVarApplyConfiguration{native.Env(databaseURI, "sqlite:///"+dataFolder+"/mlflow.db")}
+	if in.database != nil {
+		env = in.database.Env(databaseURI, databaseCAFolder)
 	}
-	env := []*core.EnvVarApplyConfiguration{
-		database,
+	env = append(env,
 		native.Env("HOME", "/tmp"),
 		native.Env("PYTHONUNBUFFERED", "1"),
 		native.Env("MLFLOW_DISABLE_TELEMETRY", "true"),
 		// Judges of the answers of language models would run in processes of their own here.
 		native.Env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"),
-	}
+	)
 	if in.storage == nil {
 		return env
 	}

@@ -38,6 +38,7 @@ type Summary struct {
 	ComponentsReady    string
 	Authentication     *v1alpha1.AuthenticationStatus
 	ObjectStorage      *v1alpha1.ObjectStorageStatus
+	Databases          []v1alpha1.DatabaseStatus
 	Dependencies       []v1alpha1.DependencyStatus
 }
 
@@ -139,28 +140,15 @@ func (r Report) object(odh *v1alpha1.OpenDataHub) (*unstructured.Unstructured, e
 			}
 			status["objectStorage"] = storage
 		}
-		if len(r.Summary.Dependencies) > 0 {
-			dependencies := make([]any, 0, len(r.Summary.Dependencies))
-			for i := range r.Summary.Dependencies {
-				dependency, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&r.Summary.Dependencies[i])
-				if err != nil {
-					return nil, fmt.Errorf("encoding the status of %s: %w", r.Summary.Dependencies[i].Name, err)
-				}
-				dependencies = append(dependencies, dependency)
-			}
-			status["dependencies"] = dependencies
+		if err := addList(status, "databases", r.Summary.Databases, func(d v1alpha1.DatabaseStatus) string { return d.Purpose }); err != nil {
+			return nil, err
+		}
+		if err := addList(status, "dependencies", r.Summary.Dependencies, func(d v1alpha1.DependencyStatus) string { return d.Name }); err != nil {
+			return nil, err
 		}
 	}
-	if len(r.Conditions) > 0 {
-		conditions := make([]any, 0, len(r.Conditions))
-		for i := range r.Conditions {
-			condition, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&r.Conditions[i])
-			if err != nil {
-				return nil, fmt.Errorf("encoding condition %s: %w", r.Conditions[i].Type, err)
-			}
-			conditions = append(conditions, condition)
-		}
-		status["conditions"] = conditions
+	if err := addList(status, "conditions", r.Conditions, func(c metav1.Condition) string { return c.Type }); err != nil {
+		return nil, err
 	}
 	if r.Component != nil {
 		component, err := runtime.DefaultUnstructuredConverter.ToUnstructured(r.Component)
@@ -178,6 +166,22 @@ func (r Report) object(odh *v1alpha1.OpenDataHub) (*unstructured.Unstructured, e
 	return object, nil
 }
 
+// addList adds entries to the status, unless there are none.
+func addList[T any](status map[string]any, field string, entries []T, name func(T) string) error {
+	list := make([]any, 0, len(entries))
+	for i := range entries {
+		entry, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&entries[i])
+		if err != nil {
+			return fmt.Errorf("encoding status.%s of %s: %w", field, name(entries[i]), err)
+		}
+		list = append(list, entry)
+	}
+	if len(list) > 0 {
+		status[field] = list
+	}
+	return nil
+}
+
 func sameComponent(odh *v1alpha1.OpenDataHub, component *v1alpha1.ComponentStatus) bool {
 	if component == nil {
 		return true // leaving it out is seen by leavesOut
@@ -191,6 +195,7 @@ func sameSummary(odh *v1alpha1.OpenDataHub, summary *Summary) bool {
 		odh.Status.ObservedGeneration == summary.ObservedGeneration && odh.Status.ComponentsReady == summary.ComponentsReady &&
 			equality.Semantic.DeepEqual(odh.Status.Authentication, summary.Authentication) &&
 			equality.Semantic.DeepEqual(odh.Status.ObjectStorage, summary.ObjectStorage) &&
+			equality.Semantic.DeepEqual(odh.Status.Databases, summary.Databases) &&
 			equality.Semantic.DeepEqual(odh.Status.Dependencies, summary.Dependencies)
 }
 

@@ -73,8 +73,8 @@ func TestLibrariesFindTheObjectStorage(t *testing.T) {
 	}
 }
 
-// serve starts moto with a certificate of its own, and returns the file with the authority.
-func serve(t *testing.T, python string, port int) string {
+// selfSigned is a certificate for this host, which is its own authority, and its key.
+func selfSigned(t *testing.T) (certFile, keyFile string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -82,7 +82,7 @@ func serve(t *testing.T, python string, port int) string {
 	}
 	template := x509.Certificate{
 		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"}, IsCA: true, BasicConstraintsValid: true,
 	}
 	certificate, err := x509.CreateCertificate(rand.Reader, &template, &template, &key.PublicKey, key)
 	if err != nil {
@@ -93,10 +93,16 @@ func serve(t *testing.T, python string, port int) string {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	certFile, keyFile := filepath.Join(folder, "ca.crt"), filepath.Join(folder, "tls.key")
+	certFile, keyFile = filepath.Join(folder, "ca.crt"), filepath.Join(folder, "tls.key")
 	write(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})))
 	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	return certFile, keyFile
+}
 
+// serve starts moto with a certificate of its own, and returns the file with the authority.
+func serve(t *testing.T, python string, port int) string {
+	t.Helper()
+	certFile, keyFile := selfSigned(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	server := exec.CommandContext(ctx, python, "-m", "moto.server", "-H", "127.0.0.1", "-p", fmt.Sprint(port), "-c", certFile, "-k", keyFile)
 	var said bytes.Buffer

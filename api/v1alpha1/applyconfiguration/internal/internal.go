@@ -607,6 +607,23 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: spark
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.SparkSpec
+- name: io.opendatahub.operator.api.v1alpha1.DatabaseSpec
+  map:
+    fields:
+    - name: external
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.ExternalDatabase
+- name: io.opendatahub.operator.api.v1alpha1.DatabaseStatus
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: purpose
+      type:
+        scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.DatabaseType
+  scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.DeletionPolicy
   scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.DependenciesSpec
@@ -665,6 +682,25 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: url
       type:
         scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.ExternalDatabase
+  map:
+    fields:
+    - name: caSecretRef
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.LocalReference
+    - name: credentialsSecretRef
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.LocalReference
+    - name: host
+      type:
+        scalar: string
+    - name: port
+      type:
+        scalar: numeric
+      default: 5432
+    - name: tls
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Toggle
 - name: io.opendatahub.operator.api.v1alpha1.ExternalObjectStorage
   map:
     fields:
@@ -790,6 +826,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.opendatahub.operator.api.v1alpha1.JupyterHubDatabase
   map:
     fields:
+    - name: name
+      type:
+        scalar: string
     - name: port
       type:
         scalar: numeric
@@ -799,6 +838,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storageClassName
       type:
         scalar: string
+    - name: type
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.DatabaseType
     - name: uriSecretRef
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.LocalReference
@@ -1065,6 +1107,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.opendatahub.operator.api.v1alpha1.MLflowDatabase
   map:
     fields:
+    - name: name
+      type:
+        scalar: string
     - name: port
       type:
         scalar: numeric
@@ -1073,12 +1118,10 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: io.opendatahub.operator.api.v1alpha1.Storage
     - name: type
       type:
-        namedType: io.opendatahub.operator.api.v1alpha1.MLflowDatabaseType
+        namedType: io.opendatahub.operator.api.v1alpha1.DatabaseType
     - name: uriSecretRef
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.LocalReference
-- name: io.opendatahub.operator.api.v1alpha1.MLflowDatabaseType
-  scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.MLflowSpec
   map:
     fields:
@@ -1340,6 +1383,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: components
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ComponentsSpec
+    - name: database
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.DatabaseSpec
     - name: deletionPolicy
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.DeletionPolicy
@@ -1382,6 +1428,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: databases
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.DatabaseStatus
+          elementRelationship: associative
+          keys:
+          - purpose
     - name: dependencies
       type:
         list:

@@ -4,6 +4,7 @@ package v1alpha1
 
 import (
 	resource "k8s.io/apimachinery/pkg/api/resource"
+	apiv1alpha1 "opendatahub.io/operator/api/v1alpha1"
 )
 
 // JupyterHubDatabaseApplyConfiguration represents a declarative configuration of the JupyterHubDatabase type for use
@@ -11,20 +12,34 @@ import (
 //
 // JupyterHubDatabase is where the hub keeps what it must not forget: a file (SQLite) on a volume, or a PostgreSQL database.
 type JupyterHubDatabaseApplyConfiguration struct {
-	// The volume of SQLite, not used with uriSecretRef. It must not be a network file system such as NFS, which lacks the locks that SQLite needs.
+	// type is SQLite (a file on a volume), PostgreSQL (the database that uriSecretRef names) or Platform (a database on the server that
+	// spec.database names). Without it PostgreSQL with uriSecretRef, otherwise SQLite. Changing it moves no data.
+	Type *apiv1alpha1.DatabaseType `json:"type,omitempty"`
+	// The volume of SQLite. It must not be a network file system such as NFS, which lacks the locks that SQLite needs.
 	StorageApplyConfiguration `json:""`
 	// uriSecretRef names a Secret in the platform's namespace whose key uri holds the address of a PostgreSQL database, with user
 	// and password, such as postgresql://hub:secret@postgres.example.com:5432/hub. The user must own the database: the hub makes
-	// its tables. Without it SQLite. Changing it moves no data.
+	// its tables.
 	URISecretRef *LocalReferenceApplyConfiguration `json:"uriSecretRef,omitempty"`
 	// port that PostgreSQL listens on, which the network policy opens. Without it 5432.
 	Port *int32 `json:"port,omitempty"`
+	// name of the database when type is Platform, which must exist. Without it that in status.databases:
+	// <namespace>_<platform>_jupyterhub.
+	Name *string `json:"name,omitempty"`
 }
 
 // JupyterHubDatabaseApplyConfiguration constructs a declarative configuration of the JupyterHubDatabase type for use with
 // apply.
 func JupyterHubDatabase() *JupyterHubDatabaseApplyConfiguration {
 	return &JupyterHubDatabaseApplyConfiguration{}
+}
+
+// WithType sets the Type field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Type field is set to the value of the last call.
+func (b *JupyterHubDatabaseApplyConfiguration) WithType(value apiv1alpha1.DatabaseType) *JupyterHubDatabaseApplyConfiguration {
+	b.Type = &value
+	return b
 }
 
 // WithSize sets the Size field in the declarative configuration to the given value
@@ -56,5 +71,13 @@ func (b *JupyterHubDatabaseApplyConfiguration) WithURISecretRef(value *LocalRefe
 // If called multiple times, the Port field is set to the value of the last call.
 func (b *JupyterHubDatabaseApplyConfiguration) WithPort(value int32) *JupyterHubDatabaseApplyConfiguration {
 	b.Port = &value
+	return b
+}
+
+// WithName sets the Name field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Name field is set to the value of the last call.
+func (b *JupyterHubDatabaseApplyConfiguration) WithName(value string) *JupyterHubDatabaseApplyConfiguration {
+	b.Name = &value
 	return b
 }

@@ -11,9 +11,9 @@ import (
 //
 // MLflowDatabase holds experiments, runs and registered models.
 type MLflowDatabaseApplyConfiguration struct {
-	// type is SQLite (a file on a volume; the default) or PostgreSQL (a database that exists already). Changing it moves no
-	// data.
-	Type *apiv1alpha1.MLflowDatabaseType `json:"type,omitempty"`
+	// type is SQLite (a file on a volume; the default), PostgreSQL (the database that uriSecretRef names) or Platform (a database on
+	// the server that spec.database names). Changing it moves no data.
+	Type *apiv1alpha1.DatabaseType `json:"type,omitempty"`
 	// storage is the volume of SQLite. Without an object storage artifacts are on it as well, whatever the type.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`
 	// uriSecretRef names a Secret in the platform's namespace whose key uri holds the address of the database, with user
@@ -22,6 +22,9 @@ type MLflowDatabaseApplyConfiguration struct {
 	URISecretRef *LocalReferenceApplyConfiguration `json:"uriSecretRef,omitempty"`
 	// port that PostgreSQL listens on, which the network policy opens. Without it 5432.
 	Port *int32 `json:"port,omitempty"`
+	// name of the database when type is Platform, which must exist. Without it that in status.databases:
+	// <namespace>_<platform>_mlflow.
+	Name *string `json:"name,omitempty"`
 }
 
 // MLflowDatabaseApplyConfiguration constructs a declarative configuration of the MLflowDatabase type for use with
@@ -33,7 +36,7 @@ func MLflowDatabase() *MLflowDatabaseApplyConfiguration {
 // WithType sets the Type field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Type field is set to the value of the last call.
-func (b *MLflowDatabaseApplyConfiguration) WithType(value apiv1alpha1.MLflowDatabaseType) *MLflowDatabaseApplyConfiguration {
+func (b *MLflowDatabaseApplyConfiguration) WithType(value apiv1alpha1.DatabaseType) *MLflowDatabaseApplyConfiguration {
 	b.Type = &value
 	return b
 }
@@ -59,5 +62,13 @@ func (b *MLflowDatabaseApplyConfiguration) WithURISecretRef(value *LocalReferenc
 // If called multiple times, the Port field is set to the value of the last call.
 func (b *MLflowDatabaseApplyConfiguration) WithPort(value int32) *MLflowDatabaseApplyConfiguration {
 	b.Port = &value
+	return b
+}
+
+// WithName sets the Name field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Name field is set to the value of the last call.
+func (b *MLflowDatabaseApplyConfiguration) WithName(value string) *MLflowDatabaseApplyConfiguration {
+	b.Name = &value
 	return b
 }

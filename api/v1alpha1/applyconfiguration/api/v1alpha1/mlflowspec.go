@@ -13,7 +13,7 @@ import (
 // finds the server.
 type MLflowSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
-	// replicas of the server. More than one needs PostgreSQL and an object storage. Without it that of the profile, or one.
+	// replicas of the server. More than one needs PostgreSQL (database.type PostgreSQL or Platform) and an object storage. Without it that of the profile, or one.
 	Replicas *int32 `json:"replicas,omitempty"`
 	// workers are the processes of each replica. Without it that of the profile.
 	Workers *int32 `json:"workers,omitempty"`

@@ -22,6 +22,8 @@ type OpenDataHubSpecApplyConfiguration struct {
 	DeletionPolicy *apiv1alpha1.DeletionPolicy `json:"deletionPolicy,omitempty"`
 	// objectStorage is the S3 storage that all components use.
 	ObjectStorage *ObjectStorageSpecApplyConfiguration `json:"objectStorage,omitempty"`
+	// database is the PostgreSQL server for components whose block says database.type: Platform. No other component uses it.
+	Database *DatabaseSpecApplyConfiguration `json:"database,omitempty"`
 	// authentication is how people log in to every web interface of the platform.
 	Authentication *AuthenticationSpecApplyConfiguration `json:"authentication,omitempty"`
 	// ingress says how web interfaces are reached from outside the cluster.
@@ -60,6 +62,14 @@ func (b *OpenDataHubSpecApplyConfiguration) WithDeletionPolicy(value apiv1alpha1
 // If called multiple times, the ObjectStorage field is set to the value of the last call.
 func (b *OpenDataHubSpecApplyConfiguration) WithObjectStorage(value *ObjectStorageSpecApplyConfiguration) *OpenDataHubSpecApplyConfiguration {
 	b.ObjectStorage = value
+	return b
+}
+
+// WithDatabase sets the Database field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Database field is set to the value of the last call.
+func (b *OpenDataHubSpecApplyConfiguration) WithDatabase(value *DatabaseSpecApplyConfiguration) *OpenDataHubSpecApplyConfiguration {
+	b.Database = value
 	return b
 }
 

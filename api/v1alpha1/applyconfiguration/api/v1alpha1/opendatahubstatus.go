@@ -27,6 +27,8 @@ type OpenDataHubStatusApplyConfiguration struct {
 	// objectStorage is the S3 service that the components use, as spec.objectStorage resolves to. Absent when the
 	// platform has none. The ConfigMap <platform>-object-storage says the same to workloads.
 	ObjectStorage *ObjectStorageStatusApplyConfiguration `json:"objectStorage,omitempty"`
+	// databases are those that the components use on the server that spec.database names. Whoever runs the server must create them.
+	Databases []DatabaseStatusApplyConfiguration `json:"databases,omitempty"`
 	// dependencies are the third-party operators that the components need, and where each stands.
 	Dependencies []DependencyStatusApplyConfiguration `json:"dependencies,omitempty"`
 }
@@ -92,6 +94,19 @@ func (b *OpenDataHubStatusApplyConfiguration) WithAuthentication(value *Authenti
 // If called multiple times, the ObjectStorage field is set to the value of the last call.
 func (b *OpenDataHubStatusApplyConfiguration) WithObjectStorage(value *ObjectStorageStatusApplyConfiguration) *OpenDataHubStatusApplyConfiguration {
 	b.ObjectStorage = value
+	return b
+}
+
+// WithDatabases adds the given value to the Databases field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Databases field.
+func (b *OpenDataHubStatusApplyConfiguration) WithDatabases(values ...*DatabaseStatusApplyConfiguration) *OpenDataHubStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithDatabases")
+		}
+		b.Databases = append(b.Databases, *values[i])
+	}
 	return b
 }
 
