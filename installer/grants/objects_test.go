@@ -1,6 +1,7 @@
 package grants
 
 import (
+	"slices"
 	"testing"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -37,5 +38,30 @@ func TestNothingIsGrantedThatNobodyAllowed(t *testing.T) {
 				t.Errorf("%d objects are granted", len(objects))
 			}
 		})
+	}
+}
+
+// TestEveryGrantedKindIsWatched: what is not watched cannot be granted, repaired or taken back.
+func TestEveryGrantedKindIsWatched(t *testing.T) {
+	odh := &v1alpha1.OpenDataHub{}
+	odh.Namespace, odh.Name = "lab", "odh"
+	odh.Spec.Components = v1alpha1.ComponentsSpec{
+		Ceph: &v1alpha1.CephSpec{}, Kafka: &v1alpha1.KafkaSpec{}, Spark: &v1alpha1.SparkSpec{}, JupyterHub: &v1alpha1.JupyterHubSpec{},
+		Seldon: &v1alpha1.SeldonSpec{}, ArgoWorkflows: &v1alpha1.ArgoWorkflowsSpec{}, Monitoring: &v1alpha1.MonitoringSpec{Type: "Platform"},
+		GPU: &v1alpha1.GPUSpec{}, MLflow: &v1alpha1.MLflowSpec{},
+	}
+	all := catalog.All()
+	for _, openShift := range []bool{false, true} {
+		cluster := components.Cluster{OpenShift: openShift, OperatorNamespaces: map[string]string{"Rook": "rook-ceph"}}
+		marks := map[string]string{components.LabelAllowNodes: "true", components.LabelAllowInstalls: "true"}
+		objects, err := ForComponents(all, components.NewFacts(odh, cluster, all), marks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, object := range objects {
+			if kind := object.GroupVersionKind(); !slices.Contains(kindsOf(openShift), kind) {
+				t.Errorf("%s %s is granted, and its kind is not watched", kind.Kind, object.GetName())
+			}
+		}
 	}
 }
