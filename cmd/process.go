@@ -23,6 +23,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	registered "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
@@ -154,7 +155,10 @@ func (o *ProcessOptions) newManager(config *rest.Config, lease string, cacheOpti
 	if err != nil {
 		return nil, err
 	}
-	metrics := server.Options{BindAddress: o.MetricsAddress}
+	metrics := server.Options{
+		BindAddress:   o.MetricsAddress,
+		ExtraHandlers: map[string]http.Handler{platformMetricsPath: platformMetrics(registered.Registry)},
+	}
 	if !o.MetricsInsecure {
 		metrics.SecureServing = true
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization

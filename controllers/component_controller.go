@@ -137,14 +137,21 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 	}
 
 	applicable, missing := r.split(prepared, served)
+	end := r.timed("apply")
 	applied, err := r.applier.Apply(ctx, r.manager(), applicable)
+	end()
 	r.announce(ctx, odh, applied)
+	if err == nil {
+		objectsApplied.WithLabelValues(r.component.Name(), skipped).Add(float64(len(applicable) - len(applied)))
+	}
 	if err != nil {
 		return outcome{}, r.operators.upgrade(r.component, components.AsFailure(err, v1alpha1.ReasonApplyFailed))
 	}
 	scope := r.scope(facts, served)
 	scope.PlatformUID = odh.UID
+	end = r.timed("prune")
 	pruned, err := r.applier.Prune(ctx, scope, prepared)
+	end()
 	r.announce(ctx, odh, pruned)
 	if err != nil {
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonPruneFailed)
@@ -203,10 +210,13 @@ func (r *componentReconciler) unwatch(ctx context.Context, odh *v1alpha1.OpenDat
 }
 
 func (r *componentReconciler) render(ctx context.Context, odh *v1alpha1.OpenDataHub, served []apply.Served) (components.Facts, []apply.Prepared, error) {
+	end := r.timed("facts")
 	facts, err := r.facts(ctx, odh, served)
+	end()
 	if err != nil {
 		return facts, nil, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
 	}
+	defer r.timed("render")()
 	prepared, err := Render(r.component, facts, ownerOf(odh))
 	return facts, prepared, err
 }
@@ -236,6 +246,7 @@ func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Se
 }
 
 func (r *componentReconciler) assess(ctx context.Context, facts components.Facts, prepared []apply.Prepared) (outcome, error) {
+	defer r.timed("assess")()
 	observed := components.Observed{Facts: facts, Now: r.now()}
 	observed.Live = nil
 	objects := int32(0)

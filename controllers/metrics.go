@@ -17,13 +17,23 @@ var (
 
 	objectsApplied = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "opendatahub_objects_applied_total",
-		Help: "Objects that were Created, Configured (the spec changed), Restored (somebody else had changed or deleted them) " +
-			"or Deleted. Alert on: increase(opendatahub_objects_applied_total{action=\"Restored\"}[1h]) > 30, two writers fight.",
+		Help: "Objects that were Created, Configured (the spec changed), Restored (somebody else had changed or deleted them), " +
+			"Deleted, or Skipped (they were as wanted, which costs no request). Alert on: increase(opendatahub_objects_applied_total{action=\"Restored\"}[1h]) > 30, two writers fight.",
 	}, []string{"component", "action"})
+
+	stepSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "opendatahub_reconcile_step_seconds",
+		Help: "How long a step of a reconcile of a component took: facts, render, apply, prune or assess. " +
+			"Alert on: histogram_quantile(0.95, sum by (le, component, step) (rate(opendatahub_reconcile_step_seconds_bucket[15m]))) > 10.",
+		Buckets: []float64{0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10},
+	}, []string{"component", "step"})
 )
 
+// skipped is the action of objects that were as wanted.
+const skipped = "Skipped"
+
 func init() {
-	metrics.Registry.MustRegister(componentReady, objectsApplied)
+	metrics.Registry.MustRegister(componentReady, objectsApplied, stepSeconds)
 }
 
 type readyGauge struct{ *prometheus.GaugeVec }
@@ -38,4 +48,12 @@ func (g readyGauge) set(odh *v1alpha1.OpenDataHub, component string, ready bool)
 
 func (g readyGauge) remove(platform types.NamespacedName, component string) {
 	g.DeleteLabelValues(platform.Namespace, platform.Name, component)
+}
+
+// timed begins a step of a reconcile. The returned function ends it.
+func (r *componentReconciler) timed(step string) (end func()) {
+	started := r.now()
+	return func() {
+		stepSeconds.WithLabelValues(r.component.Name(), step).Observe(r.now().Sub(started).Seconds())
+	}
 }

@@ -217,15 +217,14 @@ type relabeling struct {
 }
 
 type scrapeConfigSpec struct {
-	JobName           string         `json:"jobName"`
-	Static            []staticConfig `json:"staticConfigs"`
-	Scheme            string         `json:"scheme"`
-	MetricsPath       string         `json:"metricsPath"`
-	HonorLabels       bool           `json:"honorLabels"`
-	ScrapeInterval    string         `json:"scrapeInterval"`
-	Authorization     authorization  `json:"authorization"`
-	TLS               tlsConfig      `json:"tlsConfig"`
-	MetricRelabelings []relabeling   `json:"metricRelabelings,omitempty"`
+	JobName        string         `json:"jobName"`
+	Static         []staticConfig `json:"staticConfigs"`
+	Scheme         string         `json:"scheme"`
+	MetricsPath    string         `json:"metricsPath"`
+	HonorLabels    bool           `json:"honorLabels"`
+	ScrapeInterval string         `json:"scrapeInterval"`
+	Authorization  authorization  `json:"authorization"`
+	TLS            tlsConfig      `json:"tlsConfig"`
 }
 
 type staticConfig struct {

@@ -34,6 +34,7 @@ func (component) Kinds() []kinds.Kind {
 		kinds.ConfigMap,
 		kinds.PersistentVolumeClaim,
 		kinds.Service,
+		kinds.PodDisruptionBudget,
 		AlertmanagerConfig,
 		Alertmanager,
 		Prometheus,

@@ -11,6 +11,7 @@ import (
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 	meta "k8s.io/client-go/applyconfigurations/meta/v1"
 	networking "k8s.io/client-go/applyconfigurations/networking/v1"
+	policy "k8s.io/client-go/applyconfigurations/policy/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -81,6 +82,17 @@ func (in inputs) service(part string, port int32) []components.Object {
 	return []components.Object{tls, components.Owned(service)}
 }
 
+// disruptionBudget lets nodes be drained one after the other, and none take the last server along. One server has none: it would only
+// block the draining.
+func (in inputs) disruptionBudget(part string, s server) []components.Object {
+	if s.replicas < 2 {
+		return nil
+	}
+	return []components.Object{components.Owned(policy.PodDisruptionBudget(in.Object(part), in.Platform.Namespace).WithLabels(in.Labels(part)).
+		WithSpec(policy.PodDisruptionBudgetSpec().WithMaxUnavailable(intstr.FromInt32(1)).
+			WithSelector(meta.LabelSelector().WithMatchLabels(in.pods(part)))))}
+}
+
 // securityContext as the restricted Pod Security Standard wants it. OpenShift assigns users and groups.
 func (in inputs) securityContext() *core.PodSecurityContextApplyConfiguration {
 	security := core.PodSecurityContext().WithRunAsNonRoot(true).
@@ -144,6 +156,7 @@ func (in inputs) readers() []native.Peer {
 
 func prometheusObjects(in inputs) []components.Object {
 	objects := append([]components.Object{components.Owned(prometheusPolicy(in))}, in.service(prometheusPart, prometheusPort)...)
+	objects = append(objects, in.disruptionBudget(prometheusPart, in.prometheus.server)...)
 	return append(objects, components.Owned(prometheus(in)))
 }
 
@@ -205,6 +218,7 @@ func alertmanagerPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 func alertmanagerObjects(in inputs) []components.Object {
 	objects := append([]components.Object{components.Owned(alertmanagerPolicy(in)), components.Owned(in.ServiceAccount(alertmanagerPart))},
 		in.service(alertmanagerPart, alertmanagerPort)...)
+	objects = append(objects, in.disruptionBudget(alertmanagerPart, in.alertmanager.server)...)
 	spec := alertmanagerSpec{
 		serverSpec:    in.server(alertmanagerPart, in.alertmanager.server),
 		Configuration: configuration{in.Object(alertmanagerPart)},

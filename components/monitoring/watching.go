@@ -134,8 +134,11 @@ func podMonitor(in inputs, scrape components.Scrape) *kinds.Resource[podMonitorS
 	return object
 }
 
+// processMetrics is the path at which this operator and its installer have what is not of other platforms.
+func (in inputs) processMetrics() string { return "/metrics/" + in.Platform.Namespace }
+
 // processScrape is this operator or its installer, in its namespace. They answer with certificates that they make at their start and
-// that nobody signed, and to whoever may read metrics. Of other platforms nothing is kept.
+// that nobody signed, and to whoever may read that path.
 func processScrape(in inputs, process string) *kinds.Resource[scrapeConfigSpec] {
 	object := kinds.New(ScrapeConfig.GVK(), in.Platform.Namespace, in.Object(process), scrapeConfigSpec{
 		JobName: "opendatahub-" + process,
@@ -143,12 +146,9 @@ func processScrape(in inputs, process string) *kinds.Resource[scrapeConfigSpec] 
 			Targets: []string{fmt.Sprintf("opendatahub-%s-metrics.%s.svc:8443", process, in.operatorNamespace)},
 			Labels:  map[string]string{"namespace": in.Platform.Namespace}, // of metrics that are of no platform
 		}},
-		Scheme: "HTTPS", MetricsPath: "/metrics", HonorLabels: true, ScrapeInterval: in.interval,
+		Scheme: "HTTPS", MetricsPath: in.processMetrics(), HonorLabels: true, ScrapeInterval: in.interval,
 		Authorization: authorization{Type: "Bearer", Credentials: keyReference{in.tokenSecret(), "token"}},
 		TLS:           tlsConfig{InsecureSkipVerify: true},
-		MetricRelabelings: []relabeling{
-			{Action: "keep", SourceLabels: []string{"namespace"}, Regex: in.Platform.Namespace},
-		},
 	})
 	object.WithLabels(in.Labels(prometheusPart))
 	return object
@@ -181,8 +181,8 @@ func (in inputs) placed(content []byte) []byte {
 
 func (in inputs) tokenSecret() string { return in.Object(prometheusPart) + "-token" }
 
-// Grants implements components.WithGrants: Prometheus finds the Pods of its namespace, and may read the metrics of the operator and its
-// installer.
+// Grants implements components.WithGrants: Prometheus finds the Pods of its namespace, and may read what the operator and its installer
+// say of its platform.
 func (component) Grants(facts components.Facts) []components.Object {
 	in, err := newInputs(facts)
 	if err != nil {
@@ -203,8 +203,10 @@ func (component) Grants(facts components.Facts) []components.Object {
 			rbac.PolicyRule().WithAPIGroups("discovery.k8s.io").WithResources("endpointslices").WithVerbs("get", "list", "watch"))),
 		components.Owned(rbac.RoleBinding(account, in.Platform.Namespace).WithLabels(in.Labels(prometheusPart)).
 			WithRoleRef(rbac.RoleRef().WithAPIGroup(group).WithKind("Role").WithName(account)).WithSubjects(subject)),
+		components.Owned(rbac.ClusterRole(reader).WithLabels(in.Labels(prometheusPart)).WithRules(
+			rbac.PolicyRule().WithNonResourceURLs(in.processMetrics()).WithVerbs("get"))),
 		components.Owned(rbac.ClusterRoleBinding(reader).WithLabels(in.Labels(prometheusPart)).
-			WithRoleRef(rbac.RoleRef().WithAPIGroup(group).WithKind("ClusterRole").WithName("opendatahub-metrics-reader")).WithSubjects(subject)),
+			WithRoleRef(rbac.RoleRef().WithAPIGroup(group).WithKind("ClusterRole").WithName(reader)).WithSubjects(subject)),
 		components.Owned(in.token(prometheusPart, account)),
 	)
 }
