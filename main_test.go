@@ -351,8 +351,8 @@ func renders(component components.Component, hub *v1alpha1.OpenDataHub, openShif
 	}
 	facts := components.NewFacts(hub, cluster, catalog.All())
 	facts.Secrets = map[string]components.Secret{}
-	if referrer, ok := component.(components.WithReferences); ok {
-		for _, reference := range referrer.References(facts) {
+	if withReferences, ok := component.(components.WithReferences); ok {
+		for _, reference := range withReferences.References(facts) {
 			facts.Secrets[reference.Name] = components.Secret{Keys: reference.Keys, Digest: "abcde"}
 		}
 	}

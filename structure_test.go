@@ -20,7 +20,7 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// These tests hold how packages depend on each other, and what a component must bring besides its code.
+// These tests hold how packages depend on each other, and what a component must have besides its code.
 
 const modulePath = "opendatahub.io/operator/"
 

@@ -138,8 +138,8 @@ func renderComponent(detected components.Cluster, all []components.Component, od
 // the component's Secrets.
 func renderOffline(component components.Component, facts components.Facts) ([]apply.Prepared, error) {
 	facts.Secrets = map[string]components.Secret{}
-	if referrer, ok := component.(components.WithReferences); ok {
-		for _, reference := range referrer.References(facts) {
+	if withReferences, ok := component.(components.WithReferences); ok {
+		for _, reference := range withReferences.References(facts) {
 			known := facts.Secrets[reference.Name]
 			facts.Secrets[reference.Name] = components.Secret{Keys: append(known.Keys, reference.Keys...), Digest: offlineDigest}
 		}

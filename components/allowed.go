@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Marks by which an administrator allows the platform of a namespace what reaches beyond the namespace. They are on the namespace,
-// which nobody may change who may merely edit what is in it.
+// Marks by which an administrator allows the platform of a namespace to reach beyond it. They are on the namespace itself, which
+// those who may only edit its contents cannot change.
 const (
 	// LabelAllowNodes is "true" on a namespace whose platform may use devices of nodes, and choose the nodes of Pods that use them.
 	LabelAllowNodes = "opendatahub.io/allow-nodes"
-	// LabelAllowInstalls is "true" on a namespace for whose platform the installer may bring third-party operators.
+	// LabelAllowInstalls is "true" on a namespace for whose platform the installer may install third-party operators.
 	LabelAllowInstalls = "opendatahub.io/allow-installs"
 	// AnnotationAllowDomains lists, separated by commas, the domains below which a platform may have host names.
 	AnnotationAllowDomains = "opendatahub.io/allow-domains"

@@ -1,6 +1,6 @@
 // Package components holds what the platform consists of: the Component interface and the plain values that
 // components work on. Nothing here, and nothing in the component folders below, reads or writes a cluster, but for the controllers
-// that components may bring, see WithController.
+// that components may have, see WithController.
 package components
 
 import (

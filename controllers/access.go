@@ -26,7 +26,7 @@ import (
 )
 
 const (
-	// accessInterval is how often it is asked whether the manager may deploy a platform meanwhile. The RoleBinding of
+	// accessInterval is how often the manager asks whether it may deploy a platform by now. The RoleBinding of
 	// [authority.Grant] is watched; this is for one of another name.
 	accessInterval = time.Minute
 	// accessGrace is how long a new platform may be without rights before its status says so: the installer is about to grant them.
@@ -36,7 +36,7 @@ const (
 	// accessRevoked is how long after the deletion of a RoleBinding the rights are looked up once more: an API server that has not
 	// heard of it yet still grants them.
 	accessRevoked = 2 * time.Second
-	// accessRetry is how often it is asked whether a RoleBinding has reached the API server.
+	// accessRetry is how often the manager asks whether a RoleBinding has reached the API server.
 	accessRetry = 500 * time.Millisecond
 )
 
@@ -68,7 +68,7 @@ func cachedBindings() cache.ByObject {
 	}
 }
 
-// newAccess asks for rights in every namespace, and has changed called with the namespaces whose rights change later.
+// newAccess asks for rights in every namespace, and calls changed with the namespaces whose rights change later.
 func newAccess(ctx context.Context, reviews authorizationclient.SelfSubjectAccessReviewInterface, bindings cache.Cache, namespace string, changed func(ctx context.Context, namespace string)) (*access, error) {
 	a := &access{reviews: reviews, bindings: bindings, namespace: namespace, now: time.Now, granted: map[string]bool{}}
 	var err error
@@ -102,7 +102,7 @@ func newAccess(ctx context.Context, reviews authorizationclient.SelfSubjectAcces
 }
 
 // check fails with ReasonAccessNotGranted if the manager may not deploy the platform, and says when to ask again. If that is the
-// case for a moment only there is a time and no failure.
+// case only for a moment, it returns a time and no failure.
 func (a *access) check(ctx context.Context, hub *v1alpha1.OpenDataHub) (again time.Duration, err error) {
 	if a.known(hub.Namespace) {
 		return 0, nil
@@ -150,7 +150,7 @@ func (a *access) known(namespace string) bool {
 	return a.everywhere || a.granted[namespace]
 }
 
-// forget has the rights in a namespace looked up again.
+// forget drops what is known of a namespace, so that its rights are looked up again.
 func (a *access) forget(namespace string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -22,11 +22,11 @@ import (
 // labelEnforce is the label of a namespace with the Pod Security level that its Pods must fit.
 const labelEnforce = "pod-security.kubernetes.io/enforce"
 
-// admissionInterval is how often it is asked whether a namespace admits a component's Pods now. Namespaces are not the
-// manager's to watch.
+// admissionInterval is how often the manager asks whether a namespace admits a component's Pods by now: it may not watch
+// namespaces.
 const admissionInterval = 10 * time.Second
 
-// admitted is that a namespace admitted a component's Pods when it was last asked.
+// admitted records that a namespace admitted a component's Pods when it was last asked.
 type admitted struct {
 	generation int64
 	at         time.Time
@@ -162,7 +162,7 @@ func (r *componentReconciler) notGranted(odh *v1alpha1.OpenDataHub, missing []st
 		"the %s not exist in namespace %s; %s", noun, odh.Namespace, advice)}
 }
 
-// reconsider has the namespace looked at again when what was admitted does not become ready.
+// reconsider has the next reconcile look at the namespace again when what was admitted does not become ready.
 func (r *componentReconciler) reconsider(odh *v1alpha1.OpenDataHub) {
 	if known, ok := r.admitted.Load(odh.UID); ok && r.now().Sub(known.(admitted).at) > admissionInterval {
 		r.admitted.Delete(odh.UID)

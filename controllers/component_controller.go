@@ -300,8 +300,8 @@ func kindFor(component components.Component, rendered components.Rendered) kinds
 // scope is what may be deleted. The facts must hold the live objects, see components.Destruction.
 func (r *componentReconciler) scope(facts components.Facts, served []apply.Served) apply.Scope {
 	var leftovers []components.Leftover
-	if leaver, ok := r.component.(components.WithLeftovers); ok {
-		leftovers = leaver.Leftovers(facts)
+	if withLeftovers, ok := r.component.(components.WithLeftovers); ok {
+		leftovers = withLeftovers.Leftovers(facts)
 	}
 	return apply.Scope{
 		Leftovers: leftovers,

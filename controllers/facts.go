@@ -63,11 +63,11 @@ func (r *componentReconciler) live(ctx context.Context, platform types.Namespace
 
 // references watches what the spec refers to, and says what is missing.
 func (r *componentReconciler) references(ctx context.Context, platform types.NamespacedName, facts *components.Facts) error {
-	referrer, ok := r.component.(components.WithReferences)
+	withReferences, ok := r.component.(components.WithReferences)
 	if !ok {
 		return nil
 	}
-	wanted := referrer.References(*facts)
+	wanted := withReferences.References(*facts)
 	names := make([]string, 0, len(wanted))
 	for _, reference := range wanted {
 		names = append(names, reference.Name)

@@ -40,7 +40,7 @@ type operators struct {
 }
 
 const (
-	// leaseExpired is how long the installer may leave its Lease: twice as long as it takes another one to take over.
+	// leaseExpired is how long the installer may go without renewing its Lease: twice the time in which another one takes over.
 	leaseExpired = time.Minute
 	// leaseInterval is how often its Lease is read while a platform waits for it.
 	leaseInterval = time.Minute

@@ -122,7 +122,7 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 	return result, nil
 }
 
-// await has the groups asked whose kinds are missing, if nobody else tells when they come.
+// await asks again for the groups whose kinds are missing, if no watch tells when they are served.
 func (r *componentReconciler) await() {
 	for _, kind := range r.component.Kinds() {
 		if _, served := r.apis.Version(kind); !served && !r.watchesCRDs {

@@ -40,8 +40,9 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// CacheOptions restricts what the manager's own cache holds: OpenDataHubs, the names of CustomResourceDefinitions, and the
-// RoleBindings that let the manager deploy, and what controllers of components read. namespaces limits it further; none means all. What platforms consist of has a cache of its own.
+// CacheOptions restricts what the manager's own cache holds: OpenDataHubs, the names of CustomResourceDefinitions, the
+// RoleBindings that let the manager deploy, and what controllers of components read. namespaces limits it further; none means all.
+// The objects of platforms have a cache of their own.
 func CacheOptions(all []components.Component, namespaces []string) cache.Options {
 	options := cache.Options{
 		// An object that nobody asked to watch is a mistake, not a reason for one more informer.
@@ -75,7 +76,7 @@ func within(namespaces []string) map[string]cache.Config {
 	return limits
 }
 
-// childDelay has a component look once at what several of its objects tell at about the same time, as they do when a platform is new: each
+// childDelay lets a component react once to what several of its objects report at about the same time, as when a platform is new: each
 // object is created, gets a status from its operator, and another one when it is ready.
 const childDelay = 100 * time.Millisecond
 
@@ -140,8 +141,8 @@ func Mapper(all []components.Component) meta.RESTMapper {
 		for _, kind := range components.ControllerKindsOf(component) {
 			addKind(kind.Kind)
 		}
-		if leaver, ok := component.(components.WithLeftovers); ok {
-			for _, kind := range leaver.LeftoverKinds() {
+		if withLeftovers, ok := component.(components.WithLeftovers); ok {
+			for _, kind := range withLeftovers.LeftoverKinds() {
 				addKind(kind)
 			}
 		}
@@ -257,7 +258,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		}
 		if own, ok := component.(components.WithController); ok {
 			if err := own.SetupWithManager(mgr, platformIn(odhs, detected, all)); err != nil {
-				return fmt.Errorf("setting up the controller that %s brings: %w", component.Name(), err)
+				return fmt.Errorf("setting up the controller of component %s: %w", component.Name(), err)
 			}
 		}
 	}
@@ -309,7 +310,7 @@ func controllerOptions() controller.Options {
 // specChanged ignores status writes: a component does not reconcile because another one reported something.
 var specChanged = predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 
-// summaryDelay has the summary be written once for what components report at about the same time, as they do when a platform is new.
+// summaryDelay lets the summary be written once for what components report at about the same time, as when a platform is new.
 const summaryDelay = 200 * time.Millisecond
 
 // siblings wakes a resource for its own events, and, when it goes, the others of its namespace: the oldest of them is the platform now.

@@ -138,7 +138,7 @@ func (r *Reader) gatherCluster(ctx context.Context, g *Gathered, clients kuberne
 	g.list(ctx, r, storageClasses, "cluster/storageclasses.yaml", "")
 }
 
-// hide has a value be taken out of every file, as it is and in base64.
+// hide removes a value from every file, both as it is and in base64.
 func (g *Gathered) hide(value []byte) {
 	value = bytes.TrimSpace(value)
 	if len(value) < shortestSecret {

@@ -42,7 +42,7 @@ func (r *reconciler) wantFor(ctx context.Context, dependency dependencies.Depend
 	return most, nil
 }
 
-// mayInstall is whether an administrator allows that operators are brought for the platform of a namespace.
+// mayInstall is whether an administrator allows that operators are installed for the platform of a namespace.
 func (r *reconciler) mayInstall(ctx context.Context, name string) (bool, error) {
 	namespace := cluster.NewNamespace()
 	err := r.cache.Get(ctx, types.NamespacedName{Name: name}, namespace)

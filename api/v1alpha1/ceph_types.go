@@ -9,7 +9,7 @@ import "k8s.io/apimachinery/pkg/api/resource"
 type CephSpec struct {
 	ComponentSpec `json:",inline"`
 
-	// version of Ceph, as in 20.2.4. Without it the one this operator was tested with. It can be raised by one major
+	// version of Ceph, as in 20.2.4. Defaults to the one this operator was tested with. It can be raised by one major
 	// version at a time and never lowered: Ceph cannot go back.
 	//
 	// +kubebuilder:validation:MaxLength=16
@@ -25,7 +25,7 @@ type CephSpec struct {
 	// +optional
 	External bool `json:"external,omitempty"`
 
-	// devices says what data is stored on. Without it volumes of the cluster's default StorageClass.
+	// devices says what data is stored on. Defaults to volumes of the cluster's default StorageClass.
 	//
 	// +optional
 	Devices CephDevices `json:"devices,omitempty,omitzero"`
@@ -47,14 +47,14 @@ type CephSpec struct {
 	// +optional
 	Monitors CephMonitors `json:"monitors,omitempty,omitzero"`
 
-	// managers is the number of manager daemons, of which one is active. Without it that of the profile.
+	// managers is the number of manager daemons, of which one is active. Defaults to that of the profile.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2
 	// +optional
 	Managers int32 `json:"managers,omitempty"`
 
-	// copies of every piece of data, in as many failure domains. Without it that of the profile. 1 loses data with the
+	// copies of every piece of data, in as many failure domains. Defaults to that of the profile. 1 loses data with the
 	// first device that fails.
 	//
 	// +kubebuilder:validation:Minimum=1
@@ -62,7 +62,7 @@ type CephSpec struct {
 	// +optional
 	Copies int32 `json:"copies,omitempty"`
 
-	// failureDomain is what may fail without loss of data: Device, Host or Zone. Without it that of the profile.
+	// failureDomain is what may fail without loss of data: Device, Host or Zone. Defaults to that of the profile.
 	//
 	// +kubebuilder:validation:Enum=Device;Host;Zone
 	// +optional
@@ -99,7 +99,7 @@ type CephSpec struct {
 	Placement Placement `json:"placement,omitempty,omitzero"`
 
 	// destroyData confirms, in the words of Rook, that the data of the Ceph cluster is wiped when the component or the
-	// platform is removed and deletionPolicy is Delete. Without it nothing that Ceph stores is ever deleted.
+	// platform is removed and deletionPolicy is Delete. If unset, nothing that Ceph stores is ever deleted.
 	//
 	// +kubebuilder:validation:Enum=yes-really-destroy-data
 	// +optional
@@ -161,7 +161,7 @@ type CephDevices struct {
 
 // CephVolumeClaims are the volumes that Ceph stores data on.
 type CephVolumeClaims struct {
-	// count of volumes. Without it that of the profile. It can grow; Ceph moves data to the new volumes by itself.
+	// count of volumes. Defaults to that of the profile. It can grow; Ceph moves data to the new volumes by itself.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=256
@@ -184,7 +184,7 @@ type CephNode struct {
 	// +required
 	Name string `json:"name"`
 
-	// devices of the node, as in sdb or /dev/disk/by-id/wwn-0x5000c500a0b1c2d3. Without it every empty device of the
+	// devices of the node, as in sdb or /dev/disk/by-id/wwn-0x5000c500a0b1c2d3. Defaults to every empty device of the
 	// node.
 	//
 	// +listType=set
@@ -199,7 +199,7 @@ type CephNode struct {
 
 // CephMonitors are the daemons that keep the map of the cluster.
 type CephMonitors struct {
-	// count of monitors, an odd number. Without it that of the profile.
+	// count of monitors, an odd number. Defaults to that of the profile.
 	//
 	// +kubebuilder:validation:Enum=1;3;5
 	// +optional
@@ -226,7 +226,7 @@ type CephFileSystem struct {
 	// +optional
 	State Toggle `json:"state,omitempty"`
 
-	// metadataServers that are active, each with a standby. Without it 1.
+	// metadataServers that are active, each with a standby. Defaults to 1.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
@@ -241,7 +241,7 @@ type CephObjectStore struct {
 	// +optional
 	State Toggle `json:"state,omitempty"`
 
-	// instances of the gateway that speaks S3. Without it that of the profile.
+	// instances of the gateway that speaks S3. Defaults to that of the profile.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=32
@@ -258,7 +258,7 @@ type CephObjectStore struct {
 	// +optional
 	ExternalGateways []string `json:"externalGateways,omitempty"`
 
-	// tlsSecretRef names a Secret of type kubernetes.io/tls in the platform's namespace for the S3 service. Without it:
+	// tlsSecretRef names a Secret of type kubernetes.io/tls in the platform's namespace for the S3 service. Defaults to
 	// the cluster's own serving certificate on OpenShift, elsewhere a certificate that the operator makes.
 	//
 	// +optional
@@ -322,7 +322,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="has(self.type) == has(self.vault)",message="type and vault must be set together: the keys come from Vault"
 // +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'SSES3' || !has(self.vault) || !has(self.vault.secretEngine) || self.vault.secretEngine == 'Transit'",message="vault.secretEngine must be Transit when type is SSES3"
 type CephObjectEncryption struct {
-	// type is SSES3 (the gateway makes the keys) or SSEKMS (clients name the key). Without it objects are not encrypted
+	// type is SSES3 (the gateway makes the keys) or SSEKMS (clients name the key). If unset, objects are not encrypted
 	// by the gateway; see encrypted of the component for encryption of the devices.
 	//
 	// +optional
@@ -365,7 +365,7 @@ type VaultSpec struct {
 	TokenSecretRef LocalReference `json:"tokenSecretRef"`
 
 	// caSecretRef names a Secret in the platform's namespace whose key cert, as Rook wants it, holds the certificate
-	// authority of the service in PEM. Without it the public authorities are trusted.
+	// authority of the service in PEM. If unset, the public authorities are trusted.
 	//
 	// +optional
 	CASecretRef LocalReference `json:"caSecretRef,omitempty,omitzero"`
@@ -381,7 +381,7 @@ type CephBucket struct {
 	// +required
 	Name string `json:"name"`
 
-	// maxSize of all objects together, as in 100Gi. Without it there is no limit.
+	// maxSize of all objects together, as in 100Gi. If unset, there is no limit.
 	//
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=32
@@ -389,7 +389,7 @@ type CephBucket struct {
 	// +optional
 	MaxSize resource.Quantity `json:"maxSize,omitempty,omitzero"`
 
-	// maxObjects in the bucket. Without it there is no limit.
+	// maxObjects in the bucket. If unset, there is no limit.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000000000000

@@ -22,7 +22,7 @@ type JupyterHubSpec struct {
 	// +optional
 	Database JupyterHubDatabase `json:"database,omitempty,omitzero"`
 
-	// images are the notebook images that users choose from. Without it a list of Jupyter's own: minimal, scipy,
+	// images are the notebook images that users choose from. Defaults to a list of Jupyter's own: minimal, scipy,
 	// datascience, pytorch, tensorflow and pyspark; pytorch-gpu and tensorflow-gpu as well where a size has GPUs; and
 	// beakerx, for languages of the Java virtual machine. Every image must have JupyterHub's single-user server
 	// (jupyterhub-singleuser) installed. Changes apply to notebooks that start from then on; the hub is not restarted.
@@ -40,14 +40,14 @@ type JupyterHubSpec struct {
 	// +optional
 	PrePull Toggle `json:"prePull,omitempty"`
 
-	// defaultImage is the name of the image that is chosen already when the form opens. Without it the first.
+	// defaultImage is the name of the image that is chosen already when the form opens. Defaults to the first.
 	//
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +optional
 	DefaultImage string `json:"defaultImage,omitempty"`
 
-	// sizes are the amounts of CPU, memory and GPUs that users choose from. Without it those of the profile: small,
+	// sizes are the amounts of CPU, memory and GPUs that users choose from. Defaults to those of the profile: small,
 	// and other than in Development medium and large as well.
 	//
 	// +listType=map
@@ -57,7 +57,7 @@ type JupyterHubSpec struct {
 	// +optional
 	Sizes []NotebookSize `json:"sizes,omitempty"`
 
-	// defaultSize is the name of the size that is chosen already when the form opens. Without it the first.
+	// defaultSize is the name of the size that is chosen already when the form opens. Defaults to the first.
 	//
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -125,7 +125,7 @@ type JupyterHubSpec struct {
 	// +optional
 	ConcurrentSpawnLimit int32 `json:"concurrentSpawnLimit,omitempty"`
 
-	// activeServerLimit is how many notebooks may run at once. Without it there is no limit.
+	// activeServerLimit is how many notebooks may run at once. If unset, there is no limit.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000
@@ -141,7 +141,7 @@ type JupyterHubSpec struct {
 	// +optional
 	GroupLimits []NotebookGroupLimit `json:"groupLimits,omitempty"`
 
-	// activeServersPerUser is how many notebooks a user may run at once. Without it as many as namedServersPerUser allows.
+	// activeServersPerUser is how many notebooks a user may run at once. Defaults to as many as namedServersPerUser allows.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=21
@@ -149,7 +149,7 @@ type JupyterHubSpec struct {
 	ActiveServersPerUser int32 `json:"activeServersPerUser,omitempty"`
 
 	// namedServersPerUser is how many notebooks a user may have besides the first, each with a name and a volume of its
-	// own. Without it none.
+	// own. If unset, none.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=20
@@ -159,7 +159,7 @@ type JupyterHubSpec struct {
 
 // JupyterHubServer is one of the two Pods of the hub itself.
 type JupyterHubServer struct {
-	// resources of the container. Without it those of the profile.
+	// resources of the container. Defaults to those of the profile.
 	//
 	// +optional
 	Resources Resources `json:"resources,omitempty,omitzero"`
@@ -172,7 +172,7 @@ type JupyterHubServer struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.name) || (has(self.type) && self.type == 'Platform')",message="name is allowed only when type is Platform"
 type JupyterHubDatabase struct {
 	// type is SQLite (a file on a volume), PostgreSQL (the database that uriSecretRef names) or Platform (a database on the server that
-	// spec.database names). Without it PostgreSQL with uriSecretRef, otherwise SQLite. Changing it moves no data.
+	// spec.database names). Defaults to PostgreSQL with uriSecretRef, otherwise SQLite. Changing it moves no data.
 	//
 	// +optional
 	Type DatabaseType `json:"type,omitempty"`
@@ -187,14 +187,14 @@ type JupyterHubDatabase struct {
 	// +optional
 	URISecretRef LocalReference `json:"uriSecretRef,omitempty,omitzero"`
 
-	// port that PostgreSQL listens on, which the network policy opens. Without it 5432.
+	// port that PostgreSQL listens on, which the network policy opens. Defaults to 5432.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	Port int32 `json:"port,omitempty"`
 
-	// name of the database when type is Platform, which must exist. Without it that in status.databases:
+	// name of the database when type is Platform, which must exist. Defaults to that in status.databases:
 	// <namespace>_<platform>_jupyterhub.
 	//
 	// +kubebuilder:validation:MinLength=1
@@ -287,13 +287,13 @@ type NotebookVolume struct {
 	// +required
 	ClaimName string `json:"claimName"`
 
-	// access is ReadWrite or ReadOnly. Without it ReadOnly.
+	// access is ReadWrite or ReadOnly. Defaults to ReadOnly.
 	//
 	// +kubebuilder:validation:Enum=ReadWrite;ReadOnly
 	// +optional
 	Access string `json:"access,omitempty"`
 
-	// groups whose members have the volume. Without it all users do.
+	// groups whose members have the volume. If unset, all users do.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -326,7 +326,7 @@ type NotebookImage struct {
 	// +required
 	Name string `json:"name"`
 
-	// displayName is what users read. Without it the name.
+	// displayName is what users read. Defaults to the name.
 	//
 	// +kubebuilder:validation:MaxLength=80
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[\\\\p{L}\\\\p{N}][-\\\\p{L}\\\\p{N} .,:;()/+_#@!?%*=]*$')",message="displayName must start with a letter or digit and hold only letters, digits, spaces and .,:;()/+_#@!?%*=-"
@@ -347,7 +347,7 @@ type NotebookImage struct {
 	// +required
 	Image string `json:"image"`
 
-	// groups whose members may choose the image. Without it all users may.
+	// groups whose members may choose the image. If unset, all users may.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -365,7 +365,7 @@ type NotebookSize struct {
 	// +required
 	Name string `json:"name"`
 
-	// displayName is what users read. Without it the name. The amounts are put behind it.
+	// displayName is what users read. Defaults to the name. The amounts are put behind it.
 	//
 	// +kubebuilder:validation:MaxLength=80
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[\\\\p{L}\\\\p{N}][-\\\\p{L}\\\\p{N} .,:;()/+_#@!?%*=]*$')",message="displayName must start with a letter or digit and hold only letters, digits, spaces and .,:;()/+_#@!?%*=-"
@@ -378,7 +378,7 @@ type NotebookSize struct {
 	// +required
 	Resources Resources `json:"resources"`
 
-	// gpus is how many NVIDIA GPUs the notebook gets, as nvidia.com/gpu. Without it none.
+	// gpus is how many NVIDIA GPUs the notebook gets, as nvidia.com/gpu. If unset, none.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=16
@@ -386,7 +386,7 @@ type NotebookSize struct {
 	GPUs int32 `json:"gpus,omitempty"`
 
 	// spark names one of the sizes of Spark clusters, see spark.clusterSizes: each notebook of this size has a cluster of its own. It needs
-	// the component spark. Without it there is no cluster.
+	// the component spark. If unset, there is no cluster.
 	//
 	// +kubebuilder:validation:MaxLength=40
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -399,7 +399,7 @@ type NotebookSize struct {
 	// +optional
 	Placement Placement `json:"placement,omitempty,omitzero"`
 
-	// groups whose members may choose the size. Without it all users may.
+	// groups whose members may choose the size. If unset, all users may.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
@@ -417,14 +417,14 @@ type NotebookCulling struct {
 	// +optional
 	State Toggle `json:"state,omitempty"`
 
-	// idleTimeoutSeconds after its last use a notebook is stopped. Without it 3600.
+	// idleTimeoutSeconds after its last use a notebook is stopped. Defaults to 3600.
 	//
 	// +kubebuilder:validation:Minimum=300
 	// +kubebuilder:validation:Maximum=2592000
 	// +optional
 	IdleTimeoutSeconds int32 `json:"idleTimeoutSeconds,omitempty"`
 
-	// maxAgeSeconds after its start a notebook is stopped even if it is in use. Without it there is no such limit.
+	// maxAgeSeconds after its start a notebook is stopped even if it is in use. If unset, there is no such limit.
 	//
 	// +kubebuilder:validation:Minimum=3600
 	// +kubebuilder:validation:Maximum=31536000

@@ -8,7 +8,7 @@ package v1alpha1
 type KafkaSpec struct {
 	ComponentSpec `json:",inline"`
 
-	// version of Kafka, such as 4.3.1, out of those that the Strimzi operator in the cluster supports. Without it the
+	// version of Kafka, such as 4.3.1, out of those that the Strimzi operator in the cluster supports. Defaults to the
 	// operator's default, which moves when the operator is upgraded.
 	//
 	// +kubebuilder:validation:MaxLength=32
@@ -16,7 +16,7 @@ type KafkaSpec struct {
 	// +optional
 	Version string `json:"version,omitempty"`
 
-	// replicas is the number of brokers. Without it 1 in profile Development, otherwise 3. Topics that exist are not
+	// replicas is the number of brokers. Defaults to 1 in profile Development, otherwise 3. Topics that exist are not
 	// moved to brokers that are added. Brokers that hold partitions are not taken away before the partitions are moved.
 	//
 	// +kubebuilder:validation:Minimum=1
@@ -24,12 +24,12 @@ type KafkaSpec struct {
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
 
-	// resources of each broker. Without them those of the profile.
+	// resources of each broker. Defaults to those of the profile.
 	//
 	// +optional
 	Resources Resources `json:"resources,omitempty,omitzero"`
 
-	// storage of each broker, on a volume of its own. Without it the size of the profile.
+	// storage of each broker, on a volume of its own. Defaults to the size of the profile.
 	//
 	// +optional
 	Storage Storage `json:"storage,omitempty,omitzero"`
@@ -74,7 +74,7 @@ type KafkaSpec struct {
 	// +optional
 	Metrics KafkaMetrics `json:"metrics,omitempty,omitzero"`
 
-	// rack spreads the replicas of every partition over failure domains. Without it over zones in profile
+	// rack spreads the replicas of every partition over failure domains. Defaults to zones in profile
 	// HighAvailability, otherwise not at all.
 	//
 	// +optional
@@ -86,7 +86,7 @@ type KafkaSpec struct {
 	Placement Placement `json:"placement,omitempty,omitzero"`
 
 	// maintenanceTimeWindows are the times, as Quartz cron expressions in UTC such as "* * 0-3 ? * SUN *", at which
-	// brokers may be restarted to renew certificates. Without them at any time.
+	// brokers may be restarted to renew certificates. If unset, at any time.
 	//
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=16
@@ -114,7 +114,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'Combined' || (!has(self.replicas) && !has(self.resources) && !has(self.storage))",message="replicas, resources and storage of controllers must be left out when type is Combined: the brokers are the controllers"
 type KafkaControllers struct {
-	// type is Combined (every broker is a controller too) or Dedicated (controllers are Pods of their own). Without it
+	// type is Combined (every broker is a controller too) or Dedicated (controllers are Pods of their own). Defaults to
 	// Combined in profile Development, otherwise Dedicated.
 	//
 	// +optional
@@ -126,12 +126,12 @@ type KafkaControllers struct {
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
 
-	// resources of each dedicated controller. Without them those of the profile.
+	// resources of each dedicated controller. Defaults to those of the profile.
 	//
 	// +optional
 	Resources Resources `json:"resources,omitempty,omitzero"`
 
-	// storage of each dedicated controller. Without it the size of the profile.
+	// storage of each dedicated controller. Defaults to the size of the profile.
 	//
 	// +optional
 	Storage Storage `json:"storage,omitempty,omitzero"`
@@ -185,7 +185,7 @@ type KafkaExternalAccess struct {
 	// +optional
 	Type KafkaExternalAccessType `json:"type,omitempty"`
 
-	// sourceRanges are the networks, such as 192.0.2.0/24, from which load balancers accept connections. Without them
+	// sourceRanges are the networks, such as 192.0.2.0/24, from which load balancers accept connections. If unset,
 	// from everywhere.
 	//
 	// +listType=set
@@ -223,21 +223,21 @@ type KafkaTopic struct {
 	// +required
 	Name string `json:"name"`
 
-	// partitions of the topic. Without it 1. They can be added, never taken away.
+	// partitions of the topic. Defaults to 1. They can be added, never taken away.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	// +optional
 	Partitions int32 `json:"partitions,omitempty"`
 
-	// replicas of each partition, at most the number of brokers. Without it 3, or the number of brokers if there are fewer.
+	// replicas of each partition, at most the number of brokers. Defaults to 3, or the number of brokers if there are fewer.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=99
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
 
-	// minInSyncReplicas is how many replicas must have a message before a producer with acks=all is told so. Without it
+	// minInSyncReplicas is how many replicas must have a message before a producer with acks=all is told so. Defaults to
 	// 2 if there are 3 replicas or more, otherwise 1.
 	//
 	// +kubebuilder:validation:Minimum=1
@@ -251,21 +251,21 @@ type KafkaTopic struct {
 	// +optional
 	CleanupPolicy KafkaCleanupPolicy `json:"cleanupPolicy,omitempty"`
 
-	// retentionHours is how long messages are kept. Without it Kafka's own 168 hours.
+	// retentionHours is how long messages are kept. Defaults to Kafka's own 168 hours.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=876000
 	// +optional
 	RetentionHours int32 `json:"retentionHours,omitempty"`
 
-	// retentionBytes is how much of each partition is kept. Without it there is no limit but time.
+	// retentionBytes is how much of each partition is kept. If unset, there is no limit but time.
 	//
 	// +kubebuilder:validation:Minimum=1048576
 	// +kubebuilder:validation:Maximum=1125899906842624
 	// +optional
 	RetentionBytes int64 `json:"retentionBytes,omitempty"`
 
-	// maxMessageBytes is the largest batch of messages that is accepted. Without it Kafka's own, about 1 MiB.
+	// maxMessageBytes is the largest batch of messages that is accepted. Defaults to Kafka's own, about 1 MiB.
 	//
 	// +kubebuilder:validation:Minimum=1024
 	// +kubebuilder:validation:Maximum=1073741824
@@ -290,7 +290,7 @@ const (
 
 // KafkaMetrics is how Kafka shows metrics to Prometheus.
 type KafkaMetrics struct {
-	// type is StrimziReporter, JMX or None. Without it StrimziReporter where the Strimzi operator serves
+	// type is StrimziReporter, JMX or None. Defaults to StrimziReporter where the Strimzi operator serves
 	// kafka.strimzi.io/v1, otherwise JMX. With None the exporter of consumer lags is not deployed either.
 	//
 	// +optional

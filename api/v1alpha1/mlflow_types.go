@@ -7,14 +7,14 @@ package v1alpha1
 type MLflowSpec struct {
 	ComponentSpec `json:",inline"`
 
-	// replicas of the server. More than one needs PostgreSQL (database.type PostgreSQL or Platform) and an object storage. Without it that of the profile, or one.
+	// replicas of the server. More than one needs PostgreSQL (database.type PostgreSQL or Platform) and an object storage. Defaults to that of the profile, or one.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
 
-	// workers are the processes of each replica. Without it that of the profile.
+	// workers are the processes of each replica. Defaults to that of the profile.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=32
@@ -61,14 +61,14 @@ type MLflowDatabase struct {
 	// +optional
 	URISecretRef LocalReference `json:"uriSecretRef,omitempty,omitzero"`
 
-	// port that PostgreSQL listens on, which the network policy opens. Without it 5432.
+	// port that PostgreSQL listens on, which the network policy opens. Defaults to 5432.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	Port int32 `json:"port,omitempty"`
 
-	// name of the database when type is Platform, which must exist. Without it that in status.databases:
+	// name of the database when type is Platform, which must exist. Defaults to that in status.databases:
 	// <namespace>_<platform>_mlflow.
 	//
 	// +kubebuilder:validation:MinLength=1

@@ -244,7 +244,7 @@ const (
 	DependencyReady DependencyState = "Ready"
 	// DependencyInstalling: it is on its way.
 	DependencyInstalling DependencyState = "Installing"
-	// DependencyMissing: it is not there, and nobody is going to bring it.
+	// DependencyMissing: it is not there, and nobody is going to install it.
 	DependencyMissing DependencyState = "Missing"
 	// DependencyBlocked: a person must do something before it goes on.
 	DependencyBlocked DependencyState = "Blocked"
@@ -262,8 +262,8 @@ type DependencyStatus struct {
 	// +required
 	Name string `json:"name"`
 
-	// source is how it came into the cluster: OLM or Helm (the installer brought it), or Existing. Absent while it is
-	// missing.
+	// source is how it came into the cluster: OLM or Helm (by the installer), or Existing (by somebody else). Absent while
+	// it is missing.
 	//
 	// +optional
 	Source DependencySource `json:"source,omitempty"`

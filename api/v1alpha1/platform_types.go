@@ -17,7 +17,7 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="has(self.external) == (has(self.type) && self.type == 'External')",message="external must be set when type is External, and only then"
 type ObjectStorageSpec struct {
-	// type is Ceph (the platform's own ceph component) or External. Without it: Ceph when the ceph component is
+	// type is Ceph (the platform's own ceph component) or External. Defaults to Ceph when the ceph component is
 	// named, otherwise the platform has no object storage.
 	//
 	// +optional
@@ -64,7 +64,7 @@ type ExternalObjectStorage struct {
 	CredentialsSecretRef LocalReference `json:"credentialsSecretRef"`
 
 	// caSecretRef names a Secret in the platform's namespace whose key ca.crt holds the certificate authority of the
-	// endpoint, in PEM. Without it the public authorities are trusted.
+	// endpoint, in PEM. If unset, the public authorities are trusted.
 	//
 	// +optional
 	CASecretRef LocalReference `json:"caSecretRef,omitempty,omitzero"`
@@ -101,7 +101,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="has(self.oidc) == (has(self.type) && self.type == 'OIDC')",message="oidc must be set when type is OIDC, and only then"
 // +kubebuilder:validation:XValidation:rule="!has(self.type) || self.type != 'Local' || !(has(self.adminGroups) || has(self.allowedGroups))",message="adminGroups and allowedGroups are allowed only when type is OpenShift or OIDC: with type Local there are no groups"
 type AuthenticationSpec struct {
-	// type is OpenShift, OIDC or Local. Without it: OpenShift on OpenShift, otherwise Local with a generated
+	// type is OpenShift, OIDC or Local. Defaults to OpenShift on OpenShift, otherwise Local with a generated
 	// password. There is no way to switch authentication off.
 	//
 	// +optional
@@ -132,7 +132,7 @@ type AuthenticationSpec struct {
 	// +optional
 	AdminGroups []string `json:"adminGroups,omitempty"`
 
-	// allowedGroups are the groups whose members may log in. Without it every user that OpenShift or the OIDC
+	// allowedGroups are the groups whose members may log in. If unset, every user that OpenShift or the OIDC
 	// provider knows may. OpenShift and OIDC only.
 	//
 	// +listType=set
@@ -168,7 +168,7 @@ type OIDCSpec struct {
 	ClientSecretRef LocalReference `json:"clientSecretRef"`
 
 	// authorizationEndpoint, tokenEndpoint and userInfoEndpoint are the provider's addresses, from its discovery
-	// document. Without them those of Keycloak below the issuer are used.
+	// document. If unset, those of Keycloak below the issuer are used.
 	//
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:Pattern=`^https://[-A-Za-z0-9._~/:]+$`
@@ -208,7 +208,7 @@ type OIDCSpec struct {
 	// +optional
 	GroupsClaim string `json:"groupsClaim,omitempty"`
 
-	// scopes to ask the provider for. Without it openid, profile and email. Providers other than Keycloak often need
+	// scopes to ask the provider for. Defaults to openid, profile and email. Providers other than Keycloak often need
 	// groups as well before they tell a user's groups; Keycloak refuses scopes that it does not know.
 	//
 	// +listType=set
@@ -245,7 +245,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.className) || !has(self.type) || self.type == 'Ingress'",message="className is allowed only when type is Ingress"
 // +kubebuilder:validation:XValidation:rule="!has(self.tlsSecretRef) || !has(self.type) || self.type in ['Route', 'Ingress']",message="tlsSecretRef is allowed only when type is Route or Ingress: a Gateway has certificates of its own"
 type IngressSpec struct {
-	// type is Route, Ingress, Gateway or None. Without it: Route on OpenShift; elsewhere Ingress when a domain is given,
+	// type is Route, Ingress, Gateway or None. Defaults to Route on OpenShift; elsewhere Ingress when a domain is given,
 	// otherwise None.
 	//
 	// +optional
@@ -259,7 +259,7 @@ type IngressSpec struct {
 	// +optional
 	Domain string `json:"domain,omitempty"`
 
-	// className is the IngressClass to use. Without it the cluster's default.
+	// className is the IngressClass to use. Defaults to the cluster's default.
 	//
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
@@ -267,7 +267,7 @@ type IngressSpec struct {
 	ClassName string `json:"className,omitempty"`
 
 	// tlsSecretRef names a Secret of type kubernetes.io/tls in the platform's namespace that is valid for
-	// *.<domain>. Without it: Routes use the router's own certificate; an Ingress uses its controller's default.
+	// *.<domain>. If unset, Routes use the router's own certificate; an Ingress uses its controller's default.
 	//
 	// +optional
 	TLSSecretRef LocalReference `json:"tlsSecretRef,omitempty,omitzero"`
@@ -288,14 +288,14 @@ type GatewayReference struct {
 	// +required
 	Name string `json:"name"`
 
-	// namespace of the Gateway. Without it the platform's.
+	// namespace of the Gateway. Defaults to the platform's.
 	//
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 
-	// sectionName is the listener of the Gateway to attach to. Without it all of them.
+	// sectionName is the listener of the Gateway to attach to. Defaults to all of them.
 	//
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
@@ -310,7 +310,7 @@ type InstallationPolicy string
 
 // The installation policies.
 const (
-	// InstallationAuto adopts operators that exist and lets the installer bring the missing ones.
+	// InstallationAuto adopts operators that exist and lets the installer install the missing ones.
 	InstallationAuto InstallationPolicy = "Auto"
 	// InstallationManual installs nothing; conditions say what is missing and how to install it.
 	InstallationManual InstallationPolicy = "Manual"
@@ -318,7 +318,7 @@ const (
 
 // DependenciesSpec is about third-party operators.
 type DependenciesSpec struct {
-	// installation is Auto (operators that exist are used; the cluster's installer, where there is one, brings the
+	// installation is Auto (operators that exist are used; the cluster's installer, where there is one, installs the
 	// missing ones) or Manual (nothing is installed; conditions say what is missing).
 	//
 	// +kubebuilder:default=Auto

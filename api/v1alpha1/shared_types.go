@@ -52,7 +52,7 @@ type ResourceAmounts struct {
 
 // Storage of one replica on a PersistentVolumeClaim.
 type Storage struct {
-	// size of each volume, as in 10Gi. Without it that of the profile. Volumes grow where the StorageClass allows it;
+	// size of each volume, as in 10Gi. Defaults to that of the profile. Volumes grow where the StorageClass allows it;
 	// they are never shrunk.
 	//
 	// +kubebuilder:validation:XIntOrString
@@ -61,7 +61,7 @@ type Storage struct {
 	// +optional
 	Size resource.Quantity `json:"size,omitempty,omitzero"`
 
-	// storageClassName is the StorageClass of the volumes. Without it the cluster's default class. Volumes that exist
+	// storageClassName is the StorageClass of the volumes. Defaults to the cluster's default class. Volumes that exist
 	// keep theirs.
 	//
 	// +kubebuilder:validation:MaxLength=253
@@ -98,7 +98,7 @@ type LabelValue string
 // +kubebuilder:validation:XValidation:rule="!has(self.value) || !has(self.operator) || self.operator == 'Equal'",message="value must be empty when operator is Exists"
 // +kubebuilder:validation:XValidation:rule="has(self.key) || (has(self.operator) && self.operator == 'Exists')",message="key is required unless operator is Exists"
 type Toleration struct {
-	// key of the taint. Without it, and with operator Exists, every taint is tolerated.
+	// key of the taint. If unset, and with operator Exists, every taint is tolerated.
 	//
 	// +kubebuilder:validation:MaxLength=317
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
@@ -116,7 +116,7 @@ type Toleration struct {
 	// +optional
 	Value LabelValue `json:"value,omitempty"`
 
-	// effect of the taint: NoSchedule, PreferNoSchedule or NoExecute. Without it all of them.
+	// effect of the taint: NoSchedule, PreferNoSchedule or NoExecute. Defaults to all of them.
 	//
 	// +kubebuilder:validation:Enum=NoSchedule;PreferNoSchedule;NoExecute
 	// +optional

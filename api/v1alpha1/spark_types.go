@@ -6,7 +6,7 @@ import "k8s.io/apimachinery/pkg/api/resource"
 type SparkSpec struct {
 	ComponentSpec `json:",inline"`
 
-	// clusterSizes are the Spark clusters that users can choose from. Without it: small (2 workers) and, other than in
+	// clusterSizes are the Spark clusters that users can choose from. Defaults to small (2 workers) and, other than in
 	// the profile Development, large (8 workers).
 	//
 	// +listType=map
@@ -16,14 +16,14 @@ type SparkSpec struct {
 	ClusterSizes []SparkClusterSize `json:"clusterSizes,omitempty"`
 
 	// maxClusters that exist at the same time in the platform; a notebook beyond it starts without Spark, says so, and gets its
-	// cluster when another one ends. Without it there is no limit but the quota of the namespace.
+	// cluster when another one ends. If unset, there is no limit but the quota of the namespace.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
 	// +optional
 	MaxClusters int32 `json:"maxClusters,omitempty"`
 
-	// maxClustersPerUser that exist at the same time; what is beyond it waits as with maxClusters. Without it there is no limit.
+	// maxClustersPerUser that exist at the same time; what is beyond it waits as with maxClusters. If unset, there is no limit.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1000
@@ -48,12 +48,12 @@ type SparkClusterSize struct {
 	// +required
 	Workers int32 `json:"workers"`
 
-	// worker is the size of each worker. Without it 1 core and 2Gi.
+	// worker is the size of each worker. Defaults to 1 core and 2Gi.
 	//
 	// +optional
 	Worker SparkProcessSize `json:"worker,omitempty,omitzero"`
 
-	// master is the size of the master. Without it 1 core and 1Gi.
+	// master is the size of the master. Defaults to 1 core and 1Gi.
 	//
 	// +optional
 	Master SparkProcessSize `json:"master,omitempty,omitzero"`

@@ -85,7 +85,7 @@ func offer(facts components.Facts) *components.ObjectStorage {
 	case service.tlsSecret != "":
 		offered.CA = components.CertificateAuthority{Secret: service.tlsSecret, Key: s3.CAKey}
 		offered.CAReference = components.Reference{
-			// No public authority signs for names inside a cluster, so a certificate that people bring needs its own.
+			// No public authority signs for names inside a cluster, so a certificate that people provide needs its own.
 			Field: field + ".objectStore.tlsSecretRef", Name: service.tlsSecret, Keys: []string{s3.CAKey},
 			Awaited: spec.ObjectStore.TLSSecretRef.Name == "",
 		}

@@ -14,7 +14,7 @@ type Kind struct {
 	Plural string
 	// ClusterScoped kinds have no namespace.
 	ClusterScoped bool
-	// Provider brings the kind: a third-party operator, as in "Strimzi", or the kind of cluster, as in OpenShift. Empty for kinds
+	// Provider defines the kind: a third-party operator, as in "Strimzi", or the kind of cluster, as in OpenShift. Empty for kinds
 	// of Kubernetes itself.
 	Provider string
 }
@@ -22,7 +22,7 @@ type Kind struct {
 // GVK is the kind in its preferred version.
 func (k Kind) GVK() schema.GroupVersionKind { return k.WithVersion(k.Versions[0]) }
 
-// CRD is the name of the CustomResourceDefinition that brings a third-party kind.
+// CRD is the name of the CustomResourceDefinition that defines a third-party kind.
 func (k Kind) CRD() string { return k.Plural + "." + k.Group }
 
 // ThirdParty is whether the kind may be absent from a cluster.
@@ -55,7 +55,7 @@ var (
 	StorageClass          = clusterScoped(native("storage.k8s.io", "StorageClass", "storageclasses"))
 )
 
-// Providers of kinds that no third-party operator brings.
+// Providers of kinds that no third-party operator defines.
 const (
 	OpenShift  = "OpenShift"
 	GatewayAPI = "Gateway API"

@@ -98,7 +98,7 @@ func TestOf(t *testing.T) {
 				s.CA = components.CertificateAuthority{ConfigMap: "openshift-service-ca.crt", Key: "service-ca.crt"}
 			}),
 		},
-		"Ceph with a certificate that people bring": {
+		"Ceph with a certificate that people provide": {
 			spec: ceph(func(spec *v1alpha1.CephSpec) { spec.ObjectStore.TLSSecretRef.Name = "own" }), openShift: true,
 			want: but(ownCeph, func(s *s3.Storage) { s.CA = components.CertificateAuthority{Secret: "own", Key: "ca.crt"} }),
 		},
@@ -282,7 +282,7 @@ func TestReferences(t *testing.T) {
 		"Ceph's are awaited, and only those of the buckets that are used": {
 			spec: ceph(asItIs), purposes: []string{s3.Models}, want: []components.Reference{certificate, claim("models")},
 		},
-		"a certificate that people bring must come with its authority": {
+		"a certificate that people provide must come with its authority": {
 			spec:     ceph(func(spec *v1alpha1.CephSpec) { spec.ObjectStore.TLSSecretRef.Name = "own" }),
 			purposes: []string{s3.Pipelines},
 			want:     []components.Reference{brought, claim("pipelines")},

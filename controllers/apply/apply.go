@@ -101,8 +101,8 @@ type receiptKey struct {
 type receipt struct {
 	uid    types.UID
 	hash   string
-	fields [sha256.Size]byte // of the field set
-	// canonical is of the field set in canonical form. The same set can be read as another text from a watch.
+	fields [sha256.Size]byte // digest of the field set
+	// canonical is the digest of the field set in canonical form: a watch may deliver the same set as a different text.
 	canonical [sha256.Size]byte
 }
 

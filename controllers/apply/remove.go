@@ -123,7 +123,7 @@ func operatorOf(provider string) string {
 
 // Remove deletes the component's objects kind by kind, in the reverse of the component's order; the next kind is not
 // touched before all of one are gone. It returns what it waits for, or nil when nothing is left. Data that must stay is the
-// caller's care, see [Applier.Keep].
+// caller's concern, see [Applier.Keep].
 func (a *Applier) Remove(ctx context.Context, scope Scope) (*Waiting, []Change, error) {
 	var changes []Change
 	for _, served := range slices.Backward(scope.Kinds) {

@@ -25,8 +25,8 @@ const PlatformsAnnotation = "opendatahub.io/platforms"
 // attempts to write while other platforms write too.
 const attempts = 5
 
-// applyShared brings a shared object to the desired state, and has the platform join those that want it. A platform that wants it
-// otherwise than the first is told so, and changes nothing.
+// applyShared brings a shared object to the desired state, and adds the platform to those that want it. A platform that wants
+// something else than the first is told so, and changes nothing.
 func (a *Applier) applyShared(ctx context.Context, manager string, p Prepared) (*Change, error) {
 	live, err := a.live(ctx, p)
 	if err != nil {

@@ -129,8 +129,8 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 		if _, ok := component.(components.WithReferences); ok {
 			grants.add(kinds.Secret.Group, kinds.Secret.Plural, "list", "watch")
 		}
-		if leaver, ok := component.(components.WithLeftovers); ok {
-			for _, kind := range leaver.LeftoverKinds() {
+		if withLeftovers, ok := component.(components.WithLeftovers); ok {
+			for _, kind := range withLeftovers.LeftoverKinds() {
 				grants.add(kind.Group, kind.Plural, "list", "delete")
 				if kind.GroupKind != kinds.Pod.GroupKind {
 					// To take off an owner reference that would delete data that must stay.
@@ -149,7 +149,7 @@ func Platform(all []components.Component, bindable []string) []rbacv1.PolicyRule
 	return rules
 }
 
-// controlled is what the controllers that components bring read and write.
+// controlled is what the controllers of components read and write.
 func controlled(all []components.Component) []components.ControllerKind {
 	var controlled []components.ControllerKind
 	for _, component := range all {

@@ -30,19 +30,19 @@ func (restoring) Uses() []components.Use {
 	return []components.Use{{Kind: kafka.NodePool, Subresources: map[string][]string{"status": {"patch"}}}}
 }
 
-type leaver struct{ plain }
+type withLeftovers struct{ plain }
 
-func (leaver) LeftoverKinds() []kinds.Kind {
+func (withLeftovers) LeftoverKinds() []kinds.Kind {
 	return []kinds.Kind{kinds.Pod, kinds.PersistentVolumeClaim}
 }
 
-func (leaver) Leftovers(components.Facts) []components.Leftover {
+func (withLeftovers) Leftovers(components.Facts) []components.Leftover {
 	return []components.Leftover{{Kind: kinds.Pod}, {Kind: kinds.PersistentVolumeClaim, Data: true}}
 }
 
-type referrer struct{ plain }
+type withReferences struct{ plain }
 
-func (referrer) References(components.Facts) []components.Reference { return nil }
+func (withReferences) References(components.Facts) []components.Reference { return nil }
 
 var clusterScoped = kinds.Kind{
 	GroupKind: schema.GroupKind{Group: "storage.k8s.io", Kind: "StorageClass"}, Versions: []string{"v1"},
@@ -81,14 +81,14 @@ func TestPlatform(t *testing.T) {
 			},
 		},
 		"software that leaves Pods and volumes behind": {
-			component: leaver{},
+			component: withLeftovers{},
 			want: []rbacv1.PolicyRule{
 				{APIGroups: []string{""}, Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"list", "patch", "delete"}},
 				{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch", "delete"}},
 			},
 		},
 		"a component that uses people's Secrets": {
-			component: referrer{},
+			component: withReferences{},
 			want: []rbacv1.PolicyRule{
 				{APIGroups: []string{""}, Resources: []string{"pods", "secrets"}, Verbs: []string{"list", "watch"}},
 			},
@@ -129,7 +129,7 @@ func TestClusterHoldsClusterScopedKindsOnly(t *testing.T) {
 }
 
 func TestWatchReadsNoSecretsAndWritesStatusAndFinalizersOnly(t *testing.T) {
-	rules := Watch([]components.Component{plain{kinds: []kinds.Kind{kinds.Secret, kinds.ConfigMap, kafka.Kafka, clusterScoped}}, referrer{}})
+	rules := Watch([]components.Component{plain{kinds: []kinds.Kind{kinds.Secret, kinds.ConfigMap, kafka.Kafka, clusterScoped}}, withReferences{}})
 	want := []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "pods"}, Verbs: []string{"list", "watch"}},
 		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get"}},
@@ -143,7 +143,7 @@ func TestWatchReadsNoSecretsAndWritesStatusAndFinalizersOnly(t *testing.T) {
 	}
 }
 
-// controlling brings a controller that starts Pods and reads Secrets.
+// controlling has a controller that starts Pods and reads Secrets.
 type controlling struct{ plain }
 
 func (controlling) SetupWithManager(manager.Manager, components.PlatformIn) error {

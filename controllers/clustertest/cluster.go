@@ -56,7 +56,7 @@ type Cluster struct {
 	stores []*watch.Store // of Children
 }
 
-// New is a cluster that holds the objects. Their managed fields say that nobody of the operator wrote them.
+// New is a cluster that holds the objects. Their managed fields say that no part of the operator wrote them.
 func New(t *testing.T, objects ...client.Object) *Cluster {
 	t.Helper()
 	scheme := runtime.NewScheme()

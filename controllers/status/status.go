@@ -47,7 +47,7 @@ type Writer struct {
 	Client client.Client
 	// Now is the clock for transition times and Interval.
 	Now func() time.Time
-	// Wrote is told the API server's answer.
+	// Wrote receives the API server's answer.
 	Wrote func(*v1alpha1.OpenDataHub)
 }
 

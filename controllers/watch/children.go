@@ -151,7 +151,7 @@ func (c *Children) Release(platform types.NamespacedName, component string) {
 func (c *Children) Get(_ context.Context, kind schema.GroupVersionKind, key types.NamespacedName) (*unstructured.Unstructured, error) {
 	store := c.store(kind, key.Namespace)
 	if store == nil || !store.ready() {
-		// Missing it is not: it would be created.
+		// Not nil, which would have it created.
 		return nil, fmt.Errorf("%s is not watched", kind.Kind)
 	}
 	found := store.get(key)

@@ -58,7 +58,8 @@ type stripper struct {
 	labels map[string]string
 }
 
-// members has each read the value of every member of the object that comes next. Names are in quotes, and valid until the next read.
+// members calls each for every member of the object that comes next; each must read the member's value. Names are in quotes, and
+// valid until the next read.
 func (s *stripper) members(each func(name []byte) error) error {
 	if s.d.PeekKind() != '{' {
 		return s.d.SkipValue()

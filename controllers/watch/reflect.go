@@ -22,7 +22,7 @@ import (
 	"opendatahub.io/operator/components/kinds"
 )
 
-// NewWatcher watches objects that carry the label of their [Children]. failed is told when a kind cannot be listed or watched.
+// NewWatcher watches objects that carry the label of their [Children]. failed is called when a kind cannot be listed or watched.
 func NewWatcher(config *rest.Config, client *http.Client, mapper meta.RESTMapper, failed func(schema.GroupVersionKind, error)) (Watcher, error) {
 	protobuf := rest.CopyConfig(config)
 	protobuf.ContentType = runtime.ContentTypeProtobuf

@@ -186,7 +186,7 @@ func (s *Store) remove(key types.NamespacedName) *child {
 	return before
 }
 
-// tell wakes whom an event concerns. A changed label may move an object from one platform to another; both must know.
+// tell wakes the components that an event concerns. A changed label may move an object from one platform to another; both must know.
 func (s *Store) tell(before, after *child) {
 	if after != nil {
 		s.wake(after.owner.Value())

@@ -163,7 +163,7 @@ func nextSteps(c *cluster.Cluster, log, installerLog string, hub *v1alpha1.OpenD
 		}
 	}
 	line("")
-	line("The installer brought the third-party operators, from charts that do nothing; they, nodes and Pods are played: nothing")
+	line("The installer installed the third-party operators, from charts that do nothing; they, nodes and Pods are played: nothing")
 	line("answers at these addresses.")
 	line("The operator and its installer run until Ctrl-C; their logs are %s and %s.", log, installerLog)
 	line("The cluster stays until: make cluster-down NAME=%s", c.Name())

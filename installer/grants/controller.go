@@ -229,7 +229,7 @@ func (r *reconciler) marks(ctx context.Context, name string) (map[string]string,
 	return namespace.Labels, nil
 }
 
-// operatorNamespaces are where the third-party operators run, as the installer would bring them.
+// operatorNamespaces are where the third-party operators run, as the installer would install them.
 func (r *reconciler) operatorNamespaces(ctx context.Context) (map[string]string, error) {
 	table := r.Table
 	object := &corev1.ConfigMap{}

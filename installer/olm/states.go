@@ -46,7 +46,7 @@ var (
 		"CustomResourceDefinitions and their objects stay ({delete})"}
 
 	unsupported = state{v1alpha1.ReasonVersionNotSupported, true, "change what it asks for ({edit}), or, where OLM knows no upgrade, delete it and then its " +
-		"ClusterServiceVersion, and the installer brings one that will do ({delete})"}
+		"ClusterServiceVersion, and the installer creates one that will do ({delete})"}
 	unsupportedOrphan = state{v1alpha1.ReasonVersionNotSupported, true, orphan.todo}
 
 	planFailed  = state{v1alpha1.ReasonOLMFailed, true, "once the cause is gone, have OLM make another: {delete}"}

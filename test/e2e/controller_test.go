@@ -47,7 +47,7 @@ func (reader) SetupWithManager(mgr manager.Manager, platform components.Platform
 		}))
 }
 
-var _ = Describe("A controller that a component brings", func() {
+var _ = Describe("A controller of a component", func() {
 	It("starts and stops with the manager, and sees the objects with its labels only", func(ctx context.Context) {
 		ns := namespace(ctx, readerNamespace)
 		configMap := func(name string, labels map[string]string) {

@@ -11,7 +11,7 @@ import (
 //
 // AuthenticationSpec is one login for all web interfaces.
 type AuthenticationSpecApplyConfiguration struct {
-	// type is OpenShift, OIDC or Local. Without it: OpenShift on OpenShift, otherwise Local with a generated
+	// type is OpenShift, OIDC or Local. Defaults to OpenShift on OpenShift, otherwise Local with a generated
 	// password. There is no way to switch authentication off.
 	Type *apiv1alpha1.AuthenticationType `json:"type,omitempty"`
 	// oidc is the OpenID Connect provider when type is OIDC.
@@ -20,7 +20,7 @@ type AuthenticationSpecApplyConfiguration struct {
 	AdminUsers []string `json:"adminUsers,omitempty"`
 	// adminGroups are the groups whose members administer the platform's web interfaces. OpenShift and OIDC only.
 	AdminGroups []string `json:"adminGroups,omitempty"`
-	// allowedGroups are the groups whose members may log in. Without it every user that OpenShift or the OIDC
+	// allowedGroups are the groups whose members may log in. If unset, every user that OpenShift or the OIDC
 	// provider knows may. OpenShift and OIDC only.
 	AllowedGroups []string `json:"allowedGroups,omitempty"`
 }

@@ -13,9 +13,9 @@ import (
 type CephBucketApplyConfiguration struct {
 	// name of the bucket within the platform.
 	Name *string `json:"name,omitempty"`
-	// maxSize of all objects together, as in 100Gi. Without it there is no limit.
+	// maxSize of all objects together, as in 100Gi. If unset, there is no limit.
 	MaxSize *resource.Quantity `json:"maxSize,omitempty"`
-	// maxObjects in the bucket. Without it there is no limit.
+	// maxObjects in the bucket. If unset, there is no limit.
 	MaxObjects *int64 `json:"maxObjects,omitempty"`
 }
 

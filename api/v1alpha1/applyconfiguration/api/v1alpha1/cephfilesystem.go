@@ -13,7 +13,7 @@ import (
 type CephFileSystemApplyConfiguration struct {
 	// state is Enabled (the default) or Disabled. Disabling it keeps a file system that holds data.
 	State *apiv1alpha1.Toggle `json:"state,omitempty"`
-	// metadataServers that are active, each with a standby. Without it 1.
+	// metadataServers that are active, each with a standby. Defaults to 1.
 	MetadataServers *int32 `json:"metadataServers,omitempty"`
 }
 

@@ -7,7 +7,7 @@ package v1alpha1
 //
 // CephMonitors are the daemons that keep the map of the cluster.
 type CephMonitorsApplyConfiguration struct {
-	// count of monitors, an odd number. Without it that of the profile.
+	// count of monitors, an odd number. Defaults to that of the profile.
 	Count *int32 `json:"count,omitempty"`
 	// storage of each monitor.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`

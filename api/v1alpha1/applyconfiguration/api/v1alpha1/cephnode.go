@@ -9,7 +9,7 @@ package v1alpha1
 type CephNodeApplyConfiguration struct {
 	// name of the node: its label kubernetes.io/hostname.
 	Name *string `json:"name,omitempty"`
-	// devices of the node, as in sdb or /dev/disk/by-id/wwn-0x5000c500a0b1c2d3. Without it every empty device of the
+	// devices of the node, as in sdb or /dev/disk/by-id/wwn-0x5000c500a0b1c2d3. Defaults to every empty device of the
 	// node.
 	Devices []string `json:"devices,omitempty"`
 }

@@ -11,7 +11,7 @@ import (
 //
 // CephObjectEncryption is the encryption of objects with keys from Vault.
 type CephObjectEncryptionApplyConfiguration struct {
-	// type is SSES3 (the gateway makes the keys) or SSEKMS (clients name the key). Without it objects are not encrypted
+	// type is SSES3 (the gateway makes the keys) or SSEKMS (clients name the key). If unset, objects are not encrypted
 	// by the gateway; see encrypted of the component for encryption of the devices.
 	Type *apiv1alpha1.CephObjectEncryptionType `json:"type,omitempty"`
 	// vault is the key service.

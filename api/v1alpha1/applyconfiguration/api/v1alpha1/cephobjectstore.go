@@ -13,11 +13,11 @@ import (
 type CephObjectStoreApplyConfiguration struct {
 	// state is Enabled (the default) or Disabled. Disabling it keeps a store that holds data.
 	State *apiv1alpha1.Toggle `json:"state,omitempty"`
-	// instances of the gateway that speaks S3. Without it that of the profile.
+	// instances of the gateway that speaks S3. Defaults to that of the profile.
 	Instances *int32 `json:"instances,omitempty"`
 	// externalGateways are the addresses, IP or host name, of the gateways of an external Ceph cluster.
 	ExternalGateways []string `json:"externalGateways,omitempty"`
-	// tlsSecretRef names a Secret of type kubernetes.io/tls in the platform's namespace for the S3 service. Without it:
+	// tlsSecretRef names a Secret of type kubernetes.io/tls in the platform's namespace for the S3 service. Defaults to
 	// the cluster's own serving certificate on OpenShift, elsewhere a certificate that the operator makes.
 	TLSSecretRef *LocalReferenceApplyConfiguration `json:"tlsSecretRef,omitempty"`
 	// erasureCoding stores objects as chunks instead of copies: less space, more work. It cannot be changed later.

@@ -12,13 +12,13 @@ import (
 // CephSpec is a Ceph cluster, deployed through the Rook operator: block, file and S3 object storage.
 type CephSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
-	// version of Ceph, as in 20.2.4. Without it the one this operator was tested with. It can be raised by one major
+	// version of Ceph, as in 20.2.4. Defaults to the one this operator was tested with. It can be raised by one major
 	// version at a time and never lowered: Ceph cannot go back.
 	Version *string `json:"version,omitempty"`
 	// external uses a Ceph cluster that already runs elsewhere instead of deploying one. Its connection is imported
 	// into the platform's namespace with Rook's import script. It cannot be changed later.
 	External *bool `json:"external,omitempty"`
-	// devices says what data is stored on. Without it volumes of the cluster's default StorageClass.
+	// devices says what data is stored on. Defaults to volumes of the cluster's default StorageClass.
 	Devices *CephDevicesApplyConfiguration `json:"devices,omitempty"`
 	// encrypted encrypts data at rest on every device (dm-crypt). It takes effect on devices that Ceph starts to use
 	// afterwards; those in use stay as they are.
@@ -28,12 +28,12 @@ type CephSpecApplyConfiguration struct {
 	EncryptedTransport *bool `json:"encryptedTransport,omitempty"`
 	// monitors keep the map of the cluster, and must agree by majority.
 	Monitors *CephMonitorsApplyConfiguration `json:"monitors,omitempty"`
-	// managers is the number of manager daemons, of which one is active. Without it that of the profile.
+	// managers is the number of manager daemons, of which one is active. Defaults to that of the profile.
 	Managers *int32 `json:"managers,omitempty"`
-	// copies of every piece of data, in as many failure domains. Without it that of the profile. 1 loses data with the
+	// copies of every piece of data, in as many failure domains. Defaults to that of the profile. 1 loses data with the
 	// first device that fails.
 	Copies *int32 `json:"copies,omitempty"`
-	// failureDomain is what may fail without loss of data: Device, Host or Zone. Without it that of the profile.
+	// failureDomain is what may fail without loss of data: Device, Host or Zone. Defaults to that of the profile.
 	FailureDomain *string `json:"failureDomain,omitempty"`
 	// blockStorage is a pool with a StorageClass for volumes that one Pod mounts at a time.
 	BlockStorage *CephBlockStorageApplyConfiguration `json:"blockStorage,omitempty"`
@@ -48,7 +48,7 @@ type CephSpecApplyConfiguration struct {
 	// placement of the daemons that store data.
 	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
 	// destroyData confirms, in the words of Rook, that the data of the Ceph cluster is wiped when the component or the
-	// platform is removed and deletionPolicy is Delete. Without it nothing that Ceph stores is ever deleted.
+	// platform is removed and deletionPolicy is Delete. If unset, nothing that Ceph stores is ever deleted.
 	DestroyData *string `json:"destroyData,omitempty"`
 }
 

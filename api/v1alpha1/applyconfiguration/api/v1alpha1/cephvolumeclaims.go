@@ -7,7 +7,7 @@ package v1alpha1
 //
 // CephVolumeClaims are the volumes that Ceph stores data on.
 type CephVolumeClaimsApplyConfiguration struct {
-	// count of volumes. Without it that of the profile. It can grow; Ceph moves data to the new volumes by itself.
+	// count of volumes. Defaults to that of the profile. It can grow; Ceph moves data to the new volumes by itself.
 	Count *int32 `json:"count,omitempty"`
 	// storage of each volume. The StorageClass must offer raw block volumes.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`

@@ -11,7 +11,7 @@ import (
 //
 // DependenciesSpec is about third-party operators.
 type DependenciesSpecApplyConfiguration struct {
-	// installation is Auto (operators that exist are used; the cluster's installer, where there is one, brings the
+	// installation is Auto (operators that exist are used; the cluster's installer, where there is one, installs the
 	// missing ones) or Manual (nothing is installed; conditions say what is missing).
 	Installation *apiv1alpha1.InstallationPolicy `json:"installation,omitempty"`
 }

@@ -13,8 +13,8 @@ import (
 type DependencyStatusApplyConfiguration struct {
 	// name of the operator, as in Strimzi.
 	Name *string `json:"name,omitempty"`
-	// source is how it came into the cluster: OLM or Helm (the installer brought it), or Existing. Absent while it is
-	// missing.
+	// source is how it came into the cluster: OLM or Helm (by the installer), or Existing (by somebody else). Absent while
+	// it is missing.
 	Source *apiv1alpha1.DependencySource `json:"source,omitempty"`
 	// version of the operator, where that is known.
 	Version *string `json:"version,omitempty"`

@@ -9,9 +9,9 @@ package v1alpha1
 type GatewayReferenceApplyConfiguration struct {
 	// name of the Gateway.
 	Name *string `json:"name,omitempty"`
-	// namespace of the Gateway. Without it the platform's.
+	// namespace of the Gateway. Defaults to the platform's.
 	Namespace *string `json:"namespace,omitempty"`
-	// sectionName is the listener of the Gateway to attach to. Without it all of them.
+	// sectionName is the listener of the Gateway to attach to. Defaults to all of them.
 	SectionName *string `json:"sectionName,omitempty"`
 }
 

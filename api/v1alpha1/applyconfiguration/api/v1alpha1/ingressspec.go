@@ -11,16 +11,16 @@ import (
 //
 // IngressSpec says how web interfaces are reached. Host names are <interface>-<platform>.<domain>.
 type IngressSpecApplyConfiguration struct {
-	// type is Route, Ingress, Gateway or None. Without it: Route on OpenShift; elsewhere Ingress when a domain is given,
+	// type is Route, Ingress, Gateway or None. Defaults to Route on OpenShift; elsewhere Ingress when a domain is given,
 	// otherwise None.
 	Type *apiv1alpha1.IngressType `json:"type,omitempty"`
 	// domain below which the host names of web interfaces are made. On OpenShift the default is the domain of the
 	// cluster's own ingress.
 	Domain *string `json:"domain,omitempty"`
-	// className is the IngressClass to use. Without it the cluster's default.
+	// className is the IngressClass to use. Defaults to the cluster's default.
 	ClassName *string `json:"className,omitempty"`
 	// tlsSecretRef names a Secret of type kubernetes.io/tls in the platform's namespace that is valid for
-	// *.<domain>. Without it: Routes use the router's own certificate; an Ingress uses its controller's default.
+	// *.<domain>. If unset, Routes use the router's own certificate; an Ingress uses its controller's default.
 	TLSSecretRef *LocalReferenceApplyConfiguration `json:"tlsSecretRef,omitempty"`
 	// gateway is the Gateway that HTTPRoutes attach to when type is Gateway.
 	Gateway *GatewayReferenceApplyConfiguration `json:"gateway,omitempty"`

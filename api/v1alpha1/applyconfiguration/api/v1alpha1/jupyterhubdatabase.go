@@ -13,7 +13,7 @@ import (
 // JupyterHubDatabase is where the hub keeps what it must not forget: a file (SQLite) on a volume, or a PostgreSQL database.
 type JupyterHubDatabaseApplyConfiguration struct {
 	// type is SQLite (a file on a volume), PostgreSQL (the database that uriSecretRef names) or Platform (a database on the server that
-	// spec.database names). Without it PostgreSQL with uriSecretRef, otherwise SQLite. Changing it moves no data.
+	// spec.database names). Defaults to PostgreSQL with uriSecretRef, otherwise SQLite. Changing it moves no data.
 	Type *apiv1alpha1.DatabaseType `json:"type,omitempty"`
 	// The volume of SQLite. It must not be a network file system such as NFS, which lacks the locks that SQLite needs.
 	StorageApplyConfiguration `json:""`
@@ -21,9 +21,9 @@ type JupyterHubDatabaseApplyConfiguration struct {
 	// and password, such as postgresql://hub:secret@postgres.example.com:5432/hub. The user must own the database: the hub makes
 	// its tables.
 	URISecretRef *LocalReferenceApplyConfiguration `json:"uriSecretRef,omitempty"`
-	// port that PostgreSQL listens on, which the network policy opens. Without it 5432.
+	// port that PostgreSQL listens on, which the network policy opens. Defaults to 5432.
 	Port *int32 `json:"port,omitempty"`
-	// name of the database when type is Platform, which must exist. Without it that in status.databases:
+	// name of the database when type is Platform, which must exist. Defaults to that in status.databases:
 	// <namespace>_<platform>_jupyterhub.
 	Name *string `json:"name,omitempty"`
 }

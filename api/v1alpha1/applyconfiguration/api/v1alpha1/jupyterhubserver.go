@@ -7,7 +7,7 @@ package v1alpha1
 //
 // JupyterHubServer is one of the two Pods of the hub itself.
 type JupyterHubServerApplyConfiguration struct {
-	// resources of the container. Without it those of the profile.
+	// resources of the container. Defaults to those of the profile.
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`
 }
 

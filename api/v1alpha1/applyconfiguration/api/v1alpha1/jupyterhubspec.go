@@ -18,7 +18,7 @@ type JupyterHubSpecApplyConfiguration struct {
 	Proxy *JupyterHubServerApplyConfiguration `json:"proxy,omitempty"`
 	// database holds users, groups, tokens and which notebooks run.
 	Database *JupyterHubDatabaseApplyConfiguration `json:"database,omitempty"`
-	// images are the notebook images that users choose from. Without it a list of Jupyter's own: minimal, scipy,
+	// images are the notebook images that users choose from. Defaults to a list of Jupyter's own: minimal, scipy,
 	// datascience, pytorch, tensorflow and pyspark; pytorch-gpu and tensorflow-gpu as well where a size has GPUs; and
 	// beakerx, for languages of the Java virtual machine. Every image must have JupyterHub's single-user server
 	// (jupyterhub-singleuser) installed. Changes apply to notebooks that start from then on; the hub is not restarted.
@@ -26,12 +26,12 @@ type JupyterHubSpecApplyConfiguration struct {
 	// prePull has every node on which notebooks run pull all images before somebody needs them. They are large: a node needs room
 	// for all of them. Disabled by default.
 	PrePull *apiv1alpha1.Toggle `json:"prePull,omitempty"`
-	// defaultImage is the name of the image that is chosen already when the form opens. Without it the first.
+	// defaultImage is the name of the image that is chosen already when the form opens. Defaults to the first.
 	DefaultImage *string `json:"defaultImage,omitempty"`
-	// sizes are the amounts of CPU, memory and GPUs that users choose from. Without it those of the profile: small,
+	// sizes are the amounts of CPU, memory and GPUs that users choose from. Defaults to those of the profile: small,
 	// and other than in Development medium and large as well.
 	Sizes []NotebookSizeApplyConfiguration `json:"sizes,omitempty"`
-	// defaultSize is the name of the size that is chosen already when the form opens. Without it the first.
+	// defaultSize is the name of the size that is chosen already when the form opens. Defaults to the first.
 	DefaultSize *string `json:"defaultSize,omitempty"`
 	// home is the volume that each user's notebook has at /home/jovyan. Volumes that exist keep their size and class.
 	Home *StorageApplyConfiguration `json:"home,omitempty"`
@@ -55,15 +55,15 @@ type JupyterHubSpecApplyConfiguration struct {
 	Culling *NotebookCullingApplyConfiguration `json:"culling,omitempty"`
 	// concurrentSpawnLimit is how many notebooks may be starting at once; whoever comes after that is asked to try again.
 	ConcurrentSpawnLimit *int32 `json:"concurrentSpawnLimit,omitempty"`
-	// activeServerLimit is how many notebooks may run at once. Without it there is no limit.
+	// activeServerLimit is how many notebooks may run at once. If unset, there is no limit.
 	ActiveServerLimit *int32 `json:"activeServerLimit,omitempty"`
 	// groupLimits are how many notebooks the members of a group may run at once, all of them together. Who is in several groups is held
 	// to each limit.
 	GroupLimits []NotebookGroupLimitApplyConfiguration `json:"groupLimits,omitempty"`
-	// activeServersPerUser is how many notebooks a user may run at once. Without it as many as namedServersPerUser allows.
+	// activeServersPerUser is how many notebooks a user may run at once. Defaults to as many as namedServersPerUser allows.
 	ActiveServersPerUser *int32 `json:"activeServersPerUser,omitempty"`
 	// namedServersPerUser is how many notebooks a user may have besides the first, each with a name and a volume of its
-	// own. Without it none.
+	// own. If unset, none.
 	NamedServersPerUser *int32 `json:"namedServersPerUser,omitempty"`
 }
 

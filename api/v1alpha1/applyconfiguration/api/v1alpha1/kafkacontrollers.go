@@ -11,14 +11,14 @@ import (
 //
 // KafkaControllers keep the metadata of a Kafka cluster. Their type and number cannot change once the cluster exists.
 type KafkaControllersApplyConfiguration struct {
-	// type is Combined (every broker is a controller too) or Dedicated (controllers are Pods of their own). Without it
+	// type is Combined (every broker is a controller too) or Dedicated (controllers are Pods of their own). Defaults to
 	// Combined in profile Development, otherwise Dedicated.
 	Type *apiv1alpha1.KafkaControllerType `json:"type,omitempty"`
 	// replicas is the number of dedicated controllers. 3 survive the loss of one, 5 of two.
 	Replicas *int32 `json:"replicas,omitempty"`
-	// resources of each dedicated controller. Without them those of the profile.
+	// resources of each dedicated controller. Defaults to those of the profile.
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`
-	// storage of each dedicated controller. Without it the size of the profile.
+	// storage of each dedicated controller. Defaults to the size of the profile.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`
 }
 

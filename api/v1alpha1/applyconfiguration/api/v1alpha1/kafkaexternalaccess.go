@@ -13,7 +13,7 @@ import (
 type KafkaExternalAccessApplyConfiguration struct {
 	// type is None, Route (OpenShift only) or LoadBalancer.
 	Type *apiv1alpha1.KafkaExternalAccessType `json:"type,omitempty"`
-	// sourceRanges are the networks, such as 192.0.2.0/24, from which load balancers accept connections. Without them
+	// sourceRanges are the networks, such as 192.0.2.0/24, from which load balancers accept connections. If unset,
 	// from everywhere.
 	SourceRanges []string `json:"sourceRanges,omitempty"`
 }

@@ -11,7 +11,7 @@ import (
 //
 // KafkaMetrics is how Kafka shows metrics to Prometheus.
 type KafkaMetricsApplyConfiguration struct {
-	// type is StrimziReporter, JMX or None. Without it StrimziReporter where the Strimzi operator serves
+	// type is StrimziReporter, JMX or None. Defaults to StrimziReporter where the Strimzi operator serves
 	// kafka.strimzi.io/v1, otherwise JMX. With None the exporter of consumer lags is not deployed either.
 	Type *apiv1alpha1.KafkaMetricsType `json:"type,omitempty"`
 }

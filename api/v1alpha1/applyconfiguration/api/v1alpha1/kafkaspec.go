@@ -13,15 +13,15 @@ import (
 // use TLS and log in; nothing is reachable anonymously.
 type KafkaSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
-	// version of Kafka, such as 4.3.1, out of those that the Strimzi operator in the cluster supports. Without it the
+	// version of Kafka, such as 4.3.1, out of those that the Strimzi operator in the cluster supports. Defaults to the
 	// operator's default, which moves when the operator is upgraded.
 	Version *string `json:"version,omitempty"`
-	// replicas is the number of brokers. Without it 1 in profile Development, otherwise 3. Topics that exist are not
+	// replicas is the number of brokers. Defaults to 1 in profile Development, otherwise 3. Topics that exist are not
 	// moved to brokers that are added. Brokers that hold partitions are not taken away before the partitions are moved.
 	Replicas *int32 `json:"replicas,omitempty"`
-	// resources of each broker. Without them those of the profile.
+	// resources of each broker. Defaults to those of the profile.
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`
-	// storage of each broker, on a volume of its own. Without it the size of the profile.
+	// storage of each broker, on a volume of its own. Defaults to the size of the profile.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`
 	// controllers are the nodes that keep the metadata of the cluster.
 	Controllers *KafkaControllersApplyConfiguration `json:"controllers,omitempty"`
@@ -37,13 +37,13 @@ type KafkaSpecApplyConfiguration struct {
 	Topics []KafkaTopicApplyConfiguration `json:"topics,omitempty"`
 	// metrics says how the brokers show metrics to Prometheus.
 	Metrics *KafkaMetricsApplyConfiguration `json:"metrics,omitempty"`
-	// rack spreads the replicas of every partition over failure domains. Without it over zones in profile
+	// rack spreads the replicas of every partition over failure domains. Defaults to zones in profile
 	// HighAvailability, otherwise not at all.
 	Rack *KafkaRackApplyConfiguration `json:"rack,omitempty"`
 	// placement says on which nodes brokers and controllers run.
 	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
 	// maintenanceTimeWindows are the times, as Quartz cron expressions in UTC such as "* * 0-3 ? * SUN *", at which
-	// brokers may be restarted to renew certificates. Without them at any time.
+	// brokers may be restarted to renew certificates. If unset, at any time.
 	MaintenanceTimeWindows []string `json:"maintenanceTimeWindows,omitempty"`
 }
 

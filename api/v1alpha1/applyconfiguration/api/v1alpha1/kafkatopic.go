@@ -13,21 +13,21 @@ import (
 type KafkaTopicApplyConfiguration struct {
 	// name of the topic in Kafka.
 	Name *string `json:"name,omitempty"`
-	// partitions of the topic. Without it 1. They can be added, never taken away.
+	// partitions of the topic. Defaults to 1. They can be added, never taken away.
 	Partitions *int32 `json:"partitions,omitempty"`
-	// replicas of each partition, at most the number of brokers. Without it 3, or the number of brokers if there are fewer.
+	// replicas of each partition, at most the number of brokers. Defaults to 3, or the number of brokers if there are fewer.
 	Replicas *int32 `json:"replicas,omitempty"`
-	// minInSyncReplicas is how many replicas must have a message before a producer with acks=all is told so. Without it
+	// minInSyncReplicas is how many replicas must have a message before a producer with acks=all is told so. Defaults to
 	// 2 if there are 3 replicas or more, otherwise 1.
 	MinInSyncReplicas *int32 `json:"minInSyncReplicas,omitempty"`
 	// cleanupPolicy is Delete (messages go when they are too old or too many; what no policy means), Compact (the latest
 	// message of every key is kept) or CompactDelete (both).
 	CleanupPolicy *apiv1alpha1.KafkaCleanupPolicy `json:"cleanupPolicy,omitempty"`
-	// retentionHours is how long messages are kept. Without it Kafka's own 168 hours.
+	// retentionHours is how long messages are kept. Defaults to Kafka's own 168 hours.
 	RetentionHours *int32 `json:"retentionHours,omitempty"`
-	// retentionBytes is how much of each partition is kept. Without it there is no limit but time.
+	// retentionBytes is how much of each partition is kept. If unset, there is no limit but time.
 	RetentionBytes *int64 `json:"retentionBytes,omitempty"`
-	// maxMessageBytes is the largest batch of messages that is accepted. Without it Kafka's own, about 1 MiB.
+	// maxMessageBytes is the largest batch of messages that is accepted. Defaults to Kafka's own, about 1 MiB.
 	MaxMessageBytes *int32 `json:"maxMessageBytes,omitempty"`
 }
 

@@ -20,9 +20,9 @@ type MLflowDatabaseApplyConfiguration struct {
 	// and password, such as postgresql://mlflow:secret@postgres.example.com:5432/mlflow. The user must own the database:
 	// MLflow makes its tables.
 	URISecretRef *LocalReferenceApplyConfiguration `json:"uriSecretRef,omitempty"`
-	// port that PostgreSQL listens on, which the network policy opens. Without it 5432.
+	// port that PostgreSQL listens on, which the network policy opens. Defaults to 5432.
 	Port *int32 `json:"port,omitempty"`
-	// name of the database when type is Platform, which must exist. Without it that in status.databases:
+	// name of the database when type is Platform, which must exist. Defaults to that in status.databases:
 	// <namespace>_<platform>_mlflow.
 	Name *string `json:"name,omitempty"`
 }

@@ -13,9 +13,9 @@ import (
 // finds the server.
 type MLflowSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
-	// replicas of the server. More than one needs PostgreSQL (database.type PostgreSQL or Platform) and an object storage. Without it that of the profile, or one.
+	// replicas of the server. More than one needs PostgreSQL (database.type PostgreSQL or Platform) and an object storage. Defaults to that of the profile, or one.
 	Replicas *int32 `json:"replicas,omitempty"`
-	// workers are the processes of each replica. Without it that of the profile.
+	// workers are the processes of each replica. Defaults to that of the profile.
 	Workers *int32 `json:"workers,omitempty"`
 	// resources of each replica.
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`

@@ -14,9 +14,9 @@ import (
 type NotebookCullingApplyConfiguration struct {
 	// state is Enabled (what no state means) or Disabled: notebooks run until their users stop them.
 	State *apiv1alpha1.Toggle `json:"state,omitempty"`
-	// idleTimeoutSeconds after its last use a notebook is stopped. Without it 3600.
+	// idleTimeoutSeconds after its last use a notebook is stopped. Defaults to 3600.
 	IdleTimeoutSeconds *int32 `json:"idleTimeoutSeconds,omitempty"`
-	// maxAgeSeconds after its start a notebook is stopped even if it is in use. Without it there is no such limit.
+	// maxAgeSeconds after its start a notebook is stopped even if it is in use. If unset, there is no such limit.
 	MaxAgeSeconds *int32 `json:"maxAgeSeconds,omitempty"`
 }
 

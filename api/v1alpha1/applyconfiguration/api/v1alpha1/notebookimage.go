@@ -13,13 +13,13 @@ import (
 type NotebookImageApplyConfiguration struct {
 	// name of the image in addresses and in the API of the hub; it stays when displayName changes.
 	Name *string `json:"name,omitempty"`
-	// displayName is what users read. Without it the name.
+	// displayName is what users read. Defaults to the name.
 	DisplayName *string `json:"displayName,omitempty"`
 	// description is what users read below displayName.
 	Description *string `json:"description,omitempty"`
 	// image with a tag or a digest, such as quay.io/jupyter/scipy-notebook:2026-07-28.
 	Image *string `json:"image,omitempty"`
-	// groups whose members may choose the image. Without it all users may.
+	// groups whose members may choose the image. If unset, all users may.
 	Groups []apiv1alpha1.GroupName `json:"groups,omitempty"`
 }
 

@@ -13,19 +13,19 @@ import (
 type NotebookSizeApplyConfiguration struct {
 	// name of the size in addresses and in the API of the hub; it stays when displayName changes.
 	Name *string `json:"name,omitempty"`
-	// displayName is what users read. Without it the name. The amounts are put behind it.
+	// displayName is what users read. Defaults to the name. The amounts are put behind it.
 	DisplayName *string `json:"displayName,omitempty"`
 	// resources of the notebook. Memory must have a limit: a notebook without one can take its whole node down.
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`
-	// gpus is how many NVIDIA GPUs the notebook gets, as nvidia.com/gpu. Without it none.
+	// gpus is how many NVIDIA GPUs the notebook gets, as nvidia.com/gpu. If unset, none.
 	GPUs *int32 `json:"gpus,omitempty"`
 	// spark names one of the sizes of Spark clusters, see spark.clusterSizes: each notebook of this size has a cluster of its own. It needs
-	// the component spark. Without it there is no cluster.
+	// the component spark. If unset, there is no cluster.
 	Spark *string `json:"spark,omitempty"`
 	// placement says on which nodes notebooks of this size run, besides what jupyterHub.placement says. The taint nvidia.com/gpu is
 	// tolerated with GPUs anyway.
 	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
-	// groups whose members may choose the size. Without it all users may.
+	// groups whose members may choose the size. If unset, all users may.
 	Groups []apiv1alpha1.GroupName `json:"groups,omitempty"`
 }
 

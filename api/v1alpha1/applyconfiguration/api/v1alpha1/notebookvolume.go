@@ -16,9 +16,9 @@ type NotebookVolumeApplyConfiguration struct {
 	// claimName is a PersistentVolumeClaim in the platform's namespace. It must exist, and allow ReadWriteMany or ReadOnlyMany
 	// for notebooks on more than one node.
 	ClaimName *string `json:"claimName,omitempty"`
-	// access is ReadWrite or ReadOnly. Without it ReadOnly.
+	// access is ReadWrite or ReadOnly. Defaults to ReadOnly.
 	Access *string `json:"access,omitempty"`
-	// groups whose members have the volume. Without it all users do.
+	// groups whose members have the volume. If unset, all users do.
 	Groups []apiv1alpha1.GroupName `json:"groups,omitempty"`
 }
 

@@ -11,7 +11,7 @@ import (
 //
 // ObjectStorageSpec is the one S3 setting of the platform.
 type ObjectStorageSpecApplyConfiguration struct {
-	// type is Ceph (the platform's own ceph component) or External. Without it: Ceph when the ceph component is
+	// type is Ceph (the platform's own ceph component) or External. Defaults to Ceph when the ceph component is
 	// named, otherwise the platform has no object storage.
 	Type *apiv1alpha1.ObjectStorageType `json:"type,omitempty"`
 	// external is the S3 service to use when type is External.

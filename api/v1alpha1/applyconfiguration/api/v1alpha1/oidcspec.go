@@ -14,7 +14,7 @@ type OIDCSpecApplyConfiguration struct {
 	// clientSecretRef names a Secret in the platform's namespace whose key clientSecret holds the client's secret.
 	ClientSecretRef *LocalReferenceApplyConfiguration `json:"clientSecretRef,omitempty"`
 	// authorizationEndpoint, tokenEndpoint and userInfoEndpoint are the provider's addresses, from its discovery
-	// document. Without them those of Keycloak below the issuer are used.
+	// document. If unset, those of Keycloak below the issuer are used.
 	AuthorizationEndpoint *string `json:"authorizationEndpoint,omitempty"`
 	// tokenEndpoint: see authorizationEndpoint.
 	TokenEndpoint *string `json:"tokenEndpoint,omitempty"`
@@ -24,7 +24,7 @@ type OIDCSpecApplyConfiguration struct {
 	UsernameClaim *string `json:"usernameClaim,omitempty"`
 	// groupsClaim is the claim that holds the user's groups.
 	GroupsClaim *string `json:"groupsClaim,omitempty"`
-	// scopes to ask the provider for. Without it openid, profile and email. Providers other than Keycloak often need
+	// scopes to ask the provider for. Defaults to openid, profile and email. Providers other than Keycloak often need
 	// groups as well before they tell a user's groups; Keycloak refuses scopes that it does not know.
 	Scopes []string `json:"scopes,omitempty"`
 }

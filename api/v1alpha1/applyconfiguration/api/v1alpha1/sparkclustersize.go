@@ -11,9 +11,9 @@ type SparkClusterSizeApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// workers of the cluster.
 	Workers *int32 `json:"workers,omitempty"`
-	// worker is the size of each worker. Without it 1 core and 2Gi.
+	// worker is the size of each worker. Defaults to 1 core and 2Gi.
 	Worker *SparkProcessSizeApplyConfiguration `json:"worker,omitempty"`
-	// master is the size of the master. Without it 1 core and 1Gi.
+	// master is the size of the master. Defaults to 1 core and 1Gi.
 	Master *SparkProcessSizeApplyConfiguration `json:"master,omitempty"`
 }
 

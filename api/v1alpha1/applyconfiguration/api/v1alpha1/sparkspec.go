@@ -12,13 +12,13 @@ import (
 // SparkSpec gives notebooks, and other Pods, Spark clusters. A cluster starts with its Pod, runs the Pod's own image, and ends with it.
 type SparkSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
-	// clusterSizes are the Spark clusters that users can choose from. Without it: small (2 workers) and, other than in
+	// clusterSizes are the Spark clusters that users can choose from. Defaults to small (2 workers) and, other than in
 	// the profile Development, large (8 workers).
 	ClusterSizes []SparkClusterSizeApplyConfiguration `json:"clusterSizes,omitempty"`
 	// maxClusters that exist at the same time in the platform; a notebook beyond it starts without Spark, says so, and gets its
-	// cluster when another one ends. Without it there is no limit but the quota of the namespace.
+	// cluster when another one ends. If unset, there is no limit but the quota of the namespace.
 	MaxClusters *int32 `json:"maxClusters,omitempty"`
-	// maxClustersPerUser that exist at the same time; what is beyond it waits as with maxClusters. Without it there is no limit.
+	// maxClustersPerUser that exist at the same time; what is beyond it waits as with maxClusters. If unset, there is no limit.
 	MaxClustersPerUser *int32 `json:"maxClustersPerUser,omitempty"`
 }
 

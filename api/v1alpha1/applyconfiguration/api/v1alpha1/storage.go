@@ -11,10 +11,10 @@ import (
 //
 // Storage of one replica on a PersistentVolumeClaim.
 type StorageApplyConfiguration struct {
-	// size of each volume, as in 10Gi. Without it that of the profile. Volumes grow where the StorageClass allows it;
+	// size of each volume, as in 10Gi. Defaults to that of the profile. Volumes grow where the StorageClass allows it;
 	// they are never shrunk.
 	Size *resource.Quantity `json:"size,omitempty"`
-	// storageClassName is the StorageClass of the volumes. Without it the cluster's default class. Volumes that exist
+	// storageClassName is the StorageClass of the volumes. Defaults to the cluster's default class. Volumes that exist
 	// keep theirs.
 	StorageClassName *string `json:"storageClassName,omitempty"`
 }

@@ -11,13 +11,13 @@ import (
 //
 // Toleration of a taint.
 type TolerationApplyConfiguration struct {
-	// key of the taint. Without it, and with operator Exists, every taint is tolerated.
+	// key of the taint. If unset, and with operator Exists, every taint is tolerated.
 	Key *string `json:"key,omitempty"`
 	// operator is Equal (the taint has this value, which is what no operator means) or Exists (whatever its value).
 	Operator *string `json:"operator,omitempty"`
 	// value of the taint.
 	Value *apiv1alpha1.LabelValue `json:"value,omitempty"`
-	// effect of the taint: NoSchedule, PreferNoSchedule or NoExecute. Without it all of them.
+	// effect of the taint: NoSchedule, PreferNoSchedule or NoExecute. Defaults to all of them.
 	Effect *string `json:"effect,omitempty"`
 }
 

@@ -16,7 +16,7 @@ type VaultSpecApplyConfiguration struct {
 	// tokenSecretRef names a Secret in the platform's namespace whose key token holds the token.
 	TokenSecretRef *LocalReferenceApplyConfiguration `json:"tokenSecretRef,omitempty"`
 	// caSecretRef names a Secret in the platform's namespace whose key cert, as Rook wants it, holds the certificate
-	// authority of the service in PEM. Without it the public authorities are trusted.
+	// authority of the service in PEM. If unset, the public authorities are trusted.
 	CASecretRef *LocalReferenceApplyConfiguration `json:"caSecretRef,omitempty"`
 }
 
