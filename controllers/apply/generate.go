@@ -185,6 +185,10 @@ func makeCertificate(wanted components.Certificate, now time.Time) (map[string][
 	if err != nil {
 		return nil, err
 	}
+	// As it was made: with its key's identifier, which clients such as Python 3.13 want the server's certificate to name.
+	if authority, err = x509.ParseCertificate(authorityDER); err != nil {
+		return nil, err
+	}
 	serverDER, err := x509.CreateCertificate(rand.Reader, server, authority, serverPair.Public(), authorityPair)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/pem"
 	"testing"
 	"time"
 
@@ -42,6 +43,14 @@ func TestCertificateIsTrustedForItsNamesAndNoOthers(t *testing.T) {
 	}
 	if server.IsCA {
 		t.Error("the server's certificate can sign others")
+	}
+	block, _ := pem.Decode(made["ca.crt"])
+	authority, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(authority.SubjectKeyId) == 0 || !bytes.Equal(server.AuthorityKeyId, authority.SubjectKeyId) {
+		t.Errorf("the server's certificate names the authority %x, which is %x: strict clients refuse it", server.AuthorityKeyId, authority.SubjectKeyId)
 	}
 }
 
