@@ -15,6 +15,8 @@ const (
 	LabelAllowNodes = "opendatahub.io/allow-nodes"
 	// LabelAllowInstalls is "true" on a namespace for whose platform the installer may install third-party operators.
 	LabelAllowInstalls = "opendatahub.io/allow-installs"
+	// LabelAllowCode is "true" on a namespace whose platform may run code of its spec among the Secrets of the namespace.
+	LabelAllowCode = "opendatahub.io/allow-code"
 	// AnnotationAllowDomains lists, separated by commas, the domains below which a platform may have host names.
 	AnnotationAllowDomains = "opendatahub.io/allow-domains"
 )

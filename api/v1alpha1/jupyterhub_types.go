@@ -117,6 +117,16 @@ type JupyterHubSpec struct {
 	// +optional
 	Culling NotebookCulling `json:"culling,omitempty,omitzero"`
 
+	// extraConfig is Python that the hub runs at the end of its configuration, where c holds the options, as in
+	// c.JupyterHub.template_vars = {"announcement": "Closed on Friday"}. A Pod of the hub's image tests it first, without Secrets and without
+	// a network; until it has passed the hub runs on with the one that passed before. It takes the label opendatahub.io/allow-code=true on
+	// the namespace, because it can do all that the hub can.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=65536
+	// +optional
+	ExtraConfig string `json:"extraConfig,omitempty"`
+
 	// concurrentSpawnLimit is how many notebooks may be starting at once; whoever comes after that is asked to try again.
 	//
 	// +kubebuilder:default=64

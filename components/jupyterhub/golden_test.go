@@ -16,8 +16,11 @@ import (
 
 func TestGolden(t *testing.T) { componenttest.Golden(t, jupyterhub.New()) }
 
-// The Gateway API is no operator, so its definitions are not among those of the operators.
-func TestUpstream(t *testing.T) { componenttest.Upstream(t, jupyterhub.New(), kinds.HTTPRoute) }
+// The Gateway API is no operator, so its definitions are not among those of the operators; OpenShift has no definition of an ImageStream, whose
+// types TestImageStreams asks.
+func TestUpstream(t *testing.T) {
+	componenttest.Upstream(t, jupyterhub.New(), kinds.HTTPRoute, kinds.ImageStream)
+}
 
 func TestHealth(t *testing.T) { componenttest.Health(t, jupyterhub.New()) }
 

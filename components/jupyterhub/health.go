@@ -2,22 +2,29 @@ package jupyterhub
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
+	"opendatahub.io/operator/components/kinds"
 )
 
 // Assess: the rules for native kinds say nearly all. The volume is bound when the hub runs, the address is admitted when a
 // router took it. Only why a hub that runs is not ready takes knowledge of the hub.
 func (component) Assess(observed components.Observed) components.Health {
-	result := health.Assess(observed, nil)
 	in, err := newInputs(observed.Facts)
 	if err != nil {
-		return result
+		return health.Assess(observed, nil)
 	}
+	// No notebook needs the import, see imageStreams.
+	observed.Rendered = slices.DeleteFunc(slices.Clone(observed.Rendered), func(rendered components.Rendered) bool {
+		return rendered.Kind.GroupKind() == kinds.ImageStream.GroupKind
+	})
+	result := health.Assess(observed, map[schema.GroupKind]health.Rule{kinds.Job.GroupKind: assessLoadTest(in)})
 	if result.State == components.Progressing && cannotWrite(health.Labelled(in.Selector(hubPart), observed.Pods)) {
 		result.State = components.Degraded
 		advice := fmt.Sprintf("If its volume %s is full, raise %sdatabase.size", in.Object(databasePart), field)

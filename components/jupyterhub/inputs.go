@@ -55,6 +55,7 @@ type inputs struct {
 	defaultSize  string
 	culling      *culling
 	limits       limits
+	extraConfig  extraConfig
 
 	// hubSecrets and proxySecrets change with the Secrets that each reads at its start.
 	hubSecrets, proxySecrets string
@@ -142,6 +143,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 	in.hubSecrets = native.SecretsDigest(facts, append(
 		[]string{in.Object(keysPart), in.Object(proxyPart), in.Object(loginPart), in.login.OIDC.ClientSecretRef.Name}, in.database.Secrets()...)...)
 	in.proxySecrets = native.SecretsDigest(facts, in.Object(proxyPart))
+	in.extraConfig = newExtraConfig(in, facts)
 	return in, nil
 }
 

@@ -19,10 +19,14 @@ type component struct{}
 func (component) Name() string { return name }
 
 // Kinds implements components.Component.
-func (component) Kinds() []kinds.Kind { return append(native.Kinds(), kinds.DaemonSet) }
+func (component) Kinds() []kinds.Kind {
+	return append(native.Kinds(), kinds.DaemonSet, kinds.Job, kinds.ImageStream)
+}
 
 // Uses implements components.WithUses.
-func (component) Uses() []components.Use { return native.ExposureUses() }
+func (component) Uses() []components.Use {
+	return append(native.ExposureUses(), components.Use{Kind: kinds.ImageStream, Optional: true})
+}
 
 func (component) Render(facts components.Facts) ([]components.Object, error) {
 	in, err := newInputs(facts)
@@ -44,20 +48,32 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	if in.database == nil {
 		objects = append(objects, in.Claim(hubPart, databasePart, in.databaseVolume))
 	}
+	objects = append(objects, components.Owned(configMap(in)), components.Owned(profilesMap(in)))
+	objects = append(objects, extraObjects(in)...)
 	objects = append(objects,
-		components.Owned(configMap(in)),
-		components.Owned(profilesMap(in)),
 		components.Owned(hubService(in)),
 		// The proxy's inside: its API for the hub, its metrics.
 		components.Owned(in.Service(in.Object(proxyPart), proxyPart, native.ServicePort("api", 8001), native.ServicePort("metrics", 8002))),
 		components.Owned(in.Service(in.Web(), proxyPart, native.ServicePort("http", 80))),
 		components.Owned(proxyDeployment(in)),
-		components.Owned(hubDeployment(in)),
 	)
+	if !in.extraConfig.awaited {
+		objects = append(objects, components.Owned(hubDeployment(in)))
+	}
 	if in.spec.PrePull == v1alpha1.Enabled {
 		objects = append(objects, components.Owned(pullPolicy(in)), components.Owned(pullDaemonSet(in)))
 	}
+	objects = append(objects, imageStreams(in)...)
 	return append(objects, in.Exposed(in.expose, web)...), nil
+}
+
+// Reach implements components.WithReach: what the hub runs may do all that the hub may, and so make Pods that mount any Secret of the
+// namespace.
+func (component) Reach(facts components.Facts) []components.Reach {
+	if hub := facts.Spec.Components.JupyterHub; hub == nil || hub.ExtraConfig == "" {
+		return nil
+	}
+	return []components.Reach{{Mark: components.LabelAllowCode, Field: field + "extraConfig", What: "Python in the hub, which can use every Secret there"}}
 }
 
 // References implements components.WithReferences.

@@ -270,3 +270,11 @@ if culling := config.get("culling"):
             "scopes": ["list:users", "read:users:activity", "read:servers", "delete:servers"],
         }
     )
+
+
+# extraConfig ---------------------------------------------------------------------------------------------------------
+
+# Python of the spec, in a file of its own, which load_test.py has tried before. It comes last, so that it can change everything above.
+EXTRA = Path(os.environ.get("ODH_EXTRA_DIR", "/etc/jupyterhub-extra")) / "extra.py"
+if EXTRA.exists():
+    exec(compile(EXTRA.read_text(), "extraConfig", "exec"), {"__name__": "extraConfig", "c": c, "get_config": get_config})  # noqa: F821

@@ -28,6 +28,9 @@ const (
 // databaseCAFolder has the authority of the platform's database server.
 const databaseCAFolder = "/etc/jupyterhub-database-ca"
 
+// databaseVariable has the address of PostgreSQL in the hub's environment.
+const databaseVariable = "ODH_DATABASE_URI"
+
 // HubRole is the ClusterRole, shipped in config/rbac, that is bound in each platform's namespace.
 const HubRole = "opendatahub-jupyterhub-hub"
 
@@ -87,13 +90,17 @@ func loginObjects(in inputs) []components.Object {
 	return objects
 }
 
-// hubFiles is what the hub reads at its start.
+// hubFiles is what the hub reads at its start, besides extraConfig.
 func hubFiles(in inputs) map[string]string {
 	return map[string]string{"jupyterhub_config.py": configPy, "notebooks.py": notebooksPy, "config.json": native.JSON(config(in))}
 }
 
 func configMap(in inputs) *core.ConfigMapApplyConfiguration {
-	return in.ConfigMap(hubPart, configPart).WithData(hubFiles(in))
+	files := hubFiles(in)
+	if in.extraConfig.python != "" {
+		files["load_test.py"] = loadTestPy
+	}
+	return in.ConfigMap(hubPart, configPart).WithData(files)
 }
 
 func profilesMap(in inputs) *core.ConfigMapApplyConfiguration {
@@ -150,6 +157,10 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 	if databaseCA != nil {
 		pod.WithVolumes(databaseCA)
 	}
+	if in.extraConfig.loaded != "" {
+		container.WithVolumeMounts(native.MountReadOnly(extraVolume, "/etc/jupyterhub-extra"))
+		pod.WithVolumes(native.ConfigMapVolume(extraVolume, in.extraConfig.loaded))
+	}
 	return deployment(in, hubPart, annotations, pod)
 }
 
@@ -167,7 +178,7 @@ func hubEnv(in inputs) []*core.EnvVarApplyConfiguration {
 		native.Env("PYTHONUNBUFFERED", "1"),
 	}
 	if in.database != nil {
-		env = append(env, in.database.Env("ODH_DATABASE_URI", databaseCAFolder)...)
+		env = append(env, in.database.Env(databaseVariable, databaseCAFolder)...)
 	}
 	switch in.login.Type {
 	case v1alpha1.AuthenticationLocal:

@@ -48,6 +48,7 @@ var (
 	Deployment            = native("apps", "Deployment", "deployments")
 	DaemonSet             = native("apps", "DaemonSet", "daemonsets")
 	StatefulSet           = native("apps", "StatefulSet", "statefulsets")
+	Job                   = native("batch", "Job", "jobs")
 	Ingress               = native("networking.k8s.io", "Ingress", "ingresses")
 	NetworkPolicy         = native("networking.k8s.io", "NetworkPolicy", "networkpolicies")
 	PodDisruptionBudget   = native("policy", "PodDisruptionBudget", "poddisruptionbudgets")
@@ -60,6 +61,12 @@ const (
 	OpenShift  = "OpenShift"
 	GatewayAPI = "Gateway API"
 )
+
+// ImageStream makes images known to OpenShift.
+var ImageStream = Kind{
+	GroupKind: schema.GroupKind{Group: "image.openshift.io", Kind: "ImageStream"},
+	Versions:  []string{"v1"}, Plural: "imagestreams", Provider: OpenShift,
+}
 
 // Kinds that publish web interfaces.
 var (

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -288,7 +289,9 @@ func (a *Applier) wipe(ctx context.Context, scope Scope, served Served, object *
 // deleteNow deletes exactly the object that was looked at: an object recreated under the same name is another one.
 func (a *Applier) deleteNow(ctx context.Context, object *unstructured.Unstructured) error {
 	uid := object.GetUID()
-	err := a.Client.Delete(ctx, object.DeepCopy(), client.Preconditions{UID: &uid})
+	// What every kind does when it is not asked, but for Jobs, which would leave their Pods behind.
+	background := client.PropagationPolicy(metav1.DeletePropagationBackground)
+	err := a.Client.Delete(ctx, object.DeepCopy(), client.Preconditions{UID: &uid}, background)
 	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}

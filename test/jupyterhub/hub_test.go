@@ -25,7 +25,9 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/jupyterhub"
@@ -59,8 +61,14 @@ func start(t *testing.T, facts components.Facts, options ...string) *hub {
 // startIn starts the hub as the last arguments of another command.
 func startIn(t *testing.T, wrap []string, facts components.Facts, options ...string) *hub {
 	t.Helper()
+	c := newCluster(t)
+	return startFiles(t, wrap, render(t, facts), c, c.notebookPort, c.kubeconfig, options...)
+}
+
+// startFiles starts the hub with what its Pod gets to see. Notebooks answer at the port, and the folder of the hub gets a kubeconfig.
+func startFiles(t *testing.T, wrap []string, files rendered, c *cluster, notebookPort int, kubeconfig func(*testing.T, string) string, options ...string) *hub {
+	t.Helper()
 	python := filepath.Join(container.Programs(t, "jupyterhub"), "python")
-	files := render(t, facts)
 	container := files.deployment.Spec.Template.Spec.Containers[0]
 	env := map[string]string{}
 	for _, variable := range container.Env {
@@ -73,7 +81,7 @@ func startIn(t *testing.T, wrap []string, facts components.Facts, options ...str
 		}
 	}
 
-	h := &hub{secrets: files.secrets, cluster: newCluster(t), proxy: newProxy(t, env["CONFIGPROXY_AUTH_TOKEN"]), log: newLog()}
+	h := &hub{secrets: files.secrets, cluster: c, proxy: newProxy(t, env["CONFIGPROXY_AUTH_TOKEN"]), log: newLog()}
 	folder := t.TempDir()
 	port := freePort(t)
 	h.url = fmt.Sprintf("http://127.0.0.1:%d", port)
@@ -83,16 +91,20 @@ func startIn(t *testing.T, wrap []string, facts components.Facts, options ...str
 	for name, content := range files.profiles {
 		write(t, filepath.Join(folder, "profiles", name), content)
 	}
+	for name, content := range files.extra {
+		write(t, filepath.Join(folder, "extra", name), content)
+	}
 	if err := os.Mkdir(filepath.Join(folder, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	env["HOME"] = folder
 	env["PATH"] = os.Getenv("PATH")
-	env["KUBECONFIG"] = h.cluster.kubeconfig(t, folder)
+	env["KUBECONFIG"] = kubeconfig(t, folder)
 	env["ODH_CONFIG_DIR"] = filepath.Join(folder, "config")
 	h.profiles = filepath.Join(folder, "profiles")
 	env["ODH_PROFILES_DIR"] = h.profiles
 	env["ODH_DATA_DIR"] = filepath.Join(folder, "data")
+	env["ODH_EXTRA_DIR"] = filepath.Join(folder, "extra")
 	env["ODH_HUB_PORT"] = fmt.Sprint(port)
 
 	args := []string{"-m"}
@@ -102,7 +114,7 @@ func startIn(t *testing.T, wrap []string, facts components.Facts, options ...str
 	args = append(args,
 		"--JupyterHub.hub_bind_url="+h.url, "--JupyterHub.hub_connect_url="+h.url,
 		"--ConfigurableHTTPProxy.api_url="+h.proxy.url,
-		fmt.Sprintf("--KubeSpawner.port=%d", h.cluster.notebookPort))
+		fmt.Sprintf("--KubeSpawner.port=%d", notebookPort))
 	command := append(slices.Clone(wrap), append([]string{python}, append(args, options...)...)...)
 	h.run(t, exec.Command(command[0], command[1:]...), env, filepath.Join(folder, "data"))
 	return h
@@ -155,7 +167,10 @@ type rendered struct {
 	deployment appsv1.Deployment
 	config     map[string]string
 	profiles   map[string]string
-	secrets    map[string]map[string]string
+	// loadTest tries extra.
+	loadTest batchv1.Job
+	extra    map[string]string
+	secrets  map[string]map[string]string
 }
 
 // render renders the component and plays the operator and the API server for its Secrets.
@@ -194,11 +209,28 @@ func render(t *testing.T, facts components.Facts) rendered {
 		case "ConfigMap odh-jupyterhub-profiles":
 			result.profiles = dataOf(t, content)
 		}
-		if kind.Kind == "Secret" {
+		switch {
+		case kind.Kind == "Job":
+			decode(t, content, &result.loadTest)
+		case kind.Kind == "ConfigMap" && strings.HasPrefix(kind.Metadata.Name, "odh-jupyterhub-extra-"):
+			result.extra = dataOf(t, content)
+		case kind.Kind == "Secret":
 			result.secrets[kind.Metadata.Name] = secretOf(t, content, object.Generate)
 		}
 	}
+	if result.loadTest.Name != "" && len(facts.Live) == 0 {
+		facts.Live = components.Objects{passed(result.loadTest.Name)}
+		return render(t, facts)
+	}
 	return result
+}
+
+// passed is the load test of an extraConfig that is good.
+func passed(name string) *unstructured.Unstructured {
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "batch/v1", "kind": "Job", "metadata": map[string]any{"name": name},
+		"status": map[string]any{"conditions": []any{map[string]any{"type": "Complete", "status": "True"}}},
+	}}
 }
 
 func secretOf(t *testing.T, content []byte, generate []components.Random) map[string]string {

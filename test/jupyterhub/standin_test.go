@@ -108,24 +108,31 @@ func newCluster(t *testing.T) *cluster {
 		requests: map[access]bool{},
 	}
 	api := httptest.NewServer(http.HandlerFunc(c.serve))
-	notebook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("X-JupyterHub-Version", "5.5.0")
-	}))
 	t.Cleanup(func() {
 		close(c.stop)
-		notebook.Close()
 		api.Close()
 	})
 	c.url = api.URL
+	c.notebookPort = newNotebook(t)
+	return c
+}
+
+// newNotebook is the server in every Pod, as far as the hub asks. It returns its port.
+func newNotebook(t *testing.T) int {
+	t.Helper()
+	notebook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-JupyterHub-Version", "5.5.0")
+	}))
+	t.Cleanup(notebook.Close)
 	address, err := url.Parse(notebook.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.notebookPort, err = strconv.Atoi(address.Port())
+	port, err := strconv.Atoi(address.Port())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c
+	return port
 }
 
 func (c *cluster) kubeconfig(t *testing.T, folder string) string {

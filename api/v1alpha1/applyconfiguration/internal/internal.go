@@ -883,6 +883,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: extraConfig
+      type:
+        scalar: string
     - name: groupLimits
       type:
         list:

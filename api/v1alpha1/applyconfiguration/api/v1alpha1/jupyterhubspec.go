@@ -53,6 +53,11 @@ type JupyterHubSpecApplyConfiguration struct {
 	Reachable []NotebookDestinationApplyConfiguration `json:"reachable,omitempty"`
 	// culling stops notebooks that nobody uses. Files are kept.
 	Culling *NotebookCullingApplyConfiguration `json:"culling,omitempty"`
+	// extraConfig is Python that the hub runs at the end of its configuration, where c holds the options, as in
+	// c.JupyterHub.template_vars = {"announcement": "Closed on Friday"}. A Pod of the hub's image tests it first, without Secrets and without
+	// a network; until it has passed the hub runs on with the one that passed before. It takes the label opendatahub.io/allow-code=true on
+	// the namespace, because it can do all that the hub can.
+	ExtraConfig *string `json:"extraConfig,omitempty"`
 	// concurrentSpawnLimit is how many notebooks may be starting at once; whoever comes after that is asked to try again.
 	ConcurrentSpawnLimit *int32 `json:"concurrentSpawnLimit,omitempty"`
 	// activeServerLimit is how many notebooks may run at once. If unset, there is no limit.
@@ -231,6 +236,14 @@ func (b *JupyterHubSpecApplyConfiguration) WithReachable(values ...*NotebookDest
 // If called multiple times, the Culling field is set to the value of the last call.
 func (b *JupyterHubSpecApplyConfiguration) WithCulling(value *NotebookCullingApplyConfiguration) *JupyterHubSpecApplyConfiguration {
 	b.Culling = value
+	return b
+}
+
+// WithExtraConfig sets the ExtraConfig field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExtraConfig field is set to the value of the last call.
+func (b *JupyterHubSpecApplyConfiguration) WithExtraConfig(value string) *JupyterHubSpecApplyConfiguration {
+	b.ExtraConfig = &value
 	return b
 }
 
