@@ -113,7 +113,7 @@ func (v View) judge(dependency Dependency, required Requirement) v1alpha1.Depend
 
 const notReported = "the installer has not reported on it yet"
 
-// nobody says why nobody installs what is missing.
+// nobody says why what is missing is not installed.
 func (v View) nobody() string {
 	if v.Manual {
 		return "spec.dependencies.installation is Manual"

@@ -56,7 +56,7 @@ type crds struct {
 const (
 	// establishing is how often to look while definitions are new: the API server takes a moment to serve one, and others follow.
 	establishing = time.Second
-	// overdue is how old they are when they are taken for those of another version. The manager's look-out waits as long.
+	// overdue is the age from which they are taken for those of another version. The manager waits as long.
 	overdue = 10 * time.Second
 	// outdatedInterval is how often they are looked at then.
 	outdatedInterval = time.Minute
@@ -135,7 +135,7 @@ func leftover(crd *metav1.PartialObjectMetadata, hasOLM bool) bool {
 	return crd.Labels[dependencies.Label] != "" || hasOLM && crd.Labels[olmManaged] == "true"
 }
 
-// newDeployment is a Deployment of anybody's, of which only the metadata is watched.
+// newDeployment returns an object that metadata of anybody's Deployment is read into.
 func newDeployment() *metav1.PartialObjectMetadata {
 	object := &metav1.PartialObjectMetadata{}
 	object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Deployment"))

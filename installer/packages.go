@@ -18,7 +18,7 @@ import (
 )
 
 // packages is the cache of what OLM knows. It exists while the cluster has an OLM: a cache that is made before would fail,
-// and one that stays would ask for ever.
+// and one that stays would retry for ever.
 type packages struct {
 	// parent ends the watches with the process.
 	parent context.Context

@@ -88,7 +88,7 @@ func openLocal(c dependencies.Chart) (*chart.Chart, error) {
 }
 
 // localContent is a hash of a local chart, so that one that changed under its version is noticed. Others have none: that
-// would mean to fetch them.
+// would mean fetching them.
 func localContent(c dependencies.Chart) (string, error) {
 	if !isLocal(c.Chart) {
 		return "", nil

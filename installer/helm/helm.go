@@ -138,7 +138,7 @@ func renderFiles(loaded *chart.Chart, values map[string]any, options common.Rele
 	return files, nil
 }
 
-// withKinds adds the kinds that the chart's own CRDs bring: they are applied before its objects.
+// withKinds adds the kinds that the chart's own CRDs define: they are applied before its objects.
 func withKinds(capabilities *common.Capabilities, definitions []*unstructured.Unstructured) *common.Capabilities {
 	all := capabilities.Copy()
 	for _, object := range definitions {

@@ -29,7 +29,7 @@ func (c csv) works() bool {
 	return phase == phaseSucceeded
 }
 
-// lasting has the last failure for the phase while OLM tries again, about once a second: that is no news.
+// lasting returns it with its last failure as the phase while OLM tries again, about once a second: that is no news.
 func (c csv) lasting() csv {
 	for i := len(c.Status.History) - 1; i >= 0; i-- {
 		switch before := c.Status.History[i]; before.Phase {

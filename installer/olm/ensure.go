@@ -30,7 +30,7 @@ func (o *OLM) Ensure(ctx context.Context, dependency dependencies.Dependency, ca
 
 // Update keeps what we asked for as the table wants it: channel, approval, a catalogue that is there, and the
 // OperatorGroup. It asks the catalogues only when something differs, and changes neither the package nor the namespace.
-// What Remove began it ends, so that the operator can come again. found is what Find said a moment ago.
+// It completes what Remove began, so that the operator can come again. found is what Find said a moment ago.
 func (o *OLM) Update(ctx context.Context, dependency dependencies.Dependency, found Found) (changed bool, err error) {
 	switch {
 	case !found.Ours:

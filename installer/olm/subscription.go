@@ -97,7 +97,7 @@ func (v view) working(status v1alpha1.DependencyStatus, works csv, remarks ...st
 func (v view) starting(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus {
 	s, o := v.subscription, v.subscription.object()
 	if s.Status.InstalledCSV != "" && s.Status.InstalledCSV == s.Status.CurrentCSV && v.condition(planPending) == nil {
-		// OLM takes the InstallPlan for done, and waits for good. Deleting the plan changes nothing.
+		// OLM considers the InstallPlan done, and waits for ever. Deleting the plan changes nothing.
 		return troubled(status, deleted.of(o, "%s was deleted, and OLM does not bring it back by itself",
 			object{csvKind, s.Metadata.Namespace, s.Status.InstalledCSV}))
 	}
@@ -127,7 +127,7 @@ func (v view) problems() []*components.Failure {
 	if v.catalogUnhealthy() {
 		problems = append(problems, v.catalogProblem())
 	}
-	// While one replaces another, OLM cannot resolve the namespace, and says so of ever another object.
+	// While one replaces another, OLM cannot resolve the namespace, and says so of a different object each time.
 	if c := v.condition(resolutionFailed); c != nil && v.replaced == nil {
 		problems = append(problems, v.resolutionProblem(*c))
 	}

@@ -17,7 +17,7 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// Watch is a kind whose changes say that an operator may stand elsewhere.
+// Watch is a kind whose changes may change the status of an operator.
 type Watch struct {
 	// Object names the kind. Its type is how the kind is watched: whole, or its metadata.
 	Object client.Object
