@@ -118,7 +118,7 @@ func (p Prepared) addHtpasswd(secret *unstructured.Unstructured) error {
 	for _, account := range p.Htpasswd.Accounts {
 		password, err := base64.StdEncoding.DecodeString(data[account.PasswordKey])
 		if err != nil || len(password) == 0 {
-			return fmt.Errorf("the key %s of %s holds no password", account.PasswordKey, p)
+			return fmt.Errorf("the key %s of %s holds no password; set one, or delete the key to have one generated", account.PasswordKey, p)
 		}
 		entry, err := htpasswdEntry(account, password)
 		if err != nil {
