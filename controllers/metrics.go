@@ -27,13 +27,19 @@ var (
 			"Alert on: histogram_quantile(0.95, sum by (le, component, step) (rate(opendatahub_reconcile_step_seconds_bucket[15m]))) > 10.",
 		Buckets: []float64{0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10},
 	}, []string{"component", "step"})
+
+	admissionPolicies = policyGauge{prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "opendatahub_admission_policy_in_force",
+		Help: "Whether an admission policy that bounds the operator is in force (1) or missing (0). " +
+			"Alert on: opendatahub_admission_policy_in_force == 0 for 15m.",
+	}, []string{"policy"})}
 )
 
 // skipped is the action of objects that were as wanted.
 const skipped = "Skipped"
 
 func init() {
-	metrics.Registry.MustRegister(componentReady, objectsApplied, stepSeconds)
+	metrics.Registry.MustRegister(componentReady, objectsApplied, stepSeconds, admissionPolicies)
 }
 
 type readyGauge struct{ *prometheus.GaugeVec }
@@ -56,4 +62,14 @@ func (r *componentReconciler) timed(step string) (end func()) {
 	return func() {
 		stepSeconds.WithLabelValues(r.component.Name(), step).Observe(r.now().Sub(started).Seconds())
 	}
+}
+
+type policyGauge struct{ *prometheus.GaugeVec }
+
+func (g policyGauge) set(policy string, inForce bool) {
+	value := 0.0
+	if inForce {
+		value = 1
+	}
+	g.WithLabelValues(policy).Set(value)
 }

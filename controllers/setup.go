@@ -35,6 +35,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
+	"opendatahub.io/operator/controllers/authority"
 	"opendatahub.io/operator/controllers/status"
 	"opendatahub.io/operator/controllers/watch"
 	"opendatahub.io/operator/dependencies"
@@ -215,6 +216,10 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err := mgr.Add(report); err != nil {
 		return fmt.Errorf("watching what the installer reports: %w", err)
 	}
+	policies := watch.NewPolicies(clients, authority.Policies, policyChanged(odhs, queues))
+	if err := mgr.Add(policies); err != nil {
+		return fmt.Errorf("watching the admission policies: %w", err)
+	}
 	operators := &operators{table: table, all: all, cluster: detected, apis: apis, report: report.Current,
 		leases: mgr.GetAPIReader(), namespace: options.OwnNamespace, now: time.Now}
 	if watchesCRDs {
@@ -265,7 +270,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 
 	summary := &summaryReconciler{
 		odhs: odhs, status: writer, events: mgr.GetEventRecorder(SummaryManager), all: all, cluster: detected, operators: operators,
-		access: access,
+		access: access, policies: policies.Missing,
 	}
 	err = builder.ControllerManagedBy(mgr).
 		Named("summary").

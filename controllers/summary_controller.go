@@ -36,6 +36,8 @@ type summaryReconciler struct {
 	// operators that platforms need.
 	operators *operators
 	access    *access
+	// policies are the admission policies that are missing.
+	policies func() []string
 }
 
 // SummaryManager is the field manager of Ready, Reconciling, Stalled and the counts.
@@ -63,6 +65,7 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 		report = summarize(odh, r.cluster, r.all)
 		operators := r.operators.of(ctx, odh)
 		needs(&report, odh, operators)
+		unbounded(&report, r.policies())
 		awaits = r.operators.report() != nil && slices.ContainsFunc(operators, dependencies.Awaits)
 	}
 	wrote, wait, err := r.status.Write(ctx, odh, SummaryManager, report)
@@ -213,6 +216,40 @@ func needs(report *status.Report, odh *v1alpha1.OpenDataHub, operators []v1alpha
 	condition.ObservedGeneration = odh.Generation
 	report.Conditions = append(report.Conditions, condition)
 	report.Summary.Dependencies = operators
+}
+
+// unbounded says of a platform that is ready which admission policies the cluster is without: what is deployed works, and a stolen token is
+// worth more than it should be.
+func unbounded(report *status.Report, missing []string) {
+	ready := meta.FindStatusCondition(report.Conditions, v1alpha1.ConditionReady)
+	if len(missing) > 0 && ready != nil && ready.Status == metav1.ConditionTrue {
+		ready.Message += "; " + missingPolicies(missing)
+	}
+}
+
+// missingPolicies is what there is to say of admission policies that are not in force.
+func missingPolicies(missing []string) string {
+	return fmt.Sprintf("nothing bounds what a stolen token of the operator can do, because this cluster is without %s; apply config/admission",
+		strings.Join(missing, " and "))
+}
+
+// policyChanged makes the function that the watch of admission policies calls.
+func policyChanged(odhs *odhs, queues *watch.Queues) func(context.Context, string, bool, bool) {
+	return func(ctx context.Context, policy string, inForce, first bool) {
+		log := ctrl.LoggerFrom(ctx)
+		admissionPolicies.set(policy, inForce)
+		switch {
+		case !inForce:
+			log.Info("Warning: "+missingPolicies([]string{policy}), "policy", policy)
+		case first: // as it should be
+			return
+		default:
+			log.Info("The admission policy is in force again", "policy", policy)
+		}
+		for _, key := range odhs.keys() {
+			queues.Wake(SummaryManager, key)
+		}
+	}
 }
 
 // parts judges the parts of the platform itself, which have a condition only while something is wrong, and names the other components.

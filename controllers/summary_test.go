@@ -11,6 +11,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/s3"
+	"opendatahub.io/operator/controllers/status"
 )
 
 func TestSummarize(t *testing.T) {
@@ -317,6 +318,26 @@ func TestTheSummaryFitsALine(t *testing.T) {
 				if condition.Type == v1alpha1.ConditionReady && condition.Message != test.want {
 					t.Errorf("message = %s\nwant      %s", condition.Message, test.want)
 				}
+			}
+		})
+	}
+}
+
+func TestMissingPoliciesAreARemark(t *testing.T) {
+	for name, test := range map[string]struct {
+		status  metav1.ConditionStatus
+		missing []string
+		want    string
+	}{
+		"none":                  {"True", nil, "1 of 1 components ready"},
+		"both":                  {"True", []string{"a", "b"}, "1 of 1 components ready; nothing bounds what a stolen token of the operator can do, because this cluster is without a and b; apply config/admission"},
+		"there are other cares": {"False", []string{"a"}, "1 of 1 components ready"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report := status.Report{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: test.status, Message: "1 of 1 components ready"}}}
+			unbounded(&report, test.missing)
+			if got := report.Conditions[0].Message; got != test.want {
+				t.Errorf("got %q", got)
 			}
 		})
 	}

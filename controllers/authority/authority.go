@@ -31,6 +31,9 @@ const (
 	PlatformRole = "opendatahub-platform"
 )
 
+// Policies are the names of the admission policies, and of their bindings, that say what no role can say. See config/admission.
+var Policies = []string{"opendatahub-ceph", "opendatahub-hubs", "opendatahub-manager"}
+
 // verbs on what is rendered. Server-side apply of an object that does not exist needs create besides patch; get is for
 // telling an object of somebody else's from one of ours that lost its labels.
 var verbs = []string{"get", "list", "watch", "create", "patch", "delete"}
@@ -81,6 +84,10 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 	return append(grants.rules(), rbacv1.PolicyRule{
 		APIGroups: []string{"config.openshift.io"}, Resources: []string{"ingresses"}, ResourceNames: []string{"cluster"},
 		Verbs: []string{"get"},
+	}, rbacv1.PolicyRule{
+		// Whether they are in force.
+		APIGroups: []string{"admissionregistration.k8s.io"}, Resources: []string{"validatingadmissionpolicybindings"}, ResourceNames: Policies,
+		Verbs: []string{"list", "watch"},
 	})
 }
 

@@ -2,16 +2,20 @@ package e2e
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/test/harness"
 )
 
 // mark sets labels and annotations of a namespace, as an administrator does.
@@ -57,5 +61,30 @@ var _ = Describe("What reaches beyond the namespace", func() {
 		Expect(children(ctx, second)).To(BeEmpty())
 		edit(ctx, younger, `{"spec":{"ingress":{"domain":"lab.example.com"}}}`)
 		ready(ctx, younger)
+	})
+})
+
+var _ = Describe("An admission policy", Serial, func() {
+	It("that is missing is told of once, and that it is back", func(ctx context.Context) {
+		manager := start(ctx)
+		ns := namespace(ctx, "bounds")
+		hub := platform(ctx, ns, "odh", "{profile: Development, components: {jupyterHub: {}}}")
+		ready(ctx, hub)
+		quiet(ctx, manager)
+		manager.Reset()
+
+		binding := &admissionregistrationv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "opendatahub-hubs"}}
+		Expect(env.Admin.Delete(ctx, binding)).To(Succeed())
+		back := func(ctx context.Context) {
+			Expect(env.ApplyFolder(ctx, filepath.Join(env.Root, "config", "admission"))).To(Succeed())
+		}
+		DeferCleanup(back)
+		Eventually(ctx, status(hub, v1alpha1.ConditionReady)).Should(Equal("True Available: 1 of 1 components ready; nothing bounds what a stolen token " +
+			"of the operator can do, because this cluster is without opendatahub-hubs; apply config/admission"))
+		quiet(ctx, manager)
+		Expect(manager.Select(func(r harness.Request) bool { return r.Verb != "watch" })).To(HaveLen(1))
+
+		back(ctx)
+		Eventually(ctx, status(hub, v1alpha1.ConditionReady)).Should(Equal("True Available: 1 of 1 components ready"))
 	})
 })

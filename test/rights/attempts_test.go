@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -11,8 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/apiserver/pkg/admission"
+	sigsyaml "sigs.k8s.io/yaml"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cmd"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
 )
 
@@ -38,6 +42,13 @@ const (
 		"volumes: [{name: home, persistentVolumeClaim: {claimName: home}}, {name: shm, emptyDir: {}}]"
 )
 
+// ceph is a CephCluster with what is given of its storage and besides.
+func ceph(storage, spec string) string {
+	return "{apiVersion: ceph.rook.io/v1, kind: CephCluster, metadata: {namespace: lab, name: odh, " + ours + "}, spec: {storage: {" + storage + "}, " + spec + "}}"
+}
+
+var allowNodes = map[string]string{components.LabelAllowNodes: "true"}
+
 // TestAttempts: each is refused, by the message that holds the words; without words it is admitted.
 func TestAttempts(t *testing.T) {
 	all := load(t)
@@ -50,6 +61,7 @@ func TestAttempts(t *testing.T) {
 		operation   admission.Operation
 		resource    string
 		object, old string
+		marks       map[string]string
 		want        string
 	}{
 		// The manager.
@@ -118,6 +130,23 @@ func TestAttempts(t *testing.T) {
 		"an Event":                 {operation: create, resource: "events", object: "{apiVersion: events.k8s.io/v1, kind: Event, metadata: {namespace: lab, name: x}}"},
 		"anybody else, privileged": {user: "alice", operation: create, resource: "deployments", object: deployment("", "hostNetwork: true")},
 
+		// The manager, with Ceph.
+		"a Ceph on volumes":                      {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("storageClassDeviceSets: [{name: data, placement: {topologySpreadConstraints: []}}]", "")},
+		"a Ceph elsewhere":                       {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: "{apiVersion: ceph.rook.io/v1, kind: CephCluster, metadata: {namespace: lab, name: odh}, spec: {external: {enable: true}}}"},
+		"all devices":                            {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("useAllNodes: true, useAllDevices: true", ""), want: "devices of nodes"},
+		"devices by their names":                 {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("deviceFilter: ^sd", ""), want: "devices of nodes"},
+		"devices by their paths":                 {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("devicePathFilter: ^/dev", ""), want: "devices of nodes"},
+		"devices of every node":                  {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("devices: [{name: sda}]", ""), want: "devices of nodes"},
+		"devices of a node":                      {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("nodes: [{name: a}]", ""), want: "devices of nodes"},
+		"nodes of its choice":                    {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("", "placement: {mon: {}}"), want: "chooses nodes"},
+		"volumes on nodes of its choice":         {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("storageClassDeviceSets: [{name: data, placement: {tolerations: [{operator: Exists}]}}]", ""), want: "chooses nodes"},
+		"prepared on nodes of its choice":        {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("storageClassDeviceSets: [{name: data, preparePlacement: {nodeAffinity: {}}}]", ""), want: "chooses nodes"},
+		"all devices, later":                     {policy: "opendatahub-ceph", operation: update, resource: "cephclusters", object: ceph("useAllDevices: true", ""), old: ceph("", ""), want: "devices of nodes"},
+		"all devices, where they are used":       {policy: "opendatahub-ceph", operation: update, resource: "cephclusters", object: ceph("useAllDevices: true", "cleanupPolicy: {}"), old: ceph("useAllDevices: true", "")},
+		"all devices, where they are allowed":    {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("useAllDevices: true", "placement: {all: {}}"), marks: allowNodes},
+		"all devices, where that says something": {policy: "opendatahub-ceph", operation: create, resource: "cephclusters", object: ceph("useAllDevices: true", ""), marks: map[string]string{components.LabelAllowNodes: "no"}, want: "devices of nodes"},
+		"anybody else's Ceph":                    {policy: "opendatahub-ceph", user: "alice", operation: create, resource: "cephclusters", object: ceph("useAllDevices: true", "")},
+
 		// A hub.
 		"a notebook":                         {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", object: notebookPod(notebookLabels, notebookSpec)},
 		"a notebook, deleted":                {policy: "opendatahub-hubs", user: hub, operation: remove, resource: "pods", old: notebookPod(notebookLabels, notebookSpec)},
@@ -140,7 +169,7 @@ func TestAttempts(t *testing.T) {
 			if test.user == "" {
 				test.user = manager
 			}
-			a := attempt{user: test.user, operation: test.operation, resource: test.resource}
+			a := attempt{user: test.user, operation: test.operation, resource: test.resource, marks: test.marks}
 			if test.object != "" {
 				a.object = object(t, test.object)
 			}
@@ -160,7 +189,7 @@ func TestAttempts(t *testing.T) {
 
 // TestEveryRenderedObjectIsAdmitted: the policies are no stricter than what components deploy, change and delete.
 func TestEveryRenderedObjectIsAdmitted(t *testing.T) {
-	p := load(t)["opendatahub-manager"]
+	all := load(t)
 	resources, err := filepath.Glob("../../components/*/testdata/*/hub.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -176,13 +205,72 @@ func TestEveryRenderedObjectIsAdmitted(t *testing.T) {
 			if command.ExecuteContext(t.Context()) != nil {
 				continue // what a spec asks for may not be possible on this kind of cluster
 			}
-			admit(t, p, file, &out, admitted)
+			for _, name := range []string{"opendatahub-manager", "opendatahub-ceph"} {
+				admit(t, all[name], file, bytes.NewReader(out.Bytes()), admitted)
+			}
 		}
 	}
 	for _, kind := range []string{"Secret", "Deployment", "RoleBinding", "StorageClass", "Service", "Kafka", "CephCluster"} {
 		if admitted[kind] < 5 {
 			t.Errorf("%d objects of kind %s were tried", admitted[kind], kind)
 		}
+	}
+}
+
+// TestCephTakesTheMark: the policy refuses what the manager asks for, and nothing else.
+func TestCephTakesTheMark(t *testing.T) {
+	p := load(t)["opendatahub-ceph"]
+	files, err := filepath.Glob("../../components/ceph/testdata/*/hub.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tried := map[bool]int{}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		odh := &v1alpha1.OpenDataHub{}
+		if err := sigsyaml.Unmarshal(content, odh); err != nil {
+			t.Fatal(err)
+		}
+		if odh.Spec.Components.Ceph == nil {
+			continue
+		}
+		asks := false
+		for _, component := range catalog.All() {
+			if component.Name() == "ceph" {
+				asks = len(components.ReachOf(component, components.NewFacts(odh, components.Cluster{}, catalog.All()))) > 0
+			}
+		}
+		var out bytes.Buffer
+		command := cmd.New("test", catalog.All())
+		command.SetArgs([]string{"render", "-f", file, "-n", "lab"})
+		command.SetOut(&out)
+		command.SetErr(io.Discard)
+		if command.ExecuteContext(t.Context()) != nil {
+			continue
+		}
+		decoder := yaml.NewYAMLOrJSONDecoder(&out, 4096)
+		for {
+			u := &unstructured.Unstructured{}
+			if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if u.GetKind() != "CephCluster" {
+				continue
+			}
+			tried[asks]++
+			refusals := p.refusals(t, attempt{user: manager, operation: admission.Create, resource: "cephclusters", object: u})
+			if (len(refusals) > 0) != asks {
+				t.Errorf("%s: asks for something beyond its namespace: %v, refused with %v", file, asks, refusals)
+			}
+		}
+	}
+	if tried[true] < 3 || tried[false] < 3 {
+		t.Errorf("tried %v", tried)
 	}
 }
 
@@ -205,7 +293,7 @@ func admit(t *testing.T, p policy, from string, rendered io.Reader, admitted map
 			{operation: admission.Update, object: u, old: u},
 			{operation: admission.Delete, old: u},
 		} {
-			a.user, a.resource = manager, plural(u)
+			a.user, a.resource, a.marks = manager, plural(u), allowNodes
 			if refusals := p.refusals(t, a); len(refusals) > 0 {
 				t.Errorf("%s: %s %s %s: %v", from, a.operation, u.GetKind(), u.GetName(), refusals)
 			}

@@ -7,10 +7,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -24,9 +28,11 @@ import (
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/cel/environment"
+
+	"opendatahub.io/operator/controllers/authority"
 )
 
-const policies = "../../config/admission/policies.yaml"
+const policies = "../../config/admission"
 
 // policy is one ValidatingAdmissionPolicy, compiled.
 type policy struct {
@@ -37,13 +43,21 @@ type policy struct {
 
 func load(t *testing.T) map[string]policy {
 	t.Helper()
-	content, err := os.ReadFile(policies)
+	files, err := filepath.Glob(policies + "/*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
+	var all []byte
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(append(all, "\n---\n"...), content...)
+	}
 	loaded := map[string]policy{}
 	bound := map[string]bool{}
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(all), 4096)
 	for {
 		var object unstructured.Unstructured
 		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
@@ -68,6 +82,9 @@ func load(t *testing.T) map[string]policy {
 		if !bound[name] {
 			t.Errorf("nothing binds the policy %s to deny", name)
 		}
+	}
+	if names := slices.Sorted(maps.Keys(loaded)); !slices.Equal(names, authority.Policies) {
+		t.Errorf("the policies are %v, and the manager looks whether %v are in force", names, authority.Policies)
 	}
 	return loaded
 }
@@ -110,6 +127,8 @@ type attempt struct {
 	resource    string // plural
 	subresource string
 	object, old *unstructured.Unstructured
+	// marks are labels of the namespace.
+	marks map[string]string
 }
 
 // refusals are the messages with which the policy refuses a request.
@@ -132,8 +151,9 @@ func (p policy) refusals(t *testing.T, a attempt) []string {
 		nil, false, &user.DefaultInfo{Name: a.user})
 	versioned := &admission.VersionedAttributes{Attributes: attributes, VersionedObject: admission.NewLazyObject(object), VersionedOldObject: admission.NewLazyObject(old), VersionedKind: gvk}
 	request := plugincel.CreateAdmissionRequest(attributes, metav1.GroupVersionResource(gvr), metav1.GroupVersionKind(gvk))
+	namespace := plugincel.CreateNamespaceObject(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: target.GetNamespace(), Labels: a.marks}})
 	evaluate := func(evaluator plugincel.ConditionEvaluator) []bool {
-		results, _, err := evaluator.ForInput(context.Background(), versioned, request, plugincel.OptionalVariableBindings{}, nil, celconfig.RuntimeCELCostBudget)
+		results, _, err := evaluator.ForInput(context.Background(), versioned, request, plugincel.OptionalVariableBindings{}, namespace, celconfig.RuntimeCELCostBudget)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,6 +67,11 @@ const (
 	policy          = "{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: x, " + ours + "}, spec: {podSelector: {}}}"
 )
 
+// cephOn is a CephCluster of the platform with this storage.
+func cephOn(storage string) string {
+	return "{apiVersion: ceph.rook.io/v1, kind: CephCluster, metadata: {name: odh-x, " + ours + "}, spec: {dataDirHostPath: /var/lib/rook, mon: {count: 1}, storage: {" + storage + "}}}"
+}
+
 func secretWithToken(account string) string {
 	return "{apiVersion: v1, kind: Secret, type: kubernetes.io/service-account-token, metadata: {name: odh-x, " + ours +
 		", annotations: {kubernetes.io/service-account.name: " + account + "}}}"
@@ -106,6 +111,10 @@ var attempts = map[string]attempt{
 	"binds cluster-admin":                     {who: "manager", verb: "create", resource: "rolebindings.rbac.authorization.k8s.io", namespace: "lab", body: binding("cluster-admin", hubAccount)},
 	"binds its own role to the hub":           {who: "manager", verb: "create", resource: "rolebindings.rbac.authorization.k8s.io", namespace: "lab", body: binding("opendatahub-platform", hubAccount)},
 	"binds the hub's role to a user":          {who: "manager", verb: "create", resource: "rolebindings.rbac.authorization.k8s.io", namespace: "lab", body: binding("opendatahub-jupyterhub-hub", "{apiGroup: rbac.authorization.k8s.io, kind: User, name: mallory}")},
+	"gives Ceph all disks":                    {who: "manager", verb: "create", resource: "cephclusters.ceph.rook.io", namespace: "lab", body: cephOn("useAllNodes: true, useAllDevices: true")},
+	"gives Ceph the disks of a node":          {who: "manager", verb: "create", resource: "cephclusters.ceph.rook.io", namespace: "lab", body: cephOn("nodes: [{name: node-1}]")},
+	"puts Ceph on nodes of its choice":        {who: "manager", verb: "create", resource: "cephclusters.ceph.rook.io", namespace: "lab", body: cephOn("storageClassDeviceSets: [{name: data, count: 1, placement: {tolerations: [{operator: Exists}]}, volumeClaimTemplates: [{spec: {}}]}]")},
+	"puts Ceph on volumes":                    {who: "manager", verb: "create", resource: "cephclusters.ceph.rook.io", namespace: "lab", body: cephOn("storageClassDeviceSets: [{name: data, count: 1, volumeClaimTemplates: [{spec: {}}]}]"), inevitable: "Secrets and workloads of namespaces with a platform"},
 	"makes a ClusterRole":                     {who: "manager", verb: "create", resource: "clusterroles.rbac.authorization.k8s.io", body: "{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole, metadata: {name: x}, rules: []}"},
 	"changes its ClusterRole":                 {who: "manager", verb: "patch", resource: "clusterroles.rbac.authorization.k8s.io", name: "opendatahub-manager", body: `{"rules":[]}`},
 	"changes whom the front proxy trusts":     {who: "manager", verb: "patch", resource: "configmaps", namespace: "kube-system", name: "extension-apiserver-authentication", body: `{"data":{"x":"y"}}`},

@@ -110,6 +110,7 @@ var seeds = map[string]func(context.Context, *harness.Env) (func() error, error)
 	},
 	"no policy for the manager": without("opendatahub-manager"),
 	"no policy for hubs":        without("opendatahub-hubs"),
+	"no policy for Ceph":        without("opendatahub-ceph"),
 	"the role of platforms in every namespace": func(ctx context.Context, env *harness.Env) (func() error, error) {
 		binding := &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: "seeded"},
