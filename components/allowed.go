@@ -17,6 +17,8 @@ const (
 	LabelAllowInstalls = "opendatahub.io/allow-installs"
 	// LabelAllowCode is "true" on a namespace whose platform may run code of its spec among the Secrets of the namespace.
 	LabelAllowCode = "opendatahub.io/allow-code"
+	// LabelAllowMetrics is "true" on a namespace whose Prometheus may reach the metrics of platforms.
+	LabelAllowMetrics = "opendatahub.io/allow-metrics"
 	// AnnotationAllowDomains lists, separated by commas, the domains below which a platform may have host names.
 	AnnotationAllowDomains = "opendatahub.io/allow-domains"
 )

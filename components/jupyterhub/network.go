@@ -20,7 +20,8 @@ func hubPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 	egress = append(egress, in.database.Egress()...)
 	return in.Policy(hubPart,
 		[]native.Ingress{
-			native.From(native.Ports(8081), native.Pods(in.Selector(proxyPart)), native.Pods(notebookLabels(in.Platform.Name)), native.Prometheus()),
+			native.From(native.Ports(8081), append(native.Prometheus(in.OpenShift),
+				native.Pods(in.Selector(proxyPart)), native.Pods(notebookLabels(in.Platform.Name)))...),
 		},
 		egress)
 }
@@ -31,7 +32,7 @@ func proxyPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 		[]native.Ingress{
 			native.From(native.Ports(8000)),
 			native.From(native.Ports(8001), native.Pods(in.Selector(hubPart))),
-			native.From(native.Ports(8002), native.Prometheus()),
+			native.From(native.Ports(8002), native.Prometheus(in.OpenShift)...),
 		},
 		[]native.Egress{
 			native.DNS(),

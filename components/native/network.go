@@ -3,9 +3,12 @@ package native
 import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	meta "k8s.io/client-go/applyconfigurations/meta/v1"
 	networking "k8s.io/client-go/applyconfigurations/networking/v1"
+
+	"opendatahub.io/operator/components"
 )
 
 // What network policies are made of.
@@ -64,9 +67,18 @@ func Pods(labels map[string]string) Peer {
 	return networking.NetworkPolicyPeer().WithPodSelector(meta.LabelSelector().WithMatchLabels(labels))
 }
 
-// Prometheus is any that the Prometheus operator runs, in whichever namespace.
-func Prometheus() Peer {
-	return Pods(map[string]string{"app.kubernetes.io/name": "prometheus"}).WithNamespaceSelector(meta.LabelSelector())
+// Prometheus is that of the platform's namespace, those of namespaces that an administrator marked, and on OpenShift the cluster's.
+func Prometheus(openShift bool) []Peer {
+	pods := map[string]string{"app.kubernetes.io/name": "prometheus"}
+	peers := []Peer{
+		Pods(pods),
+		Pods(pods).WithNamespaceSelector(meta.LabelSelector().WithMatchLabels(map[string]string{components.LabelAllowMetrics: "true"})),
+	}
+	if openShift {
+		peers = append(peers, Pods(pods).WithNamespaceSelector(meta.LabelSelector().WithMatchExpressions(meta.LabelSelectorRequirement().
+			WithKey(corev1.LabelMetadataName).WithOperator(metav1.LabelSelectorOpIn).WithValues("openshift-monitoring", "openshift-user-workload-monitoring"))))
+	}
+	return peers
 }
 
 // DNS may be anywhere: in kube-system, in OpenShift's namespace at a port of its own, on the node, at a private address,
