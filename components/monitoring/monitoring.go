@@ -94,18 +94,22 @@ func volumeLabels(facts components.Facts, part string) map[string]string {
 // References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
 	var references []components.Reference
-	reference := func(path, secret string, keys ...string) {
+	reference := func(path, secret string, keys []string, sentTo ...string) {
 		if secret != "" {
-			references = append(references, components.Reference{Field: field + path, Name: secret, Keys: keys})
+			references = append(references, components.Reference{Field: field + path, Name: secret, Keys: keys, SentTo: sentTo})
 		}
 	}
 	spec := specOf(facts)
 	for _, remote := range spec.Prometheus.RemoteWrite {
-		reference("prometheus.remoteWrite["+remote.Name+"].credentialsSecretRef", remote.CredentialsSecretRef.Name, "username", "password")
-		reference("prometheus.remoteWrite["+remote.Name+"].caSecretRef", remote.CASecretRef.Name, caKey)
+		reference("prometheus.remoteWrite["+remote.Name+"].credentialsSecretRef", remote.CredentialsSecretRef.Name, []string{"username", "password"}, remote.URL)
+		reference("prometheus.remoteWrite["+remote.Name+"].caSecretRef", remote.CASecretRef.Name, []string{caKey})
 	}
 	for _, receiver := range spec.Alertmanager.Receivers {
-		reference("alertmanager.receivers["+receiver.Name+"].secretRef", receiver.SecretRef.Name, receiverKeys[receiver.Type])
+		var sentTo []string
+		if receiver.Email != nil { // the other Secrets hold the address themselves
+			sentTo = []string{"smtp://" + receiver.Email.Server}
+		}
+		reference("alertmanager.receivers["+receiver.Name+"].secretRef", receiver.SecretRef.Name, []string{receiverKeys[receiver.Type]}, sentTo...)
 	}
 	if !grafanaWanted(facts) {
 		return references
