@@ -61,7 +61,11 @@ func cachedBindings() cache.ByObject {
 		Field: fields.OneTermEqualSelector(metav1.ObjectNameField, authority.PlatformRole),
 		Transform: func(object any) (any, error) {
 			if binding, ok := object.(*rbacv1.RoleBinding); ok {
+				marks := binding.Annotations[authority.MarksAnnotation]
 				binding.ManagedFields, binding.Annotations, binding.Labels = nil, nil, nil
+				if marks != "" {
+					binding.Annotations = map[string]string{authority.MarksAnnotation: marks}
+				}
 			}
 			return object, nil
 		},
@@ -172,6 +176,18 @@ func (a *access) bound(ctx context.Context, namespace string) (bound bool, since
 			return s.Kind == rbacv1.ServiceAccountKind && s.Namespace == a.namespace && s.Name == authority.ServiceAccount
 		})
 	return bound, binding.CreationTimestamp.Time, nil
+}
+
+// marks are those of the namespace when the installer last looked. They are empty without one.
+func (a *access) marks(ctx context.Context, namespace string) string {
+	if a.bindings == nil {
+		return ""
+	}
+	var binding rbacv1.RoleBinding
+	if err := a.bindings.Get(ctx, types.NamespacedName{Namespace: namespace, Name: authority.PlatformRole}, &binding); err != nil {
+		return ""
+	}
+	return binding.Annotations[authority.MarksAnnotation]
 }
 
 // allowed asks the API server. That Secrets may be listed stands for all that [authority.PlatformRole] holds.

@@ -30,13 +30,15 @@ const admissionInterval = 10 * time.Second
 type admitted struct {
 	generation int64
 	at         time.Time
+	// marks are what the installer told of the namespace then.
+	marks string
 	// remark is what is not certain.
 	remark string
 }
 
 // admit fails when the platform's namespace would refuse the component's Pods: the third-party operator would try for ever, and
 // only its log would say why. It fails as well when an administrator has not allowed what the spec asks for beyond the namespace. It
-// asks once for each generation of the spec, and again while a component does not become ready. The remark says what could still
+// asks once for each generation of the spec, again while a component does not become ready, and when the installer tells of other marks. The remark says what could still
 // keep it from that. What an operator needs granted is known when it is installed.
 func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataHub, facts components.Facts, prepared []apply.Prepared, served []apply.Served) (remark string, err error) {
 	hosts := hostsOf(prepared)
@@ -53,7 +55,8 @@ func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataH
 	if level == components.PodSecurityRestricted && len(accounts) == 0 && len(reach) == 0 && len(hosts) == 0 {
 		return "", nil
 	}
-	if known, ok := r.admitted.Load(odh.UID); ok && known.(admitted).generation == odh.Generation {
+	marks := r.access.marks(ctx, odh.Namespace)
+	if known, ok := r.admitted.Load(odh.UID); ok && known.(admitted).generation == odh.Generation && known.(admitted).marks == marks {
 		return known.(admitted).remark, nil
 	}
 
@@ -87,7 +90,7 @@ func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataH
 	if len(missing) > 0 {
 		return "", r.notGranted(odh, missing)
 	}
-	r.admitted.Store(odh.UID, admitted{generation: odh.Generation, at: r.now(), remark: remark})
+	r.admitted.Store(odh.UID, admitted{generation: odh.Generation, at: r.now(), marks: marks, remark: remark})
 	return remark, nil
 }
 

@@ -99,13 +99,17 @@ func stripCRD(object any) (any, error) {
 func stripNamespace(object any) (any, error) {
 	if namespace, ok := object.(*metav1.PartialObjectMetadata); ok {
 		kept := map[string]string{}
-		for _, label := range []string{components.LabelAllowInstalls, components.LabelAllowNodes} {
+		for _, label := range []string{components.LabelAllowInstalls, components.LabelAllowNodes, components.LabelAllowCode} {
 			if value, ok := namespace.Labels[label]; ok {
 				kept[label] = value
 			}
 		}
+		var annotations map[string]string
+		if domains, ok := namespace.Annotations[components.AnnotationAllowDomains]; ok {
+			annotations = map[string]string{components.AnnotationAllowDomains: domains}
+		}
 		namespace.ObjectMeta = metav1.ObjectMeta{
-			Name: namespace.Name, UID: namespace.UID, ResourceVersion: namespace.ResourceVersion, Labels: kept,
+			Name: namespace.Name, UID: namespace.UID, ResourceVersion: namespace.ResourceVersion, Labels: kept, Annotations: annotations,
 		}
 	}
 	return object, nil

@@ -12,6 +12,9 @@ const (
 	ServiceAccount = "opendatahub-operator"
 	// DefaultNamespace is the operator's namespace unless somebody deploys it elsewhere.
 	DefaultNamespace = "opendatahub-operator"
+	// MarksAnnotation is on the [Grant] of the installer: the marks of the namespace when it last looked. The manager looks for itself when
+	// they change.
+	MarksAnnotation = "opendatahub.io/marks"
 )
 
 // Grant is the RoleBinding by which the manager, which runs in the operator's namespace, may deploy a platform in another one.

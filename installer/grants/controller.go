@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -88,7 +89,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		WatchesRawSource(source.Func(r.start)).
 		Watches(&v1alpha1.OpenDataHub{}, byNamespace(), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.ConfigMap{}, config).
-		WatchesMetadata(cluster.NewNamespace(), handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WatchesMetadata(cluster.NewNamespace(), handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(marksChanged)).
 		WithOptions(controller.Options{
 			RateLimiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
 			SkipNameValidation: new(true), // several installers in one process (tests) are no name clash
@@ -99,6 +100,9 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	}
 	return nil
 }
+
+// marksChanged passes what the cache keeps of namespaces.
+var marksChanged = predicate.Or(predicate.LabelChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 
 func requestFor(namespace string) reconcile.Request {
 	return reconcile.Request{NamespacedName: types.NamespacedName{Name: namespace}}
@@ -204,29 +208,30 @@ func (r *reconciler) desired(ctx context.Context, namespace string, platform *v1
 	if platform == nil {
 		return nil, nil
 	}
-	binding, err := ForManager(r.Namespace, namespace)
-	if err != nil {
-		return nil, err
-	}
-	detected := r.Cluster
-	if detected.OperatorNamespaces, err = r.operatorNamespaces(ctx); err != nil {
-		return nil, err
-	}
 	marks, err := r.marks(ctx, namespace)
 	if err != nil {
 		return nil, err
 	}
-	declared, err := ForComponents(r.all, components.NewFacts(platform, detected, r.all), marks)
+	binding, err := ForManager(r.Namespace, namespace)
+	if err != nil {
+		return nil, err
+	}
+	tell(binding, marks)
+	detected := r.Cluster
+	if detected.OperatorNamespaces, err = r.operatorNamespaces(ctx); err != nil {
+		return nil, err
+	}
+	declared, err := ForComponents(r.all, components.NewFacts(platform, detected, r.all), marks.Labels)
 	return append([]*unstructured.Unstructured{binding}, declared...), err
 }
 
-// marks are the labels by which an administrator allows the platform of a namespace what reaches beyond it.
-func (r *reconciler) marks(ctx context.Context, name string) (map[string]string, error) {
+// marks are the namespace, with the labels and annotations by which an administrator allows its platform what reaches beyond it.
+func (r *reconciler) marks(ctx context.Context, name string) (*metav1.PartialObjectMetadata, error) {
 	namespace := cluster.NewNamespace()
 	if err := r.cache.Get(ctx, types.NamespacedName{Name: name}, namespace); client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("reading namespace %s: %w", name, err)
 	}
-	return namespace.Labels, nil
+	return namespace, nil
 }
 
 // operatorNamespaces are where the third-party operators run, as the installer would install them.
@@ -323,7 +328,7 @@ func (r *reconciler) keeps(ctx context.Context, namespace string, platform *v1al
 		if _, wanted := components.StateOf(r.all[i], facts); wanted {
 			marks, err := r.marks(ctx, namespace)
 			// Either it declares something else now, or what runs was allowed once.
-			return err == nil && !allowed(r.all[i], facts, marks), err
+			return err == nil && !allowed(r.all[i], facts, marks.Labels), err
 		}
 		if slices.Contains(platform.Finalizers, cluster.FinalizerPrefix+by) {
 			return true, nil

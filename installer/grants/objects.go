@@ -5,8 +5,11 @@ package grants
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"opendatahub.io/operator/components"
@@ -26,6 +29,19 @@ const (
 // ForManager is the manager's RoleBinding in a namespace that holds a platform.
 func ForManager(operatorNamespace, namespace string) (*unstructured.Unstructured, error) {
 	return prepare(components.Owned(authority.Grant(operatorNamespace, namespace)), Manager, components.Platform{Namespace: namespace})
+}
+
+// tell has the manager notice when marks of the namespace change: it watches its RoleBinding, and no namespaces.
+func tell(binding *unstructured.Unstructured, namespace *metav1.PartialObjectMetadata) {
+	var marks []string
+	for _, of := range []map[string]string{namespace.Labels, namespace.Annotations} {
+		for _, name := range slices.Sorted(maps.Keys(of)) {
+			marks = append(marks, name+"="+of[name])
+		}
+	}
+	if len(marks) > 0 {
+		binding.SetAnnotations(map[string]string{authority.MarksAnnotation: strings.Join(marks, "; ")})
+	}
 }
 
 // ForComponents are the objects that the wanted components of a platform declare, in the order in which they are applied. Marks are the

@@ -10,6 +10,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -69,6 +70,25 @@ var _ = Describe("Grants", func() {
 		process.Reset()
 		Consistently(ctx, func() []harness.Request { return process.Select(wrote) }, "2s").Should(BeEmpty())
 	}, SpecTimeout(3*time.Minute))
+
+	It("tell the manager at once that a mark of the namespace is gone, or back", func(ctx context.Context) {
+		newScene(ctx, "")
+		manager := startManager(ctx)
+		startInstaller(ctx)
+		hub := platform(ctx, "marked", "{profile: Development, ingress: {domain: apps.example.com}, components: {jupyterHub: {}}}")
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+		mark := func(domains string) {
+			GinkgoHelper()
+			namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: hub.Namespace}}
+			patch := `{"metadata":{"annotations":{"` + components.AnnotationAllowDomains + `":` + domains + `}}}`
+			Expect(env.Admin.Patch(ctx, namespace, client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+		}
+		mark("null")
+		Eventually(ctx, condition(hub, "JupyterHubReady")).Should(HavePrefix("False NotAllowed: the host name jupyterhub-marked.apps.example.com is in no domain"))
+		Expect(manager.Select(func(r harness.Request) bool { return r.Verb == "delete" })).To(BeEmpty(), "what runs goes on")
+		mark(`"example.com"`)
+		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
+	})
 
 	It("are what components declare, inside and outside the namespace", func(ctx context.Context) {
 		newScene(ctx, "")
