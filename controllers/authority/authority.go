@@ -190,7 +190,7 @@ func (g grants) add(group, name string, verbs ...string) {
 
 // addHubs adds what it takes to find platforms and to report on them, whether or not the manager may deploy them.
 func (g grants) addHubs() {
-	g.add(v1alpha1.GroupVersion.Group, "opendatahubs", "get", "list", "watch", "patch") // patch for finalizers
+	g.add(v1alpha1.GroupVersion.Group, "opendatahubs", "list", "watch", "patch") // patch for finalizers
 	g.add(v1alpha1.GroupVersion.Group, "opendatahubs/status", "patch")
 	// Whether the namespace is being deleted, and what its administrator allows.
 	g.add("", "namespaces", "get")

@@ -56,7 +56,7 @@ func TestPlatform(t *testing.T) {
 		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get"}},
 		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list", "watch"}},
 		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
-		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs"}, Verbs: []string{"get", "list", "watch", "patch"}},
+		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs"}, Verbs: []string{"list", "watch", "patch"}},
 		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs/status"}, Verbs: []string{"patch"}},
 		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings"}, Verbs: []string{"list", "watch"}},
 	}
@@ -134,7 +134,7 @@ func TestWatchReadsNoSecretsAndWritesStatusAndFinalizersOnly(t *testing.T) {
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "pods"}, Verbs: []string{"list", "watch"}},
 		{APIGroups: []string{""}, Resources: []string{"namespaces"}, Verbs: []string{"get"}},
 		{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkas"}, Verbs: []string{"list", "watch"}},
-		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs"}, Verbs: []string{"get", "list", "watch", "patch"}},
+		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs"}, Verbs: []string{"list", "watch", "patch"}},
 		{APIGroups: []string{"opendatahub.io"}, Resources: []string{"opendatahubs/status"}, Verbs: []string{"patch"}},
 		{APIGroups: []string{rbacv1.GroupName}, Resources: []string{"rolebindings"}, Verbs: []string{"list", "watch"}},
 	}

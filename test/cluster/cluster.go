@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -57,6 +58,8 @@ type Options struct {
 	Player string
 	// Audit makes the API server write every request, at level Metadata, to [Cluster.AuditLog].
 	Audit bool
+	// AuditPolicy says of which requests instead. Empty: of all.
+	AuditPolicy string
 	// Binaries to run; nil builds them, or finds those built before.
 	Binaries *Binaries
 	// Timeout for a cluster to be ready once its binaries are there. Default: two minutes.
@@ -286,8 +289,8 @@ func (c *Cluster) start(ctx context.Context, detached bool) error {
 		return err
 	}
 	if c.opts.Audit {
-		const policy = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages":["RequestReceived"],"rules":[{"level":"Metadata"}]}`
-		if err := os.WriteFile(c.path(policyFile), []byte(policy), 0o600); err != nil {
+		const all = `{"apiVersion":"audit.k8s.io/v1","kind":"Policy","omitStages":["RequestReceived"],"rules":[{"level":"Metadata"}]}`
+		if err := os.WriteFile(c.path(policyFile), []byte(cmp.Or(c.opts.AuditPolicy, all)), 0o600); err != nil {
 			return fmt.Errorf("writing the audit policy: %w", err)
 		}
 	}

@@ -272,7 +272,7 @@ func Programs(t *testing.T, requirements string) string {
 
 // FreeAddress is an address on which nobody listens. Its port is below those that systems give to whoever asks for any, so that nobody
 // gets it before it is used.
-func FreeAddress(t *testing.T) string {
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	var err error
 	for range 100 {

@@ -2,6 +2,9 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
+	"net/http"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -11,8 +14,54 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/controllers/authority"
+	"opendatahub.io/operator/test/container"
 	"opendatahub.io/operator/test/harness"
 )
+
+var _ = Describe("The metrics of the operator", func() {
+	It("are for whoever may get them, and the leader's", func(ctx context.Context) {
+		address := container.FreeAddress(GinkgoTB())
+		manager, err := env.StartReplica(context.WithoutCancel(ctx), address)
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(manager.Stop)
+		ns := namespace(ctx, "readers")
+		hub := platform(ctx, ns, "odh", "{profile: Development, components: {jupyterHub: {}}}")
+		ready(ctx, hub) // it leads
+
+		Expect(env.Apply(ctx, "a reader", strings.NewReader("{apiVersion: v1, kind: ServiceAccount, metadata: {namespace: "+ns+", name: reader}}"))).To(Succeed())
+		reader, err := env.ServiceAccountConfig(ctx, ns, "reader")
+		Expect(err).NotTo(HaveOccurred())
+		other, err := env.ServiceAccountConfig(ctx, harness.OperatorNamespace, "default")
+		Expect(err).NotTo(HaveOccurred())
+		get := func(token string) func(context.Context) (int, error) {
+			insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} //nolint:gosec // nobody signs it
+			return func(ctx context.Context) (int, error) {
+				request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/metrics", nil)
+				if err != nil {
+					return 0, err
+				}
+				if token != "" {
+					request.Header.Set("Authorization", "Bearer "+token)
+				}
+				response, err := insecure.Do(request)
+				if err != nil {
+					return 0, err
+				}
+				return response.StatusCode, response.Body.Close()
+			}
+		}
+		Eventually(ctx, get("")).Should(Equal(http.StatusUnauthorized))
+		Expect(get(other.BearerToken)(ctx)).To(Equal(http.StatusForbidden))
+		binding := &rbacv1.ClusterRoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Name: ns + "-reader"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "opendatahub-metrics-reader"},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: "reader"}},
+		}
+		Expect(env.Admin.Create(ctx, binding)).To(Succeed())
+		DeferCleanup(func(ctx context.Context) { Expect(env.Admin.Delete(ctx, binding)).To(Succeed()) })
+		Eventually(ctx, get(reader.BearerToken)).Should(Equal(http.StatusOK)) // answers are kept for a while
+	})
+})
 
 var _ = Describe("Rights in a namespace", func() {
 	It("are asked for in the status, noticed when they come, and missed when they go", func(ctx context.Context) {

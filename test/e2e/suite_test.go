@@ -24,6 +24,7 @@ import (
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
+	"opendatahub.io/operator/test/rights/audit"
 )
 
 var (
@@ -44,9 +45,12 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(log.Close)
 	harness.LogTo(log)
-	env, err = harness.Start(ctx, all, cluster.Options{Name: "e2e", Dir: GinkgoT().TempDir(), Log: GinkgoWriter})
+	env, err = harness.Start(ctx, all, cluster.Options{
+		Name: "e2e", Dir: GinkgoT().TempDir(), Log: GinkgoWriter, Audit: true, AuditPolicy: audit.Policy(managerUser),
+	})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() error { return env.Stop() })
+	DeferCleanup(writeUses)
 }, NodeTimeout(20*time.Minute))
 
 // start runs the operator until the end of the spec.

@@ -255,6 +255,15 @@ func (e *Env) StartManager(ctx context.Context, namespaces ...string) (*Manager,
 	})
 }
 
+// StartReplica runs the operator as its Deployment does: it elects a leader, and serves its metrics at an address.
+func (e *Env) StartReplica(ctx context.Context, metrics string) (*Manager, error) {
+	return e.start(ctx, ServiceAccount, func(ctx context.Context, config *rest.Config) (ctrl.Manager, error) {
+		options := processOptions(nil)
+		options.LeaderElect, options.MetricsAddress = true, metrics
+		return cmd.NewManager(ctx, config, cmd.ManagerOptions{ProcessOptions: options}, e.All)
+	})
+}
+
 // InstallInstaller installs what the installer needs, and by which the manager knows that there is one.
 func (e *Env) InstallInstaller(ctx context.Context) error {
 	for _, file := range []string{"service_account.yaml", "report.yaml", "admission_policy.yaml"} {
