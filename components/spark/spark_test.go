@@ -93,6 +93,7 @@ func TestNamesFit(t *testing.T) {
 }
 
 func namesFit(t *testing.T, name string) {
+	t.Helper()
 	odh, pod := &v1alpha1.OpenDataHub{}, &corev1.Pod{}
 	read(t, "testdata/standard/hub.yaml", odh)
 	read(t, "testdata/clusters/notebook.pod.yaml", pod)
