@@ -48,13 +48,14 @@ func (p *Policies) Missing() []string {
 
 // Start implements manager.Runnable: it watches until the context ends.
 func (p *Policies) Start(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	var watches sync.WaitGroup
 	for _, name := range p.names {
 		informer := informers.NewFilteredValidatingAdmissionPolicyBindingInformer(p.client, 0, nil, func(options *metav1.ListOptions) {
 			options.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
 		})
 		watching, stop := context.WithCancel(ctx)
-		defer stop()
 		_, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 			AddFunc:    func(object any) { p.saw(ctx, name, object) },
 			UpdateFunc: func(_, object any) { p.saw(ctx, name, object) },
@@ -75,9 +76,13 @@ func (p *Policies) Start(ctx context.Context) error {
 			})
 		}
 		if err != nil {
+			stop()
 			return fmt.Errorf("watching the admission policy %s: %w", name, err)
 		}
-		watches.Go(func() { informer.RunWithContext(watching) })
+		watches.Go(func() {
+			defer stop()
+			informer.RunWithContext(watching)
+		})
 		watches.Go(func() {
 			if toolscache.WaitForCacheSync(watching.Done(), informer.HasSynced) && len(informer.GetStore().ListKeys()) == 0 {
 				p.absent(ctx, name)
