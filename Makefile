@@ -31,7 +31,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := $(CACHE)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 
 # The modules of the repository that hold Go code of ours, besides the one at the root.
-MODULES := hack/bundle hack/promtool
+MODULES := hack/argo hack/bundle hack/promtool
 
 ##@ Run
 

@@ -199,7 +199,7 @@ operators:
 
 func TestParseConfigRefuses(t *testing.T) {
 	const (
-		names  = `supported values: "Rook", "Strimzi", "Spark", "Seldon Core", "Prometheus operator", "Grafana operator", "Node Feature Discovery", "NVIDIA GPU operator"`
+		names  = `supported values: "Rook", "Strimzi", "Spark", "Argo", "Seldon Core", "Prometheus operator", "Grafana operator", "Node Feature Discovery", "NVIDIA GPU operator"`
 		mirror = `must be oci://HOST/PATH, https://HOST/PATH or the absolute path of a folder; oci:// or http:// when plainHTTP is set`
 	)
 	tests := map[string]struct {

@@ -34,7 +34,7 @@ func TestTheEmbeddedTableIsValid(t *testing.T) {
 		t.Errorf("Default is another table (-decoded +default):\n%s", diff)
 	}
 	want := []string{
-		"Rook", "Strimzi", "Spark", "Seldon Core", "Prometheus operator", "Grafana operator", "Node Feature Discovery", "NVIDIA GPU operator",
+		"Rook", "Strimzi", "Spark", "Argo", "Seldon Core", "Prometheus operator", "Grafana operator", "Node Feature Discovery", "NVIDIA GPU operator",
 	}
 	if diff := cmp.Diff(want, table.Names()); diff != "" {
 		t.Errorf("operators differ (-want +got):\n%s", diff)

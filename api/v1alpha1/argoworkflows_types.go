@@ -1,6 +1,8 @@
 package v1alpha1
 
 // ArgoWorkflowsSpec runs pipelines with Argo Workflows in the platform's namespace.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.server) || !has(self.server.state) || self.server.state != 'Disabled' || !has(self.server.replicas)",message="server.replicas is not allowed when server.state is Disabled"
 type ArgoWorkflowsSpec struct {
 	ComponentSpec `json:",inline"`
 
@@ -18,6 +20,12 @@ type ArgoWorkflowsSpec struct {
 	//
 	// +optional
 	Artifacts ArgoWorkflowsArtifacts `json:"artifacts,omitempty,omitzero"`
+
+	// archive keeps what became of workflows after they left the cluster, in a database on the server that spec.database names.
+	// Without it nothing is kept of them.
+	//
+	// +optional
+	Archive *ArgoWorkflowsArchive `json:"archive,omitempty"`
 
 	// retention says how long finished workflows stay.
 	//
@@ -92,6 +100,24 @@ type ArgoWorkflowsArtifacts struct {
 	GarbageCollection string `json:"garbageCollection,omitempty"`
 }
 
+// ArgoWorkflowsArchive is a database on the server that spec.database names. Argo makes its tables in it.
+type ArgoWorkflowsArchive struct {
+	// name of the database, which must exist. Without it that in status.databases: <namespace>_<platform>_argo.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Za-z_][-A-Za-z0-9_]*$`
+	// +optional
+	Name string `json:"name,omitempty"`
+
+	// days that a workflow stays in the archive. Without it 365.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3650
+	// +optional
+	Days int32 `json:"days,omitempty"`
+}
+
 // ArgoWorkflowsRetention says how long finished workflows stay in the cluster. Workflows may say otherwise themselves.
 type ArgoWorkflowsRetention struct {
 	// secondsAfterSuccess that a workflow stays after it succeeded. Without it one day.
@@ -107,6 +133,13 @@ type ArgoWorkflowsRetention struct {
 	// +kubebuilder:validation:Maximum=31536000
 	// +optional
 	SecondsAfterFailure int32 `json:"secondsAfterFailure,omitempty"`
+
+	// workflows is how many finished workflows of each outcome stay at most, however young they are. Without it there is no limit.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	// +optional
+	Workflows int32 `json:"workflows,omitempty"`
 
 	// pods says when the Pods of steps go: OnPodSuccess (the default), OnPodCompletion, OnWorkflowSuccess or
 	// OnWorkflowCompletion.

@@ -3,6 +3,7 @@ package catalog
 
 import (
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/argoworkflows"
 	"opendatahub.io/operator/components/ceph"
 	"opendatahub.io/operator/components/jupyterhub"
 	"opendatahub.io/operator/components/kafka"
@@ -20,6 +21,7 @@ func All() []components.Component {
 		jupyterhub.New(),
 		mlflow.New(),
 		spark.New(),
+		argoworkflows.New(),
 		monitoring.New(),
 		objectstorage.New(),
 	}

@@ -21,6 +21,9 @@ func schemasOf(definitions []*apiextensionsv1.CustomResourceDefinition) crdSchem
 				continue
 			}
 			kind := schema.GroupVersionKind{Group: crd.Spec.Group, Version: version.Name, Kind: crd.Spec.Names.Kind}
+			if _, twice := schemas[kind]; twice {
+				continue // beside a folder there may be one with the same definitions without schemas, as argo-minimal
+			}
 			schemas[kind] = sync.OnceValues(func() (*validation.Schema, error) { return validation.Compile(version.Schema.OpenAPIV3Schema) })
 		}
 	}

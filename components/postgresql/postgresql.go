@@ -180,6 +180,10 @@ func (d *Database) Secrets() []string {
 	return d.secrets
 }
 
+// Server is where the database is, for programs that take no URI, and its name there. The zero value unless it is on the platform's
+// server.
+func (d *Database) Server() (server v1alpha1.ExternalDatabase, name string) { return d.server, d.name }
+
 // Status is which databases the platform uses on its server.
 func Status(facts components.Facts) []v1alpha1.DatabaseStatus {
 	if facts.Spec.Database == nil {

@@ -65,7 +65,11 @@ func Definitions(folder, operator string, all []kinds.Kind) (map[string][]byte, 
 		}
 		return files, nil
 	}
-	found, err := filepath.Glob(filepath.Join(folder, strings.ReplaceAll(strings.ToLower(operator), " ", "-"), "*.yaml"))
+	own := filepath.Join(folder, strings.ReplaceAll(strings.ToLower(operator), " ", "-"))
+	if _, err := os.Stat(own + "-minimal"); err == nil {
+		own += "-minimal" // the same without schemas, which is what the operator's chart brings, and a fraction of the size
+	}
+	found, err := filepath.Glob(filepath.Join(own, "*.yaml"))
 	if err != nil {
 		return nil, err
 	}

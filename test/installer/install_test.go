@@ -52,7 +52,7 @@ var _ = Describe("On a cluster without any operator", func() {
 		Expect(operator.Labels).To(HaveKeyWithValue(dependencies.Label, "strimzi"))
 	}, SpecTimeout(2*time.Minute))
 
-	It("installs all eight", func(ctx context.Context) {
+	It("installs all nine", func(ctx context.Context) {
 		newScene(ctx, "")
 		startManager(ctx)
 		startInstaller(ctx)
@@ -62,7 +62,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 `)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
 		Expect(needed(hub)(ctx)).To(HaveEach(ContainSubstring(" Helm Ready Available")))
-		Expect(needed(hub)(ctx)).To(HaveLen(8))
+		Expect(needed(hub)(ctx)).To(HaveLen(9))
 	}, SpecTimeout(3*time.Minute))
 
 	It("says what is wrong with a repository, and goes on by itself when it is there again", func(ctx context.Context) {

@@ -127,7 +127,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
 		Expect(needed(hub)(ctx)).To(ConsistOf(
 			HavePrefix("Rook Helm Ready Available"), HavePrefix("Strimzi OLM Ready Available 1.2.0"), HavePrefix("Spark Helm Ready Available"),
-			HavePrefix("Seldon Core Helm Ready Available"), HavePrefix("Prometheus operator Helm Ready Available"),
+			HavePrefix("Seldon Core Helm Ready Available"), HavePrefix("Argo Helm Ready Available"), HavePrefix("Prometheus operator Helm Ready Available"),
 			HavePrefix("Grafana operator Helm Ready Available"), HavePrefix("Node Feature Discovery Helm Ready Available"),
 			HavePrefix("NVIDIA GPU operator Helm Ready Available"),
 		))

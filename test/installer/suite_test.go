@@ -4,7 +4,7 @@
 // What the installer and the table of dependencies guarantee, and where that is tested. A name that begins with Test is a unit test
 // of installer, installer/helm, installer/olm or dependencies; the others are specs of this suite.
 //
-//   - What platforms require is installed, and nothing else: "installs what a platform needs", "installs all eight", TestRequired,
+//   - What platforms require is installed, and nothing else: "installs what a platform needs", "installs all nine", TestRequired,
 //     TestAnOptionalKindIsNoDependency; no field of a resource chooses what: TestNoFieldChoosesWhatIsInstalled.
 //   - What is there is used and left alone: "uses what serves the kinds and runs", "uses what somebody installed with Helm", "uses a
 //     Subscription of somebody else as it is", "uses a ClusterExtension", TestDecide, TestFind, TestFindWithExtensions.

@@ -20,6 +20,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AlertmanagerSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("AlertReceiver"):
 		return &apiv1alpha1.AlertReceiverApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ArgoWorkflowsArchive"):
+		return &apiv1alpha1.ArgoWorkflowsArchiveApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ArgoWorkflowsArtifacts"):
 		return &apiv1alpha1.ArgoWorkflowsArtifactsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ArgoWorkflowsController"):

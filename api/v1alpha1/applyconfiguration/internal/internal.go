@@ -229,6 +229,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storage
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Storage
+- name: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsArchive
+  map:
+    fields:
+    - name: days
+      type:
+        scalar: numeric
+    - name: name
+      type:
+        scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsArtifacts
   map:
     fields:
@@ -262,6 +271,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: secondsAfterSuccess
       type:
         scalar: numeric
+    - name: workflows
+      type:
+        scalar: numeric
 - name: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsServer
   map:
     fields:
@@ -277,6 +289,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsSpec
   map:
     fields:
+    - name: archive
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsArchive
     - name: artifacts
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsArtifacts

@@ -11,6 +11,8 @@ type ArgoWorkflowsRetentionApplyConfiguration struct {
 	SecondsAfterSuccess *int32 `json:"secondsAfterSuccess,omitempty"`
 	// secondsAfterFailure that a workflow stays after it failed. Without it seven days.
 	SecondsAfterFailure *int32 `json:"secondsAfterFailure,omitempty"`
+	// workflows is how many finished workflows of each outcome stay at most, however young they are. Without it there is no limit.
+	Workflows *int32 `json:"workflows,omitempty"`
 	// pods says when the Pods of steps go: OnPodSuccess (the default), OnPodCompletion, OnWorkflowSuccess or
 	// OnWorkflowCompletion.
 	Pods *string `json:"pods,omitempty"`
@@ -35,6 +37,14 @@ func (b *ArgoWorkflowsRetentionApplyConfiguration) WithSecondsAfterSuccess(value
 // If called multiple times, the SecondsAfterFailure field is set to the value of the last call.
 func (b *ArgoWorkflowsRetentionApplyConfiguration) WithSecondsAfterFailure(value int32) *ArgoWorkflowsRetentionApplyConfiguration {
 	b.SecondsAfterFailure = &value
+	return b
+}
+
+// WithWorkflows sets the Workflows field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Workflows field is set to the value of the last call.
+func (b *ArgoWorkflowsRetentionApplyConfiguration) WithWorkflows(value int32) *ArgoWorkflowsRetentionApplyConfiguration {
+	b.Workflows = &value
 	return b
 }
 

@@ -18,6 +18,9 @@ type ArgoWorkflowsSpecApplyConfiguration struct {
 	Server *ArgoWorkflowsServerApplyConfiguration `json:"server,omitempty"`
 	// artifacts says where files that steps pass on are stored.
 	Artifacts *ArgoWorkflowsArtifactsApplyConfiguration `json:"artifacts,omitempty"`
+	// archive keeps what became of workflows after they left the cluster, in a database on the server that spec.database names.
+	// Without it nothing is kept of them.
+	Archive *ArgoWorkflowsArchiveApplyConfiguration `json:"archive,omitempty"`
 	// retention says how long finished workflows stay.
 	Retention *ArgoWorkflowsRetentionApplyConfiguration `json:"retention,omitempty"`
 	// executor are the resources of the containers that Argo adds to each step to move artifacts.
@@ -59,6 +62,14 @@ func (b *ArgoWorkflowsSpecApplyConfiguration) WithServer(value *ArgoWorkflowsSer
 // If called multiple times, the Artifacts field is set to the value of the last call.
 func (b *ArgoWorkflowsSpecApplyConfiguration) WithArtifacts(value *ArgoWorkflowsArtifactsApplyConfiguration) *ArgoWorkflowsSpecApplyConfiguration {
 	b.Artifacts = value
+	return b
+}
+
+// WithArchive sets the Archive field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Archive field is set to the value of the last call.
+func (b *ArgoWorkflowsSpecApplyConfiguration) WithArchive(value *ArgoWorkflowsArchiveApplyConfiguration) *ArgoWorkflowsSpecApplyConfiguration {
+	b.Archive = value
 	return b
 }
 
