@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,7 +121,7 @@ func (o *waitOptions) look(ctx context.Context, reader client.Reader, key client
 
 func (o *waitOptions) over(ctx context.Context, err error, name, last string) error {
 	if ctx.Err() == context.DeadlineExceeded {
-		return fmt.Errorf("OpenDataHub %s is not %s after %s; it says: %s", name, o.until, o.timeout, last)
+		return fmt.Errorf("OpenDataHub %s is not %s after %s; it says: %s", name, o.until, o.timeout, cmp.Or(last, "nothing, because the API server has not answered"))
 	}
 	return err
 }

@@ -63,8 +63,8 @@ var _ = Describe("The command line", func() {
 
 		By("waiting, which says what for")
 		hub := platform(ctx, ns, "odh", both)
-		_, err = opendatahub(ctx, "wait", "odh", "-n", ns, "--timeout", "100ms")
-		Expect(err).To(MatchError(ContainSubstring("OpenDataHub odh is not ready after 100ms; it says: the operator has not said anything yet")))
+		_, err = opendatahub(ctx, "wait", "odh", "-n", ns, "--timeout", "5s")
+		Expect(err).To(MatchError(ContainSubstring("OpenDataHub odh is not ready after 5s; it says: the operator has not said anything yet")))
 		start(ctx, ns)
 		said, err = opendatahub(ctx, "wait", "odh", "-n", ns, "--timeout", "1m")
 		Expect(err).NotTo(HaveOccurred(), said)
