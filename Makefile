@@ -16,12 +16,18 @@ NAME ?= opendatahub
 PORT ?=
 # What the node of the local cluster is: played (by KWOK, as are Pods), or real: Pods run. Real needs Linux and root.
 NODE ?= played
+# The cluster of `make run`: local, or current: that of kubectl's current context. It asks first, and CONFIRM=yes answers.
+CLUSTER ?= local
+# The OpenDataHub that `make run` applies.
+SAMPLE ?= $(if $(filter real,$(NODE)),hack/node/platform.yaml,config/samples/opendatahub.yaml)
 # What `make deploy` applies: config/default, config/cluster-wide, config/without-installer or config/namespaced.
 CONFIG ?= config/default
 # Numbers of platforms for make bench.
 PLATFORMS ?= 1,10,100,300
 # The specs that make test-race runs.
 FOCUS ?= Kafka|platforms share|controller that
+# A folder: make test-real has Chromium walk through the pages, and puts pictures of them there.
+SCREENSHOTS ?=
 # More flags for go test, as in TESTFLAGS='-run TestX -v'.
 TESTFLAGS ?=
 
@@ -36,9 +42,9 @@ MODULES := hack/argo hack/bundle hack/promtool
 ##@ Run
 
 .PHONY: run
-run: build ## Start a local cluster and the operator, and apply the sample (NODE=played|real, WAIT=stay|exit, TIMEOUT, NAME, PORT).
-	go run ./hack/run -wait $(WAIT) -timeout $(TIMEOUT) -name $(NAME) $(if $(PORT),-port $(PORT)) \
-		$(if $(filter real,$(NODE)),-node real -config $(CONFIG) -image $(IMG) -sample hack/node/platform.yaml)
+run: build ## Start a local cluster and the operator, and apply the sample (NODE=played|real, CLUSTER=local|current, SAMPLE, WAIT=stay|exit, TIMEOUT, NAME, PORT).
+	go run ./hack/run -wait $(WAIT) -timeout $(TIMEOUT) -name $(NAME) $(if $(PORT),-port $(PORT)) -cluster $(CLUSTER) -node $(NODE) \
+		-config $(CONFIG) -image $(IMG) -sample $(SAMPLE)
 
 .PHONY: cluster-up
 cluster-up: ## Start a local cluster (NODE, NAME, PORT).
@@ -73,7 +79,7 @@ test: ## Run every test: unit, golden, schema, and the suites on a local cluster
 
 .PHONY: test-real
 test-real: build ## Run the tests that need Pods that really run (Linux, root). They are skipped where that cannot be.
-	OPENDATAHUB_TEST_REAL=$(or $(OPENDATAHUB_TEST_REAL),try) go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/real
+	OPENDATAHUB_TEST_REAL=$(or $(OPENDATAHUB_TEST_REAL),try) OPENDATAHUB_SCREENSHOTS=$(abspath $(SCREENSHOTS)) go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/real
 
 # The suite runs the whole operator beside what plays the cluster and Strimzi; all of it would take too long.
 .PHONY: test-race

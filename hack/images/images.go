@@ -67,9 +67,9 @@ func Build(ctx context.Context, o Options) ([]Image, error) {
 	if err := os.MkdirAll(o.Cache, 0o755); err != nil {
 		return nil, fmt.Errorf("creating the cache of images: %w", err)
 	}
-	packages, err := os.ReadFile(filepath.Join(o.Root, "hack", "python", "jupyterhub.txt"))
+	pinned, err := readRequirements(filepath.Join(o.Root, "hack", "python"))
 	if err != nil {
-		return nil, fmt.Errorf("reading the packages of the hub: %w", err)
+		return nil, err
 	}
 	unlock, err := lock(ctx, filepath.Join(o.Cache, "lock"))
 	if err != nil {
@@ -77,7 +77,7 @@ func Build(ctx context.Context, o Options) ([]Image, error) {
 	}
 	defer unlock()
 	var built []Image
-	for _, recipe := range recipes(string(packages)) {
+	for _, recipe := range recipes(pinned) {
 		image := Image{Name: recipe.name, config: recipe.config}
 		for _, layer := range recipe.top.chain() {
 			if err := o.build(ctx, layer); err != nil {
@@ -88,6 +88,19 @@ func Build(ctx context.Context, o Options) ([]Image, error) {
 		built = append(built, image)
 	}
 	return built, nil
+}
+
+// readRequirements reads what the tests install, too.
+func readRequirements(folder string) (requirements, error) {
+	var all requirements
+	for name, into := range map[string]*string{"jupyterhub.txt": &all.hub, "mlflow.txt": &all.mlflow} {
+		content, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			return requirements{}, fmt.Errorf("reading the packages of an image: %w", err)
+		}
+		*into = string(content)
+	}
+	return all, nil
 }
 
 // chain is the layer with those below it, from the first.
@@ -147,7 +160,11 @@ func (o Options) build(ctx context.Context, l *layer) (err error) {
 		}
 	}
 	fetched, upper := filepath.Join(work, "fetched"), filepath.Join(work, "upper")
-	if err := run(ctx, work, []string{"FETCHED=" + fetched}, "sh", "-euc", l.fetch); err != nil {
+	fetchEnv := []string{"FETCHED=" + fetched}
+	if l.parent != nil {
+		fetchEnv = append(fetchEnv, "BELOW="+o.file(l.parent))
+	}
+	if err := run(ctx, work, fetchEnv, "sh", "-euc", l.fetch); err != nil {
 		return fmt.Errorf("fetching what the layer %s needs: %w", l.name, err)
 	}
 	if l.parent == nil {

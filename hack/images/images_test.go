@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,11 +21,35 @@ func read(t *testing.T, path ...string) string {
 }
 
 func TestNamesAreThoseThatAreRendered(t *testing.T) {
-	rendered := read(t, "components", "jupyterhub", "testdata", "development", "objects.yaml")
+	var rendered strings.Builder
+	for _, component := range []string{"jupyterhub", "mlflow"} {
+		rendered.WriteString(read(t, "components", component, "testdata", "development", "objects.yaml"))
+	}
 	for _, name := range Names() {
-		if !strings.Contains(rendered, name) {
+		if slices.Contains([]string{TeamName, S3Name, ShellName}, name) {
+			continue // the sample of the node names them, or the node itself
+		}
+		if !strings.Contains(rendered.String(), name) {
 			t.Errorf("no component renders the image %s: a Pod would ask for another one", name)
 		}
+	}
+}
+
+func TestSampleOffersWhatThereIs(t *testing.T) {
+	sample := read(t, "hack", "node", "platform.yaml")
+	for _, found := range regexp.MustCompile(`(?m)^ +image: (\S+)$`).FindAllStringSubmatch(sample, -1) {
+		if !slices.Contains(Names(), found[1]) {
+			t.Errorf("hack/node/platform.yaml offers the image %s, which is not built", found[1])
+		}
+	}
+}
+
+// A client of another version may speak another dialect.
+func TestTeamHasTheVersionOfTheServer(t *testing.T) {
+	version := regexp.MustCompile(`(?m)^(?:mlflow|mlflow-skinny)==(\S+)$`)
+	server, client := version.FindStringSubmatch(read(t, "hack", "python", "mlflow.txt")), version.FindStringSubmatch(teamRequirements)
+	if len(server) == 0 || len(client) == 0 || server[1] != client[1] {
+		t.Errorf("the server is %q, the client %q", server, client)
 	}
 }
 

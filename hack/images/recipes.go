@@ -5,6 +5,7 @@ package images
 import (
 	_ "embed"
 	"path"
+	"strings"
 )
 
 // The names are those that the operator renders; a test compares them.
@@ -12,7 +13,21 @@ const (
 	hubName       = "quay.io/jupyterhub/k8s-hub:4.4.0"
 	proxyName     = "quay.io/jupyterhub/configurable-http-proxy:5.3.0"
 	notebookName  = "quay.io/jupyter/minimal-notebook:2026-07-28"
+	scipyName     = "quay.io/jupyter/scipy-notebook:2026-07-28"
+	pysparkName   = "quay.io/jupyter/pyspark-notebook:2026-07-28"
+	mlflowName    = "ghcr.io/mlflow/mlflow:v3.15.1-full"
+	loginName     = "quay.io/oauth2-proxy/oauth2-proxy:v7.15.6"
 	debianRelease = "trixie"
+)
+
+// Images that no component renders.
+const (
+	// TeamName is a team's own notebook: PySpark's with the clients of what a platform has.
+	TeamName = "opendatahub.io/team-notebook:local"
+	// S3Name is an object storage that keeps objects as files, for a node without Ceph.
+	S3Name = "docker.io/versity/versitygw:v1.8.0"
+	// ShellName has a shell and Debian's small programs.
+	ShellName = "docker.io/library/debian:" + debianRelease + "-slim"
 )
 
 // Images that a node needs before any other.
@@ -28,6 +43,12 @@ var (
 	hubRequirements string
 	//go:embed notebook.txt
 	notebookRequirements string
+	//go:embed scipy.txt
+	scipyRequirements string
+	//go:embed pyspark.txt
+	pysparkRequirements string
+	//go:embed team.txt
+	teamRequirements string
 )
 
 // A layer is a step of an image. What it needs from a package registry is fetched on the machine, with the machine's settings; the
@@ -38,7 +59,7 @@ type layer struct {
 	parent *layer
 	// files are put into the folder that both scripts find in $FETCHED.
 	files map[string]string
-	// fetch runs on the machine.
+	// fetch runs on the machine. The archive of the layer below is $BELOW.
 	fetch string
 	// build runs in the image, as root; for the first layer it runs on the machine and fills $ROOT.
 	build string
@@ -65,17 +86,20 @@ for source in wheels/*.tar.gz; do
 done
 `
 
-// installWheels makes a virtual environment in $PREFIX.
+// installWheels installs them into the virtual environment in $PREFIX.
 const installWheels = `
-python3 -m venv "$PREFIX"
-"$PREFIX/bin/pip" install --quiet --no-index --no-deps --no-compile --find-links "$FETCHED/wheels" --requirement "$FETCHED/requirements.txt"
+"$PREFIX/bin/python" -m pip install --quiet --no-index --no-deps --no-compile --find-links "$FETCHED/wheels" --requirement "$FETCHED/requirements.txt"
 `
 
-// base is a small Debian. APT's mirror on the machine is where it comes from.
+// mirror is where APT on the machine gets Debian's packages from.
+const mirror = `
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | sort -u | head -n 1)
+`
+
+// base is a small Debian.
 var base = &layer{
 	name: "base",
-	fetch: `
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | sort -u | head -n 1)
+	fetch: mirror + `
 debootstrap --variant=minbase --include=ca-certificates,git,nodejs,python3,python3-venv,tini ` + debianRelease + ` "$FETCHED/root" "$mirror"
 `,
 	build: `
@@ -87,18 +111,78 @@ useradd --root "$ROOT" --uid 1000 --gid 100 --create-home --shell /bin/bash jovy
 `,
 }
 
-func recipes(hubPackages string) []recipe {
-	const hubFolder, notebookFolder, home = "/opt/hub", "/opt/conda", "/home/jovyan"
-	hub := &layer{
-		name: "hub", parent: base, fetch: fetchWheels,
-		files: map[string]string{"requirements.txt": hubPackages + hubRequirements},
-		build: "PREFIX=" + hubFolder + installWheels + "mkdir -p /srv/jupyterhub && chown 1000:100 /srv/jupyterhub\n",
+// java is Debian's Java without its windows. APT on the machine works out what the base lacks for it.
+var java = &layer{
+	name: "java", parent: base,
+	fetch: mirror + `
+cd "$FETCHED"
+mkdir -p apt/lists/partial apt/archives/partial
+tar --extract --file "$BELOW" --directory apt ./var/lib/dpkg/status
+echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror ` + debianRelease + ` main" > apt/sources.list
+apt() {
+  apt-get --quiet=2 -o Dir::State::Status="$PWD/apt/var/lib/dpkg/status" -o Dir::State::Lists="$PWD/apt/lists" -o Dir::Cache="$PWD/apt" \
+    -o Dir::Etc::SourceList="$PWD/apt/sources.list" -o Dir::Etc::SourceParts=- -o APT::Sandbox::User=root "$@"
+}
+apt update
+apt install --no-install-recommends --download-only --yes openjdk-21-jre-headless
+`,
+	// It wants a folder of manual pages to be there, which Debian's small images leave out.
+	build: `
+mkdir -p /usr/share/man/man1
+dpkg --install "$FETCHED"/apt/archives/*.deb
+`,
+}
+
+// pythonLayer adds packages to the virtual environment in the folder; new makes it.
+func pythonLayer(name string, parent *layer, folder, requirements string, isNew bool, after string) *layer {
+	script := "PREFIX=" + folder + "\n"
+	if isNew {
+		script += "python3 -m venv \"$PREFIX\"\n"
 	}
-	notebook := &layer{
-		name: "notebook", parent: base, fetch: fetchWheels,
-		files: map[string]string{"requirements.txt": notebookRequirements},
-		build: "PREFIX=" + notebookFolder + installWheels + notebookFolder + "/bin/python -m ipykernel install --prefix " + notebookFolder + "\n",
+	return &layer{
+		name: name, parent: parent, fetch: fetchWheels, files: map[string]string{"requirements.txt": requirements},
+		build: script + installWheels + after,
 	}
+}
+
+// goProgram is an image of one program of a Go module, like a distroless one.
+func goProgram(image, module, version string) recipe {
+	name := path.Base(module)
+	if strings.HasPrefix(name, "v") && len(name) == 2 { // a major version
+		name = path.Base(path.Dir(module))
+	}
+	return recipe{
+		name: image,
+		top: &layer{
+			name:  name,
+			fetch: "GOBIN=\"$FETCHED\" GOFLAGS=-trimpath CGO_ENABLED=0 go install -ldflags='-s -w' " + module + "@" + version + "\n",
+			build: `
+mkdir -p "$ROOT/bin" "$ROOT/etc" "$ROOT/tmp"
+chmod 1777 "$ROOT/tmp"
+printf 'root:x:0:0:root:/:/\nnonroot:x:65532:65532:nonroot:/:/\n' > "$ROOT/etc/passwd"
+mv "$FETCHED/` + name + `" "$ROOT/bin/"
+`,
+		},
+		config: config{User: "65532:65532", Entrypoint: []string{"/bin/" + name}, Env: environment("", "/")},
+	}
+}
+
+// requirements of images, which are those of the tests where there are some.
+type requirements struct{ hub, mlflow string }
+
+func recipes(pinned requirements) []recipe {
+	const hubFolder, notebookFolder, mlflowFolder, home = "/opt/hub", "/opt/conda", "/opt/mlflow", "/home/jovyan"
+	hub := pythonLayer("hub", base, hubFolder, pinned.hub+hubRequirements, true,
+		"mkdir -p /srv/jupyterhub && chown 1000:100 /srv/jupyterhub\n")
+	mlflow := pythonLayer("mlflow", base, mlflowFolder, pinned.mlflow, true, "")
+	// Notebooks of all kinds are one chain, so that a node has each layer once.
+	const kernel = notebookFolder + "/bin/python -m ipykernel install --prefix " + notebookFolder + "\n"
+	notebook := pythonLayer("notebook", java, notebookFolder, notebookRequirements, true, kernel)
+	scipy := pythonLayer("scipy", notebook, notebookFolder, scipyRequirements, false, "")
+	const sparkHome = "/usr/local/spark"
+	pyspark := pythonLayer("pyspark", scipy, notebookFolder, pysparkRequirements, false,
+		"ln -s "+notebookFolder+"/lib/python3*/site-packages/pyspark "+sparkHome+"\n")
+	team := pythonLayer("team", pyspark, notebookFolder, teamRequirements, false, "")
 	proxy := &layer{
 		name: "proxy", parent: base,
 		fetch: "npm install --silent --no-fund --no-audit --ignore-scripts --prefix \"$FETCHED/node\" configurable-http-proxy@" + tag(proxyName) + "\n",
@@ -108,6 +192,13 @@ cp -r "$FETCHED/node/node_modules" /srv/configurable-http-proxy/
 ln -s /srv/configurable-http-proxy/node_modules/.bin/configurable-http-proxy /usr/local/bin/configurable-http-proxy
 `,
 	}
+	notebookImage := func(name string, top *layer, env ...string) recipe {
+		return recipe{name: name, top: top, config: config{
+			User: "1000:100", WorkingDir: home, Entrypoint: []string{"tini", "-g", "--"}, Cmd: []string{"jupyterhub-singleuser"},
+			Env: append(append(environment(notebookFolder, home),
+				"NB_USER=jovyan", "NB_UID=1000", "NB_GID=100", "CONDA_DIR="+notebookFolder, "SHELL=/bin/bash"), env...),
+		}}
+	}
 	return []recipe{
 		{name: hubName, top: hub, config: config{
 			User: "1000", WorkingDir: "/srv/jupyterhub", Entrypoint: []string{"tini", "-g", "--"}, Cmd: []string{"jupyterhub"},
@@ -116,17 +207,21 @@ ln -s /srv/configurable-http-proxy/node_modules/.bin/configurable-http-proxy /us
 		{name: proxyName, top: proxy, config: config{
 			User: "65534", Entrypoint: []string{"configurable-http-proxy"}, Env: environment("", "/tmp"),
 		}},
-		{name: notebookName, top: notebook, config: config{
-			User: "1000:100", WorkingDir: home, Entrypoint: []string{"tini", "-g", "--"}, Cmd: []string{"jupyterhub-singleuser"},
-			Env: append(environment(notebookFolder, home), "NB_USER=jovyan", "NB_UID=1000", "NB_GID=100", "CONDA_DIR="+notebookFolder, "SHELL=/bin/bash"),
-		}},
+		notebookImage(notebookName, notebook),
+		notebookImage(scipyName, scipy),
+		notebookImage(pysparkName, pyspark, "SPARK_HOME="+sparkHome),
+		notebookImage(TeamName, team, "SPARK_HOME="+sparkHome),
+		{name: mlflowName, top: mlflow, config: config{Cmd: []string{"python3"}, Env: environment(mlflowFolder, "/tmp")}},
+		goProgram(loginName, "github.com/oauth2-proxy/oauth2-proxy/v7", tag(loginName)),
+		goProgram(S3Name, "github.com/versity/versitygw/cmd/versitygw", tag(S3Name)),
+		{name: ShellName, top: base, config: config{Cmd: []string{"bash"}, Env: environment("", "/")}},
 	}
 }
 
 // Names are the images that are built of packages, under the names that the operator renders.
 func Names() []string {
 	var names []string
-	for _, recipe := range recipes("") {
+	for _, recipe := range recipes(requirements{}) {
 		names = append(names, recipe.name)
 	}
 	return names

@@ -24,6 +24,16 @@ type Options struct {
 // Name of the real node.
 const Name = "node-1"
 
+// The object storage that [DeployS3] deploys.
+const (
+	// S3Endpoint is its address for Pods.
+	S3Endpoint = "http://s3." + s3Namespace + ".svc:7070"
+	// S3Secret is the name of the Secret with its key.
+	S3Secret = "s3"
+
+	s3Namespace = "object-storage"
+)
+
 // A Requirement is what the machine lacks.
 type Requirement struct {
 	// What is missing, and the Debian package that has it; empty when no package helps.

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"text/template"
 	"time"
 
@@ -59,6 +60,9 @@ var programs = []struct{ name, pkg string }{
 // holderProcess is the name of the process whose namespaces are the node's.
 const holderProcess = "machine"
 
+// neededDisk is what the images and volumes of a node take.
+const neededDisk = 9 << 30
+
 // cniFolder is where Debian has the programs that connect Pods.
 const cniFolder = "/usr/lib/cni"
 
@@ -80,6 +84,13 @@ func Missing() []Requirement {
 	}
 	if _, err := os.Stat(filepath.Join(cniFolder, "bridge")); err != nil {
 		add("CNI plugins in "+cniFolder, "containernetworking-plugins")
+	}
+	// A node whose disk is full evicts Pods, of which nothing would tell the reason.
+	var disk syscall.Statfs_t
+	if folder, err := os.Getwd(); err == nil && syscall.Statfs(folder, &disk) == nil {
+		if free := int64(disk.Bavail) * disk.Bsize; free < neededDisk {
+			missing = append(missing, Requirement{What: fmt.Sprintf("%d GiB of free disk (%s has %d)", neededDisk>>30, folder, free>>30)})
+		}
 	}
 	return missing
 }
@@ -222,29 +233,17 @@ func Forward(ctx context.Context, c *cluster.Cluster, service client.ObjectKey, 
 	if content, err := os.ReadFile(record); err == nil {
 		return strconv.Atoi(string(content))
 	}
-	local, err := cluster.FreePort()
-	if err != nil {
-		return 0, err
-	}
-	if err := forward(c, c.Machine(), name, local, target); err != nil {
-		return 0, err
+	// The port that documentation uses for kubectl port-forward, which servers know as their own in requests, unless somebody has it.
+	local := map[int]int{80: 8000, 443: 8443}[port]
+	if local == 0 || forward(c, c.Machine(), name, local, target) != nil {
+		if local, err = cluster.FreePort(); err != nil {
+			return 0, err
+		}
+		if err := forward(c, c.Machine(), name, local, target); err != nil {
+			return 0, err
+		}
 	}
 	return local, os.WriteFile(record, []byte(strconv.Itoa(local)), 0o600)
-}
-
-// Deploy does what `make deploy` does, with the image that the node has, and waits for the Pods.
-func Deploy(ctx context.Context, c *cluster.Cluster, root, config, image string) error {
-	deploy := exec.CommandContext(ctx, "make", "-s", "-C", root, "deploy", "CONFIG="+config, "IMG="+image)
-	deploy.Env = append(os.Environ(), "KUBECONFIG="+c.Kubeconfig(), "MAKEFLAGS=", "MAKELEVEL=")
-	if output, err := deploy.CombinedOutput(); err != nil {
-		return fmt.Errorf("make deploy: %w\n%s", err, output)
-	}
-	wait := exec.CommandContext(ctx, "kubectl", "--kubeconfig", c.Kubeconfig(), "wait", "deployment", "--all",
-		"--namespace=opendatahub-operator", "--for=condition=Available", "--timeout=90s")
-	if output, err := wait.CombinedOutput(); err != nil {
-		return fmt.Errorf("waiting for the operator: %w\n%s", err, output)
-	}
-	return nil
 }
 
 // enter is the command that runs another command in all namespaces of the node.
@@ -315,7 +314,7 @@ func (n *node) start(ctx context.Context) (err error) {
 	if err := n.run("volumes", n.init(), "volumes", n.path("volumes"), provisioner, Name); err != nil {
 		return err
 	}
-	if err := n.apply(ctx, "cluster"); err != nil {
+	if err := apply(ctx, n.client, "cluster", n.values()); err != nil {
 		return err
 	}
 	if err := n.until(ctx, "the node", n.nodeReady); err != nil {
@@ -339,7 +338,7 @@ func (n *node) dnsImage() string {
 	return images.DNSName + ":" + version
 }
 
-func (n *node) execute(name string) ([]byte, error) {
+func execute(name string, values any) ([]byte, error) {
 	content, err := templates.ReadFile("templates/" + name)
 	if err != nil {
 		return nil, err
@@ -349,7 +348,7 @@ func (n *node) execute(name string) ([]byte, error) {
 		return nil, err
 	}
 	var text bytes.Buffer
-	err = parsed.Execute(&text, n.values())
+	err = parsed.Execute(&text, values)
 	return text.Bytes(), err
 }
 
@@ -360,7 +359,7 @@ func (n *node) render(folder, to string) error {
 		return err
 	}
 	for _, file := range files {
-		content, err := n.execute(folder + "/" + file.Name())
+		content, err := execute(folder+"/"+file.Name(), n.values())
 		if err != nil {
 			return err
 		}
@@ -372,13 +371,13 @@ func (n *node) render(folder, to string) error {
 }
 
 // apply applies the objects of a folder of templates.
-func (n *node) apply(ctx context.Context, folder string) error {
+func apply(ctx context.Context, kube client.Client, folder string, values any) error {
 	files, err := templates.ReadDir("templates/" + folder)
 	if err != nil {
 		return err
 	}
 	for _, file := range files {
-		content, err := n.execute(folder + "/" + file.Name())
+		content, err := execute(folder+"/"+file.Name(), values)
 		if err != nil {
 			return err
 		}
@@ -390,7 +389,7 @@ func (n *node) apply(ctx context.Context, folder string) error {
 			} else if err != nil {
 				return fmt.Errorf("reading %s: %w", file.Name(), err)
 			}
-			err := n.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("opendatahub-node"), client.ForceOwnership)
+			err := kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("opendatahub-node"), client.ForceOwnership)
 			if err != nil {
 				return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
 			}

@@ -24,7 +24,7 @@ func Forward(context.Context, *cluster.Cluster, client.ObjectKey, int) (int, err
 	return 0, errors.New(Explain(Missing()))
 }
 
-// Deploy needs Linux.
-func Deploy(context.Context, *cluster.Cluster, string, string, string) error {
+// DeployS3 needs Linux.
+func DeployS3(context.Context, *cluster.Cluster, string, ...string) error {
 	return errors.New(Explain(Missing()))
 }

@@ -38,12 +38,19 @@ type options struct {
 	node    string
 	config  string
 	image   string
+	cluster string
 }
 
 // What the nodes of the cluster are.
 const (
 	nodePlayed = "played"
 	nodeReal   = "real"
+)
+
+// Which cluster it is.
+const (
+	clusterLocal   = "local"
+	clusterCurrent = "current"
 )
 
 // What to do once the platform is ready.
@@ -62,8 +69,9 @@ func main() {
 	flag.StringVar(&o.sample, "sample", filepath.Join("config", "samples", "opendatahub.yaml"), "OpenDataHub to apply")
 	flag.BoolVar(&o.keep, "keep", os.Getenv("KEEP") == "1", "with -wait exit, leave the cluster running; KEEP=1 does the same")
 	flag.StringVar(&o.node, "node", nodePlayed, "played: KWOK plays nodes and Pods; real: Pods run (Linux, root)")
-	flag.StringVar(&o.config, "config", filepath.Join("config", "default"), "with -node real, what make deploy applies")
-	flag.StringVar(&o.image, "image", "quay.io/opendatahub/operator:v0.1.0", "with -node real, the name of the operator's image")
+	flag.StringVar(&o.config, "config", filepath.Join("config", "default"), "with -node real or -cluster current, what make deploy applies")
+	flag.StringVar(&o.image, "image", "quay.io/opendatahub/operator:v0.1.0", "with -node real or -cluster current, the name of the operator's image")
+	flag.StringVar(&o.cluster, "cluster", clusterLocal, "local: one that this starts; current: that of kubectl's current context, after asking")
 	flag.Parse()
 
 	ctrl.SetLogger(logr.Discard()) // what people must know is printed
@@ -77,8 +85,12 @@ func main() {
 }
 
 func run(ctx context.Context, o options) (err error) {
-	if o.wait != waitStay && o.wait != waitExit || flag.NArg() > 0 || o.node != nodePlayed && o.node != nodeReal {
-		return errors.New("usage: run [-wait stay|exit] [-timeout 5m] [-name opendatahub] [-port 0] [-node played|real]")
+	if o.wait != waitStay && o.wait != waitExit || flag.NArg() > 0 || o.node != nodePlayed && o.node != nodeReal ||
+		o.cluster != clusterLocal && o.cluster != clusterCurrent {
+		return errors.New("usage: run [-wait stay|exit] [-timeout 5m] [-name opendatahub] [-port 0] [-node played|real] [-cluster local|current]")
+	}
+	if o.cluster == clusterCurrent {
+		return runCurrent(ctx, o)
 	}
 	if o.node == nodeReal {
 		return runReal(ctx, o)

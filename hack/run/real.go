@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -50,10 +51,10 @@ func runReal(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := node.Deploy(ctx, c, root, o.config, o.image); err != nil {
+	if err := node.Deploy(ctx, c.Kubeconfig(), root, o.config, o.image); err != nil {
 		return err
 	}
-	env, err := connect(c, root)
+	env, err := connect(c.Config(), root)
 	if err != nil {
 		return err
 	}
@@ -64,13 +65,18 @@ func runReal(ctx context.Context, o options) (err error) {
 	if err := env.Admit(ctx, catalog.All(), hub); err != nil {
 		return err
 	}
+	if external := hub.Spec.ObjectStorage.External; external != nil && external.Endpoint == node.S3Endpoint {
+		if err := node.DeployS3(ctx, c, hub.Namespace, "lake", "experiments"); err != nil {
+			return err
+		}
+	}
 	if err := env.ApplyFile(ctx, o.sample); err != nil {
 		return err
 	}
-	if err := waitReady(ctx, o, env, hub, started); err != nil {
+	if _, err := waitReady(ctx, o, c.Config(), hub, started); err != nil {
 		return err
 	}
-	steps, err := realSteps(ctx, env, hub)
+	steps, err := realSteps(ctx, c, env, hub)
 	if err != nil {
 		return err
 	}
@@ -83,20 +89,22 @@ func runReal(ctx context.Context, o options) (err error) {
 	return nil
 }
 
-func connect(c *cluster.Cluster, root string) (*harness.Env, error) {
+func connect(config *rest.Config, root string) (*harness.Env, error) {
 	scheme, err := opcluster.Scheme()
 	if err != nil {
 		return nil, err
 	}
-	admin, err := client.New(c.Config(), client.Options{Scheme: scheme})
+	admin, err := client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
-	return &harness.Env{Cluster: c, Admin: admin, Root: root}, nil
+	return &harness.Env{Admin: admin, Root: root}, nil
 }
 
-// waitReady shows the platform until it is ready.
-func waitReady(ctx context.Context, o options, env *harness.Env, hub *v1alpha1.OpenDataHub, started time.Time) error {
+// waitReady shows the platform until it is ready, and returns it.
+func waitReady(
+	ctx context.Context, o options, config *rest.Config, hub *v1alpha1.OpenDataHub, started time.Time,
+) (last *v1alpha1.OpenDataHub, err error) {
 	applied := time.Now()
 	if o.wait == waitExit {
 		var cancel context.CancelFunc
@@ -105,32 +113,31 @@ func waitReady(ctx context.Context, o options, env *harness.Env, hub *v1alpha1.O
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
-	updates, err := watch(watching, env.Config(), client.ObjectKeyFromObject(hub))
+	updates, err := watch(watching, config, client.ObjectKeyFromObject(hub))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	view := newView(os.Stdout, started)
-	var last *v1alpha1.OpenDataHub
 	for {
 		select {
 		case last = <-updates:
 			view.show(last)
 			if isReady(last) {
 				view.finish("%s", readyAfter(started, applied))
-				return nil
+				return last, nil
 			}
 		case <-ctx.Done():
 			view.finish("")
 			if errors.Is(context.Cause(ctx), errTimeout) {
-				return fmt.Errorf("not ready after %s:\n%s", o.timeout, reasons(last))
+				return nil, fmt.Errorf("not ready after %s:\n%s", o.timeout, reasons(last))
 			}
-			return errors.New("interrupted")
+			return nil, errors.New("interrupted")
 		}
 	}
 }
 
 // realSteps makes the addresses of the platform answer on this machine, and says where, and with which login.
-func realSteps(ctx context.Context, env *harness.Env, hub *v1alpha1.OpenDataHub) (string, error) {
+func realSteps(ctx context.Context, c *cluster.Cluster, env *harness.Env, hub *v1alpha1.OpenDataHub) (string, error) {
 	current := &v1alpha1.OpenDataHub{}
 	if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current); err != nil {
 		return "", fmt.Errorf("reading the OpenDataHub: %w", err)
@@ -140,7 +147,7 @@ func realSteps(ctx context.Context, env *harness.Env, hub *v1alpha1.OpenDataHub)
 	line("")
 	for _, component := range current.Status.Components {
 		for _, endpoint := range component.Endpoints {
-			address, ok, err := localAddress(ctx, env, endpoint.URL)
+			address, ok, err := localAddress(ctx, c, endpoint.URL)
 			if err != nil {
 				return "", err
 			}
@@ -163,16 +170,16 @@ func realSteps(ctx context.Context, env *harness.Env, hub *v1alpha1.OpenDataHub)
 	line("")
 	line("In another terminal:")
 	line("")
-	line("  export KUBECONFIG=%s", shellQuote(env.Kubeconfig()))
+	line("  export KUBECONFIG=%s", shellQuote(c.Kubeconfig()))
 	line("  kubectl get odh,pods -n %s", current.Namespace)
 	line("")
 	line("NetworkPolicies are not enforced: the node has no engine for them.")
-	line("The cluster stays until: make cluster-down NAME=%s", env.Name())
+	line("The cluster stays until: make cluster-down NAME=%s", c.Name())
 	return text.String(), nil
 }
 
 // localAddress is the address of this machine that leads to an address in the cluster.
-func localAddress(ctx context.Context, env *harness.Env, inCluster string) (string, bool, error) {
+func localAddress(ctx context.Context, c *cluster.Cluster, inCluster string) (string, bool, error) {
 	parsed, err := url.Parse(inCluster)
 	if err != nil {
 		return "", false, fmt.Errorf("reading the address %s: %w", inCluster, err)
@@ -194,9 +201,9 @@ func localAddress(ctx context.Context, env *harness.Env, inCluster string) (stri
 			return "", false, fmt.Errorf("reading the address %s: %w", inCluster, err)
 		}
 	}
-	local, err := node.Forward(ctx, env.Cluster, client.ObjectKey{Namespace: namespace, Name: name}, port)
+	local, err := node.Forward(ctx, c, client.ObjectKey{Namespace: namespace, Name: name}, port)
 	if err != nil {
 		return "", false, fmt.Errorf("making %s answer on this machine: %w", inCluster, err)
 	}
-	return fmt.Sprintf("%s://127.0.0.1:%d%s", parsed.Scheme, local, parsed.Path), true, nil
+	return fmt.Sprintf("%s://localhost:%d%s", parsed.Scheme, local, parsed.Path), true, nil
 }

@@ -148,6 +148,17 @@ func nextSteps(c *cluster.Cluster, log, installerLog string, hub *v1alpha1.OpenD
 	line("  kubectl describe odh %s -n %s", hub.Name, hub.Namespace)
 	line("  kubectl get all -n %s", hub.Namespace)
 	line("  kubectl explain odh.spec")
+	places(line, hub)
+	line("")
+	line("The installer installed the third-party operators, from charts that do nothing; they, nodes and Pods are played: nothing")
+	line("answers at these addresses.")
+	line("The operator and its installer run until Ctrl-C; their logs are %s and %s.", log, installerLog)
+	line("The cluster stays until: make cluster-down NAME=%s", c.Name())
+	return text.String()
+}
+
+// places says where each component is used, and with which login.
+func places(line func(string, ...any), hub *v1alpha1.OpenDataHub) {
 	for _, component := range hub.Status.Components {
 		if len(component.Endpoints) == 0 && component.CredentialsSecret == "" {
 			continue
@@ -162,12 +173,6 @@ func nextSteps(c *cluster.Cluster, log, installerLog string, hub *v1alpha1.OpenD
 				component.CredentialsSecret, hub.Namespace)
 		}
 	}
-	line("")
-	line("The installer installed the third-party operators, from charts that do nothing; they, nodes and Pods are played: nothing")
-	line("answers at these addresses.")
-	line("The operator and its installer run until Ctrl-C; their logs are %s and %s.", log, installerLog)
-	line("The cluster stays until: make cluster-down NAME=%s", c.Name())
-	return text.String()
 }
 
 func shellQuote(path string) string {

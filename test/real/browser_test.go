@@ -17,6 +17,9 @@ import (
 	"golang.org/x/net/websocket"
 )
 
+// patience with a notebook. Spark alone takes a while to start.
+const patience = 3 * time.Minute
+
 // browser is a person at the platform: a jar of cookies, and a token for the notebook's API.
 type browser struct {
 	address string
@@ -128,7 +131,7 @@ type user struct {
 // start starts the user's notebook and waits for it.
 func (b *browser) start(t *testing.T, name string) {
 	t.Helper()
-	b.api(t, http.MethodPost, "/hub/api/users/"+name+"/server", map[string]string{"profile": "minimal"}, nil)
+	b.api(t, http.MethodPost, "/hub/api/users/"+name+"/server", map[string]string{"profile": "team", "size": "small"}, nil)
 	b.env.until(t, "the notebook of "+name+" is ready", func(context.Context) error {
 		var current user
 		b.api(t, http.MethodGet, "/hub/api/users/"+name, nil, &current)
@@ -142,6 +145,14 @@ func (b *browser) start(t *testing.T, name string) {
 func (b *browser) stop(t *testing.T, name string) {
 	t.Helper()
 	b.api(t, http.MethodDelete, "/hub/api/users/"+name+"/server", nil, nil)
+}
+
+// upload puts a notebook into the user's home.
+func (b *browser) upload(t *testing.T, name, path string, content []byte) {
+	t.Helper()
+	b.api(t, http.MethodPut, "/user/"+name+"/api/contents/"+path, map[string]any{
+		"type": "notebook", "format": "json", "content": json.RawMessage(content),
+	}, nil)
 }
 
 // wantFile reads the file that the kernel wrote.
@@ -164,8 +175,18 @@ type message struct {
 	Channel      string         `json:"channel"`
 }
 
-// execute runs code in a new kernel, over its websocket, and returns what it printed.
+// execute runs code in a new kernel, and returns what it printed.
 func (b *browser) execute(t *testing.T, name, code string) string {
+	t.Helper()
+	printed, err := b.tryExecute(t, name, code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return printed
+}
+
+// tryExecute runs code in a new kernel, over its websocket. It returns what it printed, or why it came to no end.
+func (b *browser) tryExecute(t *testing.T, name, code string) (string, error) {
 	t.Helper()
 	var kernel struct{ ID string }
 	b.api(t, http.MethodPost, "/user/"+name+"/api/kernels", map[string]string{"name": "python3"}, &kernel)
@@ -174,14 +195,14 @@ func (b *browser) execute(t *testing.T, name, code string) string {
 		t.Fatal(err)
 	}
 	config.Header.Set("Authorization", "token "+b.token)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	socket, err := config.DialContext(ctx)
 	if err != nil {
 		t.Fatalf("connecting to the kernel: %v", err)
 	}
 	defer socket.Close() //nolint:errcheck // it has answered
-	if err := socket.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := socket.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	const id = "1"
@@ -201,10 +222,14 @@ func (b *browser) execute(t *testing.T, name, code string) string {
 		var answer message
 		err := websocket.JSON.Receive(socket, &answer)
 		if errors.Is(err, io.EOF) {
-			t.Fatal("the kernel hung up")
+			return "", errors.New("the kernel hung up")
 		}
 		if err != nil {
-			t.Fatalf("waiting for the kernel: %v", err)
+			return "", fmt.Errorf("waiting for the kernel: %w", err)
+		}
+		// JupyterLab's server tells so when the process is gone.
+		if state := answer.Content["execution_state"]; state == "restarting" || state == "dead" {
+			return "", errors.New("the kernel died")
 		}
 		if answer.ParentHeader["msg_id"] != id {
 			continue
@@ -213,11 +238,11 @@ func (b *browser) execute(t *testing.T, name, code string) string {
 		case "stream":
 			_, _ = fmt.Fprint(&printed, answer.Content["text"])
 		case "error":
-			t.Fatalf("the kernel failed: %v", answer.Content)
+			return "", fmt.Errorf("the kernel failed: %v", answer.Content)
 		case "status":
 			if answer.Content["execution_state"] == "idle" { // the last of the answers
 				b.api(t, http.MethodDelete, "/user/"+name+"/api/kernels/"+kernel.ID, nil, nil)
-				return printed.String()
+				return printed.String(), nil
 			}
 		}
 	}

@@ -10,10 +10,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/net/websocket"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/hack/node"
 )
 
 // envScreenshots names the folder that screenshots of each page are written to. Without it there is no browser.
@@ -28,14 +32,18 @@ type chromium struct {
 	last    int // command
 }
 
-// startChromium starts the browser, which ends with the test.
-func startChromium(t *testing.T, folder string) *chromium {
+// startChromium starts the browser, which ends with the test. It keeps its files in the folder profile, and some of its processes write
+// there while they end.
+func startChromium(t *testing.T, profile, folder string, flags ...string) *chromium {
 	t.Helper()
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), "chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0",
-		"--remote-allow-origins=*", "--user-data-dir="+t.TempDir(), "--window-size=1280,800", "about:blank")
+	// The certificates are the platform's own: test/login and test/mlflow check them.
+	flags = append(flags, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0", "--ignore-certificate-errors",
+		"--remote-allow-origins=*", "--user-data-dir="+profile, "--window-size=1280,800", "about:blank")
+	command := exec.CommandContext(t.Context(), "chromium", flags...)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	output, err := command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +52,7 @@ func startChromium(t *testing.T, folder string) *chromium {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = command.Process.Kill()
+		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
 		_ = command.Wait()
 	})
 	c := &chromium{folder: folder}
@@ -151,26 +159,67 @@ func (c *chromium) screenshot(t *testing.T, name string) {
 	}
 }
 
-// walk goes through the pages as a user would, and keeps a picture of each. The user has no notebook at first, and none at the end.
+// fill writes into fields of a form and sends it.
+func (c *chromium) fill(t *testing.T, values map[string]string) {
+	t.Helper()
+	var field string
+	for name, value := range values {
+		field = fmt.Sprintf("document.querySelector(%q)", "input[name="+name+"]")
+		c.eval(t, fmt.Sprintf("%s.value = %q", field, value))
+	}
+	c.eval(t, "HTMLFormElement.prototype.submit.call("+field+".form)") // a button may be called submit
+}
+
+// mlflowHost is MLflow's name in the cluster, under which the browser asks for it.
+const mlflowHost = "odh-mlflow." + namespace + ".svc"
+
+// walk goes through the pages as a user does, and keeps a picture of each. The user has no notebook at first, and none at the end.
 func walk(t *testing.T, e *env, b *browser, user, password string) {
 	t.Helper()
 	folder := os.Getenv(envScreenshots)
 	if folder == "" {
 		t.Skip("set " + envScreenshots + " to a folder for pictures")
 	}
-	c := startChromium(t, folder)
+	port, err := node.Forward(t.Context(), e.Cluster, client.ObjectKey{Namespace: namespace, Name: "odh-mlflow"}, 443)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := startChromium(t, filepath.Join(e.MachineDir(), "browser"), folder, fmt.Sprintf("--host-resolver-rules=MAP %s:443 127.0.0.1:%d", mlflowHost, port))
 	c.open(t, b.address)
 	c.until(t, e, `document.querySelector("input[name=password]")`)
 	c.screenshot(t, "1-login")
-	c.eval(t, fmt.Sprintf(`document.querySelector("input[name=username]").value = %q; document.querySelector("input[name=password]").value = %q;
-		document.querySelector("form").submit()`, user, password))
+	c.fill(t, map[string]string{"username": user, "password": password})
 	c.until(t, e, `location.pathname.startsWith("/hub/spawn") && document.querySelector("form")`)
+	c.eval(t, `document.querySelector("input[name=profile][value=team]").click()`)
 	c.screenshot(t, "2-choice")
 	c.eval(t, `document.querySelector("form [type=submit]").click()`)
 	c.until(t, e, `location.pathname.startsWith("/hub/spawn-pending")`)
 	c.screenshot(t, "3-starting")
 	c.until(t, e, `location.pathname.startsWith("/user/") && document.querySelector(".jp-Launcher, .jp-NotebookPanel")`)
 	c.screenshot(t, "4-jupyterlab")
+	c.open(t, b.address+"/user/"+user+"/lab/tree/customers.ipynb")
+	c.until(t, e, `document.querySelector(".jp-NotebookPanel [data-command='notebook:restart-run-all']")`)
+	c.until(t, e, `document.querySelector(".jp-Notebook-ExecutionIndicator[data-status=idle]")`)
+	// JupyterLab's buttons act when the mouse goes down, and not yet while the page is being put together.
+	c.until(t, e, `(() => {
+		if (document.querySelector(".jp-Dialog .jp-mod-accept")) return true
+		if (!(Date.now() - window.pressed < 5000)) {
+			window.pressed = Date.now()
+			document.querySelector(".jp-NotebookPanel [data-command='notebook:restart-run-all']").dispatchEvent(new MouseEvent("mousedown", {bubbles: true}))
+		}
+		return false
+	})()`)
+	c.eval(t, `document.querySelector(".jp-Dialog .jp-mod-accept").click()`)
+	c.until(t, e, `[...document.querySelectorAll(".jp-OutputArea-output")].some(output => output.textContent.trim() == "done")`)
+	c.eval(t, `[...document.querySelectorAll(".jp-OutputArea-output")].at(-1).scrollIntoView({block: "end"})`)
+	c.screenshot(t, "5-notebook")
+	c.open(t, "https://"+mlflowHost+"/")
+	c.until(t, e, `document.querySelector("input[name=password]")`)
+	c.screenshot(t, "6-mlflow-login")
+	login := e.secret(t, "odh-mlflow-login")
+	c.fill(t, map[string]string{"username": login["username"], "password": login["password"]})
+	c.until(t, e, `document.body.innerText.includes("churn")`)
+	c.screenshot(t, "7-mlflow")
 	b.stop(t, user)
 	e.podGone(t, "odh-nb-"+user)
 }

@@ -36,19 +36,19 @@ const (
 	operatorImage = "quay.io/opendatahub/operator:v0.1.0"
 	namespace     = "data"
 	platform      = "odh"
-	spec          = `
-profile: Development
-components:
-  jupyterHub: {}
-`
 )
 
-// TestPlatform is a user's first days: everything that is done here is done over HTTP, as by a browser.
+// TestPlatform is the platform's story: a user's first days, and what becomes of the work when the platform goes and comes back. Each
+// step is in docs/story.md.
 func TestPlatform(t *testing.T) {
 	mustRun(t)
 	log.SetLogger(logr.Discard()) // controller-runtime complains when nobody asks for its log
 	before := machineState(t)
+	story := &story{}
+	t.Cleanup(func() { story.tell(t) })
+	began := time.Now()
 	env := start(t)
+	story.add("The cluster starts, and the operator in it", began)
 	ctx := t.Context()
 
 	const bobsPassword = "correct horse battery"
@@ -56,41 +56,51 @@ func TestPlatform(t *testing.T) {
 	var admin, bob *browser
 
 	// Each step needs those before it.
-	_ = t.Run("the platform becomes ready", func(t *testing.T) {
+	_ = t.Run("The platform is applied, and becomes ready", func(t *testing.T) {
+		defer story.step(t)()
 		if err := env.EnsureNamespace(ctx, namespace); err != nil {
+			t.Fatal(err)
+		}
+		if err := node.DeployS3(ctx, env.Cluster, namespace, "lake", "experiments"); err != nil {
 			t.Fatal(err)
 		}
 		env.createPlatform(t)
 		password = env.secret(t, "odh-jupyterhub-login")["password"]
 		admin, bob = env.browser(t), env.browser(t)
 	}) &&
-		t.Run("the administrator logs in", func(t *testing.T) {
-			admin.login(t, "admin", password)
-		}) &&
-		t.Run("a user signs up, is let in, and logs in", func(t *testing.T) {
+		t.Run("A user signs up, and the administrator lets them in", func(t *testing.T) {
+			defer story.step(t)()
 			env.browser(t).post(t, "/hub/signup", "username", "bob", "signup_password", bobsPassword, "signup_password_confirmation", bobsPassword)
+			admin.login(t, "admin", password)
 			admin.get(t, "/hub/authorize/bob", "Referer", admin.address+"/hub/authorize")
-			env.browser(t).login(t, "bob", bobsPassword)
 		}) &&
-		t.Run("the user starts a notebook, and sees JupyterLab", func(t *testing.T) {
+		t.Run("The user logs in, chooses an image and a size, and sees JupyterLab", func(t *testing.T) {
+			defer story.step(t)()
 			bob.login(t, "bob", bobsPassword)
 			bob.start(t, "bob")
 			if page := bob.get(t, "/user/bob/lab"); !strings.Contains(page, "JupyterLab") {
 				t.Errorf("the page of the notebook is not JupyterLab:\n%.500s", page)
 			}
 		}) &&
-		t.Run("a kernel computes, and writes a file", func(t *testing.T) {
-			if got := bob.execute(t, "bob", "open('answer.txt', 'w').write('kept'); print(6 * 7)"); got != "42\n" {
-				t.Errorf("the kernel answered %q, want 42", got)
+		t.Run("A data set goes to S3, Spark counts it, a model is trained, MLflow remembers it", func(t *testing.T) {
+			defer story.step(t)()
+			bob.upload(t, "bob", "customers.ipynb", notebook(t))
+			got := bob.execute(t, "bob", code(t, notebook(t)))
+			for _, want := range []string{"S3 has 5000 customers", "Spark counts 5000 customers", "MLflow has an accuracy of 0."} {
+				if !strings.Contains(got, want) {
+					t.Errorf("the notebook printed %q, want %q in it", got, want)
+				}
 			}
 		}) &&
-		t.Run("the home has the size that the platform gives", func(t *testing.T) {
+		t.Run("The home has the size that the platform gives", func(t *testing.T) {
+			defer story.step(t)()
 			got := bob.execute(t, "bob", "import os; s = os.statvfs('.'); print(round(s.f_blocks * s.f_frsize / 2**30, 1))")
 			if got != "1.9\n" && got != "2.0\n" {
 				t.Errorf("the home has %s GiB, want nearly 2", got)
 			}
 		}) &&
-		t.Run("the notebook stops, and the next one has the file", func(t *testing.T) {
+		t.Run("The notebook stops; on the next day it has the files", func(t *testing.T) {
+			defer story.step(t)()
 			bob.stop(t, "bob")
 			env.podGone(t, "odh-nb-bob")
 			bob.start(t, "bob")
@@ -98,10 +108,12 @@ func TestPlatform(t *testing.T) {
 			bob.stop(t, "bob")
 			env.podGone(t, "odh-nb-bob")
 		}) &&
-		t.Run("the pages look as they should", func(t *testing.T) {
+		t.Run("The same in a browser, from the login to MLflow's page", func(t *testing.T) {
+			defer story.step(t)()
 			walk(t, env, bob, "bob", bobsPassword)
 		}) &&
-		t.Run("the platform is deleted", func(t *testing.T) {
+		t.Run("The platform is deleted", func(t *testing.T) {
+			defer story.step(t)()
 			hub := &v1alpha1.OpenDataHub{}
 			hub.Namespace, hub.Name = namespace, platform
 			if err := env.Admin.Delete(ctx, hub); err != nil {
@@ -118,18 +130,28 @@ func TestPlatform(t *testing.T) {
 				return nil
 			})
 		}) &&
-		t.Run("it comes back, with its accounts and files", func(t *testing.T) {
+		t.Run("It comes back, with its accounts, files and experiments", func(t *testing.T) {
+			defer story.step(t)()
 			env.createPlatform(t)
 			if got := env.secret(t, "odh-jupyterhub-login")["password"]; got != password {
 				t.Error("the administrator's password has changed")
 			}
-			again := env.browser(t)
-			again.login(t, "bob", bobsPassword)
-			again.start(t, "bob")
-			again.wantFile(t, "bob")
+			bob = env.browser(t) // the Service has another address than before
+			bob.login(t, "bob", bobsPassword)
+			bob.start(t, "bob")
+			bob.wantFile(t, "bob")
+			got := bob.execute(t, "bob", `
+import mlflow
+runs = mlflow.search_runs(experiment_names=["churn"])
+print(sorted(set(runs["params.C"])), mlflow.artifacts.load_dict(runs["artifact_uri"].iloc[-1] + "/model.json").keys())
+`)
+			if want := "['0.5'] dict_keys(['coefficients'])\n"; !strings.Contains(got, want) { // besides what it says of its progress
+				t.Errorf("MLflow has %q, want %q", got, want)
+			}
 		}) &&
 		// The notebook still runs, with a volume mounted: this is what a crash finds.
-		t.Run("nothing is left of the cluster after everything was killed", func(t *testing.T) {
+		t.Run("Everything is killed, and nothing is left", func(t *testing.T) {
+			defer story.step(t)()
 			machine := env.Machine()
 			for _, pid := range env.PIDs() {
 				_ = syscall.Kill(pid, syscall.SIGKILL)
@@ -208,7 +230,7 @@ func start(t *testing.T) *env {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.explain(t) })
-	if err := node.Deploy(t.Context(), c, root, filepath.Join("config", "default"), operatorImage); err != nil {
+	if err := node.Deploy(t.Context(), c.Kubeconfig(), root, filepath.Join("config", "default"), operatorImage); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -259,12 +281,28 @@ func (e *env) until(t *testing.T, what string, condition func(context.Context) e
 	}
 }
 
-func (e *env) createPlatform(t *testing.T) {
+func (e *env) createPlatform(t *testing.T) *v1alpha1.OpenDataHub {
 	t.Helper()
-	hub, err := e.CreatePlatform(t.Context(), namespace, platform, spec)
+	hub, err := e.CreatePlatform(t.Context(), namespace, platform, spec(t, e.Root))
 	if err != nil {
 		t.Fatal(err)
 	}
+	e.ready(t, hub)
+	for _, name := range []string{"odh-jupyterhub-hub", "odh-jupyterhub-proxy", "odh-mlflow-server"} {
+		deployment := &appsv1.Deployment{}
+		if err := e.Admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, deployment); err != nil {
+			t.Fatal(err)
+		}
+		if deployment.Status.AvailableReplicas != 1 {
+			t.Errorf("the platform is ready, and Deployment %s is not", name)
+		}
+	}
+	return hub
+}
+
+// ready waits until the platform is.
+func (e *env) ready(t *testing.T, hub *v1alpha1.OpenDataHub) {
+	t.Helper()
 	e.until(t, "the platform is ready", func(ctx context.Context) error {
 		got, err := e.Condition(hub, v1alpha1.ConditionReady)(ctx)
 		if err != nil {
@@ -275,15 +313,6 @@ func (e *env) createPlatform(t *testing.T) {
 		}
 		return nil
 	})
-	for _, name := range []string{"odh-jupyterhub-hub", "odh-jupyterhub-proxy"} {
-		deployment := &appsv1.Deployment{}
-		if err := e.Admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, deployment); err != nil {
-			t.Fatal(err)
-		}
-		if deployment.Status.AvailableReplicas != 1 {
-			t.Errorf("the platform is ready, and Deployment %s is not", name)
-		}
-	}
 }
 
 func (e *env) podGone(t *testing.T, name string) {
