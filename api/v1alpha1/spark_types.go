@@ -59,7 +59,8 @@ type SparkClusterSize struct {
 	Master SparkProcessSize `json:"master,omitempty,omitzero"`
 }
 
-// SparkProcessSize is how large a process of Spark is. Requests and limits are equal, because Spark uses what it is given.
+// SparkProcessSize is how large a process of Spark is. Requests and limits are equal, because Spark uses what it is
+// given; the profile Development requests a twentieth of the cores.
 type SparkProcessSize struct {
 	// cores of the process.
 	//

@@ -22,6 +22,8 @@ const (
 type inputs struct {
 	native.App
 	sizes []v1alpha1.SparkClusterSize
+	// corePart is how much of each core a process asks the scheduler for, in thousandths.
+	corePart int64
 	// maxClusters of the platform, and of each user; 0 is no limit.
 	maxClusters, maxClustersPerUser int32
 	// storage is the platform's object storage; nil if there is none.
@@ -36,7 +38,10 @@ func newInputs(facts components.Facts) inputs {
 		spec = *facts.Spec.Components.Spark
 	}
 	in := inputs{
-		App: native.NewApp(facts, name), maxClusters: spec.MaxClusters, maxClustersPerUser: spec.MaxClustersPerUser,
+		App: native.NewApp(facts, name), maxClusters: spec.MaxClusters, maxClustersPerUser: spec.MaxClustersPerUser, corePart: 1000,
+	}
+	if facts.Spec.Profile == v1alpha1.ProfileDevelopment {
+		in.corePart = 50 // as notebooks: a cluster fits the few cores of a small machine
 	}
 	sizes := spec.ClusterSizes
 	if len(sizes) == 0 {

@@ -207,9 +207,10 @@ const findSpark = `PATH="${SPARK_HOME:+$SPARK_HOME/bin:}$PATH:/opt/spark/bin"; e
 
 // container runs a process of Spark from the image of the Pod, so that Python, Java and Spark are the same on both sides, as Spark needs it.
 func (c cluster) container(part string, size v1alpha1.SparkProcessSize, heap int64, class string, args ...string) *core.ContainerApplyConfiguration {
-	amounts := v1alpha1.ResourceAmounts{CPU: *resource.NewQuantity(int64(size.Cores), resource.DecimalSI), Memory: size.Memory}
+	limits := v1alpha1.ResourceAmounts{CPU: *resource.NewQuantity(int64(size.Cores), resource.DecimalSI), Memory: size.Memory}
+	requests := v1alpha1.ResourceAmounts{CPU: *resource.NewMilliQuantity(int64(size.Cores)*c.corePart, resource.DecimalSI), Memory: size.Memory}
 	args = append([]string{class, "--host", "$(POD_IP)", "--properties-file", confFolder + "/" + daemonConf}, args...)
-	container := native.Container(part, c.pod.Spec.Containers[0].Image, v1alpha1.Resources{Requests: amounts, Limits: amounts}).
+	container := native.Container(part, c.pod.Spec.Containers[0].Image, v1alpha1.Resources{Requests: requests, Limits: limits}).
 		WithCommand("sh", "-c", findSpark, "sh").
 		WithArgs(args...).
 		WithEnv(

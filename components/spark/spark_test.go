@@ -13,6 +13,7 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+	apps "k8s.io/client-go/applyconfigurations/apps/v1"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -165,5 +166,32 @@ func compare(t *testing.T, path, got string) {
 	}
 	if diff := gocmp.Diff(string(want), got); diff != "" {
 		t.Errorf("%s differs (-want +got); run with -update if that is meant:\n%s", path, diff)
+	}
+}
+
+func TestDevelopmentFitsASmallMachine(t *testing.T) {
+	odh := &v1alpha1.OpenDataHub{}
+	read(t, "testdata/clusters/notebook.hub.yaml", odh)
+	odh.Spec.Profile = v1alpha1.ProfileDevelopment
+	pod := &corev1.Pod{}
+	read(t, "testdata/clusters/notebook.pod.yaml", pod)
+	objects, ok := spark.Cluster(components.NewFacts(odh, components.Cluster{}, catalog.All()), pod, "0123456789")
+	if !ok {
+		t.Fatal("the platform has no such size")
+	}
+	var seen int
+	for _, object := range objects {
+		deployment, ok := object.(*apps.DeploymentApplyConfiguration)
+		if !ok {
+			continue
+		}
+		seen++
+		resources := deployment.Spec.Template.Spec.Containers[0].Resources
+		if requests, limits := resources.Requests.Cpu().String(), resources.Limits.Cpu().String(); requests != "50m" || limits != "1" {
+			t.Errorf("%s requests %s and may have %s, want 50m and 1", *deployment.Name, requests, limits)
+		}
+	}
+	if seen != 2 {
+		t.Errorf("%d Deployments, want 2", seen)
 	}
 }

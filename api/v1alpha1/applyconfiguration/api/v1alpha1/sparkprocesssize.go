@@ -9,7 +9,8 @@ import (
 // SparkProcessSizeApplyConfiguration represents a declarative configuration of the SparkProcessSize type for use
 // with apply.
 //
-// SparkProcessSize is how large a process of Spark is. Requests and limits are equal, because Spark uses what it is given.
+// SparkProcessSize is how large a process of Spark is. Requests and limits are equal, because Spark uses what it is
+// given; the profile Development requests a twentieth of the cores.
 type SparkProcessSizeApplyConfiguration struct {
 	// cores of the process.
 	Cores *int32 `json:"cores,omitempty"`
