@@ -155,6 +155,19 @@ func (b *browser) upload(t *testing.T, name, path string, content []byte) {
 	}, nil)
 }
 
+// sparkIsKnown waits until the notebook has the configuration of its Spark cluster. A notebook that starts before its cluster gets it
+// within about a minute, and computes by itself until then.
+func (b *browser) sparkIsKnown(t *testing.T, name string) {
+	t.Helper()
+	b.env.until(t, "the notebook of "+name+" knows its Spark cluster", func(context.Context) error {
+		got := b.execute(t, name, "import os; print(os.path.exists(os.environ['SPARK_CONF_DIR'] + '/spark-defaults.conf'))")
+		if got != "True\n" {
+			return errors.New("its configuration is not there yet")
+		}
+		return nil
+	})
+}
+
 // wantFile reads the file that the kernel wrote.
 func (b *browser) wantFile(t *testing.T, name string) {
 	t.Helper()

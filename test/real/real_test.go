@@ -24,6 +24,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	opcluster "opendatahub.io/operator/cluster"
+	"opendatahub.io/operator/components/spark"
 	"opendatahub.io/operator/hack/node"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
@@ -85,8 +86,9 @@ func TestPlatform(t *testing.T) {
 		t.Run("A data set goes to S3, Spark counts it, a model is trained, MLflow remembers it", func(t *testing.T) {
 			defer story.step(t)()
 			bob.upload(t, "bob", "customers.ipynb", notebook(t))
+			bob.sparkIsKnown(t, "bob")
 			got := bob.execute(t, "bob", code(t, notebook(t)))
-			for _, want := range []string{"S3 has 5000 customers", "Spark counts 5000 customers", "MLflow has an accuracy of 0."} {
+			for _, want := range []string{"S3 has 5000 customers", "Spark counts 5000 customers on spark://spark-", "MLflow has an accuracy of 0."} {
 				if !strings.Contains(got, want) {
 					t.Errorf("the notebook printed %q, want %q in it", got, want)
 				}
@@ -103,6 +105,7 @@ func TestPlatform(t *testing.T) {
 			defer story.step(t)()
 			bob.stop(t, "bob")
 			env.podGone(t, "odh-nb-bob")
+			env.sparkGone(t)
 			bob.start(t, "bob")
 			bob.wantFile(t, "bob")
 			bob.stop(t, "bob")
@@ -323,6 +326,19 @@ func (e *env) podGone(t *testing.T, name string) {
 			return nil
 		}
 		return fmt.Errorf("it still exists: %w", err)
+	})
+}
+
+// sparkGone waits until no Pod of a Spark cluster is left.
+func (e *env) sparkGone(t *testing.T) {
+	t.Helper()
+	e.until(t, "the Spark cluster is gone", func(ctx context.Context) error {
+		var pods corev1.PodList
+		err := e.Admin.List(ctx, &pods, client.InNamespace(namespace), client.HasLabels{spark.LabelCluster})
+		if err == nil && len(pods.Items) > 0 {
+			err = fmt.Errorf("%d Pods still exist", len(pods.Items))
+		}
+		return err
 	})
 }
 
