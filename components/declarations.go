@@ -121,6 +121,8 @@ type Notebooks struct {
 	Environment []*core.EnvVarApplyConfiguration
 	// Backends that they may reach.
 	Backends []Backend
+	// Offline says that they, and what computes for them, do not reach the internet.
+	Offline bool
 	// Authorities that signed certificates of these, each with a name that makes its file, see File.
 	Authorities []NotebookAuthority
 	// Extras are what a notebook has besides when its size asks for it.
@@ -197,6 +199,7 @@ func (d *Declarations) add(component string, more Declarations) {
 	}
 	d.Notebooks.Environment = append(d.Notebooks.Environment, more.Notebooks.Environment...)
 	d.Notebooks.Backends = append(d.Notebooks.Backends, more.Notebooks.Backends...)
+	d.Notebooks.Offline = d.Notebooks.Offline || more.Notebooks.Offline
 	d.Notebooks.Authorities = append(d.Notebooks.Authorities, more.Notebooks.Authorities...)
 	d.Notebooks.Extras = append(d.Notebooks.Extras, more.Notebooks.Extras...)
 	for _, client := range more.LoginClients {

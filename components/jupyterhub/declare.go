@@ -3,6 +3,7 @@ package jupyterhub
 import (
 	_ "embed"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/native"
 )
@@ -17,9 +18,14 @@ var (
 // Declare implements components.WithDeclarations: a database, the login, and the metrics of the hub, which asks for a token, and of the
 // proxy.
 func (component) Declare(facts components.Facts) components.Declarations {
-	app := native.NewApp(facts, name)
+	app, spec := native.NewApp(facts, name), specOf(facts)
+	notebooks := components.Notebooks{Offline: spec.Internet == v1alpha1.Disabled}
+	for _, service := range spec.Reachable {
+		notebooks.Backends = append(notebooks.Backends, components.Backend{Host: service.Host, Port: service.Port})
+	}
 	return components.Declarations{
-		Databases:    databaseOf(specOf(facts)).Claims(facts.Platform),
+		Databases:    databaseOf(spec).Claims(facts.Platform),
+		Notebooks:    notebooks,
 		LoginClients: loginClients(facts, app),
 		Scrapes: []components.Scrape{
 			{

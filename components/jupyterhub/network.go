@@ -3,8 +3,6 @@ package jupyterhub
 import (
 	networking "k8s.io/client-go/applyconfigurations/networking/v1"
 
-	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/native"
 )
 
@@ -48,11 +46,8 @@ func notebookPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 		native.DNS(),
 		native.To(native.Ports(8081), native.Pods(in.Selector(hubPart))),
 	}
-	if in.spec.Internet != v1alpha1.Disabled {
+	if !in.notebooks.Offline {
 		egress = append(egress, native.To(nil, native.Internet()...))
-	}
-	for _, service := range in.spec.Reachable {
-		egress = append(egress, native.Reach(components.Backend{Host: service.Host, Port: service.Port})...)
 	}
 	egress = append(egress, native.Reach(in.notebooks.Backends...)...)
 	if in.storage != nil {

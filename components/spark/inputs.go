@@ -55,7 +55,12 @@ func newInputs(facts components.Facts) inputs {
 		size.Master = fill(size.Master, "1Gi")
 		in.sizes = append(in.sizes, size)
 	}
-	in.egress = append([]native.Egress{native.DNS(), native.To(nil, native.Internet()...)}, native.Reach(facts.Declared.Notebooks.Backends...)...)
+	notebooks := facts.Declared.Notebooks
+	in.egress = []native.Egress{native.DNS()}
+	if !notebooks.Offline {
+		in.egress = append(in.egress, native.To(nil, native.Internet()...))
+	}
+	in.egress = append(in.egress, native.Reach(notebooks.Backends...)...)
 	if in.storage = s3.Of(facts); in.storage != nil {
 		in.egress = append(in.egress, in.storage.Egress()...)
 	}
