@@ -72,7 +72,8 @@ func (v View) judge(dependency Dependency, required Requirement) v1alpha1.Depend
 		}
 	}
 
-	if reported, ok := v.Report[dependency.Name]; ok && reported.State != v1alpha1.DependencyMissing {
+	reported, known := v.Report[dependency.Name]
+	if known && reported.State != v1alpha1.DependencyMissing {
 		if late := slices.Concat(absent, outdated); reported.State == v1alpha1.DependencyReady && len(late) > 0 {
 			// The installer sees it a moment earlier.
 			reported.State, reported.Reason = v1alpha1.DependencyInstalling, v1alpha1.ReasonProgressing
@@ -80,7 +81,6 @@ func (v View) judge(dependency Dependency, required Requirement) v1alpha1.Depend
 		}
 		return reported
 	}
-	reported, known := v.Report[dependency.Name]
 	if known && !v.Manual {
 		if reported.Reason == v1alpha1.ReasonNotAllowed {
 			reported.Message = fmt.Sprintf("%s is not installed, and nobody may have operators installed for namespace %s until an administrator allows it: %s; "+

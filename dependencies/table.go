@@ -1,6 +1,7 @@
 package dependencies
 
 import (
+	"cmp"
 	_ "embed"
 	"regexp"
 	"slices"
@@ -41,13 +42,9 @@ func decodeTable(tree any) (Table, error) {
 
 // complete sets what is left out.
 func (d *Dependency) complete() {
-	if d.Way == "" {
-		d.Way = WayAuto
-	}
+	d.Way = cmp.Or(d.Way, WayAuto)
 	for i := range d.Packages {
-		if d.Packages[i].Approval == "" {
-			d.Packages[i].Approval = ApprovalAutomatic
-		}
+		d.Packages[i].Approval = cmp.Or(d.Packages[i].Approval, ApprovalAutomatic)
 	}
 }
 
@@ -98,12 +95,7 @@ func (d Dependency) For(openShift bool) Dependency {
 	if len(override.CRDs) > 0 {
 		d.CRDs = override.CRDs
 	}
-	if override.Way != "" {
-		d.Way = override.Way
-	}
-	if override.Namespace != "" {
-		d.Namespace = override.Namespace
-	}
+	d.Way, d.Namespace = cmp.Or(override.Way, d.Way), cmp.Or(override.Namespace, d.Namespace)
 	d.Charts = slices.Clone(d.Charts)
 	for i, chart := range d.Charts {
 		if values := override.Values[chart.Release]; len(values) > 0 {

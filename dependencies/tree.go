@@ -164,12 +164,11 @@ func mergeNamed(below, above []any, name string) []any {
 	merged := slices.Clone(below)
 	for _, element := range above {
 		i := slices.IndexFunc(merged, func(other any) bool { return nameOf(other, name) == nameOf(element, name) })
-		over, _ := element.(map[string]any)
 		if i < 0 {
-			merged = append(merged, merge(nil, over, false))
-			continue
+			i, merged = len(merged), append(merged, nil)
 		}
 		under, _ := merged[i].(map[string]any)
+		over, _ := element.(map[string]any)
 		merged[i] = merge(under, over, false)
 	}
 	return merged

@@ -81,14 +81,8 @@ func stripOpenDataHub(object any) (any, error) {
 // stripCRD keeps what says whose a CustomResourceDefinition is.
 func stripCRD(object any) (any, error) {
 	if crd, ok := object.(*metav1.PartialObjectMetadata); ok {
-		kept := map[string]string{}
-		for _, label := range []string{dependencies.Label, olmManaged} {
-			if value, ok := crd.Labels[label]; ok {
-				kept[label] = value
-			}
-		}
 		crd.ObjectMeta = metav1.ObjectMeta{
-			Name: crd.Name, UID: crd.UID, ResourceVersion: crd.ResourceVersion, Labels: kept,
+			Name: crd.Name, UID: crd.UID, ResourceVersion: crd.ResourceVersion, Labels: only(crd.Labels, dependencies.Label, olmManaged),
 			CreationTimestamp: crd.CreationTimestamp, DeletionTimestamp: crd.DeletionTimestamp,
 		}
 	}
@@ -98,18 +92,10 @@ func stripCRD(object any) (any, error) {
 // stripNamespace keeps what an administrator allows the platform of a namespace.
 func stripNamespace(object any) (any, error) {
 	if namespace, ok := object.(*metav1.PartialObjectMetadata); ok {
-		kept := map[string]string{}
-		for _, label := range []string{components.LabelAllowInstalls, components.LabelAllowNodes, components.LabelAllowCode} {
-			if value, ok := namespace.Labels[label]; ok {
-				kept[label] = value
-			}
-		}
-		var annotations map[string]string
-		if domains, ok := namespace.Annotations[components.AnnotationAllowDomains]; ok {
-			annotations = map[string]string{components.AnnotationAllowDomains: domains}
-		}
 		namespace.ObjectMeta = metav1.ObjectMeta{
-			Name: namespace.Name, UID: namespace.UID, ResourceVersion: namespace.ResourceVersion, Labels: kept, Annotations: annotations,
+			Name: namespace.Name, UID: namespace.UID, ResourceVersion: namespace.ResourceVersion,
+			Labels:      only(namespace.Labels, components.LabelAllowInstalls, components.LabelAllowNodes, components.LabelAllowCode),
+			Annotations: only(namespace.Annotations, components.AnnotationAllowDomains),
 		}
 	}
 	return object, nil
@@ -129,18 +115,24 @@ func marked(mark string) predicate.Predicate {
 // stripDeployment keeps what says whose dependency a Deployment is.
 func stripDeployment(object any) (any, error) {
 	if deployment, ok := object.(*metav1.PartialObjectMetadata); ok {
-		kept := map[string]string{}
-		for _, annotation := range []string{helm.ReleaseAnnotation, helm.ReleaseNamespaceAnnotation} {
-			if value, ok := deployment.Annotations[annotation]; ok {
-				kept[annotation] = value
-			}
-		}
 		deployment.ObjectMeta = metav1.ObjectMeta{
 			Namespace: deployment.Namespace, Name: deployment.Name, UID: deployment.UID, ResourceVersion: deployment.ResourceVersion,
-			Labels: deployment.Labels, Annotations: kept, OwnerReferences: deployment.OwnerReferences,
+			Labels: deployment.Labels, OwnerReferences: deployment.OwnerReferences,
+			Annotations: only(deployment.Annotations, helm.ReleaseAnnotation, helm.ReleaseNamespaceAnnotation),
 		}
 	}
 	return object, nil
+}
+
+// only keeps these keys of a map.
+func only(all map[string]string, keys ...string) map[string]string {
+	kept := map[string]string{}
+	for _, key := range keys {
+		if value, ok := all[key]; ok {
+			kept[key] = value
+		}
+	}
+	return kept
 }
 
 // Setup adds the installer to the manager. all are the components that platforms can have.

@@ -125,31 +125,15 @@ func (p *packages) saw(object any) {
 	}
 }
 
-func (p *packages) reader() (client.Reader, error) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	if p.current == nil {
-		return nil, errNoOLM
-	}
-	return p.current, nil
-}
-
-// Get implements client.Reader.
-func (p *packages) Get(ctx context.Context, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
-	reader, err := p.reader()
-	if err != nil {
-		return err
-	}
-	return reader.Get(ctx, key, object, options...)
-}
-
-// List implements client.Reader.
+// List implements olm.Lister.
 func (p *packages) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
-	reader, err := p.reader()
-	if err != nil {
-		return err
+	p.mu.RLock()
+	current := p.current
+	p.mu.RUnlock()
+	if current == nil {
+		return errNoOLM
 	}
-	return reader.List(ctx, list, options...)
+	return current.List(ctx, list, options...)
 }
 
 // olmCRDs are the CustomResourceDefinitions by which an OLM comes and goes.

@@ -178,8 +178,7 @@ func (r *reconciler) take(ctx context.Context, next step, dependency dependencie
 				"delete the Subscription and its ClusterServiceVersion, or let ConfigMap %s say way: OLM",
 			dependency.Name, dependency.Namespace, dependencies.ConfigName))}, nil
 	case adoptPackage:
-		status := s.packaged.Status
-		return outcome{status: complete(status, found)}, nil
+		return outcome{status: complete(s.packaged.Status, found)}, nil
 	case adoptServed:
 		version, err := r.versionOf(ctx, found.workload)
 		return outcome{status: &v1alpha1.DependencyStatus{

@@ -110,7 +110,7 @@ func (r *reconciler) release(ctx context.Context, dependency dependencies.Depend
 	} else if s.installed.record != nil {
 		restore, missing = r.retries.restores(dependency)
 	}
-	next, failure, wait := r.render(ctx, dependency, s.installed, cmp.Or(note, noteOf(s.installed.record)), restore)
+	next, failure, wait := r.render(ctx, dependency, s.installed, note, restore)
 	if ctx.Err() != nil {
 		return outcome{}, ctx.Err()
 	}
@@ -165,7 +165,7 @@ func (r *reconciler) render(ctx context.Context, dependency dependencies.Depende
 	if before == nil {
 		before = &record{}
 	}
-	next := &record{Note: note}
+	next := &record{Note: cmp.Or(note, before.Note)}
 	var capabilities *common.Capabilities
 	for i, chart := range dependency.Charts {
 		stop := func(failure *components.Failure, wait time.Duration) (*record, *components.Failure, time.Duration) {
@@ -285,8 +285,7 @@ func (r *reconciler) applyRecord(ctx context.Context, dependency dependencies.De
 
 func (r *reconciler) forgetReleases(ctx context.Context, releases []*unstructured.Unstructured) error {
 	for _, secret := range releases {
-		uid := secret.GetUID()
-		if err := r.client.Delete(ctx, secret.DeepCopy(), client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+		if err := r.client.Delete(ctx, secret.DeepCopy(), client.Preconditions{UID: new(secret.GetUID())}); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("deleting the record of a Helm release: %w", err)
 		}
 	}
@@ -466,11 +465,4 @@ func nameOf(object *unstructured.Unstructured) string {
 		return object.GetKind() + " " + object.GetName()
 	}
 	return object.GetKind() + " " + object.GetNamespace() + "/" + object.GetName()
-}
-
-func noteOf(known *record) string {
-	if known == nil {
-		return ""
-	}
-	return known.Note
 }

@@ -43,9 +43,8 @@ func (r *reporter) load(ctx context.Context) error {
 	if r.loaded {
 		return nil
 	}
-	reader, namespace := r.reader, r.namespace
 	deployment := &appsv1.Deployment{}
-	err := reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: deploymentName}, deployment)
+	err := r.reader.Get(ctx, types.NamespacedName{Namespace: r.namespace, Name: deploymentName}, deployment)
 	switch {
 	case err == nil:
 		r.owner = metav1ac.OwnerReference().WithAPIVersion("apps/v1").WithKind("Deployment").
@@ -54,7 +53,7 @@ func (r *reporter) load(ctx context.Context) error {
 		return fmt.Errorf("reading the installer's own Deployment: %w", err)
 	}
 	config := &corev1.ConfigMap{}
-	err = reader.Get(ctx, types.NamespacedName{Namespace: namespace, Name: dependencies.ReportName}, config)
+	err = r.reader.Get(ctx, types.NamespacedName{Namespace: r.namespace, Name: dependencies.ReportName}, config)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("reading what was reported earlier: %w", err)
 	}

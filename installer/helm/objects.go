@@ -66,9 +66,9 @@ func clean(object *unstructured.Unstructured) *unstructured.Unstructured {
 	if !ok || object.GetKind() != "Secret" {
 		return object
 	}
-	data := child(object.Object, "data")
 	for key, value := range text {
-		data[key] = base64.StdEncoding.EncodeToString(fmt.Append(nil, value))
+		// This fails only where data is not a map, which the API server refuses.
+		_ = unstructured.SetNestedField(object.Object, base64.StdEncoding.EncodeToString(fmt.Append(nil, value)), "data", key)
 	}
 	delete(object.Object, "stringData")
 	return object
@@ -88,15 +88,6 @@ func withoutNulls(value any) {
 			withoutNulls(item)
 		}
 	}
-}
-
-func child(parent map[string]any, key string) map[string]any {
-	value, ok := parent[key].(map[string]any)
-	if !ok {
-		value = map[string]any{}
-		parent[key] = value
-	}
-	return value
 }
 
 // decode reads the objects of a YAML stream, and those in its Lists.

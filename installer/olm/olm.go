@@ -22,7 +22,7 @@ type APIs struct {
 
 // OLM is the Operator Lifecycle Manager of one cluster.
 type OLM struct {
-	cached    client.Reader
+	cached    Lister
 	live      client.Reader
 	writer    client.Writer
 	discovery discovery.DiscoveryInterface
@@ -31,10 +31,15 @@ type OLM struct {
 	apis *APIs // as last asked; nil before
 }
 
-// New returns the OLM of a cluster. cached reads the kinds that [Watched] lists, and only those, once they are served; it may be
+// Lister lists objects.
+type Lister interface {
+	List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error
+}
+
+// New returns the OLM of a cluster. cached lists the kinds that [Watched] names, and only those, once they are served; it may be
 // a live client too. live reads the API server itself: the one ClusterServiceVersion that matters, and everything again
 // before something is written. The client of the discovery also reads PackageManifests, which no cache should hold.
-func New(cached, live client.Reader, writer client.Writer, discovery discovery.DiscoveryInterface) *OLM {
+func New(cached Lister, live client.Reader, writer client.Writer, discovery discovery.DiscoveryInterface) *OLM {
 	return &OLM{cached: cached, live: live, writer: writer, discovery: discovery}
 }
 

@@ -153,8 +153,7 @@ func (o *OLM) delete(ctx context.Context, kind schema.GroupVersionKind, metadata
 	object.SetGroupVersionKind(kind)
 	object.SetNamespace(metadata.GetNamespace())
 	object.SetName(metadata.GetName())
-	uid := metadata.GetUID()
-	err := o.writer.Delete(ctx, object, client.Preconditions{UID: &uid})
+	err := o.writer.Delete(ctx, object, client.Preconditions{UID: new(metadata.GetUID())})
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting %s %s/%s: %w", kind.Kind, metadata.GetNamespace(), metadata.GetName(), err)
 	}

@@ -185,7 +185,7 @@ type extensionStatus struct {
 }
 
 // list reads the objects of a kind, in the order of their names.
-func list[T any](ctx context.Context, reader client.Reader, kind schema.GroupVersionKind, options ...client.ListOption) ([]T, error) {
+func list[T any](ctx context.Context, reader Lister, kind schema.GroupVersionKind, options ...client.ListOption) ([]T, error) {
 	objects := &unstructured.UnstructuredList{}
 	objects.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
 	if err := reader.List(ctx, objects, options...); err != nil {
@@ -227,7 +227,7 @@ func decode[T any](object *unstructured.Unstructured) (T, error) {
 
 // listCSVs reads the metadata of ClusterServiceVersions that are no copies, in the order of their names. The whole objects
 // can be some hundred kilobytes each.
-func listCSVs(ctx context.Context, reader client.Reader, options ...client.ListOption) ([]metav1.PartialObjectMetadata, error) {
+func listCSVs(ctx context.Context, reader Lister, options ...client.ListOption) ([]metav1.PartialObjectMetadata, error) {
 	objects := &metav1.PartialObjectMetadataList{}
 	objects.SetGroupVersionKind(csvKind.GroupVersion().WithKind(csvKind.Kind + "List"))
 	if err := reader.List(ctx, objects, options...); err != nil {

@@ -14,7 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -70,9 +69,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 		s := newScene(ctx, "")
 		s.configure(ctx, fmt.Sprintf("operators:\n- name: Strimzi\n  namespace: %s\n  charts:\n"+
 			"  - {release: strimzi-kafka-operator, chart: 'oci://127.0.0.1:1/charts/strimzi-kafka-operator', plainHTTP: true}\n", s.namespace("Strimzi")))
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
+		hub, _ := started(ctx, small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
 			HavePrefix("False RegistryUnavailable: Strimzi"), ContainSubstring("127.0.0.1:1")))
 		Eventually(ctx, condition(hub, "KafkaReady")).Should(And(
@@ -85,9 +82,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 	It("explains a mistake in its own configuration, and touches nothing until it is corrected", func(ctx context.Context) {
 		s := newScene(ctx, "")
 		s.configure(ctx, "operators:\n- {name: Strimsi, way: Helm}\n")
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small)
+		hub, process := started(ctx, small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
 			HavePrefix("False InstallerConfigInvalid"), ContainSubstring("Strimsi"), ContainSubstring(dependencies.ConfigName)))
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
@@ -97,9 +92,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 		s := newScene(ctx, "")
 		undo, err := env.FailPods(ctx, s.namespace("Strimzi"), map[string]string{"app.kubernetes.io/instance": "strimzi-kafka-operator"}, "ImagePullBackOff")
 		Expect(err).NotTo(HaveOccurred())
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
+		hub, _ := started(ctx, small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
 			HavePrefix("False Degraded: Strimzi (failed)"), ContainSubstring("strimzi-kafka-operator"), ContainSubstring("cannot pull")))
 		Expect(undo(ctx)).To(Succeed())
@@ -109,9 +102,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 	It("installs nothing for a platform that is looked after by hand", func(ctx context.Context) {
 		without(ctx, "Strimzi")
 		newScene(ctx, "")
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small+"dependencies: {installation: Manual}\n")
+		hub, process := started(ctx, small+"dependencies: {installation: Manual}\n")
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
 			HavePrefix("False NotInstalled: Strimzi is not installed"), ContainSubstring("installation is Manual"), ContainSubstring("helm upgrade --install")))
 		Eventually(ctx, condition(hub, "KafkaReady")).Should(ContainSubstring("install Strimzi, condition DependenciesReady says how"))
@@ -203,9 +194,7 @@ var _ = Describe("On a cluster with operators", func() {
 		s := newScene(ctx, "")
 		definitions := charts.StandIns("Strimzi", env.Kinds)
 		foreign(ctx, definitions...)
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
+		hub, _ := started(ctx, small)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(HavePrefix("False NotInstalled: Strimzi"),
 			ContainSubstring("kubectl label crd kafkas.kafka.strimzi.io opendatahub.io/dependency=strimzi")))
 		for _, crd := range definitions {
@@ -241,9 +230,7 @@ var _ = Describe("On a cluster with operators", func() {
 			definition.Spec.Versions[0].Name = "v1alpha1"
 		}
 		foreignOperator(ctx, "Strimzi", definitions...)
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", "profile: Development\ncomponents: {kafka: {}, ceph: {}}\n")
+		hub, process := started(ctx, "profile: Development\ncomponents: {kafka: {}, ceph: {}}\n")
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(And(
 			HavePrefix("False VersionNotSupported: Strimzi is installed"), ContainSubstring("kafkas.kafka.strimzi.io (v1 or v1beta2)")))
 		Eventually(ctx, condition(hub, "KafkaReady")).Should(And(
@@ -293,9 +280,7 @@ var _ = Describe("What the installer installed", func() {
 		Expect(env.Admin.Delete(ctx, theirs)).To(Succeed())
 		Eventually(ctx, reported("Strimzi")).Should(BeEmpty())
 		Expect(deployments()).To(BeZero())
-		crd := &metav1.PartialObjectMetadata{}
-		crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
-		Expect(env.Admin.Get(ctx, types.NamespacedName{Name: kafka.Kafka.CRD()}, crd)).To(Succeed(), "CustomResourceDefinitions are never deleted")
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Name: kafka.Kafka.CRD()}, cluster.NewCRD())).To(Succeed(), "CustomResourceDefinitions are never deleted")
 
 		By("bringing it again for the next platform, although its CustomResourceDefinitions are there")
 		third := platform(ctx, "third", small)
@@ -356,9 +341,7 @@ var _ = Describe("What the installer installed", func() {
 		uid, spec := operator.UID, operator.Spec
 		Expect(operator.Annotations).To(HaveKey(helm.ReleaseAnnotation))
 
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
+		hub, _ := started(ctx, small)
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))
 		Eventually(ctx, func() []corev1.Secret {
 			var list corev1.SecretList
@@ -394,9 +377,7 @@ var _ = Describe("What the installer installed", func() {
 			{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get"}},
 		}}
 		Expect(env.Admin.Create(ctx, theirs, client.FieldOwner("somebody"))).To(Succeed())
-		startManager(ctx)
-		startInstaller(ctx)
-		hub := platform(ctx, "data", small)
+		hub, _ := started(ctx, small)
 		Eventually(ctx, reported("Strimzi")).Should(HavePrefix("Failed InstallFailed: ClusterRole strimzi-kafka-operator exists and was not made by this " +
 			"installer: its field manager is somebody"))
 		Expect(env.Admin.Delete(ctx, theirs)).To(Succeed())

@@ -171,9 +171,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 			if prepare != nil {
 				prepare(ctx, namespace)
 			}
-			startManager(ctx)
-			startInstaller(ctx)
-			hub := platform(ctx, "data", small)
+			hub, _ := started(ctx, small)
 			for _, text := range want {
 				Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(ContainSubstring(strings.ReplaceAll(text, "NAMESPACE", namespace)))
 			}
@@ -252,9 +250,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 		without(ctx, "Strimzi")
 		newScene(ctx, "")
 		Expect(manager.SetCatalog(ctx, current(func(c *olm.Catalog) { c.Packages = nil }))).To(Succeed())
-		startManager(ctx)
-		process := startInstaller(ctx)
-		hub := platform(ctx, "data", small+"dependencies: {installation: Manual}\n")
+		hub, process := started(ctx, small+"dependencies: {installation: Manual}\n")
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("False NotInstalled"))
 		foreign(ctx, append(charts.StandIns("Strimzi", env.Kinds), standin.CRDs(standin.Kind{
 			Group: "olm.operatorframework.io", Versions: []string{"v1"}, Kind: "ClusterExtension", ClusterScoped: true,

@@ -276,12 +276,18 @@ func startInstaller(ctx context.Context) *harness.Manager {
 	return process
 }
 
-// running starts both and creates a platform that is then Ready.
-func running(ctx context.Context, spec string) (*v1alpha1.OpenDataHub, *harness.Manager) {
+// started starts both and creates a platform.
+func started(ctx context.Context, spec string) (*v1alpha1.OpenDataHub, *harness.Manager) {
 	GinkgoHelper()
 	startManager(ctx)
 	process := startInstaller(ctx)
-	hub := platform(ctx, "data", spec)
+	return platform(ctx, "data", spec), process
+}
+
+// running starts both and creates a platform that is then Ready.
+func running(ctx context.Context, spec string) (*v1alpha1.OpenDataHub, *harness.Manager) {
+	GinkgoHelper()
+	hub, process := started(ctx, spec)
 	Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 	return hub, process
 }

@@ -1,6 +1,7 @@
 package olm
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -126,13 +127,7 @@ func (g *group) targets() []string {
 }
 
 func (s state) groupsIn(namespace string) []*group {
-	var found []*group
-	for _, g := range s.groups {
-		if g.Raw.GetNamespace() == namespace {
-			found = append(found, g)
-		}
-	}
-	return found
+	return slices.DeleteFunc(slices.Clone(s.groups), func(g *group) bool { return g.Raw.GetNamespace() != namespace })
 }
 
 func (s state) csv(namespace, name string) *csv {
@@ -218,11 +213,7 @@ func (s state) planState(sub *subscription, status *subscriptionStatus) {
 	case i < 0:
 		status.set(condition{Type: "InstallPlanMissing", Status: "True", Reason: "ReferencedInstallPlanNotFound"})
 	case s.plans[i].Status.Phase != "Complete":
-		reason := s.plans[i].Status.Phase
-		if reason == "" {
-			reason = "InstallPlanNotYetReconciled"
-		}
-		status.set(condition{Type: "InstallPlanPending", Status: "True", Reason: reason})
+		status.set(condition{Type: "InstallPlanPending", Status: "True", Reason: cmp.Or(s.plans[i].Status.Phase, "InstallPlanNotYetReconciled")})
 	}
 }
 

@@ -69,16 +69,10 @@ type condition struct {
 
 // set adds a condition, replaces it, or takes it away when it has no status.
 func (s *subscriptionStatus) set(c condition) {
-	var kept []condition
-	for _, old := range s.Conditions {
-		if old.Type != c.Type {
-			kept = append(kept, old)
-		}
-	}
+	s.Conditions = slices.DeleteFunc(slices.Clone(s.Conditions), func(old condition) bool { return old.Type == c.Type })
 	if c.Status != "" {
-		kept = append(kept, c)
+		s.Conditions = append(s.Conditions, c)
 	}
-	s.Conditions = kept
 }
 
 type plan struct {
