@@ -92,7 +92,7 @@ unit: ## Run the tests that need no cluster.
 	go test $(TESTFLAGS) $$(go list ./... | grep -v '^opendatahub.io/operator/test')
 
 .PHONY: component
-component: ## Begin a component (NAME=elephant): what it takes, to be filled in.
+component: ## Generate the skeleton of a component (NAME=elephant), to be filled in.
 	go run ./hack/component -name "$(NAME)"
 
 .PHONY: golden

@@ -37,9 +37,10 @@ type admitted struct {
 }
 
 // admit fails when the platform's namespace would refuse the component's Pods: the third-party operator would try for ever, and
-// only its log would say why. It fails as well when an administrator has not allowed what the spec asks for beyond the namespace. It
-// asks once for each generation of the spec, again while a component does not become ready, and when the installer tells of other marks. The remark says what could still
-// keep it from that. What an operator needs granted is known when it is installed.
+// only its log would say why. It also fails when an administrator has not allowed what the spec asks for beyond the namespace. It
+// asks once for each generation of the spec, again while the component does not become ready, and when the installer reports other
+// marks. The remark says what could still keep the component from becoming ready. What an operator needs granted is known when it is
+// installed.
 func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataHub, facts components.Facts, prepared []apply.Prepared, served []apply.Served) (remark string, err error) {
 	hosts := hostsOf(prepared)
 	if err := r.hostsTaken(ctx, odh, hosts); err != nil {

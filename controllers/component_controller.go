@@ -221,7 +221,7 @@ func (r *componentReconciler) render(ctx context.Context, odh *v1alpha1.OpenData
 	return facts, prepared, err
 }
 
-// split parts the objects that can be applied from the kinds that are missing. Objects of a missing kind that is optional are left out.
+// split separates the objects that can be applied from the kinds that are missing. Objects of a missing kind that is optional are left out.
 // What follows a missing kind of the same third-party operator waits for it: a Kafka whose node pools cannot exist is reported as
 // failed by Strimzi.
 func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Served) (applicable []apply.Prepared, missing []kinds.Kind) {

@@ -218,8 +218,8 @@ func needs(report *status.Report, odh *v1alpha1.OpenDataHub, operators []v1alpha
 	report.Summary.Dependencies = operators
 }
 
-// unbounded says of a platform that is ready which admission policies the cluster is without: what is deployed works, and a stolen token is
-// worth more than it should be.
+// unbounded says, for a platform that is ready, which admission policies the cluster lacks: what is deployed works, but a stolen token
+// can do more than it should.
 func unbounded(report *status.Report, missing []string) {
 	ready := meta.FindStatusCondition(report.Conditions, v1alpha1.ConditionReady)
 	if len(missing) > 0 && ready != nil && ready.Status == metav1.ConditionTrue {
@@ -373,7 +373,7 @@ func overall(odh *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) [
 	return conditions
 }
 
-// maxSummary is how many characters a line of kubectl get bears. What does not fit is in the components' own conditions.
+// maxSummary is how many characters fit in a line of kubectl get. What does not fit is in the components' own conditions.
 const maxSummary = 256
 
 // brief says as much as fits, in the order given: the first ones in full, the others by name.

@@ -86,7 +86,7 @@ func (v View) judge(dependency Dependency, required Requirement) v1alpha1.Depend
 			reported.Message = fmt.Sprintf("%s is not installed, and nobody may have operators installed for namespace %s until an administrator allows it: %s; "+
 				"or to install it by hand: %s", dependency.Name, v.Namespace, components.AllowCommand(v.Namespace, components.LabelAllowInstalls), Hint(dependency, v.OpenShift))
 		}
-		return reported // the installer knows best, also that kinds which are served are left of a dependency that is gone
+		return reported // the installer knows best, even that what is served was left behind by a dependency that is gone
 	}
 	switch {
 	case known && len(outdated)+len(absent) == 0:

@@ -18,8 +18,8 @@ type Requirement struct {
 }
 
 // Required lists the dependencies of a platform, in the order of the table: those that serve the kinds which the
-// wanted components render. all is what this binary can deploy; the rest of a spec needs nothing. It is all that a spec
-// can say about dependencies: names, and nothing of where they come from.
+// wanted components render. all is what this binary can deploy; the rest of a spec needs nothing. This is all that a spec
+// can say about dependencies: which are needed, and nothing of where they come from.
 func Required(table Table, all []components.Component, facts components.Facts) []Requirement {
 	found := map[string]*Requirement{}
 	for _, component := range all {

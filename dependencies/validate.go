@@ -63,7 +63,7 @@ func (t Table) validate() field.ErrorList {
 // problems are what is wrong, one rule a line.
 type problems field.ErrorList
 
-// rule says what must be, if a value is not.
+// rule says what a value must be, if it is not.
 func (p *problems) rule(holds bool, at *field.Path, value any, allowed string) {
 	if !holds {
 		*p = append(*p, field.Invalid(at, value, allowed))

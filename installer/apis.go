@@ -56,7 +56,7 @@ type crds struct {
 const (
 	// establishing is how often to look while definitions are new: the API server takes a moment to serve one, and others follow.
 	establishing = time.Second
-	// overdue is the age from which they are taken for those of another version. The manager waits as long.
+	// overdue is the age from which definitions that are not served are taken for those of another version. The manager waits as long.
 	overdue = 10 * time.Second
 	// outdatedInterval is how often they are looked at then.
 	outdatedInterval = time.Minute
@@ -135,14 +135,14 @@ func leftover(crd *metav1.PartialObjectMetadata, hasOLM bool) bool {
 	return crd.Labels[dependencies.Label] != "" || hasOLM && crd.Labels[olmManaged] == "true"
 }
 
-// newDeployment returns an object that metadata of anybody's Deployment is read into.
+// newDeployment returns an object that metadata of any Deployment is read into.
 func newDeployment() *metav1.PartialObjectMetadata {
 	object := &metav1.PartialObjectMetadata{}
 	object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind("Deployment"))
 	return object
 }
 
-// concernedByDeployment wakes the dependencies that a Deployment may be.
+// concernedByDeployment wakes the dependencies whose operator a Deployment may be.
 func (r *reconciler) concernedByDeployment(_ context.Context, object client.Object) []reconcile.Request {
 	var concerned []reconcile.Request
 	for _, dependency := range r.configured() {
@@ -172,7 +172,7 @@ func (r *reconciler) workloadOf(ctx context.Context, dependency dependencies.Dep
 	return nil, nil
 }
 
-// runs is whether a Deployment is the operator, by its name or a label. What the operator itself made of a custom resource is not.
+// runs is whether a Deployment is the operator, by its name or a label. One that the operator made of a custom resource is not.
 func runs(dependency dependencies.Dependency, deployment metav1.Object) bool {
 	owner := metav1.GetControllerOf(deployment)
 	for _, crd := range dependency.CRDs {

@@ -228,7 +228,7 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 			MaxConcurrentReconciles: 4, // fetching a chart may take a while
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				time.Second, maxPause),
-			SkipNameValidation: new(true), // several installers in one process (tests) are no name clash
+			SkipNameValidation: new(true), // tests run several installers in one process
 		}).
 		Complete(r)
 	if err != nil {

@@ -215,7 +215,7 @@ func (r *reconciler) render(ctx context.Context, dependency dependencies.Depende
 	return next, nil, 0
 }
 
-// announce reports a first install before what may take a while. What failed stays failed until it works, and what works is ready.
+// announce reports a first install before a step that may take a while. What failed stays failed until it works, and what works is ready.
 func (r *reconciler) announce(ctx context.Context, dependency dependencies.Dependency, current installed) error {
 	if current.any() || r.retries.failing(dependency) {
 		return nil
@@ -362,7 +362,7 @@ func foreign(want, existing *unstructured.Unstructured) error {
 
 const managedByLabel = "app.kubernetes.io/managed-by"
 
-// explained adds what to do to the API server's words.
+// explained returns InstallFailed, which is retried, for what the API server refused, for immutable fields and for conflicts.
 func explained(err error) error {
 	var failure *components.Failure
 	if errors.As(err, &failure) && failure.Reason != v1alpha1.ReasonImmutableFieldChanged && failure.Reason != v1alpha1.ReasonConflict {

@@ -27,7 +27,7 @@ type retries struct {
 	restored map[string]time.Time
 }
 
-// fetch is a chart that could not be had.
+// fetch is a chart that could not be fetched or rendered.
 type fetch struct {
 	request string
 	failure *components.Failure
@@ -59,7 +59,7 @@ func (r *retries) succeed(dependency dependencies.Dependency) {
 	delete(r.fetches, dependency.Name)
 }
 
-// fail notes that a chart could not be had.
+// fail notes that a chart could not be fetched or rendered.
 func (r *retries) fail(dependency dependencies.Dependency, request string, failure *components.Failure) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,7 +71,7 @@ func (r *retries) fail(dependency dependencies.Dependency, request string, failu
 	return pause
 }
 
-// pending is why a chart cannot be had, until it is asked for again. Another request than the one that failed is made at once.
+// pending is the last failure of a chart, and how long until it is tried again. Another request than the one that failed is tried at once.
 func (r *retries) pending(dependency dependencies.Dependency, request string) (*components.Failure, time.Duration) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -134,7 +134,7 @@ func (u *uses) watch(ctx context.Context, dependency dependencies.Dependency, ki
 	return begun, nil
 }
 
-// informer is bounded: the kind may have gone since it was listed, and one that waited for it for ever would hold up all dependencies.
+// informer is bounded: the kind may have gone since it was listed, and waiting for it for ever would hold up all dependencies.
 func (u *uses) informer(ctx context.Context, object client.Object) (cache.Informer, error) {
 	syncing, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()

@@ -54,8 +54,8 @@ func NewChildren(watcher Watcher, scoped Scope, wake func(component string, plat
 	}
 }
 
-// By has the objects be those that carry a label, whose value stands for the component, and which belong to no platform. It must be
-// called before anything is watched.
+// By selects the objects by a label, whose value stands for the component; they belong to no platform. It must be called before
+// anything is watched.
 func (c *Children) By(label string) *Children {
 	c.by = grouping{label: label}
 	return c

@@ -162,7 +162,7 @@ func anchor(heading string) string {
 	return strings.ToLower(strings.NewReplacer(".", "", "[", "", "]", "").Replace(heading))
 }
 
-// cell keeps a text on one line and its bars out of the table.
+// cell keeps a text on one line and escapes its bars.
 func cell(text string) string {
 	return strings.NewReplacer("\n", " ", "|", `\|`).Replace(text)
 }

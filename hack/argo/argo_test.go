@@ -48,7 +48,7 @@ func goldens(t *testing.T) []string {
 	return files
 }
 
-// Argo does not look at the names of fields: one that is spelt wrong is one that is not set.
+// Argo ignores fields that it does not know: one that is misspelt is not set.
 func TestConfiguration(t *testing.T) {
 	for _, file := range goldens(t) {
 		t.Run(filepath.Base(filepath.Dir(file)), func(t *testing.T) {
@@ -103,7 +103,7 @@ func check(t *testing.T, parsed config.Config) {
 			t.Errorf("the artifact repository is %+v", s3)
 		}
 		if defaults.ArtifactGC.GetStrategy() == wfv1.ArtifactGCStrategyUndefined {
-			t.Error("artifacts are of nobody")
+			t.Error("nobody deletes artifacts")
 		}
 	}
 	if persistence := parsed.Persistence; persistence != nil && (!persistence.Archive || persistence.ArchiveTTL == 0 || persistence.PostgreSQL == nil) {
@@ -114,7 +114,7 @@ func check(t *testing.T, parsed config.Config) {
 	}
 }
 
-// The workflows that we bring are what Argo understands.
+// Argo understands the workflows that are shipped.
 func TestWorkflows(t *testing.T) {
 	for _, file := range goldens(t) {
 		for _, document := range documents(t, file, "WorkflowTemplate") {

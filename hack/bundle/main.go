@@ -1,5 +1,5 @@
 // Bundle makes the OLM bundle of the operator from what make deploy would apply, so that the two cannot drift, and
-// holds it against the rules of the catalogues it is meant for.
+// checks it against the rules of the catalogues it is meant for.
 package main
 
 import (
@@ -66,7 +66,7 @@ func generate(repository, folder, release, image string) error {
 		"tests/scorecard/config.yaml":                              scorecard(),
 	}
 	for _, role := range config.roles {
-		// What the manager itself is allowed stands in the ClusterServiceVersion.
+		// The manager's own rights are in the ClusterServiceVersion.
 		if !config.bound[role.Name] {
 			files["manifests/"+role.Name+"_rbac.authorization.k8s.io_v1_clusterrole.yaml"] = role
 		}
@@ -152,7 +152,7 @@ func (c *configuration) add(document []byte) error {
 		if err := yaml.UnmarshalStrict(document, &c.service); err != nil {
 			return err
 		}
-		c.service.Namespace = "" // OLM puts what a bundle holds into the operator's namespace, and refuses any other word about it
+		c.service.Namespace = "" // OLM puts what a bundle holds into the operator's namespace, and refuses one that is named
 	case "Role":
 		return yaml.UnmarshalStrict(document, &c.role)
 	case "ClusterRole":
@@ -197,7 +197,7 @@ func (c *configuration) clusterServiceVersion(release, image string) (*operators
 	csv.Spec.RelatedImages = []operatorsv1alpha1.RelatedImage{{Name: "manager", Image: image}}
 
 	deployment := c.deployment.DeepCopy()
-	// OLM names the ServiceAccount and keeps its own labels on the rest.
+	// OLM names the ServiceAccount, and puts its own labels on the rest.
 	deployment.Spec.Template.Spec.Containers[0].Image = image
 	strategy := &csv.Spec.InstallStrategy
 	strategy.StrategyName = operatorsv1alpha1.InstallStrategyNameDeployment
@@ -298,7 +298,7 @@ func scorecard() any {
 	}
 }
 
-// write leaves out what a type prints although nobody set it.
+// write leaves out fields that a type encodes although nobody set them.
 func write(path string, content any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

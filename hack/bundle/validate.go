@@ -23,12 +23,12 @@ var offline = []interfaces.Validator{
 	validation.ObjectValidator, validation.OperatorGroupValidator,
 }
 
-// needed is in the warnings that the operator cannot do without what they are about: whoever runs several replicas of a server says how many
+// needed is in the warnings about rights that the operator cannot do without: whoever runs several replicas of a server says how many
 // may be evicted at once, and a budget of a platform's own Pods keeps no node from being drained.
 const needed = "RBAC includes permission to create/update poddisruptionbudgets"
 
-// validate holds a bundle against the validators that catalogues run, and against what scorecard asks for. A warning is as
-// bad as an error, but for what is needed: users see it as a mark on the operator's page.
+// validate runs the validators that catalogues run, and checks what scorecard asks for. A warning is as bad as an error, but for
+// what is needed: users see it on the operator's page.
 func validate(folder string) error {
 	bundle, err := manifests.GetBundleFromDir(folder)
 	if err != nil {

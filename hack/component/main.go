@@ -1,5 +1,5 @@
-// Command component begins a component: a folder that compiles and has tests, its API, its line in the catalog, and its documents, all
-// to be filled in. It changes nothing that exists but to add to it.
+// Command component generates the skeleton of a component: a folder that compiles and has tests, its API, its line in the catalog, and
+// its documents, all to be filled in. It only adds to what exists.
 //
 //	go run ./hack/component -name elephant
 package main
@@ -123,7 +123,7 @@ func Begin(checkout fs.FS, name string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// cut parts a text before a line.
+// cut splits a text before a line.
 func cut(text, line string) (before, after string, ok bool) {
 	i := strings.Index(text, line)
 	if i < 0 {

@@ -11,7 +11,7 @@ import (
 
 const root = "../.."
 
-// TestABegunComponentCompiles begins a component in a copy of what components are built from, and runs the test of it that needs no
+// TestABegunComponentCompiles generates a component in a copy of what components are built from, and runs its one test that needs no
 // generated files.
 func TestABegunComponentCompiles(t *testing.T) {
 	folder := t.TempDir()
@@ -87,7 +87,7 @@ func TestTheFilesOfAComponent(t *testing.T) {
 func TestNames(t *testing.T) {
 	for _, name := range []string{"", "Elephant", "data-grid", "../up", "kafka"} {
 		if _, err := Begin(os.DirFS(root), name); err == nil {
-			t.Errorf("%q was begun", name)
+			t.Errorf("%q is accepted as a name", name)
 		}
 	}
 }

@@ -49,10 +49,10 @@ type config struct {
 	WorkingDir string   `json:"WorkingDir,omitempty"`
 }
 
-// version of how layers are made: whoever changes this file so that the same recipe gives another layer counts it up.
+// version of how layers are made. Increment it when a change of this file makes another layer of the same recipe.
 const version = "1"
 
-// Build builds all images of packages. With a warm cache it only looks at files.
+// Build builds all images that are made of packages. With a warm cache it only looks at files.
 func Build(ctx context.Context, o Options) ([]Image, error) {
 	if o.Cache == "" {
 		user, err := os.UserCacheDir()

@@ -111,7 +111,7 @@ useradd --root "$ROOT" --uid 1000 --gid 100 --create-home --shell /bin/bash jovy
 `,
 }
 
-// java is Debian's Java without its windows. APT on the machine works out what the base lacks for it.
+// java is Debian's Java without its graphics. APT on the machine works out what the base lacks for it.
 var java = &layer{
 	name: "java", parent: base,
 	fetch: mirror + `

@@ -85,7 +85,7 @@ func Missing() []Requirement {
 	if _, err := os.Stat(filepath.Join(cniFolder, "bridge")); err != nil {
 		add("CNI plugins in "+cniFolder, "containernetworking-plugins")
 	}
-	// A node whose disk is full evicts Pods, of which nothing would tell the reason.
+	// A node whose disk is full evicts Pods, and nothing would say why.
 	var disk syscall.Statfs_t
 	if folder, err := os.Getwd(); err == nil && syscall.Statfs(folder, &disk) == nil {
 		if free := int64(disk.Bavail) * disk.Bsize; free < neededDisk {
@@ -158,7 +158,7 @@ func (n *node) path(names ...string) string {
 
 func (n *node) init() string { return n.path("init") }
 
-// cgroup has the cluster's folder in it: clusters of several checkouts may have one name.
+// cgroup has a hash of the cluster's folder in it: clusters of several checkouts may have the same name.
 func (n *node) cgroup() string {
 	hash := fnv.New32a()
 	_, _ = hash.Write([]byte(n.Dir()))
@@ -422,7 +422,7 @@ func (n *node) prepareCgroups() error {
 	return nil
 }
 
-// importImages brings the images to the runtime. It knows the layers that it has by their content.
+// importImages loads the images into the runtime, which knows the layers that it has by their content.
 func (n *node) importImages(ctx context.Context) error {
 	pause := n.path("pause")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", pause, "./hack/images/pause")

@@ -121,7 +121,7 @@ func TestEveryAlertIsTestedBothWays(t *testing.T) {
 	}
 }
 
-// Who is called at night is told what is wrong, what to do, and where there is more.
+// Whoever is called at night is told what is wrong, what to do, and where to read more.
 func TestEveryAlertHelpsAPerson(t *testing.T) {
 	runbooks := map[string]bool{}
 	for _, heading := range regexp.MustCompile(`(?m)^### (\S+)$`).FindAllStringSubmatch(string(read(t, root+"docs/runbooks.md")), -1) {
@@ -149,7 +149,7 @@ func TestEveryAlertHelpsAPerson(t *testing.T) {
 		}
 	}
 	for page := range runbooks {
-		t.Errorf("%s is of no alert", page)
+		t.Errorf("no alert has the runbook %s", page)
 	}
 }
 
@@ -200,7 +200,7 @@ func checkQuery(query, component string, metrics map[string][]string) error {
 	return fmt.Errorf("%s", strings.Join(problems, "; "))
 }
 
-// A metric that does not exist is a query that never says anything.
+// A query for a metric that does not exist never says anything.
 func TestRulesUseListedMetrics(t *testing.T) {
 	metrics := listed(t)
 	for _, file := range ruleFiles(t) {

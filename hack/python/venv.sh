@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# venv.sh REQUIREMENTS prints the folder of a Python virtual environment that has exactly these packages, and makes it if
-# need be: below ${XDG_CACHE_HOME:-~/.cache}/opendatahub/python, one per content of REQUIREMENTS and Python.
+# venv.sh REQUIREMENTS prints the folder of a Python virtual environment that has exactly these packages, and makes it
+# first if need be: below ${XDG_CACHE_HOME:-~/.cache}/opendatahub/python, one per content of REQUIREMENTS and Python.
 # PYTHON names the interpreter to use; otherwise the first of the usual ones that is 3.10 or later and can make
 # environments. Packages come from the index that pip is set up for.
 set -euo pipefail

@@ -80,7 +80,7 @@ All of it stays.
 	return nil
 }
 
-// confirm asks, and is nil after a yes.
+// confirm asks, and returns nil after a yes.
 func confirm(in io.Reader, terminal bool) error {
 	switch answer := os.Getenv(envConfirm); {
 	case answer == "yes":

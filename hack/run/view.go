@@ -116,7 +116,7 @@ func goBack(lines int) string {
 	return fmt.Sprintf("\x1b[%dA\x1b[J", lines)
 }
 
-// table fits the terminal: a line that wraps would break the drawing over.
+// table fits the terminal: a line that wraps would break the redrawing.
 func table(rows []row, width, height int) []string {
 	var text strings.Builder
 	out := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)

@@ -92,7 +92,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		WatchesMetadata(cluster.NewNamespace(), handler.EnqueueRequestsFromMapFunc(r.ofNamespace), builder.WithPredicates(marksChanged)).
 		WithOptions(controller.Options{
 			RateLimiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
-			SkipNameValidation: new(true), // several installers in one process (tests) are no name clash
+			SkipNameValidation: new(true), // tests run several installers in one process
 		}).
 		Complete(r)
 	if err != nil {
@@ -242,7 +242,7 @@ func (r *reconciler) operatorNamespaces(ctx context.Context) (map[string]string,
 	if client.IgnoreNotFound(err) != nil {
 		return nil, fmt.Errorf("reading ConfigMap %s/%s: %w", r.Namespace, dependencies.ConfigName, err)
 	}
-	// Whoever has to mend a configuration that cannot be read is told by the other controller.
+	// The other controller reports a configuration that cannot be read.
 	if config, err := dependencies.ParseConfig(object.Data); err == nil {
 		table = config.Table.For(r.Cluster.OpenShift)
 	}

@@ -47,7 +47,7 @@ type Rendered struct {
 }
 
 // Render fetches a chart and renders it for a namespace of a cluster with these capabilities. Templates that look into the cluster
-// find nothing there. A chart that can not be used as it is gives a terminal failure, one that cannot be fetched a failure that
+// find nothing there. A chart that cannot be used as it is gives a terminal failure, one that cannot be fetched a failure that
 // may go away.
 func (c *Client) Render(ctx context.Context, wanted dependencies.Chart, namespace string, capabilities *common.Capabilities) (Rendered, error) {
 	loaded, err := c.fetch(ctx, wanted)

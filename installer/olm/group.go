@@ -63,7 +63,7 @@ func groupsIn(groups []operatorGroup, namespace string) []operatorGroup {
 	return slices.DeleteFunc(slices.Clone(groups), func(g operatorGroup) bool { return g.Metadata.Namespace != namespace })
 }
 
-// groupProblem is why OLM installs nothing in a namespace, of which Subscriptions there say nothing.
+// groupProblem is why OLM installs nothing in a namespace. Subscriptions there do not say so.
 func groupProblem(namespace string, groups []operatorGroup) *components.Failure {
 	in := object{groupKind, namespace, ""}
 	switch len(groups) {

@@ -20,8 +20,8 @@ type Candidate struct {
 }
 
 // NotOffered is whether an error of Resolve says that the catalogues do not have the operator in a form that will do, so that it
-// may as well come by other ways. The other problems end: a catalogue that cannot be reached, or a choice that a person
-// must make.
+// may as well come by other ways. The other problems can be solved: a catalogue that cannot be reached, or a choice that a
+// person must make.
 func NotOffered(err error) bool {
 	var problem *components.Failure
 	return errors.As(err, &problem) && problem.Reason == v1alpha1.ReasonPackageNotFound
@@ -125,7 +125,7 @@ func (o *OLM) resolveAnywhere(ctx context.Context, dependency dependencies.Depen
 	return absent(dependency, p, sources)
 }
 
-// absent says that a package is nowhere, and which catalogues could not be asked.
+// absent says that no catalogue has a package, and which ones could not be asked.
 func absent(dependency dependencies.Dependency, p dependencies.Package, sources []catalogSource) (_ Candidate, refused string, _ error) {
 	var asked, silent []string
 	for _, source := range sources {

@@ -93,7 +93,7 @@ func (v view) working(status v1alpha1.DependencyStatus, works csv, remarks ...st
 	return ready(status, works.Spec.Version, append(remarks, scope(v.dependency, works))...)
 }
 
-// starting is when nothing is wrong, and nothing is installed.
+// starting is the status while nothing is wrong and nothing is installed yet.
 func (v view) starting(status v1alpha1.DependencyStatus) v1alpha1.DependencyStatus {
 	s, o := v.subscription, v.subscription.object()
 	if s.Status.InstalledCSV != "" && s.Status.InstalledCSV == s.Status.CurrentCSV && v.condition(planPending) == nil {

@@ -282,7 +282,7 @@ var _ = Describe("What the installer installed", func() {
 		Expect(deployments()).To(BeZero())
 		Expect(env.Admin.Get(ctx, types.NamespacedName{Name: kafka.Kafka.CRD()}, cluster.NewCRD())).To(Succeed(), "CustomResourceDefinitions are never deleted")
 
-		By("bringing it again for the next platform, although its CustomResourceDefinitions are there")
+		By("installing it again for the next platform, although its CustomResourceDefinitions are there")
 		third := platform(ctx, "third", small)
 		Eventually(ctx, condition(third, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 		Eventually(ctx, needed(third)).Should(Equal([]string{"Strimzi Helm Ready Available 1.2.0"}))

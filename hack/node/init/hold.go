@@ -34,7 +34,7 @@ func hold(folder, address string) error {
 	return nil
 }
 
-// mounts makes what the node's programs write go to the node's folder, or away with the namespace.
+// mounts sends what the node's programs write to the node's folder, or to file systems that end with the namespace.
 func mounts(folder string) error {
 	// Kubelet wants to see what containers mount, and the other way round; the machine does not.
 	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_SHARED, ""); err != nil {
