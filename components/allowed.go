@@ -27,7 +27,7 @@ const (
 // https://s3.example.com. Whoever may edit an OpenDataHub need not be allowed to read the Secrets of the namespace.
 const AnnotationAllowAddresses = "opendatahub.io/allow-addresses"
 
-// Allowed is whether the mark is set.
+// Allowed reports whether the mark is set.
 func Allowed(labels map[string]string, mark string) bool { return labels[mark] == "true" }
 
 // AllowCommand is what an administrator types to set a mark on a namespace.
@@ -60,7 +60,7 @@ func ReachOf(component Component, facts Facts) []Reach {
 	return nil
 }
 
-// InDomain is whether a host name is the domain or below it.
+// InDomain reports whether a host name is the domain or below it.
 func InDomain(host, domain string) bool {
 	return domain != "" && (host == domain || strings.HasSuffix(host, "."+domain))
 }

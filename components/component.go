@@ -35,7 +35,7 @@ type Component interface {
 // WithRule is a component that a rule wants, not a block in spec.components: it belongs to the platform itself, is always Managed,
 // and is not counted. Its condition exists only while something is wrong.
 type WithRule interface {
-	// Wanted is whether the platform has it. Only what follows from the spec is known in these facts, see NewFacts.
+	// Wanted reports whether the platform has it. Only what follows from the spec is known in these facts, see NewFacts.
 	Wanted(Facts) bool
 }
 
@@ -154,8 +154,8 @@ const (
 	PodSecurityPrivileged PodSecurityLevel = "privileged"
 )
 
-// FitsIn is whether Pods that need this level are admitted where another is enforced. What is no level is enforced as the
-// strictest.
+// FitsIn reports whether Pods that need this level are admitted where another is enforced. What is no level is enforced
+// as the strictest.
 func (l PodSecurityLevel) FitsIn(enforced PodSecurityLevel) bool {
 	order := []PodSecurityLevel{PodSecurityRestricted, PodSecurityBaseline, PodSecurityPrivileged}
 	return slices.Index(order, l) <= max(0, slices.Index(order, enforced))

@@ -95,7 +95,7 @@ func (f Facts) Labels(component string) map[string]string {
 	return map[string]string{LabelPlatform: f.Platform.Name, LabelComponent: component}
 }
 
-// Retains is whether data survives the removal of what uses it.
+// Retains reports whether data survives the removal of what uses it.
 func (f Facts) Retains() bool { return f.Spec.DeletionPolicy != v1alpha1.DeletionPolicyDelete }
 
 // Observed is what the cluster holds for the objects that a component rendered.

@@ -31,15 +31,15 @@ type Use struct {
 // Destruction is the end of data that the spec has to confirm. Until then nothing of the component's data is deleted, and what
 // serves it goes on.
 type Destruction struct {
-	// Confirmed is whether the spec does. It is asked with the spec as it is at the removal, in which the component's block may be
-	// missing, and with the objects of Facts.Live.
+	// Confirmed reports whether the spec does. It is asked with the spec as it is at the removal, in which the component's block
+	// may be missing, and with the objects of Facts.Live.
 	Confirmed func(Facts) bool
 	// Patch is a merge patch that is put on an object right before it is deleted together with its data, so that its operator wipes
 	// what the object stands for.
 	Patch string
 }
 
-// KeepsData is whether the data of a component stays when it is removed.
+// KeepsData reports whether the data of a component stays when it is removed.
 func KeepsData(component Component, facts Facts) bool {
 	if facts.Retains() {
 		return true
@@ -48,7 +48,8 @@ func KeepsData(component Component, facts Facts) bool {
 	return destruction != nil && !destruction.Confirmed(facts)
 }
 
-// ServesKeptData is whether what serves a component's data goes on when the component is removed and its data stays.
+// ServesKeptData reports whether what serves a component's data goes on when the component is removed and its data
+// stays.
 func ServesKeptData(component Component) bool { return destructionOf(component) != nil }
 
 func destructionOf(component Component) *Destruction {

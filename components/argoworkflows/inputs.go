@@ -179,8 +179,8 @@ func newServer(facts components.Facts, app native.App) (server, error) {
 	return web, err
 }
 
-// secure is whether the server speaks TLS. Behind an Ingress or an HTTPRoute it speaks HTTP: they have no portable way to be told an
-// authority.
+// secure reports whether the server speaks TLS. Behind an Ingress or an HTTPRoute it speaks HTTP: they have no portable way to be
+// told an authority.
 func (s server) secure() bool {
 	return s.exposure.Type != v1alpha1.IngressIngress && s.exposure.Type != v1alpha1.IngressGateway
 }
@@ -201,8 +201,8 @@ func (s server) web() native.Web {
 	}
 }
 
-// sso is whether people log in at the platform's OpenID Connect provider. Otherwise they bring a token of Kubernetes, which says what
-// they may do.
+// sso reports whether people log in at the platform's OpenID Connect provider. Otherwise they bring a token of Kubernetes, which says
+// what they may do.
 func (s server) sso() bool { return s.login.Type == v1alpha1.AuthenticationOIDC }
 
 // callback is where the provider sends browsers back.
@@ -220,7 +220,7 @@ func (s server) rule() string {
 	return strings.Join(rules, " || ")
 }
 
-// clusterCA is whether OpenShift signed the certificate of the object storage.
+// clusterCA reports whether OpenShift signed the certificate of the object storage.
 func clusterCA(storage *s3.Storage) bool { return storage != nil && storage.CA.ConfigMap != "" }
 
 // instance is what the controller knows its workflows by. Every Argo leaves alone those of others.

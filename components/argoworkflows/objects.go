@@ -123,7 +123,7 @@ func (in inputs) controller() *apps.DeploymentApplyConfiguration {
 	return in.Rolling(controllerPart, in.replicas, in.annotations(in.secrets), pod)
 }
 
-// trustsCluster is whether the login provider may have a certificate that OpenShift's administrators trust.
+// trustsCluster reports whether the login provider may have a certificate that OpenShift's administrators trust.
 func (in inputs) trustsCluster() bool { return in.OpenShift && in.server.sso() }
 
 func (in inputs) serverObjects() []components.Object {

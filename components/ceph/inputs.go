@@ -89,7 +89,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 	return in, nil
 }
 
-// wanted is whether a part is deployed. One that exists is kept when it is switched off: it may hold data.
+// wanted reports whether a part is deployed. One that exists is kept when it is switched off: it may hold data.
 func wanted(facts components.Facts, state v1alpha1.Toggle, kind kinds.Kind, name string) bool {
 	return state != v1alpha1.Disabled || facts.Live.Find(kind.GroupKind, name) != nil
 }
@@ -172,7 +172,7 @@ func (in *inputs) internal(spec v1alpha1.CephSpec, profile profile, facts compon
 	return in.enough(spec, copies)
 }
 
-// monitored is whether Rook makes ServiceMonitors. Where nobody serves them it fails at every node, again and again,
+// monitored reports whether Rook makes ServiceMonitors. Where nobody serves them it fails at every node, again and again,
 // https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/nodedaemon/reconcile.go. Metrics are there either way, and a
 // platform that collects them itself needs no second copy.
 func monitored(facts components.Facts) bool {

@@ -41,8 +41,8 @@ func (component) Uses() []components.Use {
 	}
 }
 
-// confirmed is whether the spec says that the data of Ceph may be destroyed. When the block of the component is gone, what it said
-// last counts.
+// confirmed reports whether the spec says that the data of Ceph may be destroyed. When the block of the component is gone, what it
+// said last counts.
 func confirmed(facts components.Facts) bool {
 	if spec := facts.Spec.Components.Ceph; spec != nil {
 		return spec.DestroyData != ""

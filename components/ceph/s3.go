@@ -32,7 +32,7 @@ const (
 	s3SecurePort = 8443
 )
 
-// offersS3 is whether the spec asks for an object store that can be reached.
+// offersS3 reports whether the spec asks for an object store that can be reached.
 func offersS3(spec v1alpha1.CephSpec) bool {
 	return spec.ObjectStore.State != v1alpha1.Disabled && (!spec.External || len(spec.ObjectStore.ExternalGateways) > 0)
 }

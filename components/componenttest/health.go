@@ -122,7 +122,7 @@ func observe(component components.Component, file healthYAML) (components.Observ
 	return observed, err
 }
 
-// namesObject is whether a message begins with one of the objects, as in "Kafka odh: ...".
+// namesObject reports whether a message begins with one of the objects, as in "Kafka odh: ...".
 func namesObject(message string, rendered []components.Rendered) bool {
 	return slices.ContainsFunc(rendered, func(r components.Rendered) bool {
 		return strings.HasPrefix(message, r.Kind.Kind+" "+r.Name+": ")

@@ -30,7 +30,7 @@ func schemasOf(definitions []*apiextensionsv1.CustomResourceDefinition) crdSchem
 	return schemas
 }
 
-// has is whether any version of the kind is known.
+// has reports whether any version of the kind is known.
 func (s crdSchemas) has(kind schema.GroupKind) bool {
 	for known := range s {
 		if known.GroupKind() == kind {

@@ -33,8 +33,8 @@ func inConditions(entries []any, conditionType string) (metav1.Condition, bool) 
 	return metav1.Condition{}, false
 }
 
-// Current is whether status.observedGeneration has reached metadata.generation. An object whose status does not say is
-// not current.
+// Current reports whether status.observedGeneration has reached metadata.generation. An object whose status does not
+// say is not current.
 func Current(object *unstructured.Unstructured) bool {
 	seen, found, err := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
 	return found && err == nil && seen >= object.GetGeneration()

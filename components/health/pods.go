@@ -63,7 +63,7 @@ func PodProblem(pods []*corev1.Pod) (string, components.State) {
 	return worst.text, components.Degraded
 }
 
-// Finished is whether a Pod has ended for good: nothing of it runs, and nothing of it will.
+// Finished reports whether a Pod has ended for good: nothing of it runs, and nothing of it will.
 func Finished(pod *corev1.Pod) bool {
 	return pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed
 }
@@ -205,15 +205,15 @@ func imageProblem(image string, waiting *corev1.ContainerStateWaiting) string {
 	return text + ": " + Shorten(scrub(cause, nil), 160)
 }
 
-// Serves is whether a Pod is ready.
+// Serves reports whether a Pod is ready.
 func Serves(pod *corev1.Pod) bool {
 	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 	})
 }
 
-// stableName is whether a Pod that replaces this one has the same name. Those of a StatefulSet do, although they have a
-// generateName.
+// stableName reports whether a Pod that replaces this one has the same name. Those of a StatefulSet do, although they
+// have a generateName.
 func stableName(pod *corev1.Pod) bool {
 	owner := metav1.GetControllerOf(pod)
 	return pod.GenerateName == "" && (owner == nil || owner.Kind != "ReplicaSet") ||

@@ -25,7 +25,7 @@ func (k Kind) GVK() schema.GroupVersionKind { return k.WithVersion(k.Versions[0]
 // CRD is the name of the CustomResourceDefinition that defines a third-party kind.
 func (k Kind) CRD() string { return k.Plural + "." + k.Group }
 
-// ThirdParty is whether the kind may be absent from a cluster.
+// ThirdParty reports whether the kind may be absent from a cluster.
 func (k Kind) ThirdParty() bool { return k.Provider != "" }
 
 func native(group, kind, plural string) Kind {

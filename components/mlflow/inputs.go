@@ -50,7 +50,7 @@ type inputs struct {
 	secrets string
 }
 
-// hasVolume is whether something has to be kept on a volume. Then there is one replica.
+// hasVolume reports whether something has to be kept on a volume. Then there is one replica.
 func (in inputs) hasVolume() bool { return in.database == nil || in.storage == nil }
 
 // profile is what the spec's profile stands for. Memory is that of Python processes with the libraries of data science.

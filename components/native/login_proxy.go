@@ -135,8 +135,8 @@ func (p LoginProxy) cookie() string { return p.app.Object("cookie") }
 func (p LoginProxy) certificate() string { return p.app.Object("tls") }
 func (p LoginProxy) login() string       { return p.app.Object("login") }
 
-// secure is whether the proxy speaks TLS. Behind an Ingress or an HTTPRoute it speaks HTTP: they have no portable way to be
-// told an authority.
+// secure reports whether the proxy speaks TLS. Behind an Ingress or an HTTPRoute it speaks HTTP: they have no portable way
+// to be told an authority.
 func (p LoginProxy) secure() bool {
 	return p.Exposure.Type != v1alpha1.IngressIngress && p.Exposure.Type != v1alpha1.IngressGateway
 }
@@ -292,7 +292,8 @@ func (p LoginProxy) loginObjects() []components.Object {
 	return objects
 }
 
-// trustsCluster is whether an OpenID Connect provider may have a certificate that OpenShift's administrators trust.
+// trustsCluster reports whether an OpenID Connect provider may have a certificate that OpenShift's administrators
+// trust.
 func (p LoginProxy) trustsCluster() bool {
 	return p.app.OpenShift && p.Login.Type == v1alpha1.AuthenticationOIDC
 }
@@ -377,7 +378,7 @@ func tokenVolume(name string) *core.VolumeApplyConfiguration {
 	))
 }
 
-// accounts is whether the proxy itself knows somebody.
+// accounts reports whether the proxy itself knows somebody.
 func (p LoginProxy) accounts() bool {
 	return p.Login.Type == v1alpha1.AuthenticationLocal || len(p.web.Programs) > 0
 }

@@ -33,7 +33,7 @@ const (
 	ending   clusterState = "ending"
 )
 
-// exists is whether there is something of the cluster: it counts for the limits.
+// exists reports whether there is something of the cluster: it counts for the limits.
 func (s clusterState) exists() bool { return s == starting || s == ready || s == ending }
 
 // entry is what this process knows of a cluster. All but user, state and changed belong to the one reconcile of its driver.

@@ -19,7 +19,7 @@ const envFile = "spark-env.sh"
 //go:embed spark-env.sh
 var envScript string
 
-// needsEnvFile is whether Java must be told who signed the certificate of the object storage.
+// needsEnvFile reports whether Java must be told who signed the certificate of the object storage.
 func needsEnvFile(storage *s3.Storage) bool {
 	return storage != nil && storage.CA != (components.CertificateAuthority{})
 }
