@@ -162,7 +162,7 @@ func (l PodSecurityLevel) FitsIn(enforced PodSecurityLevel) bool {
 }
 
 // WithRecord is a component that must remember something of its live objects to use kept data again. Render has it among the objects;
-// before a removal it is asked for once more, because no manager may have run since the live objects changed.
+// before a removal it is asked for once more, because the manager may not have run since the live objects changed.
 type WithRecord interface {
 	// Record returns these objects, which hold data. They follow from Facts.Live: the component's block may be missing by then, or be
 	// invalid.

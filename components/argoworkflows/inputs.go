@@ -40,7 +40,7 @@ const (
 	tlsName        = "tls"
 	ssoName        = "sso"
 	storageCAName  = "storage-ca"
-	tokenName      = "oauth" // the manager may ask for tokens of no other name
+	tokenName      = "oauth" // the manager may create token Secrets of no other name
 	clientIDKey    = "clientID"
 	metricsName    = "metrics"
 )

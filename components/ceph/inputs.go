@@ -350,7 +350,8 @@ func (in *inputs) provide(spec v1alpha1.CephSpec, facts components.Facts) {
 	}
 }
 
-// bucketReclaim cannot be changed in a StorageClass, and buckets keep what they were made with.
+// bucketReclaim is the live policy if there is one: it cannot be changed in a StorageClass, and buckets keep what they
+// were made with.
 func (in *inputs) bucketReclaim(facts components.Facts) corev1.PersistentVolumeReclaimPolicy {
 	class := facts.Live.Find(kinds.StorageClass.GroupKind, bucketClassName(facts.Platform))
 	if class != nil {

@@ -23,7 +23,7 @@ var workloads = map[schema.GroupKind]bool{
 	daemonSetKind:               true,
 }
 
-// daemonSetKind is rendered by no component so far, but charts have them.
+// daemonSetKind is that of JupyterHub's image puller, and of charts.
 var daemonSetKind = schema.GroupKind{Group: "apps", Kind: "DaemonSet"}
 
 // native are the rules for kinds that say in their status whether they work. An Ingress is not among them: many

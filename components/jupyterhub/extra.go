@@ -76,7 +76,8 @@ func newExtraConfig(in inputs, facts components.Facts) extraConfig {
 // extraName of the ConfigMap with the Python. Another content has another name, so that the one that the hub loads stays as it is.
 func (in inputs) extraName(python string) string { return in.extraObject(python) }
 
-// loadTestName changes with everything that the test depends on, but for values of config.json: each has its own Job.
+// loadTestName changes with everything that the test depends on, except the values in config.json, so that every change
+// starts a new Job.
 func (in inputs) loadTestName() string {
 	return in.extraObject(in.extraConfig.python, configPy, notebooksPy, loadTestPy, native.JSON(loadTestPod(in)))
 }

@@ -78,7 +78,8 @@ func newLayout(spec v1alpha1.KafkaSpec, sizes sizes) (layout, error) {
 	return l, nil
 }
 
-// follows is whether a cluster of the previous layout can become this one without losing data. Nil is no cluster.
+// follows returns an error if a cluster of the previous layout cannot become this one without losing data. Nil is no
+// cluster.
 func (l layout) follows(previous *layout) error {
 	if previous == nil {
 		return nil

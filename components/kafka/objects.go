@@ -185,7 +185,7 @@ func administrator(in inputs) components.Object {
 	return components.Owned(object)
 }
 
-// topic stands for messages that Strimzi deletes with it, unless it is told to let go first, see Topic.
+// topic stands for messages that Strimzi deletes with it, unless it is told to let go first, see Uses.
 func topic(in inputs, topic topicInputs) components.Object {
 	object := kinds.New(in.topicKind, in.namespace, topic.objectName, topic.spec)
 	object.WithLabels(clusterLabels(in, "topic"))

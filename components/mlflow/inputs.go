@@ -19,7 +19,7 @@ const (
 	image   = "ghcr.io/mlflow/mlflow:v" + version + "-full"
 )
 
-// Parts, accounts of programs, and keys of Secrets.
+// Parts, and accounts of programs.
 const (
 	serverPart = "server"
 	dataPart   = "data"

@@ -32,8 +32,8 @@ func policy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 	return in.Policy(serverPart, []native.Ingress{in.proxy.Ingress()}, egress)
 }
 
-// deployment is never there twice, not even while it is replaced: a new version changes the tables of the database, which the
-// old one then cannot use.
+// deployment stops the old Pods before it starts new ones: a new version changes the tables of the database, which the old
+// one then cannot use.
 func deployment(in inputs) *apps.DeploymentApplyConfiguration {
 	mounts := []*core.VolumeMountApplyConfiguration{native.Mount("tmp", "/tmp"), native.Mount("metrics", metricsFolder)}
 	volumes := []*core.VolumeApplyConfiguration{native.EmptyVolume("tmp"), native.EmptyVolume("metrics")}

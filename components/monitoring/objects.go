@@ -82,8 +82,8 @@ func (in inputs) service(part string, port int32) []components.Object {
 	return []components.Object{tls, components.Owned(service)}
 }
 
-// disruptionBudget lets nodes be drained one after the other, and none take the last server along. One server has none: it would only
-// block the draining.
+// disruptionBudget lets nodes be drained one after the other, so that a server is always left. A single server has none: it would
+// protect nothing.
 func (in inputs) disruptionBudget(part string, s server) []components.Object {
 	if s.replicas < 2 {
 		return nil

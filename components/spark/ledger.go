@@ -109,7 +109,7 @@ func (l *ledger) grant(of driver, user string, most, mostPerUser int32) (reached
 	return reached, false
 }
 
-// change is whether the entry had another state.
+// change sets the state of an entry, and reports whether it was another.
 func (l *ledger) change(e *entry, to clusterState) bool {
 	if e.state == to {
 		return false
