@@ -35,8 +35,8 @@ func AllowCommand(namespace, mark string) string {
 	return fmt.Sprintf("kubectl label namespace %s %s=true", namespace, mark)
 }
 
-// WithReach is a component whose spec may ask for something beyond the platform's namespace. Nothing is deployed of it, and nothing
-// granted for it, before an administrator allows that.
+// WithReach is a component whose spec may ask for something beyond the platform's namespace. Nothing of it is deployed, and nothing
+// is granted for it, before an administrator allows that.
 type WithReach interface {
 	// Reach lists what the spec asks for. It follows from the spec and the kind of cluster alone.
 	Reach(Facts) []Reach
@@ -70,7 +70,7 @@ func SplitMark(value string) []string {
 	return strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\n' })
 }
 
-// Origin is where a URL leads: its scheme, host and port, without the port that is the scheme's own. Empty if it is no URL with a host.
+// Origin is where a URL leads: its scheme, host and port, without the scheme's default port. Empty if it is not a URL with a host.
 func Origin(address string) string {
 	parsed, err := url.Parse(address)
 	if err != nil || parsed.Hostname() == "" {

@@ -25,7 +25,7 @@ type Component interface {
 	Kinds() []kinds.Kind
 
 	// Render returns the objects that should exist, in the order in which they are applied. The same facts give the
-	// same objects. A spec that cannot be is reported with Invalid.
+	// same objects. An invalid spec is reported with Invalid.
 	Render(Facts) ([]Object, error)
 
 	// Assess judges what the cluster holds for the rendered objects.
@@ -154,7 +154,7 @@ const (
 	PodSecurityPrivileged PodSecurityLevel = "privileged"
 )
 
-// FitsIn reports whether Pods that need this level are admitted where another is enforced. What is no level is enforced
+// FitsIn reports whether Pods that need this level are admitted where another is enforced. An unknown level is enforced
 // as the strictest.
 func (l PodSecurityLevel) FitsIn(enforced PodSecurityLevel) bool {
 	order := []PodSecurityLevel{PodSecurityRestricted, PodSecurityBaseline, PodSecurityPrivileged}
@@ -189,8 +189,8 @@ type Leftover struct {
 // State is a verdict about something deployed.
 type State string
 
-// The states, from best to worst. An object that has said nothing yet is Progressing; Unknown is one whose last word is too old
-// to be believed.
+// The states, from best to worst. An object that has said nothing yet is Progressing; Unknown is one whose last report is too
+// old to be trusted.
 const (
 	Ready       State = "Ready"
 	Progressing State = "Progressing"

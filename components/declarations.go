@@ -6,8 +6,8 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 )
 
-// WithDeclarations is a component that wants something of other components, or offers them something. Who wants it declares it,
-// who provides it renders it, and neither knows the other.
+// WithDeclarations is a component that wants something of other components, or offers them something. Whoever wants something
+// declares it, whoever provides it renders it, and neither knows the other.
 type WithDeclarations interface {
 	// Declare returns what the component wants and offers. It follows from the platform's name, the spec and the kind of cluster
 	// alone, so it is known before anything is deployed.
@@ -23,7 +23,7 @@ type Declarations struct {
 	Databases []DatabaseClaim
 	// ObjectStorage is the S3 service that the component offers the platform. Nil: none.
 	ObjectStorage *ObjectStorage
-	// Notebooks is what notebooks get of the component.
+	// Notebooks is what notebooks get from the component.
 	Notebooks Notebooks
 	// LoginClients are web interfaces that the platform's OpenID Connect provider has to know. None with another login.
 	LoginClients []LoginClient
@@ -46,18 +46,18 @@ type LoginClient struct {
 	Callback string
 }
 
-// BucketClaim is the wish for a bucket.
+// BucketClaim is a request for a bucket.
 type BucketClaim struct {
 	// Purpose that the bucket serves: "models". Components that name the same purpose share the bucket.
 	Purpose string
 	// Name that the spec asks for. Empty: Ceph's bucket gets a name of the platform's, and an external service has one that is
-	// called like Purpose.
+	// named after Purpose.
 	Name string
 	// Field of the spec that holds Name, for messages: "spec.components.seldon.models.bucket".
 	Field string
 }
 
-// DatabaseClaim is the wish for a database on the platform's server.
+// DatabaseClaim is a request for a database on the platform's server.
 type DatabaseClaim struct {
 	// Purpose that the database serves: "mlflow". Each has one of its own.
 	Purpose string
@@ -105,7 +105,7 @@ type Bucket struct {
 	ConfigMap string
 }
 
-// Backend is where traffic arrives, as a network policy sees it: past the Service.
+// Backend is where traffic arrives, as a network policy sees it: behind the Service.
 type Backend struct {
 	// Pods in the platform's namespace, by their labels.
 	Pods map[string]string
@@ -115,7 +115,7 @@ type Backend struct {
 	Port int32
 }
 
-// Notebooks is what notebooks get of a component.
+// Notebooks is what notebooks get from a component.
 type Notebooks struct {
 	// Environment of every notebook.
 	Environment []*core.EnvVarApplyConfiguration
@@ -133,11 +133,12 @@ type Notebooks struct {
 type NotebookExtra struct {
 	// Component that offers it, and Name by which sizes ask for it. A component offers a notebook one of its extras.
 	Component, Name string
-	// Pod is what makes the Pod of a notebook have it. The names of the Pod and of its user may be templates of who makes the Pod.
+	// Pod returns what the Pod of a notebook needs for it. The names of the Pod and of its user may be templates of whoever
+	// creates the Pod.
 	Pod func(pod, user string) NotebookPod
 }
 
-// NotebookPod is what the Pod of a notebook has. No Secret in it need be there when the notebook starts.
+// NotebookPod is what an extra adds to the Pod of a notebook. Its Secrets may be missing when the notebook starts.
 type NotebookPod struct {
 	Labels, Annotations map[string]string
 	Environment         []*core.EnvVarApplyConfiguration
@@ -154,7 +155,7 @@ type NotebookAuthority struct {
 // Folder of the file.
 func (a NotebookAuthority) Folder() string { return "/etc/opendatahub/" + a.Name + "-ca" }
 
-// File holds the certificates. It is not there as long as the Secret or ConfigMap is not.
+// File holds the certificates. It is missing as long as the Secret or ConfigMap is.
 func (a NotebookAuthority) File() string { return a.Folder() + "/" + a.Key }
 
 // Volume has the file, and nothing else of the Secret or ConfigMap.
@@ -171,8 +172,8 @@ func (a CertificateAuthority) Volume(name string) *core.VolumeApplyConfiguration
 	}
 }
 
-// NewFacts returns the facts that follow from a resource and the kind of cluster alone. all is what this binary can deploy. They
-// share the spec with the resource, and nobody may change it.
+// NewFacts returns the facts that follow from a resource and the kind of cluster alone. all is what this binary can deploy. The
+// facts share the spec with the resource, so nobody may change it.
 func NewFacts(odh *v1alpha1.OpenDataHub, cluster Cluster, all []Component) Facts {
 	facts := Facts{
 		Platform: Platform{Name: odh.Name, Namespace: odh.Namespace},

@@ -22,7 +22,7 @@ func (f *Failure) Error() string { return f.Err.Error() }
 // Unwrap gives errors.Is and errors.As the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Invalid reports a spec that cannot be. The message must name the field and what is allowed, as in
+// Invalid reports a spec that cannot be deployed. The message must name the field and what is allowed, as in
 // "spec.components.kafka.replicas: 2 controllers cannot form a quorum; use 1, 3 or 5".
 func Invalid(field, format string, args ...any) error {
 	return &Failure{

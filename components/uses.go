@@ -12,10 +12,10 @@ type WithUses interface {
 type Use struct {
 	kinds.Kind
 	// Optional kinds are rendered where the cluster serves them and left out elsewhere: nothing is installed for them, and when
-	// one comes later, its objects are made.
+	// one is served later, its objects are created.
 	Optional bool
 	// Shared kinds are cluster-scoped, and their objects belong to all platforms that want them, so they are rendered from nothing that
-	// differs between platforms, least of all the name. A platform that wants an object otherwise than the first is told so; the
+	// differs between platforms, least of all the name. A platform that wants an object to differ from the first one's is told so; the
 	// last one that leaves removes it. They hold no data.
 	Shared bool
 	// Release is a JSON patch that is put on an object before it is deleted while data is kept, so that its operator lets go

@@ -75,7 +75,7 @@ func NotSupported(name string) string {
 	return fmt.Sprintf("this version of the operator cannot deploy %s yet; remove spec.components.%s or upgrade the operator", name, name)
 }
 
-// StateOf is how the spec wants a component looked after, and whether it wants it at all.
+// StateOf is the management state of a component, and whether the spec wants it at all.
 func StateOf(component Component, facts Facts) (state v1alpha1.ManagementState, wanted bool) {
 	if ruled, ok := component.(WithRule); ok {
 		return v1alpha1.Managed, ruled.Wanted(facts)

@@ -23,7 +23,7 @@ func (w watchable) Declare(components.Facts) components.Declarations {
 	}
 }
 
-// Who collects metrics knows whose they are, and hears nothing of components that the platform does not have.
+// Whoever collects metrics knows whose they are, and gets nothing from components that the platform does not have.
 func TestWhatIsWatchedNamesItsComponent(t *testing.T) {
 	hub := &v1alpha1.OpenDataHub{}
 	hub.Spec.Components.Kafka = &v1alpha1.KafkaSpec{}

@@ -17,8 +17,8 @@ import (
 
 const name = "argoWorkflows"
 
-// WorkflowTemplate is a workflow that people start by its name. Definitions of Argo's kinds belong to the cluster, and all Argos in it
-// share them.
+// WorkflowTemplate is a workflow that people start by its name. The CustomResourceDefinitions of Argo belong to the cluster, and all
+// Argos in it share them.
 var WorkflowTemplate = kinds.Kind{
 	GroupKind: schema.GroupKind{Group: "argoproj.io", Kind: "WorkflowTemplate"},
 	Versions:  []string{"v1alpha1"}, Plural: "workflowtemplates", Provider: "Argo",
@@ -37,7 +37,7 @@ func (component) Kinds() []kinds.Kind { return append(native.Kinds(), WorkflowTe
 // Uses implements components.WithUses.
 func (component) Uses() []components.Use { return native.ExposureUses() }
 
-// References implements components.WithReferences. Workflows read the credentials of the object storage when a step starts, the
+// References implements components.WithReferences. Workflows read the credentials of the object storage when a step starts; the
 // controller and the server read the others when they start.
 func (component) References(facts components.Facts) []components.Reference {
 	references := s3.References(facts, s3.Pipelines)
@@ -113,8 +113,8 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	return append(objects, owned(in.check())), nil
 }
 
-// Assess implements components.Component. What becomes of workflows is told to those who started them: Pods of steps do not carry the
-// component's label, so that they are none of its health and hold no removal up.
+// Assess implements components.Component. Failed workflows concern those who started them: Pods of steps do not carry the component's
+// label, so they neither count for its health nor delay its removal.
 func (component) Assess(observed components.Observed) components.Health {
 	result := health.Assess(observed, map[schema.GroupKind]health.Rule{WorkflowTemplate.GroupKind: health.Exists})
 	result.Version = version

@@ -16,7 +16,7 @@ import (
 
 func TestGolden(t *testing.T) { componenttest.Golden(t, argoworkflows.New()) }
 
-// The Gateway API is no operator, so its definitions are not among those of the operators.
+// The Gateway API is not an operator, so its CRDs are not among those of the operators.
 func TestUpstream(t *testing.T) {
 	componenttest.Upstream(t, argoworkflows.New(), kinds.HTTPRoute)
 }
@@ -48,7 +48,7 @@ func declared(spec v1alpha1.OpenDataHubSpec) components.Declarations {
 	return components.NewFacts(odh, components.Cluster{}, []components.Component{argoworkflows.New()}).Declared
 }
 
-// The provider has to know where browsers come back to; with tokens of Kubernetes there is none.
+// The provider has to know where browsers come back to; with Kubernetes tokens there is no provider.
 func TestCallbacks(t *testing.T) {
 	spec := v1alpha1.OpenDataHubSpec{Ingress: v1alpha1.IngressSpec{Domain: "apps.example.com"}}
 	if clients := declared(spec).LoginClients; clients != nil {
@@ -61,7 +61,7 @@ func TestCallbacks(t *testing.T) {
 	}
 }
 
-// A platform whose web interfaces cannot be has a bucket for pipelines and metrics all the same.
+// A platform whose web interfaces cannot be exposed still has metrics and a bucket for pipelines.
 func TestDeclarationsOfAPlatformThatCannotBe(t *testing.T) {
 	got := declared(v1alpha1.OpenDataHubSpec{Ingress: v1alpha1.IngressSpec{Type: v1alpha1.IngressRoute}})
 	if len(got.Buckets) != 1 || len(got.Scrapes) != 1 || got.LoginClients != nil {

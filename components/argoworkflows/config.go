@@ -15,7 +15,7 @@ import (
 	"opendatahub.io/operator/components/s3"
 )
 
-// config holds what is set of https://argo-workflows.readthedocs.io/en/latest/workflow-controller-configmap/
+// config has the fields that are set of https://argo-workflows.readthedocs.io/en/latest/workflow-controller-configmap/
 type config struct {
 	InstanceID         string                            `json:"instanceID"`
 	Parallelism        int32                             `json:"parallelism,omitempty"`
@@ -54,7 +54,7 @@ type workflowDefaults struct {
 	Spec workflowSpec `json:"spec"`
 }
 
-// workflowSpec is what a workflow has that does not say otherwise.
+// workflowSpec is the default spec of workflows.
 type workflowSpec struct {
 	ServiceAccountName string                                     `json:"serviceAccountName"`
 	AutomountToken     bool                                       `json:"automountServiceAccountToken"`
@@ -153,7 +153,8 @@ func (in inputs) config() string {
 			TTLStrategy:        ttlStrategy{in.succeeded, in.failed},
 			PodGC:              strategy{in.podGC},
 		}},
-		// Its TLS would have a certificate that nobody can check. The network policy lets Prometheus in, and nobody else.
+		// With TLS it would present a certificate that nobody can verify. The network policy lets Prometheus in, and nobody
+		// else.
 		MetricsConfig: metricsConfig{Enabled: true, Path: "/metrics", Port: metricsPort},
 	}
 	if in.workflows > 0 {
@@ -163,7 +164,7 @@ func (in inputs) config() string {
 		config.ArtifactRepository = &artifactRepository{ArchiveLogs: true, S3: in.bucket()}
 		config.WorkflowDefaults.Spec.ArtifactGC = &artifactGC{Strategy: in.artifactGC, ServiceAccountName: in.Object(gcPart)}
 		if in.OpenShift {
-			// The Pod has Argo's own user, workflow/common/security_context.go, and OpenShift assigns users.
+			// The Pod has Argo's own user (workflow/common/security_context.go), but OpenShift assigns users.
 			config.WorkflowDefaults.Spec.ArtifactGC.PodSpecPatch = `{"securityContext":{"runAsUser":null},"containers":[{"name":"main","securityContext":{"runAsUser":null}}]}`
 		}
 	}
@@ -201,7 +202,7 @@ func (in inputs) bucket() s3Bucket {
 	return repository
 }
 
-// persistence is the archive. It says which platform a workflow is of, so that several may share a database.
+// persistence is the archive. Each workflow in it names its platform, so that several platforms may share a database.
 func (in inputs) persistence() *persistence {
 	server, name := in.archive.Server()
 	credentials := server.CredentialsSecretRef.Name

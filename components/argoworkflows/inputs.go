@@ -201,14 +201,14 @@ func (s server) web() native.Web {
 	}
 }
 
-// sso reports whether people log in at the platform's OpenID Connect provider. Otherwise they bring a token of Kubernetes, which says
+// sso reports whether people log in at the platform's OpenID Connect provider. Otherwise they bring a Kubernetes token, which says
 // what they may do.
 func (s server) sso() bool { return s.login.Type == v1alpha1.AuthenticationOIDC }
 
 // callback is where the provider sends browsers back.
 func (s server) callback() string { return s.app.URL(s.exposure, s.web()) + "oauth2/callback" }
 
-// rule is the expression by which Argo lets people in who logged in at the provider.
+// rule is the expression that says whom Argo lets in after a login at the provider.
 func (s server) rule() string {
 	if len(s.login.AllowedGroups) == 0 {
 		return "true"
@@ -223,7 +223,7 @@ func (s server) rule() string {
 // clusterCA reports whether OpenShift signed the certificate of the object storage.
 func clusterCA(storage *s3.Storage) bool { return storage != nil && storage.CA.ConfigMap != "" }
 
-// instance is what the controller knows its workflows by. Every Argo leaves alone those of others.
+// instance is the ID by which the controller knows its workflows: it ignores those of others.
 func (in inputs) instance() string { return in.Web() }
 
 func archiveOf(archive v1alpha1.ArgoWorkflowsArchive) postgresql.Setting {

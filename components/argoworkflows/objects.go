@@ -72,7 +72,7 @@ func (in inputs) bind(part string) *rbac.RoleBindingApplyConfiguration {
 		WithSubjects(rbac.Subject().WithKind("ServiceAccount").WithNamespace(in.Platform.Namespace).WithName(in.Object(part)))
 }
 
-// users is the account by which people use the web interface who have none of their own in Kubernetes.
+// users is the ServiceAccount of people who log in to the web interface and have no account in Kubernetes.
 func (in inputs) users() *core.ServiceAccountApplyConfiguration {
 	account := in.ServiceAccount(usersPart)
 	if in.server != nil && in.server.sso() {
@@ -88,14 +88,15 @@ func (in inputs) configMap() *core.ConfigMapApplyConfiguration {
 	return in.ConfigMap(controllerPart, configName).WithData(map[string]string{"config": in.config()})
 }
 
-// storageCA has OpenShift make a certificate. Argo takes an authority from Secrets only, and OpenShift gives it in ConfigMaps, but for
-// this: behind a certificate it puts that of the authority that signed it, the same that signed the object storage's.
+// storageCA makes OpenShift issue a certificate. Argo reads an authority from Secrets only, and OpenShift publishes its own in
+// ConfigMaps. But it adds the authority's certificate to the Secret of each certificate, and the same authority signed the object
+// storage's.
 func (in inputs) storageCA() *core.ServiceApplyConfiguration {
 	return in.Service(in.Object(storageCAName), controllerPart, native.ServicePort(metricsName, metricsPort)).
 		WithAnnotations(map[string]string{"service.beta.openshift.io/serving-cert-secret-name": in.Object(storageCAName)})
 }
 
-// podName is the name of the Pod, by which controllers elect one that works.
+// podName is the variable with the name of the Pod, which identifies it in leader election.
 func podName() *core.EnvVarApplyConfiguration {
 	return core.EnvVar().WithName("LEADER_ELECTION_IDENTITY").WithValueFrom(
 		core.EnvVarSource().WithFieldRef(core.ObjectFieldSelector().WithFieldPath("metadata.name")))
@@ -199,7 +200,7 @@ func (in inputs) serverDeployment() *apps.DeploymentApplyConfiguration {
 	return in.Rolling(serverPart, web.replicas, in.annotations(in.serverSecrets), pod)
 }
 
-// templateSpec holds what is set of a WorkflowTemplate's spec.
+// templateSpec has the fields that are set of a WorkflowTemplate's spec.
 type templateSpec struct {
 	Entrypoint string     `json:"entrypoint"`
 	Templates  []template `json:"templates"`

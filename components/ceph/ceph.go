@@ -12,7 +12,7 @@ const name = "ceph"
 
 type component struct{}
 
-// New is the ceph component, with the abilities below.
+// New returns the component, with the abilities below.
 func New() components.Component { return component{} }
 
 var (
@@ -27,9 +27,9 @@ var (
 // Name implements components.Component.
 func (component) Name() string { return name }
 
-// Kinds implements components.Component. Removal goes backwards: claims and users while the gateways run that serve their
-// finalizers, and while the StorageClass of the claims exists; then what the cluster is asked to hold; the cluster last of
-// all, because it may be what says that its data goes, see confirmed.
+// Kinds implements components.Component. Removal goes backwards: claims and users first, because the gateways serve their
+// finalizers and claims need their StorageClass; then stores, file systems and pools; the cluster last, because it may
+// hold the confirmation that its data may go, see confirmed.
 func (component) Kinds() []kinds.Kind {
 	return []kinds.Kind{
 		Cluster, kinds.Secret, kinds.StorageClass, BlockPool, Filesystem,
@@ -47,8 +47,8 @@ func (component) PodSecurity(facts components.Facts) (components.PodSecurityLeve
 	return components.PodSecurityPrivileged, "Ceph's daemons use devices and paths of the host"
 }
 
-// Reach implements components.WithReach. On volumes of a StorageClass Ceph takes what the namespace may have anyway. On OpenShift the
-// ServiceAccounts of Rook may run privileged Pods, and whoever makes Pods in the namespace may use them.
+// Reach implements components.WithReach. On volumes of a StorageClass Ceph uses nothing that the namespace may not use anyway. On
+// OpenShift the ServiceAccounts of Rook may run privileged Pods, and whoever makes Pods in the namespace may use them.
 func (component) Reach(facts components.Facts) []components.Reach {
 	spec := specOf(facts)
 	if spec.External {

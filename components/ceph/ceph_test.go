@@ -18,7 +18,8 @@ func TestGolden(t *testing.T) { componenttest.Golden(t, ceph.New()) }
 
 func TestUpstream(t *testing.T) { componenttest.Upstream(t, ceph.New()) }
 
-// TestRemovalOrder is the order in which Rook can let go of things. The controllers remove kinds in the reverse of Kinds.
+// TestRemovalOrder checks the order in which Rook can finish deletions. The controllers remove kinds in the reverse of
+// Kinds.
 func TestRemovalOrder(t *testing.T) {
 	var order []string
 	for _, kind := range slices.Backward(ceph.New().Kinds()) {

@@ -13,8 +13,8 @@ var (
 	overview []byte
 )
 
-// Declare implements components.WithDeclarations: an S3 service, and the metrics of the cluster, which the active manager has. A Ceph
-// that runs elsewhere has no Pods.
+// Declare implements components.WithDeclarations: an S3 service, and the metrics of the cluster, which the active manager serves. A
+// Ceph that runs elsewhere has no Pods.
 func (component) Declare(facts components.Facts) components.Declarations {
 	declarations := components.Declarations{ObjectStorage: offer(facts)}
 	if specOf(facts).External {

@@ -14,10 +14,10 @@ import (
 	"opendatahub.io/operator/components"
 )
 
-// deviceSetName is the one set of volumes. Rook names the claims <set>-data-<number>.
+// deviceSetName is the name of the only device set. Rook names the claims <set>-data-<number>.
 const deviceSetName = "data"
 
-// devices describes what data is stored on, in at least that many failure domains.
+// devices describes what data is stored on, spread over at least that many failure domains.
 func (in *inputs) devices(spec v1alpha1.CephSpec, profile profile, facts components.Facts, domain string, domains int32, places *placement) error {
 	disks := &storage{}
 	in.cluster.Storage = disks
@@ -62,7 +62,7 @@ func (in *inputs) devices(spec v1alpha1.CephSpec, profile profile, facts compone
 	return nil
 }
 
-// volumes is the set of volumes. It never becomes smaller: what is on a volume would have to be moved before.
+// volumes is the set of volumes. It never shrinks: the data on a volume would have to be moved first.
 func volumes(spec v1alpha1.CephSpec, profile profile, facts components.Facts) (deviceSet, error) {
 	const path = field + ".devices.volumeClaims"
 	wanted := spec.Devices.VolumeClaims
@@ -134,7 +134,7 @@ func prepared(places *placement, domain string, domains int32, profile v1alpha1.
 	}
 }
 
-// balanced keeps the daemons of volumes that move apart: nothing else does.
+// balanced spreads the daemons of portable volumes: nothing else does.
 func balanced(places *placement, profile v1alpha1.Profile) *placement {
 	strictness := corev1.ScheduleAnyway
 	if profile == v1alpha1.ProfileHighAvailability {
@@ -145,8 +145,8 @@ func balanced(places *placement, profile v1alpha1.Profile) *placement {
 		spread(corev1.LabelHostname, strictness, "rook-ceph-osd"))
 }
 
-// spread leaves nodes out whose taints are not tolerated, such as control planes: they would count as empty, and Pods wait
-// for them for ever.
+// spread leaves out nodes whose taints are not tolerated, such as the control plane's: they would count as empty, and Pods
+// would wait for them for ever.
 func spread(key string, strictness corev1.UnsatisfiableConstraintAction, apps ...string) *coreapply.TopologySpreadConstraintApplyConfiguration {
 	return coreapply.TopologySpreadConstraint().
 		WithMaxSkew(1).WithTopologyKey(key).WithWhenUnsatisfiable(strictness).WithNodeTaintsPolicy(corev1.NodeInclusionPolicyHonor).

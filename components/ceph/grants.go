@@ -28,7 +28,7 @@ const (
 	roleManagerCluster = "rook-ceph-mgr-cluster"
 )
 
-// rookNamespace is where Rook runs when nobody knows better.
+// rookNamespace is where Rook is assumed to run when its namespace is not known.
 const rookNamespace = "rook-ceph"
 
 // Grants implements components.WithGrants. Rook's chart has all this for its own namespace only. Every other namespace with
@@ -98,7 +98,7 @@ type grants struct {
 	operator string
 }
 
-// outside is the name of an object that is not in the platform's namespace, and so must be told from those of other platforms.
+// outside is the name of an object that is not in the platform's namespace, and so must differ from those of other platforms.
 func (g grants) outside(name string) string { return className(g.platform, name) }
 
 func (g grants) accounts(names ...string) []components.Object {
@@ -109,7 +109,7 @@ func (g grants) accounts(names ...string) []components.Object {
 	return objects
 }
 
-// allow is a Role of the name of a ServiceAccount, and its binding.
+// allow is a Role with the name of a ServiceAccount, and its binding.
 func (g grants) allow(account string, rules ...*rbacapply.PolicyRuleApplyConfiguration) []components.Object {
 	return []components.Object{g.role(account, rules...), g.bind(account, account, account)}
 }
@@ -148,7 +148,7 @@ func subject(account, namespace string) *rbacapply.SubjectApplyConfiguration {
 	return rbacapply.Subject().WithKind(rbacv1.ServiceAccountKind).WithName(account).WithNamespace(namespace)
 }
 
-// rule has its resources and verbs separated by spaces.
+// rule takes resources and verbs separated by spaces.
 func rule(group, resources, verbs string) *rbacapply.PolicyRuleApplyConfiguration {
 	return rbacapply.PolicyRule().WithAPIGroups(group).WithResources(strings.Fields(resources)...).WithVerbs(strings.Fields(verbs)...)
 }

@@ -18,7 +18,7 @@ import (
 	"opendatahub.io/operator/components/health"
 )
 
-// Words of Rook and Ceph.
+// Values that Rook and Ceph report.
 const (
 	phaseReady       = "Ready"
 	phaseConnected   = "Connected"
@@ -95,7 +95,7 @@ func assessCluster(object *unstructured.Unstructured, pods []*corev1.Pod, now ti
 				"the Rook operator has not looked at Ceph for more than %d minutes, so nobody knows how it is; see that its Deployment rook-ceph-operator runs",
 				int(maxAge.Minutes()))}
 		}
-		// What a node that failed or a job left behind says nothing about the daemons of now.
+		// Pods that a failed node or a job left behind say nothing about the daemons that run now.
 		pods = slices.DeleteFunc(slices.Clone(pods), func(pod *corev1.Pod) bool {
 			owner := metav1.GetControllerOf(pod)
 			return pod.Status.Phase == corev1.PodFailed || owner != nil && owner.Kind == "Job"
@@ -119,7 +119,7 @@ func lastSeen(cluster *unstructured.Unstructured) (time.Time, bool) {
 	return seen, err == nil
 }
 
-// clusterVerdict knows that Rook says Progressing whenever it looks at a cluster, also at one that works: what counts then
+// clusterVerdict knows that Rook says Progressing whenever it looks at a cluster, even at one that works: what counts then
 // is whether it has finished with this generation before.
 func clusterVerdict(object *unstructured.Unstructured) health.Verdict {
 	phase := text(object, "status", "phase")
@@ -243,7 +243,7 @@ func failing(message string) health.Verdict {
 	return health.Failing("Rook reports a failure: %s; the log of the Rook operator says more", cmp.Or(message, "no reason given"))
 }
 
-// cure adds to one of Ceph's health checks where Ceph says what to do about it.
+// cure adds to one of Ceph's health checks where Ceph documents what to do about it.
 func cure(check string) string {
 	name, _, found := strings.Cut(check, ":")
 	if !found {
@@ -266,7 +266,7 @@ func explanation(object *unstructured.Unstructured) string {
 	return health.Shorten(found, maxText)
 }
 
-// assessStore knows that Rook says Progressing whenever it looks at a store, also at one that works
+// assessStore knows that Rook says Progressing whenever it looks at a store, even at one that works
 // (https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/object/controller.go): it has finished with this generation before.
 func assessStore(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
 	if text(object, "status", "phase") == phaseProgressing && health.Current(object) {
@@ -275,8 +275,9 @@ func assessStore(object *unstructured.Unstructured, pods []*corev1.Pod) health.V
 	return assessPhase(object, pods)
 }
 
-// assessUser judges the administrator, who is of use when the Secret with the keys is there. While there are no gateways Rook fails to
-// make it, and tries again every few seconds (https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/object/user/controller.go).
+// assessUser judges the administrator, which is ready when the Secret with its keys exists. While there are no gateways Rook fails to
+// create it, and tries again every few seconds
+// (https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/object/user/controller.go).
 func assessUser(object *unstructured.Unstructured, pods []*corev1.Pod, store *unstructured.Unstructured) health.Verdict {
 	verdict := assessPhase(object, pods)
 	made, _, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")

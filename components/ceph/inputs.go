@@ -145,7 +145,7 @@ func (in *inputs) internal(spec v1alpha1.CephSpec, profile profile, facts compon
 		DisruptionManagement: &disruption{ManagePodBudgets: true},
 	}
 	if copies == 1 {
-		// Pools that Ceph makes itself would wait for more devices, and its health complain of what was asked for,
+		// Pools that Ceph makes itself would wait for more devices, and its health would complain about what was asked for,
 		// https://github.com/rook/rook/blob/v1.20.6/deploy/examples/cluster-test.yaml.
 		in.cluster.CephConfig = map[string]map[string]string{"global": {
 			"osd_pool_default_size": "1", "mon_warn_on_pool_no_redundancy": "false",
@@ -172,7 +172,7 @@ func (in *inputs) internal(spec v1alpha1.CephSpec, profile profile, facts compon
 	return in.enough(spec, copies)
 }
 
-// monitored reports whether Rook makes ServiceMonitors. Where nobody serves them it fails at every node, again and again,
+// monitored reports whether Rook makes ServiceMonitors. Where the API is not served it fails at every node, again and again,
 // https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/nodedaemon/reconcile.go. Metrics are there either way, and a
 // platform that collects them itself needs no second copy.
 func monitored(facts components.Facts) bool {
@@ -376,7 +376,7 @@ func managerPoolName(platform components.Platform) string { return platform.Name
 
 func fileSystemName(platform components.Platform) string { return platform.Name + "-ceph-files" }
 
-// csiSecrets are the Secrets that Rook makes for a driver, for each thing that the driver does.
+// csiSecrets name the Secrets that Rook makes for a driver, one for each action of the driver.
 func csiSecrets(namespace, driver string) map[string]string {
 	parameters := map[string]string{}
 	for action, login := range map[string]string{

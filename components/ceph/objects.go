@@ -35,8 +35,8 @@ func blockPool(in inputs) components.Object {
 	return components.Data(object)
 }
 
-// managerPool is the pool that the managers make for themselves. It has as many copies as the others, and where copies are
-// kept apart.
+// managerPool is the pool that the managers make for themselves. It has as many copies as the others, kept apart in the
+// same way.
 func managerPool(in inputs) components.Object {
 	spec := in.pool
 	spec.Name = ".mgr"

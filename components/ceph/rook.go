@@ -18,7 +18,7 @@ type clusterSpec struct {
 	CrashCollector  crashCollector   `json:"crashCollector,omitzero"`
 	LogCollector    *logCollector    `json:"logCollector,omitempty"`
 	Security        *clusterSecurity `json:"security,omitempty"`
-	// CephConfig is by the section of Ceph's configuration.
+	// CephConfig is Ceph's configuration by section.
 	CephConfig           map[string]map[string]string `json:"cephConfig,omitempty"`
 	Storage              *storage                     `json:"storage,omitempty"`
 	Resources            map[string]amounts           `json:"resources,omitempty"`

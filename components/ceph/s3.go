@@ -130,7 +130,7 @@ func claimName(platform components.Platform, purpose string) string {
 }
 
 // bucketName is the bucket of one claim, as S3 clients know it. It is fixed, so that a claim that is recreated gets the same
-// bucket. In an external Ceph, which other platforms may share, a digest keeps the names apart that nobody chose.
+// bucket. In an external Ceph, which other platforms may share, a digest keeps apart the names that no spec sets.
 func bucketName(facts components.Facts, claim components.BucketClaim) string {
 	if claim.Name != "" {
 		return claim.Name
@@ -150,7 +150,7 @@ func tlsSecretName(platform components.Platform) string { return platform.Name +
 // bucketClassName is the cluster-scoped StorageClass of the platform's buckets.
 func bucketClassName(platform components.Platform) string { return className(platform, "bucket") }
 
-// className is a cluster-scoped StorageClass of the platform. No two platforms have the same: dots are in neither name.
+// className is a cluster-scoped StorageClass of the platform. No two platforms have the same: neither name has a dot.
 func className(platform components.Platform, purpose string) string {
 	return platform.Namespace + "." + platform.Name + "." + purpose
 }

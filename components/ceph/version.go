@@ -61,8 +61,7 @@ func chooseVersion(wanted string, facts components.Facts) (string, error) {
 	return chosen.String(), nil
 }
 
-// running are the versions of the oldest and the newest daemon. Of an image that was asked for and has not started yet,
-// nothing has written.
+// running are the versions of the oldest and the newest daemon. An image that has not started yet has written nothing.
 func running(facts components.Facts) (oldest, newest release, runs bool) {
 	cluster := facts.Live.Find(Cluster.GroupKind, clusterName(facts.Platform))
 	if cluster == nil {

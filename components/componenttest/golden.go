@@ -1,5 +1,5 @@
 // Package componenttest checks components without a cluster: what they render (Golden), whether the operators they
-// render for would accept it (Upstream), and what they make of what they observe (Health).
+// render for would accept it (Upstream), and how they judge what they observe (Health).
 //
 // A case is a folder testdata/<case> of the component's package with
 //

@@ -41,7 +41,7 @@ type healthWant struct {
 	Expires           time.Time           `json:"expires,omitzero"`
 }
 
-// Health checks what the component makes of what it observes. A file testdata/health/<case>.yaml of the calling package
+// Health checks how the component judges what it observes. A file testdata/health/<case>.yaml of the calling package
 // has the keys
 //
 //	case  a golden case; its objects are those that should exist

@@ -130,7 +130,7 @@ func desired(replicas *int32) int32 {
 	return *replicas
 }
 
-// refusedPod is how the API server begins: the name is generated anew with every attempt.
+// refusedPod is how the API server's message begins: the name is generated anew with every attempt.
 var refusedPod = regexp.MustCompile(`^(Internal error occurred: )?pods "[^"]*" is forbidden: `)
 
 func refusal(message string) string {

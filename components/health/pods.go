@@ -95,7 +95,7 @@ func unschedulable(pod *corev1.Pod) string {
 			condition.Reason != corev1.PodReasonUnschedulable {
 			continue
 		}
-		// What preemption would not help with repeats what was said.
+		// What follows about preemption repeats the same.
 		message, _, _ := strings.Cut(condition.Message, " preemption:")
 		message = strings.TrimSuffix(strings.TrimSpace(message), ".")
 		switch {
@@ -134,7 +134,7 @@ func container(pod *corev1.Pod, status *corev1.ContainerStatus, noun string) []t
 }
 
 // crash tells containers that end again and again from those that ended once. Between two attempts such a container
-// runs for a while, and must not look well then.
+// runs for a while, and must not look healthy then.
 func crash(pod *corev1.Pod, status *corev1.ContainerStatus, subject string) string {
 	last := status.LastTerminationState.Terminated
 	if status.State.Terminated != nil {
@@ -269,8 +269,8 @@ func scrub(text string, pod *corev1.Pod) string {
 	return strings.Join(strings.Fields(text), " ")
 }
 
-// cause is the line of a container's last words that says why it ended: the last one that is not part of a stack trace.
-// The last words are what the container wrote to its termination log, or the end of its log.
+// cause is the line of a container's termination message that says why it ended: the last one that is not part of a
+// stack trace. The message is what the container wrote to its termination log, or the end of its log.
 func cause(words string) string {
 	lines := strings.Split(strings.TrimSpace(words), "\n")
 	for _, line := range slices.Backward(lines) {

@@ -80,7 +80,7 @@ func config(in inputs) hubConfig {
 	return config
 }
 
-// spawner are KubeSpawner's options. Braces would be templates there: no value comes from a free text of the spec.
+// spawner are KubeSpawner's options. Braces would be templates there: no value comes from free text of the spec.
 // https://jupyterhub-kubespawner.readthedocs.io/en/latest/spawner.html
 func spawner(in inputs) options {
 	spawner := options{
@@ -232,7 +232,7 @@ type profileVolume struct {
 	Override options              `json:"override"`
 }
 
-// profileLimits are of running notebooks; zero is none.
+// profileLimits are limits of running notebooks; zero is no limit.
 type profileLimits struct {
 	PerUser int32                         `json:"perUser"`
 	Groups  []v1alpha1.NotebookGroupLimit `json:"groups,omitempty"`

@@ -39,7 +39,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 	}
 }
 
-// loginClients are none while spec.ingress or spec.authentication cannot be: Render says why.
+// loginClients returns none while spec.ingress or spec.authentication is invalid: Render says why.
 func loginClients(facts components.Facts, app native.App) []components.LoginClient {
 	exposure, err := app.Expose(facts)
 	if err != nil {

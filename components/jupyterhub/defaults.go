@@ -31,7 +31,7 @@ var defaultImages = []v1alpha1.NotebookImage{
 	{Name: "pyspark", DisplayName: "PySpark", Description: "As SciPy, with Apache Spark", Image: "quay.io/jupyter/pyspark-notebook" + notebookTag},
 }
 
-// gpuImages are offered besides where a size has GPUs.
+// gpuImages are offered as well where a size has GPUs.
 var gpuImages = []v1alpha1.NotebookImage{
 	{Name: "pytorch-gpu", DisplayName: "PyTorch with CUDA", Description: "As PyTorch, for NVIDIA GPUs", Image: "quay.io/jupyter/pytorch-notebook:cuda12-" + notebookTag[1:]},
 	{Name: "tensorflow-gpu", DisplayName: "TensorFlow with CUDA", Description: "As TensorFlow, for NVIDIA GPUs", Image: "quay.io/jupyter/tensorflow-notebook:cuda-" + notebookTag[1:]},

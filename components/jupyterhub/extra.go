@@ -73,7 +73,8 @@ func newExtraConfig(in inputs, facts components.Facts) extraConfig {
 	return extra
 }
 
-// extraName of the ConfigMap with the Python. Another content has another name, so that the one that the hub loads stays as it is.
+// extraName of the ConfigMap with the Python. Different content has a different name, so that the one that the hub loads stays as
+// it is.
 func (in inputs) extraName(python string) string { return in.extraObject(python) }
 
 // loadTestName changes with everything that the test depends on, except the values in config.json, so that every change
@@ -82,7 +83,7 @@ func (in inputs) loadTestName() string {
 	return in.extraObject(in.extraConfig.python, configPy, notebooksPy, loadTestPy, native.JSON(loadTestPod(in)))
 }
 
-// extraObject has a name that fits into a label with any platform's.
+// extraObject is a name that fits into a label, whatever the platform's name.
 func (in inputs) extraObject(contents ...string) string {
 	return in.Object(extraPart) + "-" + native.Digest(contents...)[:12]
 }
@@ -122,7 +123,8 @@ func extraMap(in inputs, python string) *core.ConfigMapApplyConfiguration {
 		WithData(map[string]string{extraFile: python})
 }
 
-// loadTest fails for good when the hub could not start; whatever else ends its Pod, such as a node that goes, lets it try again.
+// loadTest fails for good when the hub could not start; it tries again when anything else ends its Pod, such as a node that is
+// drained.
 func loadTest(in inputs) *batch.JobApplyConfiguration {
 	return batch.Job(in.loadTestName(), in.Platform.Namespace).
 		WithLabels(in.Labels(extraPart)).
@@ -137,7 +139,7 @@ func loadTest(in inputs) *batch.JobApplyConfiguration {
 			WithTemplate(core.PodTemplateSpec().WithLabels(in.PodLabels(extraPart)).WithSpec(loadTestPod(in))))
 }
 
-// loadTestPod is as the hub's, but without Secrets, a token and a network.
+// loadTestPod is like the hub's, but without Secrets, a token and a network.
 func loadTestPod(in inputs) *core.PodSpecApplyConfiguration {
 	container := native.Container("load-test", hubImage, native.Resources("50m", "256Mi", "", "1Gi")).
 		WithCommand("python3", "/etc/jupyterhub/load_test.py").
@@ -205,7 +207,7 @@ func assessLoadTest(in inputs) health.Rule {
 	}
 }
 
-// lastWords are those of the Pod that failed for good.
+// lastWords is the termination message of the Pod that failed for good.
 func lastWords(job *unstructured.Unstructured, pods []*corev1.Pod) string {
 	for _, pod := range pods {
 		for _, container := range pod.Status.ContainerStatuses {

@@ -176,7 +176,7 @@ func TestExtraConfigIsAddedToAHubThatRuns(t *testing.T) {
 	c.wantLoaded("")
 }
 
-// Whoever may change ConfigMaps must not have the operator repeat what they wrote.
+// Whoever may change ConfigMaps must not get the operator to render what they wrote.
 func TestATamperedExtraConfigIsNotRenderedAgain(t *testing.T) {
 	c := &cluster{t: t, spec: v1alpha1.JupyterHubSpec{ExtraConfig: "first"}}
 	c.reconcile()
@@ -193,7 +193,7 @@ func TestATamperedExtraConfigIsNotRenderedAgain(t *testing.T) {
 	c.wantLoaded("gone") // the hub's Pod has it until it ends
 }
 
-// What the Pod says that has another reason to fail is not taken for what the Python is.
+// The termination message of another Job's Pod is not reported as the reason.
 func TestAnExtraConfigWhosePodIsGone(t *testing.T) {
 	c := &cluster{t: t, spec: v1alpha1.JupyterHubSpec{ExtraConfig: "broken"}}
 	c.reconcile()

@@ -16,8 +16,8 @@ import (
 
 func TestGolden(t *testing.T) { componenttest.Golden(t, jupyterhub.New()) }
 
-// The Gateway API is no operator, so its definitions are not among those of the operators; OpenShift has no definition of an ImageStream, whose
-// types TestImageStreams asks.
+// The Gateway API is not an operator, so its CRDs are not among those of the operators. An ImageStream has no CRD: TestImageStreams checks
+// it against OpenShift's types.
 func TestUpstream(t *testing.T) {
 	componenttest.Upstream(t, jupyterhub.New(), kinds.HTTPRoute, kinds.ImageStream)
 }

@@ -42,7 +42,7 @@ func (component) Assess(observed components.Observed) components.Health {
 	return result
 }
 
-// cannotWrite reports whether the hub was ready and, while it runs on, is not any more. Its readiness probe is about the
+// cannotWrite reports whether the hub was ready, still runs, and is not ready any more. Its readiness probe is about the
 // database, see ReadyHandler in jupyterhub_config.py; one that has just started is not ready either, but was not before.
 func cannotWrite(pods []*corev1.Pod) bool {
 	for _, pod := range pods {

@@ -12,7 +12,7 @@ import (
 	"opendatahub.io/operator/components/jupyterhub"
 )
 
-// streams are the rendered ImageStreams as OpenShift's own types read them, in which nothing is unknown.
+// streams are the rendered ImageStreams as OpenShift's own types read them, without unknown fields.
 func streams(t *testing.T, openShift bool, spec v1alpha1.JupyterHubSpec) []imagev1.ImageStream {
 	t.Helper()
 	odh := &v1alpha1.OpenDataHub{}

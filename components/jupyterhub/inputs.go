@@ -41,12 +41,12 @@ type inputs struct {
 	expose native.Exposure
 	// apiPorts are those at which the hub reaches the API server and the login provider.
 	apiPorts []int32
-	// notebooks is what they get of other components.
+	// notebooks is what they get from other components.
 	notebooks components.Notebooks
 	// storage is the S3 service that notebooks use; nil if there is none.
 	storage *s3.Storage
 
-	// spec has what goes to notebooks as it is.
+	// spec has what goes to notebooks unchanged.
 	spec v1alpha1.JupyterHubSpec
 
 	images       []v1alpha1.NotebookImage
@@ -61,7 +61,7 @@ type inputs struct {
 	hubSecrets, proxySecrets string
 }
 
-// limits of the whole hub; zero is none.
+// limits of the whole hub; zero is no limit.
 type limits struct{ concurrentSpawns, activeServers, namedServers int32 }
 
 // web is what browsers talk to: the proxy. Kernels talk over websockets that may be silent for long, and people upload
@@ -78,7 +78,7 @@ var web = native.Web{
 	},
 }
 
-// callback is where the provider of the login sends browsers back.
+// callback is where the login provider sends browsers back.
 func callback(url string) string { return url + "hub/oauth_callback" }
 
 // url at which the hub is used, with a slash at its end.
@@ -195,8 +195,8 @@ func (in inputs) checkExtras() error {
 	return nil
 }
 
-// checkBorrowed refuses Secrets and volumes for notebooks that are the hub's own or some user's: whoever writes the resource may not
-// be somebody who may read these.
+// checkBorrowed refuses Secrets and volumes for notebooks that are the hub's own or some user's: whoever edits the resource need not
+// be allowed to read these.
 func (in inputs) checkBorrowed() error {
 	for i, variable := range in.spec.Environment {
 		if name := variable.SecretRef.Name; strings.HasPrefix(name, in.Web()+"-") {
@@ -214,7 +214,7 @@ func (in inputs) checkBorrowed() error {
 func imageName(image v1alpha1.NotebookImage) string { return image.Name }
 func sizeName(size v1alpha1.NotebookSize) string    { return size.Name }
 
-// chosen is the name that is chosen already when the form opens.
+// chosen is the name that is selected when the form opens.
 func chosen[T any](name, want string, from []T, nameOf func(T) string) (string, error) {
 	if want == "" {
 		return nameOf(from[0]), nil

@@ -52,7 +52,7 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	objects = append(objects, extraObjects(in)...)
 	objects = append(objects,
 		components.Owned(hubService(in)),
-		// The proxy's inside: its API for the hub, its metrics.
+		// The proxy's inner ports: its API for the hub, and its metrics.
 		components.Owned(in.Service(in.Object(proxyPart), proxyPart, native.ServicePort("api", 8001), native.ServicePort("metrics", 8002))),
 		components.Owned(in.Service(in.Web(), proxyPart, native.ServicePort("http", 80))),
 		components.Owned(proxyDeployment(in)),

@@ -14,11 +14,11 @@ import (
 	"opendatahub.io/operator/components/native"
 )
 
-// pullResources are all that a shell takes which ends or sleeps.
+// pullResources are enough for a process that ends at once or sleeps.
 var pullResources = native.Resources("1m", "8Mi", "", "32Mi")
 
-// pullDaemonSet has a container of each image on every node where notebooks of any size may run. They end at once; then the last image, which is
-// there anyway, keeps the Pod running.
+// pullDaemonSet has a container of each image on every node where notebooks of any size may run. They end at once; then a container of the
+// last image, which is there anyway, keeps the Pod running.
 func pullDaemonSet(in inputs) *apps.DaemonSetApplyConfiguration {
 	var images []string
 	for _, image := range in.images {
@@ -57,7 +57,7 @@ func pullDaemonSet(in inputs) *apps.DaemonSetApplyConfiguration {
 				WithSpec(pod)))
 }
 
-// compact leaves out what is the same.
+// compact leaves out duplicates.
 func compact(tolerations []core.TolerationApplyConfiguration) []core.TolerationApplyConfiguration {
 	var kept []core.TolerationApplyConfiguration
 	seen := map[string]bool{}

@@ -48,7 +48,7 @@ func notebookOverride(in inputs) options {
 	for _, authority := range authorities {
 		name := authority.Name + "-ca"
 		volume := authority.Volume(name)
-		// A notebook starts before the certificate is made, and while a Secret is away.
+		// A notebook can start before the certificate is made, and while a Secret is missing.
 		switch {
 		case volume == nil:
 			continue
@@ -75,8 +75,8 @@ func s3Env(storage *s3.Storage, authority components.NotebookAuthority) []*core.
 	return append(storage.Env(s3.DataLake, authority.File()), native.Env("AWS_ENDPOINT_URL", storage.Endpoint))
 }
 
-// valueOf is as KubeSpawner wants it: the value, in which braces would be templates, or where it comes from. A notebook starts
-// without credentials that are not there yet.
+// valueOf is a variable as KubeSpawner wants it: its value, with braces escaped because they would be templates, or where it
+// comes from. A notebook starts without credentials that are not there yet.
 func valueOf(variable *core.EnvVarApplyConfiguration) any {
 	if variable.ValueFrom == nil {
 		return strings.NewReplacer("{", "{{", "}", "}}").Replace(*variable.Value)

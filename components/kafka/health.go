@@ -129,8 +129,8 @@ func assessPool(object *unstructured.Unstructured, pods []*corev1.Pod) health.Ve
 	}
 }
 
-// form is what Strimzi replaces all Pods of a cluster for on its own: renewed authorities, another version of Kafka or of its image. It
-// leaves Ready in the status of the Kafka until it has replaced the last.
+// form is what makes Strimzi replace all Pods of a cluster on its own when it changes: renewed authorities, another version of Kafka or
+// of its image. It leaves Ready in the status of the Kafka until it has replaced the last.
 // (KafkaReconciler.podSetPodAnnotations, ReconcilerUtils.reasonsToRestartPod, Strimzi 1.2)
 func form(pod *corev1.Pod) string {
 	var parts []string
@@ -145,7 +145,7 @@ func form(pod *corev1.Pod) string {
 	return strings.Join(parts, " ")
 }
 
-// assessTopic adds what can be done about what Strimzi cannot do.
+// assessTopic adds what to do about a change that Strimzi does not support.
 func assessTopic(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
 	verdict := assessEntity(object, pods)
 	if ready, _ := health.Condition(object, "Ready"); ready.Status == metav1.ConditionFalse && ready.Reason == "NotSupported" {

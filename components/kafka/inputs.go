@@ -160,7 +160,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 	return in, err
 }
 
-// annotate sets what v1beta2 needs to be told.
+// annotate sets the annotations that v1beta2 needs.
 func (in *inputs) annotate() {
 	if in.kafkaKind.Version == "v1beta2" {
 		in.annotations[annotationNodePools] = "enabled"
@@ -187,7 +187,7 @@ func authentication(spec v1alpha1.KafkaSpec) string {
 	return "scram-sha-512"
 }
 
-// measure chooses how metrics are shown. Of the Strimzi versions without v1, the older ones know JMX only.
+// measure chooses how metrics are exposed. Of the Strimzi versions without v1, the older ones know JMX only.
 func (in *inputs) measure(spec v1alpha1.KafkaSpec, facts components.Facts) {
 	how := spec.Metrics.Type
 	if how == "" && in.kafkaKind.Version == Kafka.Versions[0] {
@@ -318,8 +318,8 @@ var cleanupPolicies = map[v1alpha1.KafkaCleanupPolicy]string{
 	v1alpha1.KafkaCleanupCompactDelete: "compact,delete",
 }
 
-// majority is how many of so many replicas must have a message so that the loss of one loses nothing, as long as
-// writing can go on without one.
+// majority is how many of the replicas must have a message, so that the loss of one loses nothing, if writing can go on
+// without one.
 func majority(replicas int32) int32 {
 	if replicas < defaultCopies {
 		return 1

@@ -11,7 +11,7 @@ const name = "kafka"
 
 type component struct{}
 
-// New is the kafka component, with the abilities below.
+// New returns the component, with the abilities below.
 func New() components.Component { return component{} }
 
 var (
@@ -36,7 +36,7 @@ func (component) LeftoverKinds() []kinds.Kind {
 }
 
 // Leftovers implements components.WithLeftovers: the volumes and the certificate authorities, which Strimzi no longer deletes once
-// they were kept. It puts the labels of the Kafka on everything that it makes of it; its other Secrets go with their owners.
+// they were kept. It puts the labels of the Kafka on everything that it makes for it; its other Secrets go with their owners.
 func (component) Leftovers(facts components.Facts) []components.Leftover {
 	labels := components.Merge(facts.Labels(name), map[string]string{labelCluster: clusterName(facts.Platform)})
 	return []components.Leftover{

@@ -11,7 +11,7 @@ import (
 	"opendatahub.io/operator/components"
 )
 
-// sizes are what a profile means.
+// sizes are what a profile stands for.
 type sizes struct {
 	brokers           int32
 	broker            nodeSizes
@@ -204,7 +204,7 @@ func newPools(spec v1alpha1.KafkaSpec, sizes sizes, l layout) ([]poolInputs, err
 	return []poolInputs{brokers, controllers}, err
 }
 
-// resources merges what is asked for with the profile. Memory that only one of request and limit is given for has both
+// resources merges what is asked for with the profile. If only one of request and limit is given for memory, both are
 // the same: a Java heap is sized by the limit and used up.
 func resources(path string, wanted v1alpha1.Resources, profile nodeSizes) (requirements, error) {
 	limit := wanted.Limits.Memory
@@ -231,7 +231,7 @@ func resources(path string, wanted v1alpha1.Resources, profile nodeSizes) (requi
 	return result, nil
 }
 
-// quantity is the value, or the text's if it is zero.
+// quantity is the value, or the one in the text if it is zero.
 func quantity(value resource.Quantity, text string) resource.Quantity {
 	if !value.IsZero() || text == "" {
 		return value

@@ -73,8 +73,8 @@ func nodePool(in inputs, pool poolInputs) components.Object {
 	return components.Owned(object)
 }
 
-// digest changes with what Strimzi replaces the Pods of a pool for. The Pods carry it, so that it can be seen which of them
-// are replaced: Strimzi says that it has observed a pool before it touches the first Pod.
+// digest changes with whatever makes Strimzi replace the Pods of a pool. The Pods carry it, to show which of them are
+// replaced: Strimzi says that it has observed a pool before it touches the first Pod.
 // (KafkaReconciler.reconcile: updateNodePoolStatuses comes before podSet and rollingUpdate, Strimzi 1.2)
 func digest(parts ...any) string {
 	encoded, err := json.Marshal(parts)

@@ -64,7 +64,8 @@ func newRecord(facts components.Facts, l layout) record {
 	return r
 }
 
-// layout is the recorded one, or nil. A corrupted record is ignored: a type that does not exist, or a number that is 0 then.
+// layout is the recorded one, or nil. A corrupted record is ignored: an unknown type is no layout, and what is not a number
+// is 0.
 func (r record) layout() *layout {
 	if !slices.Contains([]string{string(v1alpha1.KafkaControllersCombined), string(v1alpha1.KafkaControllersDedicated)}, r[recordControllerType]) {
 		return nil

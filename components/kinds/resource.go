@@ -16,14 +16,14 @@ type Resource[Spec any] struct {
 	Status any `json:"status,omitempty"`
 }
 
-// New is a custom resource with a spec.
+// New returns a custom resource with a spec.
 func New[Spec any](kind schema.GroupVersionKind, namespace, name string, spec Spec) *Resource[Spec] {
 	resource := NewStatus[Spec](kind, namespace, name, nil)
 	resource.Spec = &spec
 	return resource
 }
 
-// NewStatus is the status of a custom resource, without a spec.
+// NewStatus returns the status of a custom resource, without a spec.
 func NewStatus[Spec any](kind schema.GroupVersionKind, namespace, name string, status any) *Resource[Spec] {
 	version, kindName := kind.ToAPIVersionAndKind()
 	resource := &Resource[Spec]{ObjectMetaApplyConfiguration: metav1.ObjectMeta(), Status: status}

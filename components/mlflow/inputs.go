@@ -72,7 +72,7 @@ var profiles = map[v1alpha1.Profile]profile{
 	},
 }
 
-// proxyResources are those of the login.
+// proxyResources are those of the login proxy.
 var proxyResources = native.Resources("10m", "32Mi", "", "256Mi")
 
 func specOf(facts components.Facts) v1alpha1.MLflowSpec {

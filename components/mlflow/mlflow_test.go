@@ -15,7 +15,7 @@ import (
 
 func TestGolden(t *testing.T) { componenttest.Golden(t, mlflow.New()) }
 
-// The Gateway API is no operator, so its definitions are not among those of the operators.
+// The Gateway API is not an operator, so its CRDs are not among those of the operators.
 func TestUpstream(t *testing.T) { componenttest.Upstream(t, mlflow.New(), kinds.HTTPRoute) }
 
 func TestHealth(t *testing.T) { componenttest.Health(t, mlflow.New()) }
@@ -47,7 +47,7 @@ func TestAWrongIngressIsOneProblem(t *testing.T) {
 	}
 }
 
-// A platform whose web interfaces cannot be has a bucket for it all the same, and notebooks get nothing that does not work.
+// A platform whose web interfaces cannot be exposed still has the bucket, and notebooks get nothing that does not work.
 func TestDeclarationsOfAPlatformThatCannotBe(t *testing.T) {
 	facts := components.Facts{Spec: v1alpha1.OpenDataHubSpec{Ingress: v1alpha1.IngressSpec{Type: v1alpha1.IngressRoute}}}
 	declared := mlflow.New().(components.WithDeclarations).Declare(facts)

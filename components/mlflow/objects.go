@@ -52,7 +52,7 @@ func deployment(in inputs) *apps.DeploymentApplyConfiguration {
 	container := func(name string) *core.ContainerApplyConfiguration {
 		return native.Container(name, image, in.resources).WithCommand("mlflow").WithEnv(env(in)...).WithVolumeMounts(mounts...)
 	}
-	// As a new version of MLflow wants the database; it makes the tables of a new one, too.
+	// migration upgrades the tables for a new version of MLflow, and creates those of a new database.
 	migration := container("migration").WithArgs("db", "upgrade", "$("+databaseURI+")")
 	server := container("server").WithArgs(args(in)...).
 		WithStartupProbe(alive(5, 60)).
@@ -81,7 +81,7 @@ func env(in inputs) []*core.EnvVarApplyConfiguration {
 		native.Env("HOME", "/tmp"),
 		native.Env("PYTHONUNBUFFERED", "1"),
 		native.Env("MLFLOW_DISABLE_TELEMETRY", "true"),
-		// Judges of the answers of language models would run in processes of their own here.
+		// LLM judges would run here, in processes of their own.
 		native.Env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false"),
 	)
 	if in.storage == nil {
@@ -101,14 +101,14 @@ func args(in inputs) []string {
 	if in.storage != nil {
 		artifacts = "s3://" + in.storage.Bucket(experiments).Name
 	}
-	// Whom the server answers, by the name that a client uses, and whose pages may send it requests.
+	// The host names at which the server answers, and the origin whose pages may send it requests.
 	service := in.Web() + "." + in.Platform.Namespace
 	hosts := []string{service + ".svc", service + ".svc.cluster.local", service, in.Web()}
 	origin := fmt.Sprintf("https://localhost:%d", in.proxy.Port()) // kubectl port-forward
 	if host := in.proxy.Exposure.Host; host != "" {
 		hosts, origin = append(hosts, host), "https://"+host
 	}
-	// Prometheus, and kubectl port-forward, name the Pod by its port. Whoever they are, the login is in front.
+	// Prometheus and kubectl port-forward name the Pod by its port. They pass the login, too.
 	hosts = append(hosts, fmt.Sprintf("*:%d", in.proxy.Port()))
 	return []string{
 		"server", "--host=127.0.0.1", fmt.Sprintf("--port=%d", port), fmt.Sprintf("--workers=%d", in.workers),

@@ -5,7 +5,8 @@ import (
 	meta "k8s.io/client-go/applyconfigurations/meta/v1"
 )
 
-// What is set of the API of the Prometheus operator, https://prometheus-operator.dev/docs/api-reference/api/.
+// The fields that we set of the Prometheus operator's custom resources,
+// https://prometheus-operator.dev/docs/api-reference/api/.
 
 type keyReference struct {
 	Name string `json:"name"`
@@ -232,7 +233,8 @@ type staticConfig struct {
 	Labels  map[string]string `json:"labels,omitempty"`
 }
 
-// What is set of the API of the Grafana operator, https://grafana.github.io/grafana-operator/docs/api/.
+// The fields that we set of the Grafana operator's custom resources,
+// https://grafana.github.io/grafana-operator/docs/api/.
 
 type grafanaSpec struct {
 	Version        string                       `json:"version"`

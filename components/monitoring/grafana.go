@@ -194,7 +194,7 @@ func oauth(in inputs) map[string]string {
 // quoted is a claim as JMESPath names it: claims may have dots and colons.
 func quoted(claim string) string { return `"` + claim + `"` }
 
-// roles is an expression of JMESPath: administrators of the platform are those of Grafana, and everybody else looks.
+// roles is a JMESPath expression: administrators of the platform are those of Grafana, and everybody else is a viewer.
 func roles(user, groups string, login native.Login) string {
 	var conditions []string
 	for _, name := range login.AdminUsers {

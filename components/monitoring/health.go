@@ -46,7 +46,7 @@ func (component) Assess(observed components.Observed) components.Health {
 	return result
 }
 
-// note says what works and is not all that it could be.
+// note says what is missing although the component is ready.
 func note(in inputs) string {
 	switch {
 	case in.prometheus == nil && in.grafana == nil && specOf(in.facts).Grafana.State != v1alpha1.Disabled:
@@ -61,7 +61,8 @@ func note(in inputs) string {
 }
 
 // assessServer judges a Prometheus or an Alertmanager: Available says whether its Pods run, and Reconciled whether the operator could
-// do what is asked (pkg/operator/status.go of the Prometheus operator). Degraded is a status there, for some of the Pods.
+// do what is asked (pkg/operator/status.go of the Prometheus operator). Degraded is a status of Available there: only some of the
+// Pods run.
 func assessServer(object *unstructured.Unstructured, pods []*corev1.Pod) health.Verdict {
 	pods = health.Labelled(map[string]string{"app.kubernetes.io/instance": object.GetName()}, pods)
 	part := "prometheus"
@@ -141,7 +142,7 @@ func assessContent(synchronized string) health.Rule {
 	}
 }
 
-// condition of an object, and whether it speaks of the object as it is.
+// condition of an object, and whether it is about the current generation.
 func condition(object *unstructured.Unstructured, kind string) (found metav1.Condition, current bool) {
 	found, ok := health.Condition(object, kind)
 	return found, ok && found.ObservedGeneration >= object.GetGeneration()

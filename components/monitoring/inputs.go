@@ -130,8 +130,8 @@ func typeOf(facts components.Facts) string {
 	}
 }
 
-// grafanaWanted reports whether there is a Grafana. It needs to know where metrics are: in a cluster's own Prometheus only on OpenShift,
-// where that has an address and a login of its own for each namespace.
+// grafanaWanted reports whether there is a Grafana. It needs to know where metrics are, and of a cluster's own Prometheus only
+// OpenShift's has a known address, and a login for each namespace.
 func grafanaWanted(facts components.Facts) bool {
 	return specOf(facts).Grafana.State != v1alpha1.Disabled && (typeOf(facts) == typePlatform || facts.Cluster.OpenShift)
 }

@@ -16,7 +16,7 @@ import (
 
 func TestGolden(t *testing.T) { componenttest.Golden(t, monitoring.New()) }
 
-// The Gateway API is no operator, so its definitions are not among those of the operators.
+// The Gateway API is not an operator, so its CRDs are not among those of the operators.
 func TestUpstream(t *testing.T) { componenttest.Upstream(t, monitoring.New(), kinds.HTTPRoute) }
 
 func TestHealth(t *testing.T) { componenttest.Health(t, monitoring.New()) }

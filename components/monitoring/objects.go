@@ -31,7 +31,7 @@ func (in inputs) pods(part string) map[string]string {
 	return map[string]string{"app.kubernetes.io/name": part, "app.kubernetes.io/instance": in.Platform.Name}
 }
 
-// selected are objects of this platform: those that are rendered here, and those of people who give theirs this label.
+// selected are objects of this platform: those that are rendered here, and those to which people give this label.
 func (in inputs) selected() *meta.LabelSelectorApplyConfiguration {
 	return meta.LabelSelector().WithMatchLabels(map[string]string{components.LabelPlatform: in.Platform.Name})
 }
@@ -115,7 +115,7 @@ func (in inputs) server(part string, s server) serverSpec {
 		Resources:       native.Container("", "", s.resources).Resources,
 		SecurityContext: in.securityContext(),
 		Storage:         volumeStorage{volumeTemplate{podMetadata{volumeLabels(in.facts, part)}, claim}},
-		// What goes with its server goes as a leftover, which the deletion policy decides on.
+		// The volumes are leftovers, on which the deletion policy decides.
 		VolumeRetention: volumeRetention{WhenDeleted: "Retain", WhenScaled: "Retain"},
 		Web: webConfig{serverTLS{
 			Certificate: secretOrConfigMap{Secret: &keyReference{in.certificate(part), corev1.TLSCertKey}},
@@ -251,7 +251,7 @@ func notifications(receivers []v1alpha1.AlertReceiver) alertmanagerConfigSpec {
 		Receivers: []receiver{{Name: nobody}},
 	}
 	for _, wanted := range receivers {
-		// Beside the one that is called nobody, whatever people call theirs.
+		// The prefix keeps it from being called nobody.
 		named := receiver{Name: "receiver-" + wanted.Name}
 		secret := keyReference{wanted.SecretRef.Name, receiverKeys[wanted.Type]}
 		switch wanted.Type {

@@ -33,8 +33,8 @@ var (
 	serversDashboard []byte
 )
 
-// Declare implements components.WithDeclarations: it collects the metrics of all, and has some itself. What is said of the operator and
-// its installer is here, too: they are no components.
+// Declare implements components.WithDeclarations: it collects the metrics of all, and has some itself. The alerts and the dashboard of
+// the operator and its installer are here, too: they are no components.
 func (component) Declare(facts components.Facts) components.Declarations {
 	declarations := components.Declarations{
 		Scraped:    true,
@@ -88,7 +88,8 @@ func watchingObjects(in inputs) []components.Object {
 	return objects
 }
 
-// usersSecret has the names of users: their passwords are in Secrets of the components, and monitors take both from Secrets only.
+// usersSecret has the names of users: their passwords are in Secrets of the components, and PodMonitors take both from Secrets
+// only.
 func usersSecret(in inputs) *core.SecretApplyConfiguration {
 	users := map[string][]byte{}
 	for _, scrape := range in.facts.Declared.Scrapes {
@@ -105,7 +106,7 @@ func usersSecret(in inputs) *core.SecretApplyConfiguration {
 func podMonitor(in inputs, scrape components.Scrape) *kinds.Resource[podMonitorSpec] {
 	endpoint := podEndpoint{
 		Port: scrape.Port, Path: cmp.Or(scrape.Path, "/metrics"), Scheme: "http", Interval: in.interval,
-		// The same for whatever cluster, and short: dashboards and rules select by it.
+		// The same on every cluster, and short: dashboards and rules select by it.
 		Relabelings: []relabeling{
 			{Action: "replace", TargetLabel: "job", Replacement: strings.ToLower(scrape.Component) + "-" + scrape.Name},
 		},
@@ -134,17 +135,17 @@ func podMonitor(in inputs, scrape components.Scrape) *kinds.Resource[podMonitorS
 	return object
 }
 
-// processMetrics is the path at which this operator and its installer have what is not of other platforms.
+// processMetrics is the path of the metrics of this operator and its installer, without those of other platforms.
 func (in inputs) processMetrics() string { return "/metrics/" + in.Platform.Namespace }
 
-// processScrape is this operator or its installer, in its namespace. They answer with certificates that they make at their start and
-// that nobody signed, and to whoever may read that path.
+// processScrape is this operator or its installer, in its namespace. They answer whoever may read that path, with self-signed
+// certificates that they make at their start.
 func processScrape(in inputs, process string) *kinds.Resource[scrapeConfigSpec] {
 	object := kinds.New(ScrapeConfig.GVK(), in.Platform.Namespace, in.Object(process), scrapeConfigSpec{
 		JobName: "opendatahub-" + process,
 		Static: []staticConfig{{
 			Targets: []string{fmt.Sprintf("opendatahub-%s-metrics.%s.svc:8443", process, in.operatorNamespace)},
-			Labels:  map[string]string{"namespace": in.Platform.Namespace}, // of metrics that are of no platform
+			Labels:  map[string]string{"namespace": in.Platform.Namespace}, // for metrics that belong to no platform
 		}},
 		Scheme: "HTTPS", MetricsPath: in.processMetrics(), HonorLabels: true, ScrapeInterval: in.interval,
 		Authorization: authorization{Type: "Bearer", Credentials: keyReference{in.tokenSecret(), "token"}},
@@ -174,7 +175,7 @@ func prometheusRule(in inputs, rules components.AlertRules, number int) *kinds.R
 	return object
 }
 
-// placed speaks of the platform's namespace.
+// placed puts the platform's namespace in place of the placeholder.
 func (in inputs) placed(content []byte) []byte {
 	return bytes.ReplaceAll(content, []byte(placeholder), []byte(in.Platform.Namespace))
 }

@@ -11,7 +11,7 @@ import (
 	"opendatahub.io/operator/components"
 )
 
-// Reach admits to each of the backends, and to nothing else.
+// Reach lets traffic out to each of the backends, and to nothing else.
 func Reach(backends ...components.Backend) []Egress {
 	rules := make([]Egress, 0, len(backends))
 	for _, backend := range backends {

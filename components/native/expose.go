@@ -37,7 +37,7 @@ type Web struct {
 // ExposureKinds are the kinds that expose web interfaces.
 func ExposureKinds() []kinds.Kind { return []kinds.Kind{kinds.Ingress, kinds.Route, kinds.HTTPRoute} }
 
-// ExposureUses is how they are used: OpenShift asks for rights of their own when a Route names its host.
+// ExposureUses is how they are used: OpenShift asks for a separate right when a Route names its host.
 func ExposureUses() []components.Use {
 	return []components.Use{{Kind: kinds.Route, Subresources: map[string][]string{"custom-host": {"create", "update"}}}}
 }
@@ -142,7 +142,8 @@ func (a App) ingress(exposure Exposure, web Web) *networking.IngressApplyConfigu
 		WithSpec(spec)
 }
 
-// routeSpec holds what is set of https://docs.openshift.com/container-platform/latest/rest_api/network_apis/route-route-openshift-io-v1.html
+// routeSpec has the fields that are set of
+// https://docs.openshift.com/container-platform/latest/rest_api/network_apis/route-route-openshift-io-v1.html
 type routeSpec struct {
 	Host string      `json:"host"`
 	To   routeTarget `json:"to"`
@@ -190,7 +191,7 @@ func (a App) route(exposure Exposure, web Web) *kinds.Resource[routeSpec] {
 	return route
 }
 
-// httpRouteSpec holds what is set of https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
+// httpRouteSpec has the fields that are set of https://gateway-api.sigs.k8s.io/reference/spec/#httproutespec
 type httpRouteSpec struct {
 	ParentRefs []parentRef     `json:"parentRefs"`
 	Hostnames  []string        `json:"hostnames"`

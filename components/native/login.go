@@ -115,7 +115,7 @@ func (a App) OpenShiftClient(account *core.ServiceAccountApplyConfiguration, cal
 	return account.WithAnnotations(map[string]string{"serviceaccounts.openshift.io/oauth-redirecturi." + a.Name: callback})
 }
 
-// ClusterCAKey is the file of ClusterCA.
+// ClusterCAKey is the key of ClusterCA.
 const ClusterCAKey = "ca-bundle.crt"
 
 // ClusterCA is a ConfigMap that OpenShift fills with the authorities that its administrators trust: a login provider may

@@ -378,7 +378,7 @@ func tokenVolume(name string) *core.VolumeApplyConfiguration {
 	))
 }
 
-// accounts reports whether the proxy itself knows somebody.
+// accounts reports whether the proxy itself has accounts.
 func (p LoginProxy) accounts() bool {
 	return p.Login.Type == v1alpha1.AuthenticationLocal || len(p.web.Programs) > 0
 }

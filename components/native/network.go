@@ -46,7 +46,7 @@ func From(ports []int32, peers ...Peer) Ingress {
 	return networking.NetworkPolicyIngressRule().WithPorts(policyPorts(corev1.ProtocolTCP, ports...)...).WithFrom(peers...)
 }
 
-// To admits to the TCP ports, or all if there are none, of the peers.
+// To lets traffic out to the TCP ports, or all if there are none, of the peers.
 func To(ports []int32, peers ...Peer) Egress {
 	return networking.NetworkPolicyEgressRule().WithPorts(policyPorts(corev1.ProtocolTCP, ports...)...).WithTo(peers...)
 }

@@ -26,8 +26,8 @@ func (a App) Pod(part string, user int64, containers ...*core.ContainerApplyConf
 		WithContainers(containers...)
 }
 
-// Container without privileges, which writes to its volumes only. If it crashes without a last message, the end of its log
-// is in its status, so that the condition can say why.
+// Container without privileges, which writes to its volumes only. If it crashes without a termination message, the end of
+// its log is in its status, so that the condition can say why.
 func Container(name, image string, resources v1alpha1.Resources) *core.ContainerApplyConfiguration {
 	return core.Container().WithName(name).WithImage(image).
 		WithTerminationMessagePolicy(corev1.TerminationMessageFallbackToLogsOnError).

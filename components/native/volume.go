@@ -11,9 +11,9 @@ import (
 	"opendatahub.io/operator/components/kinds"
 )
 
-// Storage decides on the volume odh-<component>-<name>, which field describes and which has a size of the profile
-// otherwise. A volume that exists stays in its class, and as large as it is when the profile wants less: volumes never
-// move or shrink.
+// Storage is the size and class of the volume odh-<component>-<name>: what spec says at field, or else the profile's
+// size. A volume that exists stays in its class, and as large as it is when the profile wants less: volumes never move
+// or shrink.
 func (a App) Storage(facts components.Facts, field, name string, spec v1alpha1.Storage, size resource.Quantity) (v1alpha1.Storage, error) {
 	storage := v1alpha1.Storage{Size: OrDefault(spec.Size, size), StorageClassName: spec.StorageClassName}
 	claim := facts.Live.Find(kinds.PersistentVolumeClaim.GroupKind, a.Object(name))

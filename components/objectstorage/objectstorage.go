@@ -15,7 +15,7 @@ const name = "objectStorage"
 
 type part struct{}
 
-// New is the object storage of a platform: a components.WithRule.
+// New returns the object storage of a platform: a components.WithRule.
 func New() components.Component { return part{} }
 
 var (
@@ -26,7 +26,8 @@ var (
 // Name implements components.Component.
 func (part) Name() string { return name }
 
-// Wanted implements components.WithRule. A storage that was asked for and cannot be is wanted: Render says why.
+// Wanted implements components.WithRule. A storage that the spec asks for and nobody offers is wanted: Render says what
+// is wrong.
 func (part) Wanted(facts components.Facts) bool {
 	return facts.Spec.ObjectStorage.Type != "" || s3.Of(facts) != nil
 }

@@ -164,7 +164,8 @@ func (d *Database) Volume(name string) *core.VolumeApplyConfiguration {
 	return d.ca().Volume(name)
 }
 
-// Egress are the rules of a network policy that let Pods reach the database. Where one of the component's own is only its Secret says.
+// Egress are the rules of a network policy that let Pods reach the database. Only its Secret says where a database of the component's
+// own is.
 func (d *Database) Egress() []native.Egress {
 	if d == nil {
 		return nil

@@ -22,7 +22,7 @@ const (
 	DataLake = "data-lake"
 	// Models holds what training writes and serving reads.
 	Models = "models"
-	// Pipelines holds the artefacts and logs of pipelines.
+	// Pipelines holds the artifacts and logs of pipelines.
 	Pipelines = "pipelines"
 )
 
@@ -35,7 +35,7 @@ const (
 // CAKey of a Secret holds a certificate authority.
 const CAKey = "ca.crt"
 
-// defaultRegion is what S3 services take that have no regions, Ceph's gateways among them.
+// defaultRegion is the region for S3 services that have none, such as Ceph's gateways.
 const defaultRegion = "us-east-1"
 
 // The ways to address a bucket, as in spec.objectStorage.external.addressing.
@@ -86,7 +86,7 @@ func Of(facts components.Facts) *Storage {
 }
 
 // Claims are what the platform wants buckets for, each purpose once: those that every platform has, and what components
-// declare; and these besides. Whoever names the bucket first is heard, see Contradiction.
+// declare; and these besides. The first name that is given counts, see Contradiction.
 func Claims(facts components.Facts, besides ...components.BucketClaim) []components.BucketClaim {
 	claims := []components.BucketClaim{{Purpose: DataLake}, {Purpose: Models}, {Purpose: Pipelines}}
 	for _, claim := range slices.Concat(facts.Declared.Buckets, besides) {
@@ -130,7 +130,7 @@ func external(facts components.Facts, spec v1alpha1.ExternalObjectStorage) *Stor
 	for _, claim := range Claims(facts) {
 		bucket := components.Bucket{Purpose: claim.Purpose, Name: claim.Name, Secret: spec.CredentialsSecretRef.Name}
 		if bucket.Name == "" && claim.Field != "" {
-			bucket.Name = claim.Purpose // nobody but people can make it, so its name must be one to expect
+			bucket.Name = claim.Purpose // people create it, so its name must be predictable
 		}
 		storage.Buckets = append(storage.Buckets, bucket)
 	}
@@ -184,7 +184,8 @@ func (s *Storage) Bucket(purpose string) components.Bucket {
 }
 
 // References is what a component that uses these buckets adds to its References: the condition then names a
-// Secret that people must provide and did not, and the component is woken when one changes. Nil without object storage.
+// Secret that people must provide and did not, and the component is reconciled when one changes. Nil without object
+// storage.
 func References(facts components.Facts, purposes ...string) []components.Reference {
 	storage := Of(facts)
 	if storage == nil {

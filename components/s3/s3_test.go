@@ -86,7 +86,7 @@ func TestOf(t *testing.T) {
 		"Ceph is to be removed": {
 			spec: ceph(func(spec *v1alpha1.CephSpec) { spec.ManagementState = v1alpha1.Removed }),
 		},
-		"Ceph that nobody looks after still serves": {
+		"an unmanaged Ceph still serves": {
 			spec: ceph(func(spec *v1alpha1.CephSpec) { spec.ManagementState = v1alpha1.Unmanaged }), want: &ownCeph,
 		},
 		"Ceph without an object store": {
@@ -204,7 +204,7 @@ func TestDeclaredBuckets(t *testing.T) {
 			spec: named(external(asItIs), "steps", "zoo"), purpose: "zoo",
 			want: []string{"data-lake: ", "models: ", "pipelines: steps", "zoo: zoo"},
 		},
-		"one that is not named is called like its purpose in a service outside": {
+		"a bucket without a name is named after its purpose in a service outside": {
 			spec: named(external(asItIs), "", ""), purpose: "zoo",
 			want: []string{"data-lake: ", "models: ", "pipelines: pipelines", "zoo: zoo"},
 		},

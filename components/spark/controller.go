@@ -126,13 +126,13 @@ func driversOf(_ context.Context, object client.Object) []driver {
 	return nil
 }
 
-// all are the drivers of a platform, those that ended among them as long as there is something of their clusters.
+// all are the drivers of a platform, with those that have ended while something of their clusters is left.
 func (c *clusterController) all(ctx context.Context, odh client.Object) []driver {
 	var pods corev1.PodList
 	var policies networkingv1.NetworkPolicyList
 	inNamespace := client.InNamespace(odh.GetNamespace())
 	if c.client.List(ctx, &pods, inNamespace) != nil || c.client.List(ctx, &policies, inNamespace) != nil {
-		return nil // the caches have not begun, and everything is queued when they do
+		return nil // the caches have not synced yet, and everything is queued when they do
 	}
 	var all []driver
 	for i := range pods.Items {
@@ -144,7 +144,7 @@ func (c *clusterController) all(ctx context.Context, odh client.Object) []driver
 	return all
 }
 
-// remember counts the clusters that were there before this process. The first thing that is made of a cluster counts.
+// remember counts the clusters that were there before this process. A cluster counts when its first object exists.
 func (c *clusterController) remember(ctx context.Context) error {
 	c.seed.Do(func() {
 		var policies networkingv1.NetworkPolicyList
@@ -189,7 +189,7 @@ func (c *clusterController) Reconcile(ctx context.Context, of driver) (reconcile
 	return reconcile.Result{}, c.ensure(ctx, of, pod, facts)
 }
 
-// pod is the driver, or nil if there is none, or another one of its name.
+// pod is the driver, or nil if there is none, or if another Pod has its name.
 func (c *clusterController) pod(ctx context.Context, of driver) (*corev1.Pod, error) {
 	pod := &corev1.Pod{}
 	err := c.client.Get(ctx, types.NamespacedName{Namespace: of.Namespace, Name: of.Name}, pod)
@@ -246,7 +246,7 @@ func (c *clusterController) live(ctx context.Context, of driver, e *entry) (map[
 	return live, nil
 }
 
-// ensure makes what is missing of a cluster and says how it is.
+// ensure creates what is missing of a cluster and reports how it is.
 func (c *clusterController) ensure(ctx context.Context, of driver, pod *corev1.Pod, facts components.Facts) error {
 	e := c.ledger.entry(of)
 	live, err := c.live(ctx, of, e)
@@ -350,7 +350,7 @@ func (c *clusterController) exists(ctx context.Context, of driver, p part, objec
 	return fmt.Errorf("it exists and does not belong to Pod %s; delete or rename it", of.Name)
 }
 
-// remove takes away what there is of a cluster. Garbage collection would do it when the Pod is gone, which may be long after it has ended.
+// remove deletes what there is of a cluster. Garbage collection would do it when the Pod is gone, which may be long after it has ended.
 func (c *clusterController) remove(ctx context.Context, of driver, pod *corev1.Pod, because string) error {
 	e := c.ledger.entry(of)
 	live, err := c.live(ctx, of, e)
@@ -414,7 +414,7 @@ func (c *clusterController) ownSecret(ctx context.Context, of driver, p part) (t
 	return p.object.GetUID(), nil
 }
 
-// delete deletes this object, and none that came in its place.
+// delete deletes this object, and none that has replaced it.
 func (c *clusterController) delete(ctx context.Context, object client.Object) error {
 	options := []client.DeleteOption{client.PropagationPolicy(metav1.DeletePropagationBackground)}
 	if uid := object.GetUID(); uid != "" {

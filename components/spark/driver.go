@@ -15,11 +15,11 @@ const (
 	// LabelSpark is "true" on Pods that want a cluster, and on everything that clusters consist of.
 	LabelSpark = "opendatahub.io/spark"
 	// LabelCluster is the [ClusterKey] of the Pod that has the cluster, on that Pod and on everything that its cluster consists of. It is
-	// how network policies tell clusters apart: no two Pods of a namespace have a name in common.
+	// how network policies tell clusters apart: no two Pods of a namespace have the same name.
 	LabelCluster = "opendatahub.io/spark-cluster"
 	// AnnotationSize names the size of the cluster. Without it the cluster has the first size.
 	AnnotationSize = "opendatahub.io/spark-size"
-	// AnnotationUser is whose Pod it is. Pods without it are those of one user.
+	// AnnotationUser is whose Pod it is. Pods without it count as those of one user.
 	AnnotationUser = "opendatahub.io/user"
 )
 
@@ -72,8 +72,8 @@ func fieldEnv(name, path string) *core.EnvVarApplyConfiguration {
 	return core.EnvVar().WithName(name).WithValueFrom(core.EnvVarSource().WithFieldRef(core.ObjectFieldSelector().WithFieldPath(path)))
 }
 
-// clusterName derives from what is the Pod's own as long as there are Pods, so a Pod of the same name never meets what is left of the
-// cluster of the one before it.
+// clusterName derives from the UID, which no other Pod ever has, so a Pod of the same name never meets what is left of the cluster of
+// the one before it.
 func clusterName(uid string) string { return "spark-" + uid }
 
 // ClusterKey is the name of a Pod, or, where that is longer than the value of a label may be, as much of its SHA-256 as fits.

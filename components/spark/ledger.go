@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// ledger is who has a cluster and who waits for one. The cache is behind what was just written, and two Pods that come together must not
-// both get the last cluster.
+// ledger is who has a cluster and who waits for one. The cache is behind what was just written, and two Pods that come at the same time
+// must not both get the last cluster.
 type ledger struct {
 	now     func() time.Time
 	mu      sync.Mutex
@@ -33,7 +33,7 @@ const (
 	ending   clusterState = "ending"
 )
 
-// exists reports whether there is something of the cluster: it counts for the limits.
+// exists reports whether something of the cluster exists, so that it counts for the limits.
 func (s clusterState) exists() bool { return s == starting || s == ready || s == ending }
 
 // entry is what this process knows of a cluster. All but user, state and changed belong to the one reconcile of its driver.
@@ -155,13 +155,13 @@ type stateIn struct {
 	state     clusterState
 }
 
-// sum is what is said of all clusters in a state, oldest for how long the one has been that has been so for the longest time.
+// sum summarizes the clusters in a state; oldest is the longest time that one of them has been in it.
 type sum struct {
 	count  int
 	oldest time.Duration
 }
 
-// sums of the namespaces that have clusters, or Pods that wait for one. Of these all states are there: one that is over is zero.
+// sums of the namespaces that have clusters, or Pods that wait for one. Each of these has all states: one that is over is zero.
 func (l *ledger) sums() map[stateIn]sum {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -61,7 +61,7 @@ func TestGrants(t *testing.T) {
 	}
 }
 
-// A cluster that starts or ends for long is seen, and one that goes on is not.
+// A cluster that takes long to start or to end shows, and one that goes on does not.
 func TestHowLongClustersStartAndEnd(t *testing.T) {
 	now := time.Now()
 	l := &ledger{now: func() time.Time { return now }}

@@ -37,7 +37,7 @@ func init() { metrics.Registry.MustRegister(current, refused, startSeconds) }
 // current is the ledger of the controller that runs.
 var current = &collector{}
 
-// collector asks a ledger when somebody wants to know.
+// collector reads the ledger when metrics are scraped.
 type collector struct{ atomic.Pointer[ledger] }
 
 // Describe implements prometheus.Collector.

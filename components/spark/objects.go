@@ -26,7 +26,7 @@ import (
 const daemonConf = "daemon.conf"
 
 // Cluster returns the objects of the cluster of a Pod, in the order in which they are created, and whether the platform has the size
-// that the Pod asks for. secret is what the processes of the cluster know each other by.
+// that the Pod asks for. secret is what the processes of the cluster authenticate each other with.
 func Cluster(facts components.Facts, pod *corev1.Pod, secret string) ([]runtime.ApplyConfiguration, bool) {
 	in := newInputs(facts)
 	size, ok := in.size(pod.Annotations[AnnotationSize])
