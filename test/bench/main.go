@@ -113,7 +113,7 @@ func run(ctx context.Context, o options) error {
 	return crowded(ctx, o)
 }
 
-// measure runs the operator, and then the client, on a cluster of their own each.
+// measure runs the operator, and then the client, each on a cluster of its own.
 func measure(ctx context.Context, o options, number int) (measured row, err error) {
 	measured.platforms = number
 	err = onCluster(ctx, number, func(env *harness.Env) error { return measured.operator(ctx, o, env) })
@@ -128,7 +128,7 @@ func measure(ctx context.Context, o options, number int) (measured row, err erro
 	return measured, err
 }
 
-// onCluster has nodes enough for the Pods of the platforms.
+// onCluster calls do with a cluster that has enough nodes for the Pods of the platforms.
 func onCluster(ctx context.Context, platforms int, do func(*harness.Env) error) (err error) {
 	folder, err := os.MkdirTemp("", "bench")
 	if err != nil {

@@ -111,7 +111,7 @@ func (r *row) operator(ctx context.Context, o options, env *harness.Env) (err er
 	if err := p.save(o.profiles, fmt.Sprintf("heap-%d", r.platforms), "heap?gc=1"); err != nil {
 		return err
 	}
-	// The runtime gives memory back little by little.
+	// The Go runtime returns memory gradually.
 	lowest := p.anonymous()
 	deadline := time.Now().Add(20 * time.Second)
 	if err := p.wait(ctx, time.Minute, func() (bool, error) {
@@ -157,7 +157,7 @@ func edit(ctx context.Context, env *harness.Env, p *process) (map[string]int, er
 	return after.since(before), nil
 }
 
-// restart starts another process when all is as it should be.
+// restart starts another process when there is nothing to do.
 func restart(ctx context.Context, o options, env *harness.Env, platforms int) (measured restarted, err error) {
 	before, err := versions(ctx, env)
 	if err != nil {

@@ -23,7 +23,7 @@ import (
 )
 
 // Write writes the charts of an operator as folder/<name>-<version>.tgz, where the installer looks when its mirror is the folder,
-// and `helm pull` would have put them. The first chart brings the definitions, YAML files by their names.
+// and where `helm pull` would put them. The first chart contains the definitions, YAML files by their names.
 func Write(folder string, dependency dependencies.Dependency, definitions map[string][]byte) error {
 	for i, chart := range dependency.Charts {
 		crds := definitions
@@ -67,7 +67,7 @@ func Definitions(folder, operator string, all []kinds.Kind) (map[string][]byte, 
 	}
 	own := filepath.Join(folder, strings.ReplaceAll(strings.ToLower(operator), " ", "-"))
 	if _, err := os.Stat(own + "-minimal"); err == nil {
-		own += "-minimal" // the same without schemas, which is what the operator's chart brings, and a fraction of the size
+		own += "-minimal" // the same without schemas, as in the operator's chart, and a fraction of the size
 	}
 	found, err := filepath.Glob(filepath.Join(own, "*.yaml"))
 	if err != nil {

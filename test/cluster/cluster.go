@@ -48,7 +48,7 @@ type Options struct {
 	Port int
 	// Nodes is the number of played nodes, spread over the zones a, b and c. Default: 3; a negative number means none.
 	Nodes int
-	// Machine makes the place in which the processes run, at their start. nil: on this machine, as they are.
+	// Machine makes the place in which the processes run, before they start. nil: directly on this machine.
 	Machine func(context.Context, *Cluster) (*Machine, error)
 	// Operators are the third-party operators to play: strimzi, and those that components have Stages for, as
 	// testdata/stages/<operator>. nil plays them all, an empty slice none.
@@ -58,7 +58,7 @@ type Options struct {
 	Player string
 	// Audit makes the API server write every request, at level Metadata, to [Cluster.AuditLog].
 	Audit bool
-	// AuditPolicy says of which requests instead. Empty: of all.
+	// AuditPolicy chooses the requests instead. Empty: all of them.
 	AuditPolicy string
 	// Binaries to run; nil builds them, or finds those built before.
 	Binaries *Binaries
@@ -263,7 +263,7 @@ func start(ctx context.Context, opts Options, detached bool) (_ *Cluster, existe
 	}
 }
 
-// start brings up everything, in the order of need.
+// start starts everything, in the order of need.
 func (c *Cluster) start(ctx context.Context, detached bool) error {
 	ports, err := c.pickPorts()
 	if err != nil {

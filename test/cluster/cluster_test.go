@@ -247,7 +247,7 @@ subjects: [{kind: ServiceAccount, name: reader, namespace: %[1]s}]
 })
 
 var _ = Describe("CustomResourceDefinitions", func() {
-	// The API server forgets some of those that nobody has read yet, until it looks at everything, every five minutes.
+	// The API server leaves some of those that nobody has read yet to its resync, every five minutes.
 	It("are gone in seconds, also when nobody has read their kinds", func(ctx SpecContext) {
 		var kinds []standin.Kind
 		var names []string
@@ -313,7 +313,7 @@ var _ = Describe("the life of a cluster", func() {
 		Expect(err).To(MatchError(And(ContainSubstring("kube-apiserver ended"), ContainSubstring("no such luck"))))
 	})
 
-	It("stays up for people, is found again, and is mended when a part of it has died", func(ctx SpecContext) {
+	It("stays up for people, is found again, and is repaired when a part of it has died", func(ctx SpecContext) {
 		opts := cluster.Options{Name: "stays", Dir: filepath.Join(GinkgoT().TempDir(), "stays"), Operators: []string{}, Log: GinkgoWriter}
 		DeferCleanup(cluster.Down, opts)
 		first, existed, err := cluster.Up(ctx, opts)

@@ -159,8 +159,8 @@ func established(crd *apiextensionsv1.CustomResourceDefinition) error {
 	return fmt.Errorf("CRD %s is not established yet", crd.Name)
 }
 
-// RemoveCRDs deletes CustomResourceDefinitions, and with them all their objects, and returns when they are gone, also if somebody has
-// made them anew by then.
+// RemoveCRDs deletes CustomResourceDefinitions, and with them all their objects, and returns when they are gone, even if somebody has
+// recreated them by then.
 func (c *Cluster) RemoveCRDs(ctx context.Context, names ...string) error {
 	crd := func(name string) *unstructured.Unstructured {
 		crd := &unstructured.Unstructured{}
@@ -205,9 +205,9 @@ func (c *Cluster) RemoveCRDs(ctx context.Context, names ...string) error {
 // nudgeInterval is how long the API server may say nothing of a CustomResourceDefinition that it deletes.
 const nudgeInterval = 2 * time.Second
 
-// nudge has the API server look again at a CustomResourceDefinition that it deletes. It begins at once, finds that the storage of
-// a kind that nobody has read yet is not ready, tries again with its own note about that not in its cache, and takes the conflict for
-// somebody else's change: then it does nothing until it looks at everything, every five minutes
+// nudge makes the API server look again at a CustomResourceDefinition that it deletes. The server begins at once, finds that the
+// storage of a kind that nobody has read yet is not ready, and writes that to the status. It retries before its cache has that write,
+// takes the conflict for somebody else's change, and then does nothing until its resync, every five minutes
 // (sync and updateCustomResourceDefinition of crd_finalizer.go in k8s.io/apiextensions-apiserver).
 func (c *Cluster) nudge(ctx context.Context, crd client.Object) error {
 	patch := fmt.Sprintf(`{"metadata":{"annotations":{"example.com/looked-at":%q}}}`, time.Now().Format(time.RFC3339Nano))

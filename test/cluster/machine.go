@@ -9,12 +9,12 @@ import (
 	"os"
 )
 
-// A Machine is a place for a cluster that is not this machine as it is: namespaces of their own, in which a real node runs as well.
+// A Machine is a place for a cluster apart from the rest of this machine: Linux namespaces of its own, in which a real node runs as well.
 type Machine struct {
 	// Enter is the command that runs another command in the machine's network, without its arguments. The control plane runs there.
 	Enter []string `json:"enter"`
 	// Address of the node. The API server listens on all addresses of the machine, at port [MachinePort]; whoever makes the
-	// machine makes the cluster's port of the loopback interface lead to it.
+	// machine forwards the cluster's port on the loopback interface to it.
 	Address string `json:"address"`
 	// Network identifies the network namespace, as /proc names it. Nothing runs in it any more when the cluster has ended.
 	Network string `json:"network"`

@@ -109,7 +109,7 @@ func (c *Cluster) StartOperator(ctx context.Context, operator string) error {
 	return c.ApplyStages(ctx, operator, stages)
 }
 
-// StopOperator makes an operator be gone: nothing moves its objects any more, nor removes their finalizers.
+// StopOperator stops playing an operator: nothing moves its objects any more, or removes their finalizers.
 func (c *Cluster) StopOperator(ctx context.Context, operator string) error {
 	if operator == playedStrimzi {
 		return c.strimzi.stop(ctx)
@@ -308,7 +308,7 @@ func (c *Cluster) installStages(ctx context.Context) error {
 	return nil
 }
 
-// playsVolumes is whether the object is a Stage, or a StorageClass, of volumes that are nothing but an entry.
+// playsVolumes reports whether the object is a Stage, or a StorageClass, of volumes that exist only as API objects.
 func playsVolumes(object *unstructured.Unstructured) bool {
 	kind, _, _ := unstructured.NestedString(object.Object, "spec", "resourceRef", "kind")
 	return object.GetKind() == "StorageClass" || kind == "PersistentVolume" || kind == "PersistentVolumeClaim"

@@ -82,7 +82,7 @@ func NewPod(t *testing.T, component string, platform components.Platform, object
 	return p
 }
 
-// Generate is what the operator does with Secrets whenever something changed.
+// Generate does what the operator does with Secrets whenever something changed.
 func (p *Pod) Generate() {
 	p.Helper()
 	var secrets []components.Object
@@ -270,7 +270,7 @@ func Programs(t *testing.T, requirements string) string {
 	return folder
 }
 
-// FreeAddress is an address on which nobody listens. Its port is below those that systems give to whoever asks for any, so that nobody
+// FreeAddress is an address on which nobody listens. Its port is below the range from which systems hand out ports, so that nobody
 // gets it before it is used.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
@@ -340,7 +340,7 @@ func (p *Process) Until(done func() bool) bool {
 		case <-time.After(10 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
-			p.t.Fatalf("%s does not get there:\n%s", filepath.Base(p.command.Path), p.log)
+			p.t.Fatalf("%s is not as it should be in time:\n%s", filepath.Base(p.command.Path), p.log)
 		}
 	}
 }

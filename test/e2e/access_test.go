@@ -19,7 +19,7 @@ import (
 )
 
 var _ = Describe("The metrics of the operator", func() {
-	It("are for whoever may get them, and the leader's", func(ctx context.Context) {
+	It("are served by the leader, to those who may get them", func(ctx context.Context) {
 		address := container.FreeAddress(GinkgoTB())
 		manager, err := env.StartReplica(context.WithoutCancel(ctx), address)
 		Expect(err).NotTo(HaveOccurred())

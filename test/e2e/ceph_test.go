@@ -67,7 +67,7 @@ var _ = Describe("Ceph", func() {
 		}
 	})
 
-	It("is not deployed where its Pods would be refused, and is as soon as they are not", func(ctx context.Context) {
+	It("is not deployed where its Pods would be refused, and is deployed as soon as they are admitted", func(ctx context.Context) {
 		manager := start(ctx)
 		ns := namespace(ctx, "ceph") // which enforces the restricted level
 		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {}")
@@ -189,7 +189,7 @@ var _ = Describe("Ceph", func() {
 		Consistently(ctx, func() (map[string]int, error) { return perNode(ctx, few) }, time.Second).Should(Equal(map[string]int{"node-1": 1, "node-2": 1, "": 4}))
 	}, SpecTimeout(2*time.Minute))
 
-	It("is not known to be well when Rook no longer looks at it", func(ctx context.Context) {
+	It("is Unknown when Rook no longer looks at it", func(ctx context.Context) {
 		start(ctx)
 		ns := namespace(ctx, "ceph")
 		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {ceph: {}}")
@@ -201,11 +201,11 @@ var _ = Describe("Ceph", func() {
 			patch := fmt.Sprintf(`{"status":{"ceph":{"lastChecked":%q}}}`, when.UTC().Format(time.RFC3339))
 			Expect(env.Admin.Status().Patch(ctx, children(ctx, ns)["CephCluster/odh"], client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
 		}
-		By("at the time when its last look becomes too old, without anything that happens")
+		By("becoming Unknown when its last look is too old, although nothing else happens")
 		saw(time.Now().Add(-10*time.Minute + 5*time.Second))
 		Consistently(ctx, status(hub, cephReady), 2*time.Second).Should(HavePrefix("True"))
 		Eventually(ctx, status(hub, cephReady)).Should(HavePrefix("Unknown Outdated: CephCluster odh: the Rook operator has not looked at Ceph for more than 10 minutes"))
-		By("until it looks again")
+		By("being known again when it looks again")
 		saw(time.Now())
 		Eventually(ctx, status(hub, cephReady)).Should(HavePrefix("True"))
 	}, SpecTimeout(2*time.Minute))

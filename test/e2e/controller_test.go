@@ -19,7 +19,7 @@ import (
 	"opendatahub.io/operator/components/kinds"
 )
 
-// helperLabel is on ConfigMaps that get something that goes with them, by a controller of the reader's own.
+// helperLabel is on the ConfigMaps for which the reader's own controller creates another one.
 const helperLabel = "example.com/helped"
 
 func (reader) ControllerKinds() []components.ControllerKind {

@@ -130,7 +130,7 @@ func update(ctx context.Context, read func(context.Context) *unstructured.Unstru
 	}).Should(Succeed())
 }
 
-// intrude changes one field that the operator owns, of the kind that matters most where that can be said.
+// intrude changes a field that the operator owns: for some kinds the one that matters most, for the others an annotation.
 func intrude(object *unstructured.Unstructured) {
 	annotations := object.GetAnnotations()
 	annotations[apply.HashAnnotation] = "intruder"
@@ -158,7 +158,7 @@ func intrude(object *unstructured.Unstructured) {
 	}
 }
 
-// fieldsOf is what the object is, without what the API server and status writers keep in it.
+// fieldsOf is the object without what the API server and status writers keep in it.
 func fieldsOf(object *unstructured.Unstructured) map[string]any {
 	if object == nil {
 		return nil

@@ -46,7 +46,7 @@ var _ = Describe("An invalid resource", func() {
 		}
 	})
 
-	It("that only the operator can see through stalls, and is not tried again", func(ctx context.Context) {
+	It("that only the operator can detect stalls, and is not retried", func(ctx context.Context) {
 		manager := start(ctx)
 		for spec, want := range map[string]string{
 			"profile: Development\ncomponents: {kafka: {replicas: 2}}":        "spec.components.kafka.replicas: 2 brokers that are controllers too make no good quorum; use 1, 3 or 5",
@@ -68,7 +68,7 @@ var _ = Describe("An invalid resource", func() {
 		}
 	}, SpecTimeout(2*time.Minute))
 
-	It("that was valid before keeps what is deployed, and recovers when it is mended", func(ctx context.Context) {
+	It("that was valid before keeps what is deployed, and recovers when it is corrected", func(ctx context.Context) {
 		start(ctx)
 		ns := namespace(ctx, "mended")
 		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {kafka: {}}")

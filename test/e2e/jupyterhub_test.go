@@ -90,19 +90,19 @@ var _ = Describe("The extraConfig of JupyterHub", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(after.Generation).To(Equal(before.Generation), "the hub is not restarted")
 
-		By("the operator starting anew")
+		By("restarting the operator")
 		Expect(manager.Stop()).To(Succeed())
 		manager = start(ctx)
 		quiet(ctx, manager)
 		Expect(loaded(ctx)).To(Equal("first"))
 
-		By("being mended")
+		By("being corrected")
 		Expect(undo(ctx)).To(Succeed())
 		edit(ctx, hub, `{"spec":{"components":{"jupyterHub":{"extraConfig":"second"}}}}`)
 		ready(ctx, hub)
 		Expect(loaded(ctx)).To(Equal("second"))
 
-		By("being taken away")
+		By("being removed")
 		edit(ctx, hub, `{"spec":{"components":{"jupyterHub":{"extraConfig":null}}}}`)
 		ready(ctx, hub)
 		_, err = loaded(ctx)

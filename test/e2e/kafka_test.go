@@ -101,7 +101,7 @@ components:
 				Eventually(ctx, status(c.hub, "KafkaReady")).Should(Equal("absent"))
 			}
 		}
-		// What garbage collection would take it has taken by now, because what it sees is done in order.
+		// What garbage collection would delete, it has deleted by now, because it works in order.
 		collected(ctx)
 		for _, c := range cases {
 			Expect(kafkaData(ctx, c.ns)).To(Equal(c.data), "%+v", c)
@@ -151,7 +151,7 @@ components:
 		Expect(manager.Stop()).To(Succeed())
 		env.Strimzi().Behave(ns, strimzi.Working)
 		edit(ctx, odh, `{"spec":{"components":{"kafka":null}}}`)
-		// A change has the player look: it did not act on the creation.
+		// A change makes the player look: it did not act on the creation.
 		look := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"annotations":{"example.com/look":"again"}}}`))
 		Expect(env.Admin.Patch(ctx, live(ctx, ns, "Kafka", "odh"), look)).To(Succeed())
 		Eventually(ctx, func() string { return clusterIDIn(live(ctx, ns, "KafkaNodePool", "kafka-combined"), "status") }).ShouldNot(BeEmpty())

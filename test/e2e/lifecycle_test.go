@@ -291,7 +291,7 @@ var _ = Describe("A crash", func() {
 		}
 	}, SpecTimeout(5*time.Minute))
 
-	It("after every single write, whose answer is lost, still leads there, and nothing is written in vain", func(ctx context.Context) {
+	It("after every single write, whose answer is lost, still leads there, and nothing is written twice", func(ctx context.Context) {
 		undisturbed, err := env.StartManager(context.WithoutCancel(ctx))
 		Expect(err).NotTo(HaveOccurred())
 		reference := namespace(ctx, "undisturbed")
@@ -361,7 +361,7 @@ func shapes(ctx context.Context, namespace string) map[string]any {
 }
 
 var _ = Describe("Forbidden requests", func() {
-	It("do not happen: what is granted is enough for a whole life", func(ctx context.Context) {
+	It("do not happen: what is granted is enough for a whole lifecycle", func(ctx context.Context) {
 		manager := start(ctx)
 		ns := namespace(ctx, "rights")
 		hub := platform(ctx, ns, "odh", both)

@@ -65,7 +65,7 @@ var _ = Describe("What reaches beyond the namespace", func() {
 })
 
 var _ = Describe("An admission policy", Serial, func() {
-	It("that is missing is told of once, and that it is back", func(ctx context.Context) {
+	It("that is missing is reported once, and so is its return", func(ctx context.Context) {
 		manager := start(ctx)
 		ns := namespace(ctx, "bounds")
 		hub := platform(ctx, ns, "odh", "{profile: Development, components: {jupyterHub: {}}}")

@@ -24,9 +24,9 @@ import (
 	"opendatahub.io/operator/test/harness"
 )
 
-// reader stands for a component whose Pods read the credentials of the object storage at their start, and knows nothing
-// but its facts, and which brings a controller. Its name is none that the API could have: platforms of namespaces that begin with it have
-// it, by a rule, so that its condition exists only while something is wrong.
+// reader stands for a component whose Pods read the credentials of the object storage at their start. It knows nothing but its facts,
+// and has a controller of its own. The API has no component of that name: a rule wants it on platforms whose namespace begins with
+// "reader", so that its condition exists only while something is wrong.
 type reader struct{}
 
 const (
@@ -188,7 +188,7 @@ var _ = Describe("The object storage", func() {
 		}).Should(Equal("https://s3.example.com"))
 		ready(ctx, hub)
 
-		By("doing without")
+		By("leaving it out")
 		edit(ctx, hub, `{"spec":{"objectStorage":null}}`)
 		gone(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "odh-object-storage"}})
 		ready(ctx, hub)
@@ -202,7 +202,7 @@ var _ = Describe("The object storage", func() {
 			return current.Finalizers
 		}).ShouldNot(ContainElement(finalizer("objectStorage")))
 
-		By("bringing it back, and removing the platform")
+		By("setting it again, and removing the platform")
 		edit(ctx, hub, `{"spec":{"objectStorage":{"type":"External","external":{"endpoint":"https://s3.example.com","credentialsSecretRef":{"name":"s3"}}}}}`)
 		Eventually(ctx, func() error {
 			return env.Admin.Get(ctx, client.ObjectKey{Namespace: ns, Name: "odh-object-storage"}, &corev1.ConfigMap{})

@@ -124,7 +124,7 @@ var unused = []audit.Exception{
 	},
 	{
 		Resources: []string{"jobs.batch"}, Verbs: []string{"watch", "create", "patch", "delete"}, Sometimes: true,
-		Reason: "No spec has the hub run code of the spec, which a Job tries first.",
+		Reason: "One spec only has the hub run code of the spec, which a Job tries first.",
 	},
 	{
 		Resources: []string{"daemonsets.apps"}, Verbs: []string{"create", "patch", "delete"}, Sometimes: true,

@@ -20,8 +20,8 @@ import (
 	"opendatahub.io/operator/test/cluster/standin"
 )
 
-// sharer stands for a component of which a cluster takes one object, whoever wants it, and which makes another where the Gateway
-// API is served. Its name is none that the API could have: platforms of namespaces that begin with it have it, by a rule, so that its
+// sharer stands for a component with one object that all platforms of the cluster share, and with another one where the Gateway API
+// is served. The API has no component of that name: a rule wants it on platforms whose namespace begins with "sharer", so that its
 // condition exists only while something is wrong.
 type sharer struct{}
 

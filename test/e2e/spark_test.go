@@ -59,7 +59,7 @@ var _ = Describe("A Spark cluster", func() {
 		return -1
 	}
 
-	It("is there within a second, tells its Pod and the platform, and is made again as it was", func(ctx context.Context) {
+	It("is created within a second, reported to its Pod and the platform, and repaired", func(ctx context.Context) {
 		manager.Reset()
 		var pod *corev1.Pod
 		quickly(ctx, time.Second, func(ctx context.Context) {
@@ -92,14 +92,14 @@ var _ = Describe("A Spark cluster", func() {
 		quiet(ctx, manager)
 		Expect(manager.Select(harness.Request.Writes)).To(BeEmpty())
 
-		By("starting anew under the same name")
+		By("starting again under the same name")
 		Expect(env.Admin.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
 		again := sparkDriver(ctx, ns, "alice", "alice")
 		Eventually(ctx, clusterOf(again)).Should(Equal(partsOfACluster))
 		Eventually(ctx, clusterOf(pod)).Should(BeZero())
 		Expect(secretOf(ctx, again)).NotTo(Equal(before))
 
-		By("taking Spark from the platform")
+		By("removing Spark from the platform")
 		edit(ctx, hub, `{"spec":{"components":{"spark":{"managementState":"Removed"}}}}`)
 		Eventually(ctx, clusterOf(again)).Should(BeZero())
 	})
@@ -216,7 +216,7 @@ var _ = Describe("A Spark cluster", func() {
 		Eventually(ctx, clusterOf(pod)).Should(BeZero())
 	})
 
-	It("is made and taken away once for each of 200 notebooks that start and end together", func(ctx context.Context) {
+	It("is created and deleted once for each of 200 notebooks that start and end together", func(ctx context.Context) {
 		const notebooks = 200
 		pods := make([]*corev1.Pod, notebooks)
 		manager.Reset()
@@ -256,9 +256,8 @@ var _ = Describe("A Spark cluster", func() {
 	})
 })
 
-// sparkDriver creates a Pod that wants a cluster.
-// quickly does something that must be done within the time once in three attempts: what else runs on the machine may be in the way of
-// one, and what is slow by itself is slow each time.
+// quickly does something that must be done within the time in one of three attempts: other work on the machine may slow one down, but
+// what is slow by itself is slow each time.
 func quickly(ctx context.Context, within time.Duration, begin, done func(context.Context)) {
 	GinkgoHelper()
 	var took []time.Duration
@@ -273,6 +272,7 @@ func quickly(ctx context.Context, within time.Duration, begin, done func(context
 	Expect(took).To(ContainElement(BeNumerically("<=", within)))
 }
 
+// sparkDriver creates a Pod that wants a cluster.
 func sparkDriver(ctx context.Context, ns, name, user string, finalizers ...string) *corev1.Pod {
 	GinkgoHelper()
 	pod := driverPodNamed(ns, name, user)

@@ -83,7 +83,7 @@ func platform(ctx context.Context, namespace, name, spec string) *v1alpha1.OpenD
 	return hub
 }
 
-// both is a small platform with everything that there is.
+// both is a small platform with Kafka and JupyterHub.
 const both = `
 profile: Development
 components:

@@ -145,7 +145,7 @@ func (e *Env) InstallThirdParty(ctx context.Context) error {
 }
 
 // WriteCharts writes a chart for each third-party operator that components need to a folder, from which the installer can
-// bring it. It brings the definitions that [Env.InstallThirdParty] would install.
+// install it. The charts contain the definitions that [Env.InstallThirdParty] would install.
 func (e *Env) WriteCharts(folder string) error {
 	for _, name := range e.operators() {
 		dependency, ok := dependencies.Default().For(false).Find(name)
@@ -348,7 +348,7 @@ func repositoryRoot() (string, error) {
 	}
 }
 
-// LogTo sends the operator's log, at its most talkative, to a writer. It must be called before the first manager.
+// LogTo sends the operator's log, at its most verbose, to a writer. It must be called before the first manager.
 func LogTo(out io.Writer) {
 	ctrl.SetLogger(logr.FromSlogHandler(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})))
 }

@@ -18,8 +18,8 @@ import (
 	"opendatahub.io/operator/components"
 )
 
-// CreatePlatform creates an OpenDataHub from its spec in YAML. Unknown fields are an error. It has the rights
-// granted that the platform needs, and the level of its namespace, as an administrator does on a cluster without an installer.
+// CreatePlatform creates an OpenDataHub from its spec in YAML. Unknown fields are an error. First it sets the Pod Security level of the
+// namespace and, on a cluster without an installer, grants the rights that the platform needs, as an administrator does.
 func (e *Env) CreatePlatform(ctx context.Context, namespace, name, spec string) (*v1alpha1.OpenDataHub, error) {
 	hub, err := NewPlatform(namespace, name, spec)
 	if err != nil {

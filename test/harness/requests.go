@@ -26,7 +26,7 @@ type Request struct {
 	Name      string
 	// Manager is the field manager of a write.
 	Manager string
-	// Preconditioned is whether a delete carried a UID.
+	// Preconditioned says whether a delete carried a UID.
 	Preconditioned bool
 	Status         int
 }
@@ -36,7 +36,7 @@ func (r Request) String() string {
 	return fmt.Sprintf("%s %s %s/%s (%s) %d", r.Verb, r.Resource, r.Namespace, r.Name, r.Manager, r.Status)
 }
 
-// Writes is whether the request changes something. A review is created, but not kept.
+// Writes reports whether the request changes something. A review is created, but not kept.
 func (r Request) Writes() bool {
 	return !slices.Contains([]string{"get", "list", "watch"}, r.Verb) && r.Resource != "selfsubjectaccessreviews.authorization.k8s.io"
 }
@@ -50,11 +50,11 @@ type Recorder struct {
 	dead     chan struct{}
 }
 
-// errCrashed is what a process would have seen that did not exist any more.
+// errCrashed is what a crashed process gets instead of answers.
 var errCrashed = errors.New("the process has crashed")
 
-// DieAfter makes the manager crash with the first request, once it was answered, that the condition holds for: the answer
-// is lost, and nothing is sent any more. The channel is closed then.
+// DieAfter makes the manager crash after the server has answered the first request for which the condition holds: the answer
+// is lost, and nothing more is sent. The channel is closed then.
 func (r *Recorder) DieAfter(condition func(Request) bool) <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -63,7 +63,7 @@ func (r *Recorder) DieAfter(condition func(Request) bool) <-chan struct{} {
 	return r.dead
 }
 
-// crashed is whether the manager has crashed, or does with this request.
+// crashed reports whether the manager has crashed, or crashes with this request.
 func (r *Recorder) crashed(request *Request) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

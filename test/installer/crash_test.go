@@ -60,7 +60,7 @@ var _ = Describe("An installer that is killed", func() {
 	}, SpecTimeout(8*time.Minute))
 })
 
-// deployed is whether there is exactly one Deployment of the chart in the namespace, with its rights, and none elsewhere.
+// deployed reports whether there is exactly one Deployment of the chart in the namespace, with its rights, and none elsewhere.
 func deployed(ctx context.Context, namespace string) bool {
 	GinkgoHelper()
 	var deployments appsv1.DeploymentList

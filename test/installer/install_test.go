@@ -109,7 +109,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 		quiet(ctx, process)
 		Expect(writesBut(process, "configmaps")).To(BeEmpty())
 
-		By("having it when somebody installs it")
+		By("using it when somebody installs it")
 		foreignOperator(ctx, "Strimzi", charts.StandIns("Strimzi", env.Kinds)...)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
 		Eventually(ctx, needed(hub)).Should(Equal([]string{"Strimzi Existing Ready Available 1.1.0"}))
@@ -263,7 +263,7 @@ var _ = Describe("What the installer installed", func() {
 		Expect(reported("Strimzi")(ctx)).To(HavePrefix("Ready Available"))
 		Expect(deployments()).To(Equal(1))
 
-		By("removing both while somebody else has a Kafka of his own")
+		By("removing both while somebody else has a Kafka of their own")
 		Expect(env.EnsureNamespace(ctx, "theirs")).To(Succeed())
 		theirs := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{"kafka": map[string]any{}}}}
 		theirs.SetGroupVersionKind(kafka.Kafka.GVK())
@@ -322,7 +322,7 @@ var _ = Describe("What the installer installed", func() {
 		Eventually(ctx, reported("Strimzi")).Should(Equal("Ready Available: "))
 		quiet(ctx, process)
 
-		By("its CustomResourceDefinitions, too")
+		By("repairing its CustomResourceDefinitions, too")
 		without(ctx, "Strimzi")
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
 		Eventually(ctx, condition(hub, v1alpha1.ConditionReady)).Should(HavePrefix("True"))
@@ -492,7 +492,7 @@ var _ = Describe("The manager", func() {
 		} {
 			object := parse(attempt)
 			object.SetNamespace(harness.OperatorNamespace)
-			// The API server takes a moment to heed a policy. Until then it answers with the object as it would be.
+			// The API server takes a moment to enforce a policy. Until then it answers with the object as it would be.
 			Eventually(ctx, func(ctx context.Context) error {
 				return manager.Apply(ctx, client.ApplyConfigurationFromUnstructured(object.DeepCopy()), client.FieldOwner("x"), client.ForceOwnership, client.DryRunAll)
 			}).Should(Satisfy(apierrors.IsForbidden), object.GetKind())

@@ -18,19 +18,19 @@
 //   - A process that dies after any write is followed by one that finishes: "after any write", TestACrashAfterAnyWrite,
 //     TestRemoveIsInterrupted.
 //   - Nothing is sent while nothing changes, and a restart writes nothing: "costs no request while nothing changes", for charts and OLM.
-//   - Two versions never run at a time, and what the table no longer has is removed: TestADependencyMoves, TestSeveralCharts.
+//   - Two versions never run at the same time, and what the table no longer has is removed: TestADependencyMoves, TestSeveralCharts.
 //   - It stays until nobody uses it, and its definitions always: "is shared", "stays when the policy is to retain", TestUninstall,
 //     "removes what it subscribed to".
 //   - Releases of earlier versions are taken over without a restart: "is taken over from an earlier version",
 //     TestReleasesOfEarlierVersionsAreTakenOver.
 //   - A chart is what was asked for, from wherever, and runs no hook: TestRenderFromEverywhere, TestDigestsOfCharts, TestVersionsOfCharts,
 //     TestHooks, TestChartsOfTheTableNeedNoHooks, TestBrokenCharts.
-//   - No password is told: TestPasswordsAreNotTold, TestCredentialsAreReadAgainAndNotTold, TestParseConfigRefuses.
-//   - What is wrong is said with its cause and what to do, and goes on by itself when a person has acted: "says what is wrong with a
-//     repository", "says what is wrong on the platform", TestRepositoriesThatDoNotAnswer, TestTheAPIServersWords, TestResolve,
-//     TestPackageServerErrors.
+//   - No message shows a password: TestPasswordsAreNotTold, TestCredentialsAreReadAgainAndNotTold, TestParseConfigRefuses.
+//   - A problem is reported with its cause and what to do, and the installer goes on by itself when a person has acted: "says what is
+//     wrong with a repository", "says what is wrong on the platform", TestRepositoriesThatDoNotAnswer, TestTheAPIServersWords,
+//     TestResolve, TestPackageServerErrors.
 //   - The vendor whose build is installed does not depend on the moment: TestResolve.
-//   - A mistake in the configuration is told as a whole, and changes nothing: "explains a mistake in its own configuration",
+//   - Mistakes in the configuration are reported all at once, and change nothing: "explains a mistake in its own configuration",
 //     TestParseConfigRefuses, TestValidate.
 //   - Nobody waits for an installer that is not there: "says what to type where there is no installer", "is not believed for ever", "goes
 //     with the installer's Deployment", TestJudge; what is typed does what the table says: TestHelmIsToldWhatTheTableHas, TestManifestsFitOLM.
@@ -128,8 +128,8 @@ type deployment struct {
 
 var _ components.WithRule = deployment{}
 
-// needing is a component that renders every kind of some operators that the table names. Its name is none that the API could have: it goes
-// with the block of a component, by a rule, whether the binary deploys that or not.
+// needing is a component that declares every kind of some operators that the table names. The API has no component of that name: a rule
+// wants it with the block of another component, whether the binary deploys that or not.
 func needing(name string, wanted func(v1alpha1.ComponentsSpec) bool, operators ...string) components.Component {
 	needs := deployment{name: name, wanted: wanted}
 	for _, name := range operators {
@@ -200,7 +200,7 @@ func (scene) clean(ctx context.Context) {
 		dependencies.Label: {
 			&appsv1.DeploymentList{}, &corev1.ServiceAccountList{}, &corev1.SecretList{}, &rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{},
 		},
-		// What an installer takes back when it looks at it again, and the next one of the suite would.
+		// What this installer would take back at its next look, or else the next one of the suite.
 		grants.Label: {&corev1.ServiceAccountList{}, &rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{}, &rbacv1.RoleList{}, &rbacv1.RoleBindingList{}},
 	} {
 		for _, list := range lists {

@@ -21,7 +21,7 @@ type Case struct {
 	Name string
 	// Want are the texts that the message must hold, at least one.
 	Want []string
-	// Strict is whether only strict field validation refuses the resource; otherwise unknown fields are dropped.
+	// Strict says whether only strict field validation refuses the resource; otherwise unknown fields are dropped.
 	Strict bool
 	// Resource is the OpenDataHub, in the namespace default.
 	Resource *unstructured.Unstructured

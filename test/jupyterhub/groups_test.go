@@ -289,7 +289,7 @@ func TestADay(t *testing.T) {
 	}
 }
 
-// golden compares the Pod with the one in testdata, but for tokens and addresses of this run.
+// golden compares the Pod with the one in testdata, except for tokens and addresses of this run.
 func golden(t *testing.T, name string, pod corev1.Pod) {
 	t.Helper()
 	for i, variable := range pod.Spec.Containers[0].Env {

@@ -65,7 +65,7 @@ func startIn(t *testing.T, wrap []string, facts components.Facts, options ...str
 	return startFiles(t, wrap, render(t, facts), c, c.notebookPort, c.kubeconfig, options...)
 }
 
-// startFiles starts the hub with what its Pod gets to see. Notebooks answer at the port, and the folder of the hub gets a kubeconfig.
+// startFiles starts the hub with the files of its Pod. Notebooks answer at the port, and the folder of the hub gets a kubeconfig.
 func startFiles(t *testing.T, wrap []string, files rendered, c *cluster, notebookPort int, kubeconfig func(*testing.T, string) string, options ...string) *hub {
 	t.Helper()
 	python := filepath.Join(container.Programs(t, "jupyterhub"), "python")
@@ -144,7 +144,7 @@ func (h *hub) run(t *testing.T, command *exec.Cmd, env map[string]string, folder
 	}()
 	t.Cleanup(func() {
 		complaints := h.log.complaints()
-		// Asked to stop it ends its services too, which would live on otherwise.
+		// On SIGTERM it also stops its services, which would keep running otherwise.
 		_ = command.Process.Signal(syscall.SIGTERM)
 		select {
 		case <-ended:
@@ -162,7 +162,7 @@ func (h *hub) run(t *testing.T, command *exec.Cmd, env map[string]string, folder
 	h.log.wait(t, "JupyterHub is now running")
 }
 
-// rendered is what the hub's Pod gets to see.
+// rendered is what is rendered for the hub's Pod.
 type rendered struct {
 	deployment appsv1.Deployment
 	config     map[string]string
@@ -346,7 +346,7 @@ func (l *log) wait(t *testing.T, text string) {
 
 var complaint = regexp.MustCompile(`^\[[EC] |Traceback|not recognized|^\S*(Error|Exception)\b`)
 
-// complaints are errors, exceptions and options that this JupyterHub does not have, but for those that a test provokes.
+// complaints are errors, exceptions and options that this JupyterHub does not have, except for those that a test provokes.
 func (l *log) complaints() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

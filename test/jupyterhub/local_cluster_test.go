@@ -131,7 +131,7 @@ func (s *site) configMap(name string) map[string]string {
 	return configMap.Data
 }
 
-// gone is whether there is no such object.
+// gone is nil when there is no such object.
 func (s *site) gone(ctx context.Context, name string, object client.Object) error {
 	err := s.Admin.Get(ctx, types.NamespacedName{Namespace: s.odh.Namespace, Name: name}, object)
 	if err == nil {
@@ -258,7 +258,7 @@ func (s *site) day(browser *browser, user, goldenName string) {
 	s.object(home, &corev1.PersistentVolumeClaim{}) // it is kept
 }
 
-// another size is there without a restart: the Deployment of the hub stays as it is, and the process runs on.
+// another adds a size and an image. They are offered without a restart: the Deployment of the hub stays as it is, and the process runs on.
 func (s *site) another(browser *browser) {
 	t := s.t
 	t.Helper()
@@ -274,7 +274,7 @@ func (s *site) another(browser *browser) {
 	if deployment.Generation != s.live.deployment.Generation {
 		t.Errorf("the Deployment of the hub was changed: generation %d, before %d", deployment.Generation, s.live.deployment.Generation)
 	}
-	// The kubelet brings a changed ConfigMap to a running Pod.
+	// The kubelet updates a changed ConfigMap in a running Pod.
 	write(t, filepath.Join(s.hub.profiles, "profiles.json"), s.configMap("odh-jupyterhub-profiles")["profiles.json"])
 	if form := browser.want("/hub/spawn", http.StatusOK).body; !strings.Contains(form, `value="mine"`) || !strings.Contains(form, "16 CPU, 64Gi") {
 		t.Errorf("the form does not offer what is new:\n%s", form)

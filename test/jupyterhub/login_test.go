@@ -84,7 +84,7 @@ func TestLocal(t *testing.T) {
 			t.Error("the page does not say where")
 		}
 		if page := admin.want("/hub/home", http.StatusOK); strings.Contains(page.body, "Change Password") {
-			t.Error("admin is offered to change it in the hub")
+			t.Error("the hub offers admin to change it")
 		}
 	})
 
@@ -156,7 +156,7 @@ func TestSigningUp(t *testing.T) {
 		bob.want("/hub/authorize", http.StatusForbidden)
 		bob.want("/hub/change-password", http.StatusOK)
 		if page := bob.want("/hub/home", http.StatusOK); !strings.Contains(page.body, "Change Password") {
-			t.Error("bob is not offered to change his password")
+			t.Error("the hub does not offer bob to change his password")
 		}
 	})
 

@@ -21,7 +21,7 @@ func TestNotebooksFollowTheObjectStorage(t *testing.T) {
 	ceph := func(facts *components.Facts) { facts.Spec.Components.Ceph = &v1alpha1.CephSpec{} }
 	cephOnOpenShift := func(facts *components.Facts) {
 		ceph(facts)
-		// Only the authority differs: the rest of what OpenShift changes is no matter of the profiles.
+		// Only the authority differs: nothing else that OpenShift changes is in the profiles.
 		facts.Cluster.OpenShift = true
 		facts.Cluster.IngressDomain = "apps.example.com"
 		facts.Spec.Authentication.Type = v1alpha1.AuthenticationLocal

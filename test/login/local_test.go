@@ -46,7 +46,7 @@ func TestLocal(t *testing.T) {
 			t.Errorf("%s: %d %q, want 401", name, answer.status, answer.body)
 		}
 	}
-	// The provider that there is not lets nobody in either.
+	// There is no provider, and so none that lets anybody in.
 	anonymous.get(inside + "/oauth2/start")
 	if answer := anonymous.get(inside + "/oauth2/callback?code=1&state=1%3A%2F"); answer.status < 400 {
 		t.Errorf("a forged callback: %+v", answer)

@@ -22,8 +22,8 @@ const (
 	failurePause         = time.Second
 )
 
-// run plays the controllers: whenever anything changed, all of it is looked at, and each object goes one step on. It is no way
-// to write a controller, and quite enough for a handful of operators.
+// run plays the controllers: on any change it looks at all objects, and takes each one step further. A real controller should not
+// work like this, but it is enough for a handful of operators.
 func (o *OLM) run(ctx context.Context) {
 	var watches sync.WaitGroup
 	for _, kind := range []groupVersionKind{subscriptionKind, planKind, csvKind, catalogKind, groupKind} {
@@ -280,7 +280,7 @@ func (o *OLM) createPlan(ctx context.Context, s state, sub *subscription, catalo
 	return made, o.write(ctx, made, planStatus{Phase: phase, CatalogSources: []string{catalog.Name}})
 }
 
-// isOf is whether a ClusterServiceVersion is from a package.
+// isOf reports whether a ClusterServiceVersion is from a package.
 func (c *csv) isOf(name string) bool {
 	return strings.Contains(c.Raw.GetAnnotations()[propertiesAnnotation], fmt.Sprintf(`"packageName":%q`, name))
 }

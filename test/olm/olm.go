@@ -1,6 +1,6 @@
 // Package olm plays the Operator Lifecycle Manager on a local cluster: its package server, with catalogues that are Go data,
 // and its controllers, from a Subscription over an InstallPlan to a ClusterServiceVersion and back. Its objects take the
-// states, in the order and with the words, that OLM v0.46 gives them. It runs no operator: what a bundle brings is its
+// states, in the order and with the words, that OLM v0.46 gives them. It runs no operator: a bundle contains only its
 // CustomResourceDefinitions.
 package olm
 
@@ -32,7 +32,7 @@ const GlobalNamespace = "olm"
 // openShiftNamespace is the same on OpenShift.
 const openShiftNamespace = "openshift-marketplace"
 
-// global is whether the catalogues of a namespace are for all namespaces.
+// global reports whether the catalogues of a namespace are for all namespaces.
 func global(namespace string) bool {
 	return namespace == GlobalNamespace || namespace == openShiftNamespace
 }
@@ -60,7 +60,7 @@ type Channel struct {
 	CSV, Version, Replaces string
 	// InstallModes that it supports, as in AllNamespaces.
 	InstallModes []string
-	// CRDs that it brings.
+	// CRDs that it contains.
 	CRDs []*apiextensionsv1.CustomResourceDefinition
 	// Padding is added to what the package server says of it, to be as large as real ones are.
 	Padding int
@@ -194,7 +194,7 @@ func (c Catalog) same(other Catalog) bool {
 	return c.Name == other.Name && c.Namespace == other.Namespace
 }
 
-// poke has everything looked at again.
+// poke makes the controllers look at everything again.
 func (o *OLM) poke() {
 	select {
 	case o.wake <- struct{}{}:

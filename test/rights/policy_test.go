@@ -1,5 +1,5 @@
 // Package rights tries what nobody may do, and what the operator must be able to do, against the admission policies that are shipped.
-// The expressions are compiled and evaluated as an API server does.
+// It compiles and evaluates their expressions as an API server does.
 package rights
 
 import (

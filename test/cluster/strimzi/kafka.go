@@ -38,7 +38,7 @@ func (p *Player) cluster(ctx context.Context, request reconcile.Request) (reconc
 	return again(p.lookAtCluster(ctx, request))
 }
 
-// again looks once more soon when somebody else was faster.
+// again retries soon when somebody else wrote first.
 func again(result reconcile.Result, err error) (reconcile.Result, error) {
 	if isRace(err) {
 		return reconcile.Result{RequeueAfter: 20 * time.Millisecond}, nil

@@ -151,7 +151,7 @@ func (p *Player) Run(ctx context.Context, connection *rest.Config) error {
 	return mgr.Start(ctx)
 }
 
-// unchanging has Behave wait while the operators act.
+// unchanging makes Behave wait while the operators act.
 func (p *Player) unchanging(act reconcile.Func) reconcile.Func {
 	return func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 		p.acting.RLock()
@@ -260,7 +260,7 @@ func (p *Player) setStatus(ctx context.Context, object *unstructured.Unstructure
 	return p.client.Status().Update(ctx, object)
 }
 
-// isRace is whether somebody else was faster.
+// isRace reports whether somebody else wrote first.
 func isRace(err error) bool {
 	return apierrors.IsConflict(err) || apierrors.IsNotFound(err) || apierrors.IsAlreadyExists(err) ||
 		apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)

@@ -22,8 +22,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
-// Policy is the audit policy by which an API server writes the requests of these users, and of nobody else: so little that a
-// suite does not notice.
+// Policy is the audit policy with which an API server logs the requests of these users, and of nobody else: so few that they do not slow
+// a suite down.
 func Policy(users ...string) string {
 	quoted, err := json.Marshal(users)
 	if err != nil {
@@ -56,7 +56,7 @@ type Role struct {
 	Rules []rbacv1.PolicyRule
 	// Scope is where.
 	Scope Scope
-	// Whole is whether the role is bound for the whole cluster. Lists and watches of one namespace are no use of it: a narrower role would do.
+	// Whole says whether the role is bound for the whole cluster. Lists and watches of one namespace do not use it: a narrower role would do.
 	Whole bool
 }
 
@@ -75,7 +75,7 @@ func (r Right) String() string {
 	return strings.TrimSuffix(fmt.Sprintf("%s: %s %s %s", r.Role, r.Verb, r.Resource, r.Name), " ")
 }
 
-// Uses is how often each right was used. A right that was not used is among it, with 0.
+// Uses is how often each right was used. A right that was not used is in it, with 0.
 type Uses map[Right]int
 
 // Granted are the rights of roles, none of them used.
@@ -190,7 +190,7 @@ func (u Uses) count(e event, role Role) {
 	}
 }
 
-// Exception is rights that nobody is seen to use, with the reason why they are given all the same.
+// Exception is rights that nobody is seen to use, with the reason why they are granted all the same.
 type Exception struct {
 	// Role, the resources, the verbs. Without a role all; resources are patterns of [path.Match].
 	Role      string
@@ -198,7 +198,7 @@ type Exception struct {
 	Verbs     []string
 	// Reason is a whole sentence.
 	Reason string
-	// Sometimes is whether the right may also be used: what uses it depends on who comes first.
+	// Sometimes says whether the right may also be used, as when that depends on who comes first.
 	Sometimes bool
 }
 

@@ -82,7 +82,7 @@ func TestAttempts(t *testing.T) {
 			if len(problems) == 0 {
 				t.Error("nobody notices")
 			} else {
-				t.Logf("%d attempts notice, such as %s", len(problems), problems[0])
+				t.Logf("%d attempts show it, such as %s", len(problems), problems[0])
 			}
 			if err := undo(); err != nil {
 				t.Fatal(err)
