@@ -31,7 +31,7 @@ import (
 	"opendatahub.io/operator/controllers/authority"
 )
 
-// These tests hold what the parts say of each other: the list of components, their folders, the API, the goldens and RBAC.
+// These tests check that the parts agree: the list of components, their folders, the API, the goldens and RBAC.
 
 const (
 	managerRoleFile = "config/rbac/role.yaml"
@@ -127,7 +127,7 @@ func parse(t *testing.T, file string) *ast.File {
 	return parsed
 }
 
-// makesComponent is whether the file has func New() components.Component.
+// makesComponent reports whether the file has func New() components.Component.
 func makesComponent(t *testing.T, file string) bool {
 	t.Helper()
 	return slices.ContainsFunc(parse(t, file).Decls, func(declaration ast.Decl) bool {

@@ -20,7 +20,7 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// These tests hold how packages depend on each other, and what a component must have besides its code.
+// These tests check how packages depend on each other, and what a component must have besides its code.
 
 const modulePath = "opendatahub.io/operator/"
 
@@ -47,12 +47,12 @@ func importsOf(t *testing.T) map[string][]string {
 	return imports
 }
 
-// below is whether a folder is one of these, or is in one of them.
+// below reports whether a folder is one of these, or is in one of them.
 func below(folder string, tops ...string) bool {
 	return slices.ContainsFunc(tops, func(top string) bool { return folder == top || strings.HasPrefix(folder, top+"/") })
 }
 
-// TestNoImportGoesUp: each layer knows those under it only.
+// TestNoImportGoesUp: each layer knows only the layers below it.
 func TestNoImportGoesUp(t *testing.T) {
 	var folders []string // of components
 	for _, component := range catalog.All() {
@@ -166,7 +166,7 @@ func player(kind kinds.Kind) string {
 	return strings.ToLower(strings.ReplaceAll(kind.Provider, " ", "-"))
 }
 
-// played is whether the component's folder has Stages that play the operator of a kind, or a program does.
+// played reports whether Stages in the component's folder, or a program, play the operator of a kind.
 func played(folder string, kind kinds.Kind) bool {
 	for _, of := range []string{folder + "/testdata/stages/", "test/cluster/"} {
 		if _, err := os.Stat(of + player(kind)); err == nil {

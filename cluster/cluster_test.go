@@ -30,14 +30,14 @@ func TestDetect(t *testing.T) {
 	tests := map[string]struct {
 		resources []*metav1.APIResourceList
 		objects   []client.Object
-		fail      string // the resource that cannot be asked for
+		fail      string // the resource whose request fails
 		want      components.Cluster
 	}{
-		"Kubernetes":                     {want: components.Cluster{KubeVersion: "v1.37.2"}},
-		"OpenShift":                      {openShift, []client.Object{ingress}, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true, IngressDomain: "apps.example.com"}},
-		"OpenShift without a domain":     {openShift, nil, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true}},
-		"nobody answers":                 {fail: "version"},
-		"nobody says if it is OpenShift": {fail: "resource"},
+		"Kubernetes":                         {want: components.Cluster{KubeVersion: "v1.37.2"}},
+		"OpenShift":                          {openShift, []client.Object{ingress}, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true, IngressDomain: "apps.example.com"}},
+		"OpenShift without a domain":         {openShift, nil, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true}},
+		"nobody answers":                     {fail: "version"},
+		"whether it is OpenShift is unknown": {fail: "resource"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

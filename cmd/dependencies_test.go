@@ -22,7 +22,7 @@ func (fakeCeph) Name() string { return "ceph" }
 
 func (fakeCeph) Kinds() []kinds.Kind { return []kinds.Kind{ceph.Cluster, kinds.StorageClass} }
 
-// fakeGPU needs what only OLM brings on OpenShift.
+// fakeGPU needs what only OLM installs, on OpenShift.
 type fakeGPU struct{ fakeKafka }
 
 func (fakeGPU) Name() string { return "gpu" }

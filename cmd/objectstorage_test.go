@@ -27,8 +27,7 @@ const withExternal = withCeph + `
     external: {endpoint: "https://s3.example.com", credentialsSecretRef: {name: s3}}
 `
 
-// Where S3 comes from is nobody's business but of those who use it: whoever does is on this list, and Pods are replaced
-// only if they read it at their start.
+// Only the objects on this list may depend on where S3 comes from. Pods are replaced only if they read it at their start.
 func TestSwitchingTheObjectStorageChangesItsConsumersOnly(t *testing.T) {
 	all := catalog.All()
 	before := renderAll(t, all, withCeph)

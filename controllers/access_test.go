@@ -18,7 +18,7 @@ import (
 	"opendatahub.io/operator/controllers/authority"
 )
 
-// restrict gives the manager no rights but those that its RoleBindings, or the API server's answers, give.
+// restrict limits the manager to the rights that its RoleBindings, or the API server's answers, grant.
 func (b *bench) restrict(allowed bool) (reviews *int) {
 	reviews = new(int)
 	b.clients.PrependReactor("create", "selfsubjectaccessreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -53,13 +53,13 @@ func TestAccess(t *testing.T) {
 		wantAgain   time.Duration
 		wantReviews int
 	}{
-		"nobody granted anything":                      {age: time.Hour, want: refused, wantAgain: accessInterval, wantReviews: 1},
-		"a new platform waits for its installer":       {age: time.Second, wantAgain: accessGrace - time.Second, wantReviews: 1},
-		"a RoleBinding of long ago is believed":        {age: time.Hour, objects: []client.Object{granted(now.Add(-time.Hour), "operators")}},
-		"a new one may not have reached the server":    {age: time.Hour, objects: []client.Object{granted(now, "operators")}, wantAgain: accessRetry, wantReviews: 1},
-		"a new one that has":                           {age: time.Hour, objects: []client.Object{granted(now, "operators")}, allowed: true, wantReviews: 1},
-		"one of another name":                          {age: time.Hour, allowed: true, wantReviews: 1},
-		"one for the operator of another installation": {age: time.Hour, objects: []client.Object{granted(now.Add(-time.Hour), "others")}, want: refused, wantAgain: accessInterval, wantReviews: 1},
+		"nothing is granted":                            {age: time.Hour, want: refused, wantAgain: accessInterval, wantReviews: 1},
+		"a new platform waits for its installer":        {age: time.Second, wantAgain: accessGrace - time.Second, wantReviews: 1},
+		"an old RoleBinding is trusted":                 {age: time.Hour, objects: []client.Object{granted(now.Add(-time.Hour), "operators")}},
+		"a new one may not have reached the API server": {age: time.Hour, objects: []client.Object{granted(now, "operators")}, wantAgain: accessRetry, wantReviews: 1},
+		"a new one that has":                            {age: time.Hour, objects: []client.Object{granted(now, "operators")}, allowed: true, wantReviews: 1},
+		"one of another name":                           {age: time.Hour, allowed: true, wantReviews: 1},
+		"one for the operator of another installation":  {age: time.Hour, objects: []client.Object{granted(now.Add(-time.Hour), "others")}, want: refused, wantAgain: accessInterval, wantReviews: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, test.objects...)

@@ -15,7 +15,7 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// privilegedKafka has Pods that need more than the restricted level, and what its operator needs granted.
+// privilegedKafka has Pods that need more than the restricted level, and an operator that needs something granted.
 type privilegedKafka struct {
 	fakeKafka
 	level    components.PodSecurityLevel
@@ -57,10 +57,10 @@ func TestAdmit(t *testing.T) {
 		"privileged, in a baseline one": {
 			needs: "privileged", enforced: "baseline", reason: v1alpha1.ReasonPodSecurityTooStrict, want: set + "privileged --overwrite",
 		},
-		"a level that there is not is enforced as the strictest": {
+		"an unknown level counts as the strictest": {
 			needs: "baseline", enforced: "lax", reason: v1alpha1.ReasonPodSecurityTooStrict, want: set + "baseline --overwrite",
 		},
-		"nobody knows the cluster's own level": {
+		"the cluster's own level is unknown": {
 			needs:  "privileged",
 			remark: "namespace lab has no label pod-security.kubernetes.io/enforce, and if the cluster's own level is stricter than privileged",
 		},

@@ -149,7 +149,7 @@ func TestReport(t *testing.T) {
 		state     v1alpha1.ManagementState
 		observed  outcome
 		err       error
-		oneByOne  bool // the manager may look at some namespaces only
+		oneByOne  bool // the manager watches some namespaces only
 		want      string
 		wantAgain time.Duration
 		wantRetry bool
@@ -170,7 +170,7 @@ func TestReport(t *testing.T) {
 			observed: outcome{Health: components.Health{State: components.Degraded, Message: "no disk"}},
 			want:     "False/Degraded: no disk", wantEvent: "Warning Degraded kafka: no disk",
 		},
-		"a spec that cannot be is not retried": {
+		"an invalid spec is not retried": {
 			err:  failure(v1alpha1.ReasonInvalidSpec, true),
 			want: "False/InvalidSpec: what is wrong", wantEvent: "Warning InvalidSpec kafka: what is wrong",
 		},
@@ -194,7 +194,7 @@ func TestReport(t *testing.T) {
 			err: failure(v1alpha1.ReasonVersionNotSupported, false), wantAgain: versionInterval,
 			want: "False/VersionNotSupported: what is wrong", wantEvent: "Warning VersionNotSupported kafka: what is wrong",
 		},
-		"what was heard too long ago is not known": {
+		"what was observed too long ago is not known": {
 			observed: outcome{Health: components.Health{State: components.Unknown, Message: "silence"}},
 			want:     "Unknown/Outdated: silence", wantEvent: "Warning Outdated kafka: silence",
 		},
@@ -258,7 +258,7 @@ func TestReport(t *testing.T) {
 				t.Errorf("again: err = %v", err)
 			}
 			if again := append(b.cluster.Writes(), b.recorded()...); len(again) > 0 {
-				t.Errorf("the same outcome is told twice: %q", again)
+				t.Errorf("the same outcome is reported twice: %q", again)
 			}
 		})
 	}
@@ -293,11 +293,11 @@ func TestReportTellsOfAFailedStatusWrite(t *testing.T) {
 		t.Errorf("err = %v", err)
 	}
 	if events := b.recorded(); len(events) > 0 {
-		t.Errorf("told although it is not written: %q", events)
+		t.Errorf("Events although the status was not written: %q", events)
 	}
 }
 
-// TestReportSettles: a component that is ready again within a moment was never called anything else.
+// TestReportSettles: a component that is ready again within a moment stays reported as ready.
 func TestReportSettles(t *testing.T) {
 	b := newBench(t, odhNamed("odh", nil))
 	ready := outcome{Health: components.Health{State: components.Ready}}
@@ -440,7 +440,7 @@ func TestMissingReferences(t *testing.T) {
 	}
 }
 
-// TestLateDefinitionsAreNoticedInNamedNamespaces: with WATCH_NAMESPACE nobody tells when a definition comes.
+// TestLateDefinitionsAreNoticedInNamedNamespaces: with WATCH_NAMESPACE no watch tells when a definition is installed.
 func TestLateDefinitionsAreNoticedInNamedNamespaces(t *testing.T) {
 	b := newBench(t, odhNamed("odh", func(odh *v1alpha1.OpenDataHub) { odh.Spec.Components.Kafka = &v1alpha1.KafkaSpec{} }))
 	b.watchesCRDs = false

@@ -45,7 +45,7 @@ func TestSummarize(t *testing.T) {
 			},
 			wantCount: "0/2",
 		},
-		"a report about an older generation counts for nothing": {
+		"a report about an older generation is ignored": {
 			components: both, conditions: []metav1.Condition{old, hubReady},
 			want: []string{
 				"Ready=False/Progressing: kafka: has not reported yet",
@@ -69,7 +69,7 @@ func TestSummarize(t *testing.T) {
 			components: both, conditions: []metav1.Condition{kafkaReady, condition("JupyterHubReady", "False", v1alpha1.ReasonDegraded, "broken")},
 			want: []string{"Ready=False/Degraded: jupyterHub: broken"}, wantCount: "1/2",
 		},
-		"a spec that cannot be stalls": {
+		"an invalid spec stalls": {
 			components: both, conditions: []metav1.Condition{condition("KafkaReady", "False", v1alpha1.ReasonInvalidSpec, "edit it"), hubReady},
 			want: []string{
 				"Ready=False/InvalidSpec: kafka: edit it",
@@ -180,7 +180,7 @@ func TestSummarize(t *testing.T) {
 	}
 }
 
-// The object storage has no block in spec.components: it counts for nothing while it is well, and is heard when it is not.
+// The object storage has no block in spec.components: it is not counted, and is mentioned only when it is not ready.
 func TestSummarizeHearsTheObjectStorage(t *testing.T) {
 	all := catalog.All()
 	external := v1alpha1.ObjectStorageSpec{
@@ -329,9 +329,9 @@ func TestMissingPoliciesAreARemark(t *testing.T) {
 		missing []string
 		want    string
 	}{
-		"none":                  {"True", nil, "1 of 1 components ready"},
-		"both":                  {"True", []string{"a", "b"}, "1 of 1 components ready; nothing bounds what a stolen token of the operator can do, because this cluster is without a and b; apply config/admission"},
-		"there are other cares": {"False", []string{"a"}, "1 of 1 components ready"},
+		"none":                   {"True", nil, "1 of 1 components ready"},
+		"both":                   {"True", []string{"a", "b"}, "1 of 1 components ready; nothing bounds what a stolen token of the operator can do, because this cluster is without a and b; apply config/admission"},
+		"it is not ready anyway": {"False", []string{"a"}, "1 of 1 components ready"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report := status.Report{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: test.status, Message: "1 of 1 components ready"}}}

@@ -27,8 +27,8 @@ var update = flag.Bool("update", false, "rewrite the golden files of what is typ
 // clusters are the kinds of cluster by the names that golden files have.
 var clusters = map[string]bool{"kubernetes": false, "openshift": true}
 
-// TestByHandIsAsReviewed: what people read, of dependencies that have everything between them. That the others are told what the table
-// has is the next test's.
+// TestByHandIsAsReviewed shows what people read, for dependencies that cover every case between them. The next test checks that the
+// commands for all of them follow the table.
 func TestByHandIsAsReviewed(t *testing.T) {
 	for name, cluster := range map[string]string{"Rook": "openshift", "Strimzi": "kubernetes", "Node Feature Discovery": "openshift"} {
 		dependency, _ := Default().Find(name)
@@ -84,7 +84,7 @@ func awkward() Dependency {
 	}
 }
 
-// The commands are given to a shell in which helm and kubectl only note what they were asked.
+// The commands run in a shell in which helm and kubectl only record their arguments.
 func TestHelmIsToldWhatTheTableHas(t *testing.T) {
 	for cluster, openShift := range clusters {
 		for _, dependency := range append(Default(), awkward()) {

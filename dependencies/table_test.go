@@ -46,7 +46,7 @@ func TestTheEmbeddedTableIsValid(t *testing.T) {
 	}
 }
 
-// The table says by which kinds an operator is found, components say which they render: both must mean the same.
+// The table says by which kinds an operator is found, components say which they render: the two must agree.
 func TestTheTableHasTheKindsOfComponents(t *testing.T) {
 	rendered := map[string]map[string][]string{} // operator → CRD → versions
 	for _, component := range catalog.All() {
@@ -81,7 +81,7 @@ func TestTheTableHasTheKindsOfComponents(t *testing.T) {
 	}
 }
 
-// platforms are what kinds name as their operator, and nobody installs.
+// platforms are the providers of kinds that the installer never installs.
 func platforms() []string { return []string{kinds.OpenShift, kinds.GatewayAPI} }
 
 func TestCRDsOfTheTableAreReal(t *testing.T) {
@@ -153,7 +153,7 @@ func TestChartsOfTheTableNeedNoHooks(t *testing.T) {
 		if !slices.ContainsFunc(Default(), func(dependency Dependency) bool {
 			return slices.ContainsFunc(dependency.Charts, func(chart Chart) bool { return path.Base(chart.Chart) == name })
 		}) {
-			t.Errorf("the table has no chart %s any more: forget it here", name)
+			t.Errorf("the table has no chart %s any more: remove it here", name)
 		}
 	}
 }

@@ -78,7 +78,7 @@ func TestMakeTargets(t *testing.T) {
 	}
 }
 
-// Whoever sees a reason must find what to do.
+// For every reason, operations.md must say what to do.
 func TestReasons(t *testing.T) {
 	found := reason.FindAllStringSubmatch(read(t, filepath.Join("..", "api", "v1alpha1", "conditions.go")), -1)
 	if len(found) == 0 {

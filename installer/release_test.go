@@ -55,7 +55,7 @@ func newLab(t *testing.T) *lab {
 	return l
 }
 
-// chart has the operator be of a version, which there is.
+// chart writes a chart of the version, and has the dependency ask for it.
 func (l *lab) chart(version string) {
 	l.Helper()
 	folder := l.TempDir()
@@ -66,7 +66,7 @@ func (l *lab) chart(version string) {
 	l.dependency.Charts[0].Chart = filepath.Join(folder, "demo-"+version+".tgz")
 }
 
-// restart is what a new process knows: nothing but the cluster.
+// restart starts over as a new process, which knows nothing but the cluster.
 func (l *lab) restart() {
 	objects := &objects{
 		Children: l.cluster.Labelled(dependencies.Label), mapper: testrestmapper.TestOnlyStaticRESTMapper(scheme.Scheme), kinds: map[schema.GroupVersionKind]bool{},
@@ -117,11 +117,11 @@ func (l *lab) reconcile() v1alpha1.DependencyStatus {
 			return status
 		}
 	}
-	l.Fatal("it does not come to rest")
+	l.Fatal("it does not stop writing")
 	return v1alpha1.DependencyStatus{}
 }
 
-// start has the Deployments that there are work.
+// start makes the existing Deployments available.
 func (l *lab) start() {
 	l.Helper()
 	for _, namespace := range []string{"demo", "elsewhere"} {
@@ -207,7 +207,7 @@ func TestAFailedUpgradeIsARemark(t *testing.T) {
 		}
 		l.wantReady(status, "1.0.0", "it works, but not as the table asks: there is no chart at ")
 	}
-	// Its cure is heeded at once.
+	// A fix takes effect at once.
 	l.dependency.Charts[0].Chart = good
 	l.wantReady(l.reconcile(), "2.0.0", "")
 }
@@ -221,7 +221,7 @@ func TestADependencyMoves(t *testing.T) {
 		t.Errorf("%v, %v", status, err)
 	}
 	if i := slices.Index(l.cluster.Writes(), "apply Deployment elsewhere/demo"); i >= 0 {
-		t.Error("both ran at a time")
+		t.Error("both ran at the same time")
 	}
 	l.wantReady(l.reconcile(), "1.0.0", "")
 	if l.object("v1", "ServiceAccount", "demo", "demo") != nil || l.object("apps/v1", "Deployment", "demo", "demo") != nil {
@@ -311,7 +311,7 @@ func TestWhatIsTheirsStays(t *testing.T) {
 	}
 }
 
-// TestSeveralCharts: one that cannot be had leaves those before it installed, and one that the table no longer has is removed.
+// TestSeveralCharts: one that cannot be fetched leaves those before it installed, and one that the table no longer has is removed.
 func TestSeveralCharts(t *testing.T) {
 	l := newLab(t)
 	first := l.dependency.Charts[0]
@@ -349,11 +349,11 @@ func TestALostRecord(t *testing.T) {
 	l.restart()
 	l.wantReady(l.reconcile(), "1.0.0", "")
 	if l.object("apps/v1", "Deployment", "demo", "demo").GetUID() != uid {
-		t.Error("it was made again")
+		t.Error("it was recreated")
 	}
 }
 
-// TestTheAPIServersWords: a refusal is told in them.
+// TestTheAPIServersWords: the status passes on the API server's refusal.
 func TestTheAPIServersWords(t *testing.T) {
 	l := newLab(t)
 	l.cluster.Fail = func(_ string, object client.Object) error {

@@ -10,7 +10,7 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// A standby that becomes the leader must go on from the last words of the one before it, not from those of its own start.
+// A standby that becomes the leader must go on from the last report of the leader before it, not from what it would have read at its start.
 func TestAStandbyKeepsTheLastWordsOfTheLeader(t *testing.T) {
 	l := newLab(t)
 	leader := l.r.report
@@ -30,7 +30,7 @@ func TestAStandbyKeepsTheLastWordsOfTheLeader(t *testing.T) {
 	}
 	say(leader, "Strimzi", v1alpha1.DependencyReady)
 
-	for range 2 { // the second time it has its own words, and reads nothing
+	for range 2 { // the second time it has its own report, and reads nothing
 		if err := standby.load(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// gone is a cache of a cluster that serves nothing any more: what is asked of it never comes.
+// gone is the cache of a cluster that no longer serves any kind: its informers never sync.
 type gone struct {
 	cache.Cache
 	removed []string

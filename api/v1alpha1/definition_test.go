@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// An API server refuses a definition whose rules may cost too much, which every suite would find out late.
+// An API server refuses a definition whose CEL rules may cost too much. The suites would find that out too, but late.
 func TestDefinitionIsAccepted(t *testing.T) {
 	content, err := os.ReadFile("../../config/crd/opendatahub.io_opendatahubs.yaml")
 	if err != nil {

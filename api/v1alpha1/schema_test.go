@@ -226,11 +226,11 @@ func TestFullSampleHasEveryField(t *testing.T) {
 		if component, ok := strings.CutPrefix(name, "spec.components."); ok && components[component] == nil && !strings.Contains(component, ".") {
 			continue
 		}
-		t.Errorf("%s is in no place of full.yaml", name)
+		t.Errorf("full.yaml does not set %s", name)
 	}
 }
 
-// missing are the fields of the schema that value has not. A list has a field if any of its elements has it. Of unions,
+// missing are the fields of the schema that the values do not have. A list has a field if any of its elements has it. Of unions,
 // which cannot be complete, only the chosen member needs to be there.
 func missing(path string, schema apiextensionsv1.JSONSchemaProps, values ...map[string]any) (names []string) {
 	for name, property := range schema.Properties {
@@ -264,7 +264,7 @@ func missing(path string, schema apiextensionsv1.JSONSchemaProps, values ...map[
 	return names
 }
 
-// unchosen are members of unions of which full.yaml shows another member.
+// unchosen are members of unions of which full.yaml sets another member.
 var unchosen = map[string]bool{
 	"spec.components.jupyterHub.database.name":          true, // of type Platform
 	"spec.components.mlflow.database.name":              true,

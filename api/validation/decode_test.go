@@ -220,7 +220,7 @@ func TestRefusalsHaveAnOrder(t *testing.T) {
 	}
 	for range 20 {
 		if _, err := Decode(strings.NewReader(input), "lab"); err.Error() != want.Error() {
-			t.Fatalf("refused in other words:\n%v\nand\n%v", err, want)
+			t.Fatalf("two calls return different errors:\n%v\nand\n%v", err, want)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func newSite(t *testing.T, objects ...client.Object) *site {
 	return s
 }
 
-// restart is what a new process knows: nothing but the cluster.
+// restart starts over as a new process, which knows nothing but the cluster.
 func (s *site) restart() {
 	s.applier = &apply.Applier{Client: s.cluster, Reader: s.cluster, Children: s.cluster.Children(gvks()...)}
 }
@@ -184,7 +184,7 @@ func TestApplyRestores(t *testing.T) {
 					s.restart()
 				}
 				s.expect("changes", test.want, s.apply(settings("odh-a", "ours")))
-				s.expect("changes of a second look", nil, s.apply(settings("odh-a", "ours")))
+				s.expect("changes the second time", nil, s.apply(settings("odh-a", "ours")))
 				object := s.get(kinds.ConfigMap, "odh-a")
 				if value, _, _ := unstructured.NestedString(object.Object, "data", "key"); value != "ours" {
 					t.Errorf("key = %q", value)
@@ -245,7 +245,7 @@ func (r *reads) Get(ctx context.Context, key client.ObjectKey, object client.Obj
 	return r.Reader.Get(ctx, key, object, options...)
 }
 
-// TestANewObjectTakesOneRequest: a platform is made of dozens, and whoever asks before each whether it exists doubles what it costs.
+// TestANewObjectTakesOneRequest: a platform has dozens of objects, and a read before each write would double the requests.
 func TestANewObjectTakesOneRequest(t *testing.T) {
 	s := newSite(t)
 	reader := &reads{Reader: s.cluster}
@@ -290,7 +290,7 @@ func TestErrorsOfSeveralObjects(t *testing.T) {
 	}
 }
 
-// TestAPIErrors gives errors of an API server, in the words of a real one, the reason that people can act on.
+// TestAPIErrors maps errors, with the text of a real API server, to the reasons that people can act on.
 func TestAPIErrors(t *testing.T) {
 	configMaps := schema.GroupResource{Resource: "configmaps"}
 	invalid := func(message string) error {
@@ -431,7 +431,7 @@ func TestGenerateKeepsRenderedKeys(t *testing.T) {
 	}
 	s.expect("applied", nil, s.apply(named()))
 
-	// As an earlier version of the operator made it.
+	// As an earlier version of the operator created it.
 	s.edit(kinds.Secret, "odh-login", func(object *unstructured.Unstructured) {
 		unstructured.RemoveNestedField(object.Object, "data", "username")
 	})
@@ -483,8 +483,8 @@ func TestGenerateDoesNotFillASecretThatIsBeingDeleted(t *testing.T) {
 	s.expect("changes", nil, s.generate(login("password", "another")))
 }
 
-// An htpasswd file is made with the passwords and follows those that people change: a web server that kept the old one
-// would let nobody in, or those whom somebody meant to lock out.
+// An htpasswd file is generated with the passwords and follows those that people change: a web server with the old file
+// would let nobody in, or those who were meant to be locked out.
 func TestGenerateKeepsAnHtpasswdFileUpToDate(t *testing.T) {
 	s := newSite(t)
 	wanted := login("password", "notebook")

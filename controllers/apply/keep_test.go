@@ -21,7 +21,7 @@ import (
 	"opendatahub.io/operator/controllers/apply"
 )
 
-// keeping is a Kafka that was made under Delete, and owns a Secret that must stay now.
+// keeping is a Kafka that was created under Delete and owns a Secret that must stay now.
 type keeping struct {
 	*site
 	scope apply.Scope
@@ -89,7 +89,7 @@ func TestKeepTellsTheOperatorAndWaits(t *testing.T) {
 	k.expect("nothing is done", nil, k.cluster.Writes())
 }
 
-// TestWhatIsToldFirstHasNoOwner: a foreground deletion of the platform would collect it untold.
+// TestWhatIsToldFirstHasNoOwner: a foreground deletion of the platform would collect it before its operator is told.
 func TestWhatIsToldFirstHasNoOwner(t *testing.T) {
 	k := newKeeping(t)
 	if owners := k.get(kafka.Kafka, "odh").GetOwnerReferences(); len(owners) > 0 {

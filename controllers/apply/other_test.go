@@ -15,7 +15,7 @@ import (
 
 const installer = "opendatahub-installer"
 
-// setting is a ConfigMap that is nobody's platform's; Children of tests knows what has a component's label.
+// setting is a ConfigMap of no platform. It has a component's label, because Children of tests holds nothing else.
 func setting(t *testing.T) apply.Prepared {
 	t.Helper()
 	object := &unstructured.Unstructured{Object: map[string]any{"data": map[string]any{"a": "1"}}}

@@ -36,7 +36,7 @@ const complete = `{"f:metadata":{"f:labels":{"f:app":{}},"f:ownerReferences":{"k
 "f:volumeMounts":{"k:{\"mountPath\":\"/tmp\"}":{".":{},"f:name":{},"f:mountPath":{}}}}},
 "f:volumes":{"k:{\"name\":\"tmp\"}":{".":{},"f:emptyDir":{},"f:name":{}}}}}}}`
 
-// TestCovers shows what the API server's record says after others touched the object.
+// TestCovers shows what the API server's managed fields say after others changed the object.
 func TestCovers(t *testing.T) {
 	cases := map[string]struct {
 		fields string

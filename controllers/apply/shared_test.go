@@ -17,7 +17,7 @@ import (
 	"opendatahub.io/operator/controllers/clustertest"
 )
 
-// policy is of a kind of which a cluster takes one object, whoever wants it.
+// policy is a kind of which a cluster has one object, which all platforms share.
 var policy = kinds.Kind{
 	GroupKind: schema.GroupKind{Group: "example.com", Kind: "Policy"}, Versions: []string{"v1"}, Plural: "policies", ClusterScoped: true,
 	Provider: "Policies",
@@ -211,8 +211,8 @@ func TestAPlatformThatIsGoneHoldsNothing(t *testing.T) {
 	s.expect("the last one that exists takes it away", "none")
 }
 
-// TestSharingSurvivesCrashes ends the process before every single write of a whole life, and starts it again: the end of each step is
-// the same.
+// TestSharingSurvivesCrashes ends the process before each write of the whole lifecycle, and starts it again: each step ends in the same
+// state.
 func TestSharingSurvivesCrashes(t *testing.T) {
 	crash := errors.New("killed")
 	life := []struct {
@@ -251,14 +251,14 @@ func TestSharingSurvivesCrashes(t *testing.T) {
 	}
 	writes := live(0)
 	if writes < 6 {
-		t.Fatalf("a whole life takes %d writes only", writes)
+		t.Fatalf("a whole lifecycle takes only %d writes", writes)
 	}
 	for at := 1; at <= writes; at++ {
 		live(at)
 	}
 }
 
-// Between its creation and its list, the object is anybody's who comes first.
+// Until it has its list of platforms, a new object belongs to whoever comes first.
 func TestAnObjectThatNobodyIsOn(t *testing.T) {
 	s := newSharing(t)
 	s.cluster.Fail = func(verb string, _ client.Object) error {
@@ -306,7 +306,7 @@ func TestTwoPlatformsDoNotTakeAnObjectFromEachOther(t *testing.T) {
 	if writes := cluster.Writes(); len(writes) > 0 {
 		t.Errorf("they fight: %q", writes)
 	}
-	// What somebody else wrote there does not make it another platform's.
+	// A label that somebody else wrote does not make it another platform's.
 	object := cluster.Object(policy.GVK(), "", "gpu")
 	object.SetLabels(components.Merge(object.GetLabels(), map[string]string{components.LabelPlatform: "other"}))
 	cluster.Do(object, func(c client.Client) error { return c.Update(t.Context(), object, client.FieldOwner("kubectl-label")) })

@@ -187,7 +187,7 @@ func TestTheControllerOfAComponentHasItsRights(t *testing.T) {
 	}
 }
 
-// TestGrantCommand: what people type is what the installer makes.
+// TestGrantCommand: the command that people type creates what the installer creates.
 func TestGrantCommand(t *testing.T) {
 	want := "kubectl create rolebinding opendatahub-platform --namespace lab --clusterrole opendatahub-platform " +
 		"--serviceaccount operators:opendatahub-operator"

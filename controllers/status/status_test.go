@@ -52,7 +52,7 @@ func (d *desk) odh() *v1alpha1.OpenDataHub {
 	return odh
 }
 
-// write reports what the cluster says now, and checks that it is written or not, and how long it is to wait.
+// write writes a report, checks whether that took a request, and returns how long the report has to wait.
 func (d *desk) write(manager string, report status.Report, wantWrite bool) time.Duration {
 	d.Helper()
 	wrote, wait, err := d.writer.Write(d.Context(), d.odh(), manager, report)

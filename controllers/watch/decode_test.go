@@ -38,7 +38,7 @@ var objectTexts = map[string]string{
 	"metadata that is no object": `{"apiVersion":"v1","kind":"ConfigMap","metadata":null,"data":null}`,
 }
 
-// TestDecodingIsStripping compares with the tree.
+// TestDecodingIsStripping compares decoding the text with stripping the decoded object.
 func TestDecodingIsStripping(t *testing.T) {
 	for name, text := range objectTexts {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestDecodingIsStripping(t *testing.T) {
 	}
 }
 
-// FuzzDecode has what the decoder makes of any JSON be JSON, and what it refuses be an error.
+// FuzzDecode checks that the decoder turns any text into JSON or returns an error.
 func FuzzDecode(f *testing.F) {
 	for _, text := range objectTexts {
 		f.Add(text)
@@ -173,7 +173,7 @@ func eventOf(tb testing.TB, count int) []byte {
 	return text
 }
 
-// TestEventsAreNotTakenApart counts allocations, which do not depend on the machine: they must not grow with what is in an object.
+// TestEventsAreNotTakenApart counts allocations, which do not depend on the machine: they must not grow with the size of an object.
 func TestEventsAreNotTakenApart(t *testing.T) {
 	allocations := func(fields int) float64 {
 		text := eventOf(t, fields)

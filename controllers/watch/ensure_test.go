@@ -74,7 +74,7 @@ func TestALongFirstListMakesProgress(t *testing.T) {
 			}
 		}
 		if err := children.Ensure(ctx, kind, lab, "kafka"); err != nil {
-			t.Errorf("after 20 of 25 seconds the list has to begin anew: %v", err)
+			t.Errorf("after 20 of 25 seconds the list has to start over: %v", err)
 		}
 		if got := started.Load(); got != 1 {
 			t.Errorf("the kind was listed %d times", got)
@@ -82,7 +82,7 @@ func TestALongFirstListMakesProgress(t *testing.T) {
 	})
 }
 
-// TestDroppingDisturbsNobodyElse: one waits for the first watch of a kind while another gives it up and starts a second one.
+// TestDroppingDisturbsNobodyElse: one caller waits for the first watch of a kind while another gives it up and starts a second one.
 func TestDroppingDisturbsNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -128,7 +128,7 @@ func TestEnsureSaysWhyAKindCannotBeWatched(t *testing.T) {
 	})
 }
 
-// TestNoKindIsLost lets starts, time-outs, drops, releases and failures of watches interleave at random. However they do, every
+// TestNoKindIsLost lets starts, time-outs, drops, releases and failures of watches interleave at random. Whatever the order, every
 // kind can be watched and read in the end, by exactly one watch.
 func TestNoKindIsLost(t *testing.T) {
 	all := []schema.GroupVersionKind{kinds.ConfigMap.GVK(), kinds.Service.GVK(), kinds.Secret.GVK()}

@@ -89,7 +89,7 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestPoliciesThatMayNotBeLookedAt: it is asked once, and nothing is known.
+// TestPoliciesThatMayNotBeLookedAt: without the right it asks once, and reports nothing.
 func TestPoliciesThatMayNotBeLookedAt(t *testing.T) {
 	client := fake.NewClientset()
 	refused := apierrors.NewForbidden(admissionregistrationv1.Resource("validatingadmissionpolicybindings"), "", nil)

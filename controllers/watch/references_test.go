@@ -120,7 +120,7 @@ func (l *library) wait(what string, from <-chan string, want ...string) {
 	}
 }
 
-// until waits for wakes until something is so.
+// until waits for wake-ups until a condition holds.
 func (l *library) until(what string, so func() bool) {
 	l.Helper()
 	timeout := time.After(patience)

@@ -35,7 +35,7 @@ func TestDigests(t *testing.T) {
 	}
 }
 
-// TestCauses: the same trouble must be told in the same words each time.
+// TestCauses: the same problem must have the same text each time.
 func TestCauses(t *testing.T) {
 	here := func(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: port} }
 	reset := func(port int) error {
@@ -50,7 +50,7 @@ func TestCauses(t *testing.T) {
 			&url.Error{Err: &net.OpError{Err: &net.DNSError{Err: "no such host", Name: "a", Server: "10.0.0.1:53", IsNotFound: true}}},
 			"its name is not known",
 		},
-		"a server of names": {
+		"a name server": {
 			&url.Error{Err: &net.OpError{Err: &net.DNSError{Err: "read udp 10.0.0.1:1234->10.0.0.1:53: connection refused", Name: "a"}}},
 			"its name cannot be looked up",
 		},

@@ -313,7 +313,7 @@ func TestCredentialsAreReadAgainAndNotTold(t *testing.T) {
 	hidden := chart
 	hidden.Chart = strings.Replace(front.URL, "://", "://me:hidden@", 1) + "/stable/demo"
 	if message := refused(t, client, hidden, false, v1alpha1.ReasonRegistryUnavailable, "401"); strings.Contains(message, "hidden") {
-		t.Error("the password is told")
+		t.Error("the message shows the password")
 	}
 	login("right")
 	_, err := rendered(t, client, chart)

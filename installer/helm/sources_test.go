@@ -129,7 +129,7 @@ func (f files) archive(t *testing.T) []byte {
 	return content
 }
 
-// group of the kinds that the demonstration brings.
+// group of the kinds that the demo chart defines.
 const group = "demo.example.com"
 
 func must(t *testing.T, err error) {
@@ -146,11 +146,11 @@ func digest(archive []byte) string {
 
 // source is a place that charts come from.
 type source interface {
-	// put a chart there, and say how to ask for it.
+	// put stores a chart there, and returns how the table refers to it.
 	put(t *testing.T, chart files, name, version string) dependencies.Chart
 }
 
-// server can be broken.
+// server is a server that a test can break.
 type server struct {
 	*httptest.Server
 	// broken answers instead of the server.

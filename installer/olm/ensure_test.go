@@ -152,7 +152,7 @@ func TestEnsureStopsAtTheFirstError(t *testing.T) {
 	l.writes("apply Namespace /strimzi", "apply OperatorGroup strimzi/strimzi")
 }
 
-// TestWhatIsAskedFor: the objects say what the table does, and ours that somebody changed say so again.
+// TestWhatIsAskedFor: the objects follow the table, and our objects that somebody changed follow it again.
 func TestWhatIsAskedFor(t *testing.T) {
 	dependency := kafkaOperator(func(d *dependencies.Dependency) {
 		d.NamespaceLabels = map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
@@ -258,14 +258,14 @@ func TestRemove(t *testing.T) {
 		},
 		"everything": {
 			objects: namespace + group + subscribed(with(atLatest)) + version("1.1.0", "", succeeded) + version("0.9.0", "", succeeded),
-			// The group stays: 0.9.0 is nobody's that we know.
+			// The OperatorGroup stays: nobody knows whose 0.9.0 is.
 			writes: []string{label, deleteSubscription, deleteVersion},
 		},
 		"nothing was installed yet": {
 			objects: namespace + group + subscribed(with(pending, "{type: InstallPlanPending, status: 'True', reason: RequiresApproval}")),
 			writes:  []string{deleteSubscription, deleteGroup},
 		},
-		"OLM is installing it this moment": {
+		"OLM is installing it right now": {
 			objects: namespace + group + subscribed(with(pending, "{type: InstallPlanPending, status: 'True', reason: Installing}")),
 			waits:   true,
 		},

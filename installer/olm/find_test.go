@@ -320,17 +320,17 @@ spec: {name: other, installPlanApproval: Manual}
 			want: "OLM Installing Progressing 1.1.0",
 			says: []string{"is Pending: RequirementsNotMet: K a is NotPresent, K b is NotPresent, K c is NotPresent, K d is NotPresent, K e is NotPresent$"},
 		},
-		"looks after some namespaces only": {
+		"watches some namespaces only": {
 			objects: group + catalog + subscribed(with(atLatest)) + strings.Replace(version("1.1.0", "", succeeded), `targetNamespaces: ""`, `targetNamespaces: "g,f,e,d,c,b,a"`, 1),
 			want:    "OLM Ready Available 1.1.0",
 			says:    []string{"these namespaces only: a, b, c, d, e, and 2 more$"},
 		},
-		"looks after five namespaces only": {
+		"watches five namespaces only": {
 			objects: group + catalog + subscribed(with(atLatest)) + strings.Replace(version("1.1.0", "", succeeded), `targetNamespaces: ""`, `targetNamespaces: "e,d,c,b,a"`, 1),
 			want:    "OLM Ready Available 1.1.0",
 			says:    []string{"these namespaces only: a, b, c, d, e$"},
 		},
-		"looks after its own namespace, as it should": {
+		"watches its own namespace, as it should": {
 			dependency: func(d *dependencies.Dependency) { d.Packages[0].InstallMode = dependencies.OwnNamespace },
 			objects:    group + catalog + subscribed(with(atLatest)) + strings.Replace(version("1.1.0", "", succeeded), `targetNamespaces: ""`, "targetNamespaces: strimzi", 1),
 			want:       "OLM Ready Available 1.1.0",
@@ -465,7 +465,7 @@ func TestLongMessagesOfOLMAreCut(t *testing.T) {
 	}
 }
 
-// TestUpToDate: what is as it should be is not looked up in the catalogues again.
+// TestUpToDate: an up-to-date Subscription is not looked up in the catalogues again.
 func TestUpToDate(t *testing.T) {
 	other := strings.NewReplacer("name: community", "name: mirror").Replace(catalog)
 	tests := map[string]struct {

@@ -88,7 +88,7 @@ var apiResources = []string{
 	"/apis/olm.operatorframework.io/v1/clusterextensions",
 }
 
-// ServeHTTP is what of the API server is not in the cluster: discovery, and PackageManifests.
+// ServeHTTP serves the parts of the API server that the cluster does not have: discovery, and PackageManifests.
 func (l *lab) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	list := metav1.APIResourceList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "APIResourceList"}}
 	for _, name := range apiResources {

@@ -18,7 +18,7 @@ import (
 	played "opendatahub.io/operator/test/olm"
 )
 
-// source is a CatalogSource in a state of its connection.
+// source is a CatalogSource whose connection is in the state.
 func source(name, state string, priority int) string {
 	return strings.NewReplacer("name: community", "name: "+name, "READY", state, "priority: 5", fmt.Sprintf("priority: %d", priority)).Replace(catalog)
 }
@@ -291,7 +291,7 @@ func TestLargeCatalogs(t *testing.T) {
 	}
 }
 
-// TestWithdrawnPackage: between two looks at a catalogue its content may change.
+// TestWithdrawnPackage: the content of a catalogue may change between two reads.
 func TestWithdrawnPackage(t *testing.T) {
 	looks := 0
 	l := newLab(t, catalog)

@@ -120,7 +120,7 @@ func TestChanged(t *testing.T) {
 	}
 }
 
-// TestTransforms: what stays is small, whatever comes, and passes a second time as it is.
+// TestTransforms: what stays of an object is small, whatever its size, and a second transform changes nothing.
 func TestTransforms(t *testing.T) {
 	padding := strings.Repeat("x", 100_000)
 	for name, text := range map[string]string{
