@@ -75,7 +75,7 @@ clean: ## Delete what was built. Cached tools and running clusters stay.
 test: ## Run every test: unit, golden, schema, and the suites on a local cluster.
 	go run ./hack/cluster build # minutes the first time, which no suite has to wait for then
 	go test -timeout 60m $(TESTFLAGS) ./...
-	@for module in $(MODULES); do (cd $$module && go test $(TESTFLAGS) ./...); done
+	@for module in $(MODULES); do (cd $$module && go test $(TESTFLAGS) ./...) || exit 1; done
 
 .PHONY: test-real
 test-real: build ## Run the tests that need Pods that really run (Linux, root). They are skipped where that cannot be.
@@ -114,7 +114,7 @@ bench: build ## Measure what platforms cost (PLATFORMS=1,10,100,300).
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Check the code.
 	$(GOLANGCI_LINT) run
-	@for module in $(MODULES); do (cd $$module && $(GOLANGCI_LINT) run); done
+	@for module in $(MODULES); do (cd $$module && $(GOLANGCI_LINT) run) || exit 1; done
 
 .PHONY: check
 check: ## Do exactly what CI does.
