@@ -272,8 +272,8 @@ func Programs(t *testing.T, requirements string) string {
 
 // FreeAddress is an address on which nobody listens. Its port is below the range from which systems hand out ports, so that nobody
 // gets it before it is used.
-func FreeAddress(t testing.TB) string {
-	t.Helper()
+func FreeAddress(tb testing.TB) string {
+	tb.Helper()
 	var err error
 	for range 100 {
 		var listener net.Listener
@@ -282,7 +282,7 @@ func FreeAddress(t testing.TB) string {
 			return listener.Addr().String()
 		}
 	}
-	t.Fatalf("no port is free: %v", err)
+	tb.Fatalf("no port is free: %v", err)
 	return ""
 }
 
