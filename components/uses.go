@@ -14,6 +14,9 @@ type Use struct {
 	// Optional kinds are rendered where the cluster serves them and left out elsewhere: nothing is installed for them, and when
 	// one is served later, its objects are created.
 	Optional bool
+	// Needed is whether a spec takes the kind, so that the third-party operator that serves it is installed: for the objects that the
+	// component renders, or for those that people make. Nil: every spec does.
+	Needed func(Facts) bool
 	// Shared kinds are cluster-scoped, and their objects belong to all platforms that want them, so they are rendered from nothing that
 	// differs between platforms, least of all the name. A platform that wants an object to differ from the first one's is told so; the
 	// last one that leaves removes it. They hold no data.
@@ -38,6 +41,9 @@ type Destruction struct {
 	// what the object stands for.
 	Patch string
 }
+
+// Needs reports whether a spec takes a kind that only a third-party operator serves.
+func (u Use) Needs(facts Facts) bool { return !u.Optional && (u.Needed == nil || u.Needed(facts)) }
 
 // KeepsData reports whether the data of a component stays when it is removed.
 func KeepsData(component Component, facts Facts) bool {

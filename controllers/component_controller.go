@@ -156,7 +156,7 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 	if err != nil {
 		return outcome{}, components.AsFailure(err, v1alpha1.ReasonPruneFailed)
 	}
-	if len(missing) > 0 {
+	if missing = append(missing, r.needed(facts, served, missing)...); len(missing) > 0 {
 		if err := r.apis.Unknown(missing); err != nil {
 			return outcome{}, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
 		}
@@ -243,6 +243,19 @@ func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Se
 		}
 	}
 	return applicable, missing
+}
+
+// needed lists the other kinds that are not served and that the spec needs, although only people make objects of them.
+func (r *componentReconciler) needed(facts components.Facts, served []apply.Served, missing []kinds.Kind) []kinds.Kind {
+	var needed []kinds.Kind
+	for _, use := range components.UsesOf(r.component) {
+		known := slices.ContainsFunc(missing, func(kind kinds.Kind) bool { return kind.GroupKind == use.GroupKind }) ||
+			slices.ContainsFunc(served, func(s apply.Served) bool { return s.Kind.GroupKind == use.GroupKind })
+		if !known && use.Needed != nil && use.Needs(facts) {
+			needed = append(needed, use.Kind)
+		}
+	}
+	return needed
 }
 
 func (r *componentReconciler) assess(ctx context.Context, facts components.Facts, prepared []apply.Prepared) (outcome, error) {

@@ -27,8 +27,8 @@ func Required(table Table, all []components.Component, facts components.Facts) [
 			continue
 		}
 		for _, use := range components.UsesOf(component) {
-			if _, known := table.Find(use.Provider); !known || use.Optional {
-				continue // a kind of Kubernetes, of the kind of cluster, or one that the component does without
+			if _, known := table.Find(use.Provider); !known || !use.Needs(facts) {
+				continue // a kind of Kubernetes, of the kind of cluster, or one that the component or the spec does without
 			}
 			required := found[use.Provider]
 			if required == nil {

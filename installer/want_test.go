@@ -65,6 +65,7 @@ func TestNoFieldChoosesWhatIsInstalled(t *testing.T) {
 		for i := range blocks.NumField() {
 			blocks.Field(i).Set(reflect.New(blocks.Field(i).Type().Elem()))
 		}
+		hub.Spec.Components.Spark.Applications = v1alpha1.Enabled
 		return hub
 	}
 	plan := func(hub *v1alpha1.OpenDataHub) map[string]dependencies.Dependency {
@@ -88,8 +89,9 @@ func TestNoFieldChoosesWhatIsInstalled(t *testing.T) {
 	fields := 0
 	leaves(reflect.TypeFor[v1alpha1.OpenDataHubSpec](), "spec", func(hub reflect.Value) reflect.Value { return hub },
 		func(path string, set func(reflect.Value)) {
-			// That is for a platform to say: which components it has, and whether anything may be installed for it.
-			if strings.HasSuffix(path, ".ManagementState") || path == "spec.Dependencies.Installation" {
+			// That is for a platform to say: which components it has, what of them takes an operator, and whether anything may be
+			// installed for it.
+			if strings.HasSuffix(path, ".ManagementState") || path == "spec.Components.Spark.Applications" || path == "spec.Dependencies.Installation" {
 				return
 			}
 			fields++

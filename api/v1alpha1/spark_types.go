@@ -29,6 +29,64 @@ type SparkSpec struct {
 	// +kubebuilder:validation:Maximum=1000
 	// +optional
 	MaxClustersPerUser int32 `json:"maxClustersPerUser,omitempty"`
+
+	// sharedClusters run all the time, for whoever is given them: a notebook of a size whose spark is the name of one, or another
+	// Pod. They are run by the Apache Spark operator, which is then installed.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	SharedClusters []SparkSharedCluster `json:"sharedClusters,omitempty"`
+
+	// applications makes the namespace ready for the SparkApplications of its users: an account for their drivers, and the object
+	// storage. They are run by the Apache Spark operator, which is then installed. Disabled by default.
+	//
+	// +optional
+	Applications Toggle `json:"applications,omitempty"`
+}
+
+// SparkSharedCluster is a Spark cluster for many.
+type SparkSharedCluster struct {
+	// name of the cluster, which no size has.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self != 'application' && !self.endsWith('-driver')",message="name must not be application, and not end with -driver: other objects have these names"
+	// +required
+	Name string `json:"name"`
+
+	// image with Spark in /opt/spark, and with the Python that its drivers have. Defaults to Apache's own.
+	//
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+((:[A-Za-z0-9_][-A-Za-z0-9._]{0,127})(@sha256:[a-f0-9]{64})?|@sha256:[a-f0-9]{64})$')",message="image must be registry/name with a tag or a digest, such as docker.io/apache/spark:4.2.0-python3"
+	// +optional
+	Image string `json:"image,omitempty"`
+
+	// version of Spark in the image. Defaults to 4.2.0.
+	//
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:Pattern=`^[0-9]+\.[0-9]+\.[0-9]+$`
+	// +optional
+	Version string `json:"version,omitempty"`
+
+	// workers of the cluster.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +required
+	Workers int32 `json:"workers"`
+
+	// worker is the size of each worker. Defaults to 1 core and 2Gi.
+	//
+	// +optional
+	Worker SparkProcessSize `json:"worker,omitempty,omitzero"`
+
+	// master is the size of the master. Defaults to 1 core and 1Gi.
+	//
+	// +optional
+	Master SparkProcessSize `json:"master,omitempty,omitzero"`
 }
 
 // SparkClusterSize is a choice of Spark cluster.

@@ -1,8 +1,10 @@
 package componenttest
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"opendatahub.io/operator/components"
@@ -57,6 +59,31 @@ func Upstream(t *testing.T, component components.Component, absent ...kinds.Kind
 				}
 			}
 		})
+	}
+}
+
+// Sample validates the objects in a file of the repository, which people apply themselves, against the real CustomResourceDefinitions
+// of these groups, which are found as Upstream finds them.
+func Sample(t *testing.T, path string, groups ...string) {
+	t.Helper()
+	root, err := repository()
+	if err != nil {
+		t.Fatal(err)
+	}
+	schemas := schemasOf(upstream.Definitions(t, root, groups...))
+	content, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document := range strings.SplitSeq(string(content), "\n---\n") {
+		object, err := readObject([]byte(document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !schemas.has(object.GroupVersionKind().GroupKind()) {
+			t.Errorf("no CustomResourceDefinition at hand defines %s", object.GroupVersionKind())
+		}
+		checkUpstream(t, schemas, renderedObject{Unstructured: object})
 	}
 }
 

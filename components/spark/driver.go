@@ -3,9 +3,11 @@ package spark
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/native"
 )
@@ -44,8 +46,11 @@ const (
 	portRetries     = 16
 )
 
-// confFolder holds spark-defaults.conf, in drivers and in the Pods of clusters.
-const confFolder = "/etc/opendatahub/spark"
+// confFolder holds the configuration, in drivers and in the Pods of clusters. Drivers read defaultsFile.
+const (
+	confFolder   = "/etc/opendatahub/spark"
+	defaultsFile = "spark-defaults.conf"
+)
 
 // driverPod is what a Pod must have to get a cluster and to use it. All of it is known before the Pod exists. Spark finds master, secret,
 // ports and sizes in its configuration; the variables are for programs that configure it themselves.
@@ -53,19 +58,47 @@ func driverPod(size, pod, user string) components.NotebookPod {
 	return components.NotebookPod{
 		Labels:      map[string]string{LabelSpark: "true", LabelCluster: ClusterKey(pod)},
 		Annotations: map[string]string{AnnotationSize: size, AnnotationUser: user},
-		Environment: []*core.EnvVarApplyConfiguration{
-			fieldEnv("POD_UID", "metadata.uid"),
-			fieldEnv("SPARK_DRIVER_HOST", "status.podIP"),
-			native.Env("SPARK_DRIVER_PORT", fmt.Sprint(driverPort)),
-			native.Env("SPARK_DRIVER_BLOCK_MANAGER_PORT", fmt.Sprint(driverBlockPort)),
-			native.Env("SPARK_MASTER", masterURL("$(POD_UID)")),
-			native.Env("SPARK_CONF_DIR", confFolder),
-		},
+		Environment: append([]*core.EnvVarApplyConfiguration{fieldEnv("POD_UID", "metadata.uid")}, driverEnv(masterURL("$(POD_UID)"))...),
 		Volumes: []*core.VolumeApplyConfiguration{core.Volume().WithName("spark").WithSecret(
 			core.SecretVolumeSource().WithSecretName(secretName(pod)).WithOptional(true))},
 		Mounts: []*core.VolumeMountApplyConfiguration{native.MountReadOnly("spark", confFolder)},
 	}
 }
+
+// driverEnv are the variables of a driver of that master.
+func driverEnv(master string) []*core.EnvVarApplyConfiguration {
+	return []*core.EnvVarApplyConfiguration{
+		fieldEnv("SPARK_DRIVER_HOST", "status.podIP"),
+		native.Env("SPARK_DRIVER_PORT", fmt.Sprint(driverPort)),
+		native.Env("SPARK_DRIVER_BLOCK_MANAGER_PORT", fmt.Sprint(driverBlockPort)),
+		native.Env("SPARK_MASTER", master),
+		native.Env("SPARK_CONF_DIR", confFolder),
+	}
+}
+
+// driverConf is the configuration of a driver of that master, but for its secret: ports that network policies know, and executors that
+// fit the workers.
+func driverConf(master string, worker v1alpha1.SparkProcessSize, workers int32) []string {
+	return []string{
+		"spark.master " + master,
+		"spark.driver.host ${env:SPARK_DRIVER_HOST}",
+		"spark.driver.bindAddress 0.0.0.0",
+		fmt.Sprintf("spark.driver.port %d", driverPort),
+		fmt.Sprintf("spark.driver.blockManager.port %d", driverBlockPort),
+		fmt.Sprintf("spark.blockManager.port %d", blockPort),
+		fmt.Sprintf("spark.port.maxRetries %d", portRetries),
+		// One executor fills a worker.
+		fmt.Sprintf("spark.executor.cores %d", worker.Cores),
+		fmt.Sprintf("spark.executor.memory %dm", heap(worker.Memory)),
+		// Executors that are idle go, so that several programs share the cluster.
+		"spark.dynamicAllocation.enabled true",
+		"spark.dynamicAllocation.shuffleTracking.enabled true",
+		fmt.Sprintf("spark.dynamicAllocation.maxExecutors %d", workers),
+	}
+}
+
+// joined is a file of these lines.
+func joined(lines []string) string { return strings.Join(lines, "\n") + "\n" }
 
 // fieldEnv is a variable that the kubelet fills with a field of the Pod.
 func fieldEnv(name, path string) *core.EnvVarApplyConfiguration {

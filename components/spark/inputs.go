@@ -32,11 +32,15 @@ type inputs struct {
 	egress []native.Egress
 }
 
-func newInputs(facts components.Facts) inputs {
-	var spec v1alpha1.SparkSpec
-	if facts.Spec.Components.Spark != nil {
-		spec = *facts.Spec.Components.Spark
+func specOf(facts components.Facts) v1alpha1.SparkSpec {
+	if facts.Spec.Components.Spark == nil {
+		return v1alpha1.SparkSpec{}
 	}
+	return *facts.Spec.Components.Spark
+}
+
+func newInputs(facts components.Facts) inputs {
+	spec := specOf(facts)
 	in := inputs{
 		App: native.NewApp(facts, name), maxClusters: spec.MaxClusters, maxClustersPerUser: spec.MaxClustersPerUser, corePart: 1000,
 	}

@@ -3,7 +3,6 @@ package spark
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -134,23 +133,7 @@ func (c cluster) conf() *core.SecretApplyConfiguration {
 		"spark.authenticate.secret " + c.secret,
 		"spark.network.crypto.enabled true",
 	}
-	executor := heap(c.size.Worker.Memory)
-	driver := append([]string{
-		"spark.master " + masterURL(string(c.pod.UID)),
-		"spark.driver.host ${env:SPARK_DRIVER_HOST}",
-		"spark.driver.bindAddress 0.0.0.0",
-		fmt.Sprintf("spark.driver.port %d", driverPort),
-		fmt.Sprintf("spark.driver.blockManager.port %d", driverBlockPort),
-		fmt.Sprintf("spark.blockManager.port %d", blockPort),
-		fmt.Sprintf("spark.port.maxRetries %d", portRetries),
-		// One executor fills a worker.
-		fmt.Sprintf("spark.executor.cores %d", c.size.Worker.Cores),
-		fmt.Sprintf("spark.executor.memory %dm", executor),
-		// Executors that are idle go, so that several programs of one notebook share the cluster.
-		"spark.dynamicAllocation.enabled true",
-		"spark.dynamicAllocation.shuffleTracking.enabled true",
-		fmt.Sprintf("spark.dynamicAllocation.maxExecutors %d", c.size.Workers),
-	}, slices.Concat(s3aConf(c.storage), shared)...)
+	driver := slices.Concat(driverConf(masterURL(string(c.pod.UID)), c.size.Worker, c.size.Workers), s3aConf(c.storage), shared)
 	daemons := append([]string{
 		"spark.master.rest.enabled false",
 		"spark.ui.killEnabled false",
@@ -158,8 +141,7 @@ func (c cluster) conf() *core.SecretApplyConfiguration {
 		"spark.worker.preferConfiguredMasterAddress true",
 		"spark.worker.cleanup.enabled true",
 	}, shared...)
-	lines := func(all []string) string { return strings.Join(all, "\n") + "\n" }
-	files := map[string]string{"spark-defaults.conf": lines(driver), daemonConf: lines(daemons)}
+	files := map[string]string{defaultsFile: joined(driver), daemonConf: joined(daemons)}
 	if needsEnvFile(c.storage) {
 		files[envFile] = envScript
 	}
@@ -205,12 +187,18 @@ func (c cluster) worker() *core.ContainerApplyConfiguration {
 // findSpark runs Spark where images have it: in SPARK_HOME, in the path (as pip installs it), or where Apache's own image has it.
 const findSpark = `PATH="${SPARK_HOME:+$SPARK_HOME/bin:}$PATH:/opt/spark/bin"; exec spark-class "$@"`
 
+// processResources are what a process asks for and may take at most.
+func (in inputs) processResources(size v1alpha1.SparkProcessSize) v1alpha1.Resources {
+	return v1alpha1.Resources{
+		Requests: v1alpha1.ResourceAmounts{CPU: *resource.NewMilliQuantity(int64(size.Cores)*in.corePart, resource.DecimalSI), Memory: size.Memory},
+		Limits:   v1alpha1.ResourceAmounts{CPU: *resource.NewQuantity(int64(size.Cores), resource.DecimalSI), Memory: size.Memory},
+	}
+}
+
 // container runs a process of Spark from the image of the Pod, so that Python, Java and Spark are the same on both sides, as Spark needs it.
 func (c cluster) container(part string, size v1alpha1.SparkProcessSize, heap int64, class string, args ...string) *core.ContainerApplyConfiguration {
-	limits := v1alpha1.ResourceAmounts{CPU: *resource.NewQuantity(int64(size.Cores), resource.DecimalSI), Memory: size.Memory}
-	requests := v1alpha1.ResourceAmounts{CPU: *resource.NewMilliQuantity(int64(size.Cores)*c.corePart, resource.DecimalSI), Memory: size.Memory}
 	args = append([]string{class, "--host", "$(POD_IP)", "--properties-file", confFolder + "/" + daemonConf}, args...)
-	container := native.Container(part, c.pod.Spec.Containers[0].Image, v1alpha1.Resources{Requests: requests, Limits: limits}).
+	container := native.Container(part, c.pod.Spec.Containers[0].Image, c.processResources(size)).
 		WithCommand("sh", "-c", findSpark, "sh").
 		WithArgs(args...).
 		WithEnv(

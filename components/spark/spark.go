@@ -1,12 +1,17 @@
 // Package spark gives Pods that ask for it a Spark cluster of their own: above all notebooks, each of which is the driver of its cluster.
+// Through the Apache Spark operator it has clusters that Pods share, and makes a namespace ready for SparkApplications.
 package spark
 
 import (
 	_ "embed"
+	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
-	"opendatahub.io/operator/components/kinds"
 )
 
 const name = "spark"
@@ -19,16 +24,26 @@ type component struct{}
 var (
 	_ components.WithDeclarations = component{}
 	_ components.WithController   = component{}
+	_ components.WithUses         = component{}
 )
 
 func (component) Name() string { return name }
 
-// Kinds implements components.Component. Those of the clusters are the controller's.
-func (component) Kinds() []kinds.Kind { return []kinds.Kind{kinds.ServiceAccount} }
-
 // Render implements components.Component.
 func (component) Render(facts components.Facts) ([]components.Object, error) {
-	return []components.Object{components.Owned(newInputs(facts).ServiceAccount(clusterPart))}, nil
+	in := newInputs(facts)
+	shared, err := in.sharedClusters(specOf(facts))
+	if err != nil {
+		return nil, err
+	}
+	objects := []components.Object{components.Owned(in.ServiceAccount(clusterPart))}
+	if specOf(facts).Applications == v1alpha1.Enabled {
+		objects = append(objects, applicationObjects(in)...)
+	}
+	for _, cluster := range shared {
+		objects = append(objects, cluster.objects(facts)...)
+	}
+	return objects, nil
 }
 
 var (
@@ -38,16 +53,28 @@ var (
 	dashboard []byte
 )
 
-// Declare implements components.WithDeclarations: sizes of notebooks can ask for a size of cluster. The metrics are the operator's.
+// Declare implements components.WithDeclarations: sizes of notebooks can ask for a size of cluster, or
+// for a shared one. The metrics are the operator's.
 func (component) Declare(facts components.Facts) components.Declarations {
 	declarations := components.Declarations{
 		Alerts:     []components.AlertRules{{Content: alerts}},
 		Dashboards: []components.Dashboard{{Content: dashboard}},
 	}
-	for _, size := range newInputs(facts).sizes {
+	in := newInputs(facts)
+	for _, size := range in.sizes {
 		declarations.Notebooks.Extras = append(declarations.Notebooks.Extras, components.NotebookExtra{
 			Component: name, Name: size.Name,
 			Pod: func(pod, user string) components.NotebookPod { return driverPod(size.Name, pod, user) },
+		})
+	}
+	shared, err := in.sharedClusters(specOf(facts))
+	if err != nil {
+		return declarations // Render says why
+	}
+	for _, cluster := range shared {
+		declarations.Notebooks.Extras = append(declarations.Notebooks.Extras, components.NotebookExtra{
+			Component: name, Name: cluster.spec.Name,
+			Pod: func(string, string) components.NotebookPod { return cluster.driverPod() },
 		})
 	}
 	return declarations
@@ -56,15 +83,24 @@ func (component) Declare(facts components.Facts) components.Declarations {
 // Assess implements components.Component. What keeps the cluster of one user from starting is told to that user, by Events on the
 // Pod: the component is well.
 func (component) Assess(observed components.Observed) components.Health {
-	pods := observed.Pods
-	observed.Pods = nil
-	result := health.Assess(observed, nil)
 	clusters := map[string]bool{}
-	for _, pod := range pods {
-		if pod.DeletionTimestamp == nil && pod.Labels[labelRole] == masterPart {
+	var shared []*corev1.Pod
+	for _, pod := range observed.Pods {
+		if pod.Labels[labelSparkCluster] != "" {
+			shared = append(shared, pod)
+		} else if pod.DeletionTimestamp == nil && pod.Labels[labelRole] == masterPart {
 			clusters[pod.Labels[LabelCluster]] = true
 		}
 	}
+	observed.Pods = shared
+	result := health.Assess(observed, map[schema.GroupKind]health.Rule{SparkCluster.GroupKind: assessShared})
 	result.Instances = int32(len(clusters))
+	if all, err := newInputs(observed.Facts).sharedClusters(specOf(observed.Facts)); err == nil {
+		for _, cluster := range all {
+			result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{
+				Name: cluster.spec.Name, URL: fmt.Sprintf("spark://%s.%s.svc:%d", cluster.stable(), cluster.Platform.Namespace, masterPort),
+			})
+		}
+	}
 	return result
 }

@@ -25,6 +25,13 @@ import (
 
 func TestGolden(t *testing.T) { componenttest.Golden(t, spark.New()) }
 
+func TestUpstream(t *testing.T) { componenttest.Upstream(t, spark.New()) }
+
+// What users copy is admitted by the definition of the operator that the table names.
+func TestSample(t *testing.T) {
+	componenttest.Sample(t, "config/samples/workloads/sparkapplication.yaml", spark.SparkCluster.Group)
+}
+
 func TestHealth(t *testing.T) { componenttest.Health(t, spark.New()) }
 
 // TestCluster renders the cluster of testdata/clusters/<case>.pod.yaml on the platform in <case>.hub.yaml.

@@ -24,25 +24,16 @@ func needsEnvFile(storage *s3.Storage) bool {
 	return storage != nil && storage.CA != (components.CertificateAuthority{})
 }
 
-// s3aConf makes s3a:// lead to the platform's object storage. Spark itself takes the credentials from the driver's environment and
-// hands them to executors. The last provider of Hadoop's own list, which asks the cloud for the credentials of the node, is left out.
-// https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/index.html
+// s3aConf are the settings of s3a as Spark takes them.
 func s3aConf(storage *s3.Storage) []string {
 	if storage == nil {
 		return nil
 	}
-	const prefix = "spark.hadoop.fs.s3a."
-	return []string{
-		prefix + "endpoint " + storage.Endpoint,
-		prefix + "endpoint.region " + storage.Region,
-		fmt.Sprintf(prefix+"path.style.access %t", storage.Addressing == s3.AddressingPath),
-		fmt.Sprintf(prefix+"connection.ssl.enabled %t", storage.Secure),
-		prefix + "aws.credentials.provider " + strings.Join([]string{
-			"org.apache.hadoop.fs.s3a.TemporaryAWSCredentialsProvider",
-			"org.apache.hadoop.fs.s3a.SimpleAWSCredentialsProvider",
-			"software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
-		}, ","),
+	var lines []string
+	for _, setting := range s3aSettings(storage) {
+		lines = append(lines, "spark.hadoop."+setting[0]+" "+setting[1])
 	}
+	return lines
 }
 
 // driverStorage is what the Pod finds the object storage by, for code of its user that runs in executors: variables, and the authority

@@ -38,7 +38,7 @@ func Write(folder string, dependency dependencies.Dependency, definitions map[st
 	return nil
 }
 
-// StandIns are definitions for an operator's kinds that accept everything.
+// StandIns are definitions that accept everything, for an operator's kinds and for those that only people use.
 func StandIns(operator string, all []kinds.Kind) []*apiextensionsv1.CustomResourceDefinition {
 	var own []standin.Kind
 	for _, kind := range all {
@@ -46,6 +46,14 @@ func StandIns(operator string, all []kinds.Kind) []*apiextensionsv1.CustomResour
 			own = append(own, standin.Kind{
 				Group: kind.Group, Versions: kind.Versions[:1], Kind: kind.Kind, Plural: kind.Plural, ClusterScoped: kind.ClusterScoped,
 			})
+		}
+	}
+	dependency, _ := dependencies.Default().For(false).Find(operator)
+	for _, crd := range dependency.CRDs {
+		plural, group, _ := strings.Cut(crd.Name, ".")
+		if !slices.ContainsFunc(own, func(kind standin.Kind) bool { return kind.Group == group && kind.Plural == plural }) {
+			kind := strings.TrimSuffix(strings.ToUpper(plural[:1])+plural[1:], "s")
+			own = append(own, standin.Kind{Group: group, Versions: crd.Versions[:1], Kind: kind, Plural: plural})
 		}
 	}
 	return standin.CRDs(own...)
@@ -65,7 +73,11 @@ func Definitions(folder, operator string, all []kinds.Kind) (map[string][]byte, 
 		}
 		return files, nil
 	}
-	own := filepath.Join(folder, strings.ReplaceAll(strings.ToLower(operator), " ", "-"))
+	name := strings.ReplaceAll(strings.ToLower(operator), " ", "-")
+	if operator == "Spark" {
+		name = "spark-apache" // there is another one
+	}
+	own := filepath.Join(folder, name)
 	if _, err := os.Stat(own + "-minimal"); err == nil {
 		own += "-minimal" // the same without schemas, as in the operator's chart, and a fraction of the size
 	}

@@ -15,6 +15,7 @@ import (
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -214,6 +215,63 @@ var _ = Describe("A Spark cluster", func() {
 
 		Expect(env.Admin.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
 		Eventually(ctx, clusterOf(pod)).Should(BeZero())
+	})
+
+	It("is shared through the Spark operator, when the spec says so", func(ctx context.Context) {
+		shared := func(ctx context.Context) []string {
+			list := &unstructured.UnstructuredList{}
+			list.SetGroupVersionKind(spark.SparkCluster.GVK().GroupVersion().WithKind("SparkClusterList"))
+			Expect(env.Admin.List(ctx, list, client.InNamespace(ns))).To(Succeed())
+			var names []string
+			for _, cluster := range list.Items {
+				names = append(names, cluster.GetName())
+			}
+			return names
+		}
+		dependencies := func(ctx context.Context) []string {
+			odh := &v1alpha1.OpenDataHub{}
+			Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), odh)).To(Succeed())
+			var names []string
+			for _, dependency := range odh.Status.Dependencies {
+				names = append(names, dependency.Name)
+			}
+			return names
+		}
+		Expect(dependencies(ctx)).To(BeEmpty(), "clusters of notebooks need no operator")
+
+		edit(ctx, hub, `{"spec":{"components":{"spark":{"applications":"Enabled","sharedClusters":[{"name":"team","workers":2}]}}}}`)
+		Eventually(ctx, dependencies).Should(Equal([]string{"Spark"}))
+		Eventually(ctx, status(hub, "SparkReady")).Should(And(HavePrefix("True"), ContainSubstring("SparkCluster")))
+		first := shared(ctx)
+		Expect(first).To(HaveLen(1))
+		quiet(ctx, manager)
+
+		By("changing it, which makes another one")
+		edit(ctx, hub, `{"spec":{"components":{"spark":{"sharedClusters":[{"name":"team","workers":1}]}}}}`)
+		Eventually(ctx, shared).Should(And(HaveLen(1), Not(Equal(first))))
+		Eventually(ctx, status(hub, "SparkReady")).Should(HavePrefix("True"))
+
+		By("a cluster that the operator cannot create")
+		Expect(env.StopOperator(ctx, "spark")).To(Succeed())
+		DeferCleanup(func(ctx context.Context) { Expect(env.StartOperator(ctx, "spark")).To(Succeed()) })
+		edit(ctx, hub, `{"spec":{"components":{"spark":{"sharedClusters":[{"name":"team","workers":1},{"name":"more","workers":1}]}}}}`)
+		Eventually(ctx, shared).Should(HaveLen(2))
+		for _, name := range shared(ctx) {
+			if strings.HasPrefix(name, "odh-spark-more") {
+				cluster := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
+				cluster.SetGroupVersionKind(spark.SparkCluster.GVK())
+				Expect(env.Admin.Patch(ctx, cluster, client.RawPatch(types.MergePatchType,
+					[]byte(`{"metadata":{"annotations":{"example.com/scheduling-failure":"quota"}}}`)))).To(Succeed())
+			}
+		}
+		Expect(env.StartOperator(ctx, "spark")).To(Succeed())
+		Eventually(ctx, status(hub, "SparkReady")).Should(And(HavePrefix("False"), ContainSubstring("exceeded quota: small")))
+
+		By("taking them from the platform")
+		edit(ctx, hub, `{"spec":{"components":{"spark":{"applications":"Disabled","sharedClusters":null}}}}`)
+		Eventually(ctx, shared).Should(BeEmpty())
+		Eventually(ctx, dependencies).Should(BeEmpty())
+		Eventually(ctx, status(hub, "SparkReady")).Should(HavePrefix("True"))
 	})
 
 	It("is created and deleted once for each of 200 notebooks that start and end together", func(ctx context.Context) {

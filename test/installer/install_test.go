@@ -57,7 +57,7 @@ var _ = Describe("On a cluster without any operator", func() {
 		startInstaller(ctx)
 		hub := platform(ctx, "all", `
 profile: Development
-components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {}, gpu: {}}
+components: {ceph: {}, kafka: {}, argoWorkflows: {}, spark: {applications: Enabled}, seldon: {}, monitoring: {}, gpu: {}}
 `)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
 		Expect(needed(hub)(ctx)).To(HaveEach(ContainSubstring(" Helm Ready Available")))

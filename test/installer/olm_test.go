@@ -122,7 +122,7 @@ var _ = Describe("On a cluster with the Operator Lifecycle Manager", Ordered, Co
 		startInstaller(ctx)
 		hub := platform(ctx, "all", `
 profile: Development
-components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {}, gpu: {}}
+components: {ceph: {}, kafka: {}, argoWorkflows: {}, spark: {applications: Enabled}, seldon: {}, monitoring: {}, gpu: {}}
 `)
 		Eventually(ctx, condition(hub, v1alpha1.ConditionDependenciesReady)).Should(HavePrefix("True"))
 		Expect(needed(hub)(ctx)).To(ConsistOf(
@@ -304,7 +304,7 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, seldon: {}, monitoring: {},
 			Expect(manager.SetCatalog(ctx, olm.Catalog{Name: catalog, Namespace: "openshift-marketplace", Packages: packages})).To(Succeed())
 		}
 		startInstaller(ctx)
-		platform(ctx, "all", "profile: Development\ncomponents: {ceph: {}, kafka: {}, argoWorkflows: {}, monitoring: {}, gpu: {}}\n")
+		platform(ctx, "all", "profile: Development\ncomponents: {ceph: {}, kafka: {}, argoWorkflows: {}, spark: {applications: Enabled}, monitoring: {}, gpu: {}}\n")
 		for _, operator := range []string{"Strimzi", "Grafana operator", "Node Feature Discovery", "NVIDIA GPU operator", "Rook", "Spark", "Prometheus operator"} {
 			Eventually(ctx, reported(operator)).Should(HavePrefix("Ready Available"), operator)
 		}

@@ -37,6 +37,8 @@ type site struct {
 	conf        map[string]string
 	deployments map[string]corev1.Container
 	hosts       string
+	// secret is what a variable has that takes one from a Secret.
+	secret string
 }
 
 func newSite(t *testing.T, user, uid, secret string) *site {
@@ -114,7 +116,11 @@ func (s *site) command(address string, command []string, env []corev1.EnvVar, mo
 	var variables []string
 	for _, variable := range env {
 		value := values.Replace(variable.Value)
-		if variable.ValueFrom != nil {
+		switch {
+		case variable.ValueFrom == nil:
+		case variable.ValueFrom.SecretKeyRef != nil:
+			value = s.secret
+		default:
 			switch variable.ValueFrom.FieldRef.FieldPath {
 			case "status.podIP":
 				value = address

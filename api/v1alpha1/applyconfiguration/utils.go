@@ -174,6 +174,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.SparkClusterSizeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SparkProcessSize"):
 		return &apiv1alpha1.SparkProcessSizeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SparkSharedCluster"):
+		return &apiv1alpha1.SparkSharedClusterApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SparkSpec"):
 		return &apiv1alpha1.SparkSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Storage"):

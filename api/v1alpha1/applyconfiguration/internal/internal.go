@@ -1595,9 +1595,33 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: memory
       type:
         namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
+- name: io.opendatahub.operator.api.v1alpha1.SparkSharedCluster
+  map:
+    fields:
+    - name: image
+      type:
+        scalar: string
+    - name: master
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.SparkProcessSize
+    - name: name
+      type:
+        scalar: string
+    - name: version
+      type:
+        scalar: string
+    - name: worker
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.SparkProcessSize
+    - name: workers
+      type:
+        scalar: numeric
 - name: io.opendatahub.operator.api.v1alpha1.SparkSpec
   map:
     fields:
+    - name: applications
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Toggle
     - name: clusterSizes
       type:
         list:
@@ -1616,6 +1640,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: maxClustersPerUser
       type:
         scalar: numeric
+    - name: sharedClusters
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.SparkSharedCluster
+          elementRelationship: associative
+          keys:
+          - name
 - name: io.opendatahub.operator.api.v1alpha1.Storage
   map:
     fields:

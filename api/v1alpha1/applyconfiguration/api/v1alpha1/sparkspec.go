@@ -20,6 +20,12 @@ type SparkSpecApplyConfiguration struct {
 	MaxClusters *int32 `json:"maxClusters,omitempty"`
 	// maxClustersPerUser that exist at the same time; what is beyond it waits as with maxClusters. If unset, there is no limit.
 	MaxClustersPerUser *int32 `json:"maxClustersPerUser,omitempty"`
+	// sharedClusters run all the time, for whoever is given them: a notebook of a size whose spark is the name of one, or another
+	// Pod. They are run by the Apache Spark operator, which is then installed.
+	SharedClusters []SparkSharedClusterApplyConfiguration `json:"sharedClusters,omitempty"`
+	// applications makes the namespace ready for the SparkApplications of its users: an account for their drivers, and the object
+	// storage. They are run by the Apache Spark operator, which is then installed. Disabled by default.
+	Applications *apiv1alpha1.Toggle `json:"applications,omitempty"`
 }
 
 // SparkSpecApplyConfiguration constructs a declarative configuration of the SparkSpec type for use with
@@ -62,5 +68,26 @@ func (b *SparkSpecApplyConfiguration) WithMaxClusters(value int32) *SparkSpecApp
 // If called multiple times, the MaxClustersPerUser field is set to the value of the last call.
 func (b *SparkSpecApplyConfiguration) WithMaxClustersPerUser(value int32) *SparkSpecApplyConfiguration {
 	b.MaxClustersPerUser = &value
+	return b
+}
+
+// WithSharedClusters adds the given value to the SharedClusters field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the SharedClusters field.
+func (b *SparkSpecApplyConfiguration) WithSharedClusters(values ...*SparkSharedClusterApplyConfiguration) *SparkSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithSharedClusters")
+		}
+		b.SharedClusters = append(b.SharedClusters, *values[i])
+	}
+	return b
+}
+
+// WithApplications sets the Applications field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Applications field is set to the value of the last call.
+func (b *SparkSpecApplyConfiguration) WithApplications(value apiv1alpha1.Toggle) *SparkSpecApplyConfiguration {
+	b.Applications = &value
 	return b
 }
