@@ -93,8 +93,8 @@ func (s Secret) Forbidden(addresses []string) []string {
 	for _, address := range addresses {
 		origin := Origin(address)
 		allowed := slices.ContainsFunc(s.Addresses, func(other string) bool { return origin != "" && Origin(other) == origin })
-		if !allowed && !slices.Contains(forbidden, origin) {
-			forbidden = append(forbidden, cmp.Or(origin, address))
+		if shown := cmp.Or(origin, address); !allowed && !slices.Contains(forbidden, shown) {
+			forbidden = append(forbidden, shown)
 		}
 	}
 	return forbidden

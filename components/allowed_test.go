@@ -36,6 +36,7 @@ func TestForbidden(t *testing.T) {
 		"to another port":                      {allowed: "https://s3.example.com", sent: []string{"https://s3.example.com:8443"}, want: []string{"https://s3.example.com:8443"}},
 		"to a name that begins like it":        {allowed: "https://s3.example.com", sent: []string{"https://s3.example.com.evil.net"}, want: []string{"https://s3.example.com.evil.net"}},
 		"to what is no URL":                    {allowed: "nonsense", sent: []string{"nonsense"}, want: []string{"nonsense"}},
+		"to what is no URL, twice":             {sent: []string{"nonsense", "nonsense", "other"}, want: []string{"nonsense", "other"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := (Secret{Addresses: SplitMark(test.allowed)}).Forbidden(test.sent); !slices.Equal(got, test.want) {

@@ -20,18 +20,15 @@ import (
 var workloads = map[schema.GroupKind]bool{
 	kinds.Deployment.GroupKind:  true,
 	kinds.StatefulSet.GroupKind: true,
-	daemonSetKind:               true,
+	kinds.DaemonSet.GroupKind:   true,
 }
-
-// daemonSetKind is that of JupyterHub's image puller, and of charts.
-var daemonSetKind = schema.GroupKind{Group: "apps", Kind: "DaemonSet"}
 
 // native are the rules for kinds that say in their status whether they work. An Ingress is not among them: many
 // controllers never write its status.
 var native = map[schema.GroupKind]Rule{
 	kinds.Deployment.GroupKind:            deployment,
 	kinds.StatefulSet.GroupKind:           statefulSet,
-	daemonSetKind:                         daemonSet,
+	kinds.DaemonSet.GroupKind:             daemonSet,
 	kinds.PersistentVolumeClaim.GroupKind: claim,
 	kinds.Route.GroupKind:                 route,
 	kinds.HTTPRoute.GroupKind:             httpRoute,
