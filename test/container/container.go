@@ -35,16 +35,24 @@ import (
 const Patience = 3 * time.Minute
 
 // LoginProxy is the oauth2-proxy that is deployed. It is built when it is first needed.
-var LoginProxy = sync.OnceValues(func() (string, error) {
-	command := exec.Command("../../hack/oauth2-proxy.sh", native.LoginProxyVersion)
-	var problems bytes.Buffer
-	command.Stderr = &problems
-	path, err := command.Output()
-	if err != nil {
-		return "", fmt.Errorf("building oauth2-proxy: %w\n%s", err, problems.String())
-	}
-	return strings.TrimSpace(string(path)), nil
-})
+var LoginProxy = goProgram("github.com/oauth2-proxy/oauth2-proxy/v7", native.LoginProxyVersion)
+
+// objectStorage is a real S3 service that keeps objects as files, the same as on the real node. It is built when it is first needed.
+var objectStorage = goProgram("github.com/versity/versitygw/cmd/versitygw", "v1.8.0")
+
+// goProgram is what returns the path of a program.
+func goProgram(path, version string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		command := exec.Command("../../hack/go-program.sh", path, version)
+		var problems bytes.Buffer
+		command.Stderr = &problems
+		program, err := command.Output()
+		if err != nil {
+			return "", fmt.Errorf("building %s: %w\n%s", path, err, problems.String())
+		}
+		return strings.TrimSpace(string(program)), nil
+	})
+}
 
 // Pod is a Pod in the namespace of a platform, with the objects that its component renders.
 type Pod struct {
