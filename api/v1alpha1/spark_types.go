@@ -44,6 +44,44 @@ type SparkSpec struct {
 	//
 	// +optional
 	Applications Toggle `json:"applications,omitempty"`
+
+	// historyServer shows what ended sessions did, from the event logs that they leave in the object storage, behind the platform's
+	// login. Needs spec.objectStorage or the ceph component.
+	//
+	// +optional
+	HistoryServer *SparkHistoryServer `json:"historyServer,omitempty"`
+}
+
+// SparkHistoryServer is Spark's web interface for sessions that have ended.
+type SparkHistoryServer struct {
+	// bucket for event logs, which is the data lake's: sessions write with the credentials that notebooks have. With Ceph the platform
+	// makes it, and chooses its name if this is empty; an external object storage must have it, and without this field it is "data-lake".
+	//
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9][-a-z0-9.]*[a-z0-9]$`
+	// +optional
+	Bucket string `json:"bucket,omitempty"`
+
+	// retentionDays after which event logs are deleted. If unset, they are kept.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3650
+	// +optional
+	RetentionDays int32 `json:"retentionDays,omitempty"`
+
+	// image with Spark in /opt/spark and Hadoop's module for S3, hadoop-aws, in /opt/spark/jars. Defaults to Apache's own, which lacks
+	// the module: the server fetches it from Maven Central when it starts, and checks it. Where it cannot, use an image of yours.
+	//
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+((:[A-Za-z0-9_][-A-Za-z0-9._]{0,127})(@sha256:[a-f0-9]{64})?|@sha256:[a-f0-9]{64})$')",message="image must be registry/name with a tag or a digest, such as registry.example.com/spark:4.2.0"
+	// +optional
+	Image string `json:"image,omitempty"`
+
+	// resources of the server. It keeps what it shows of the last sessions in memory.
+	//
+	// +optional
+	Resources Resources `json:"resources,omitempty,omitzero"`
 }
 
 // SparkSharedCluster is a Spark cluster for many.
@@ -53,7 +91,7 @@ type SparkSharedCluster struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
-	// +kubebuilder:validation:XValidation:rule="self != 'application' && !self.endsWith('-driver')",message="name must not be application, and not end with -driver: other objects have these names"
+	// +kubebuilder:validation:XValidation:rule="!(self in ['application', 'ca', 'cluster', 'cookie', 'history', 'login', 'login-page', 'tls']) && !self.endsWith('-driver')",message="name must not be application, ca, cluster, cookie, history, login, login-page or tls, and not end with -driver: other objects have these names"
 	// +required
 	Name string `json:"name"`
 

@@ -33,19 +33,25 @@ func applicationObjects(in inputs) []components.Object {
 	return objects
 }
 
-// hadoopConf is what spark.kubernetes.hadoop.configMapName takes: the settings of s3a, without credentials.
+// hadoopConf is what spark.kubernetes.hadoop.configMapName takes.
 func hadoopConf(in inputs) *core.ConfigMapApplyConfiguration {
+	return in.ConfigMap(applicationPart, applicationPart).WithData(map[string]string{hadoopFile: hadoopSettings(in.storage)})
+}
+
+// hadoopFile is how programs of Hadoop call their configuration.
+const hadoopFile = "core-site.xml"
+
+// hadoopSettings are those of s3a, without credentials.
+func hadoopSettings(storage *s3.Storage) string {
 	var properties strings.Builder
-	for _, setting := range s3aSettings(in.storage) {
+	for _, setting := range s3aSettings(storage) {
 		properties.WriteString("  <property><name>")
 		_ = xml.EscapeText(&properties, []byte(setting[0])) // writes to memory
 		properties.WriteString("</name><value>")
 		_ = xml.EscapeText(&properties, []byte(setting[1]))
 		properties.WriteString("</value></property>\n")
 	}
-	return in.ConfigMap(applicationPart, applicationPart).WithData(map[string]string{
-		"core-site.xml": fmt.Sprintf("<configuration>\n%s</configuration>\n", properties.String()),
-	})
+	return fmt.Sprintf("<configuration>\n%s</configuration>\n", properties.String())
 }
 
 // s3aSettings make s3a:// lead to the platform's object storage. Spark itself takes the credentials from the driver's environment and

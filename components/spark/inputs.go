@@ -28,6 +28,8 @@ type inputs struct {
 	maxClusters, maxClustersPerUser int32
 	// storage is the platform's object storage; nil if there is none.
 	storage *s3.Storage
+	// eventLogs is where sessions leave them for the history server; empty without one.
+	eventLogs string
 	// egress is what the code of users may reach from executors: what it may reach from notebooks.
 	egress []native.Egress
 }
@@ -67,6 +69,9 @@ func newInputs(facts components.Facts) inputs {
 	in.egress = append(in.egress, native.Reach(notebooks.Backends...)...)
 	if in.storage = s3.Of(facts); in.storage != nil {
 		in.egress = append(in.egress, in.storage.Egress()...)
+		if bucket := in.storage.Bucket(s3.DataLake).Name; spec.HistoryServer != nil && bucket != "" {
+			in.eventLogs = "s3a://" + bucket + "/spark-events"
+		}
 	}
 	return in
 }

@@ -7,6 +7,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/native"
 )
 
 // SparkCluster is the kind of shared clusters, which the Apache Spark operator runs.
@@ -17,17 +18,17 @@ var SparkCluster = kinds.Kind{
 
 // Kinds implements components.Component. Those of the clusters of Pods are the controller's.
 func (component) Kinds() []kinds.Kind {
-	return []kinds.Kind{
-		kinds.NetworkPolicy, kinds.ServiceAccount, kinds.RoleBinding, kinds.Secret, kinds.ConfigMap, kinds.Service, SparkCluster,
-	}
+	return append([]kinds.Kind{
+		kinds.NetworkPolicy, kinds.ServiceAccount, kinds.RoleBinding, kinds.Secret, kinds.ConfigMap, kinds.Service, kinds.Deployment, SparkCluster,
+	}, native.ExposureKinds()...)
 }
 
 // Uses implements components.WithUses: clusters of notebooks take no operator.
 func (component) Uses() []components.Use {
-	return []components.Use{{Kind: SparkCluster, Needed: func(facts components.Facts) bool {
+	return append(native.ExposureUses(), components.Use{Kind: SparkCluster, Needed: func(facts components.Facts) bool {
 		spec := specOf(facts)
 		return len(spec.SharedClusters) > 0 || spec.Applications == v1alpha1.Enabled
-	}}}
+	}})
 }
 
 // The fields that we set of a SparkCluster, https://github.com/apache/spark-kubernetes-operator/blob/main/docs/spark_custom_resources.md.

@@ -133,7 +133,7 @@ func (c cluster) conf() *core.SecretApplyConfiguration {
 		"spark.authenticate.secret " + c.secret,
 		"spark.network.crypto.enabled true",
 	}
-	driver := slices.Concat(driverConf(masterURL(string(c.pod.UID)), c.size.Worker, c.size.Workers), s3aConf(c.storage), shared)
+	driver := slices.Concat(driverConf(masterURL(string(c.pod.UID)), c.size.Worker, c.size.Workers), c.storageConf(), shared)
 	daemons := append([]string{
 		"spark.master.rest.enabled false",
 		"spark.ui.killEnabled false",
@@ -141,10 +141,7 @@ func (c cluster) conf() *core.SecretApplyConfiguration {
 		"spark.worker.preferConfiguredMasterAddress true",
 		"spark.worker.cleanup.enabled true",
 	}, shared...)
-	files := map[string]string{defaultsFile: joined(driver), daemonConf: joined(daemons)}
-	if needsEnvFile(c.storage) {
-		files[envFile] = envScript
-	}
+	files := components.Merge(c.sessionFiles(), map[string]string{defaultsFile: joined(driver), daemonConf: joined(daemons)})
 	return core.Secret(secretName(c.pod.Name), c.Platform.Namespace).
 		WithLabels(c.labels()).WithAnnotations(c.annotations()).WithOwnerReferences(c.owner()).
 		WithType(corev1.SecretTypeOpaque).
@@ -218,7 +215,7 @@ func (c cluster) container(part string, size v1alpha1.SparkProcessSize, heap int
 // deployment runs the Pods of a part. Nothing of them is worth waiting for when they end.
 func (c cluster) deployment(part string, replicas int32, container *core.ContainerApplyConfiguration) *apps.DeploymentApplyConfiguration {
 	conf := core.SecretVolumeSource().WithSecretName(secretName(c.pod.Name)).WithItems(core.KeyToPath().WithKey(daemonConf).WithPath(daemonConf))
-	if needsEnvFile(c.storage) {
+	if hasAuthority(c.storage) {
 		conf.WithItems(core.KeyToPath().WithKey(envFile).WithPath(envFile))
 	}
 	pod := c.Pod(clusterPart, 1000, container).

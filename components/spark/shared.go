@@ -155,7 +155,7 @@ func (s sharedCluster) process(part string, size v1alpha1.SparkProcessSize, env 
 		// The operator has the worker write its log there.
 		volumes = append(volumes, native.EmptyVolume("work"))
 		container.WithVolumeMounts(native.Mount("work", "/opt/spark/work")).WithEnv(native.Env("SPARK_DAEMON_MEMORY", "128m"))
-		if needsEnvFile(s.storage) {
+		if hasAuthority(s.storage) {
 			volumes = append(volumes, s.trust(container)...)
 		}
 	}
@@ -221,12 +221,9 @@ func (s sharedCluster) networkPolicy(suffix string, pods *meta.LabelSelectorAppl
 // (SecurityManager.initializeAuth)
 func (s sharedCluster) conf() *core.ConfigMapApplyConfiguration {
 	lines := slices.Concat(
-		driverConf(s.masterURL(), s.spec.Worker, s.spec.Workers), s3aConf(s.storage),
+		driverConf(s.masterURL(), s.spec.Worker, s.spec.Workers), s.storageConf(),
 		[]string{"spark.authenticate true", "spark.authenticate.secret in-the-environment", "spark.network.crypto.enabled true"})
-	files := map[string]string{defaultsFile: joined(lines)}
-	if needsEnvFile(s.storage) {
-		files[envFile] = envScript
-	}
+	files := components.Merge(s.sessionFiles(), map[string]string{defaultsFile: joined(lines)})
 	return core.ConfigMap(s.stable(), s.Platform.Namespace).WithLabels(s.labels()).WithData(files)
 }
 

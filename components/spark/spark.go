@@ -12,6 +12,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
+	"opendatahub.io/operator/components/s3"
 )
 
 const name = "spark"
@@ -25,6 +26,7 @@ var (
 	_ components.WithDeclarations = component{}
 	_ components.WithController   = component{}
 	_ components.WithUses         = component{}
+	_ components.WithReferences   = component{}
 )
 
 func (component) Name() string { return name }
@@ -36,12 +38,19 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	if err != nil {
 		return nil, err
 	}
+	server, err := in.history(facts)
+	if err != nil {
+		return nil, err
+	}
 	objects := []components.Object{components.Owned(in.ServiceAccount(clusterPart))}
 	if specOf(facts).Applications == v1alpha1.Enabled {
 		objects = append(objects, applicationObjects(in)...)
 	}
 	for _, cluster := range shared {
 		objects = append(objects, cluster.objects(facts)...)
+	}
+	if server != nil {
+		objects = append(objects, server.objects()...)
 	}
 	return objects, nil
 }
@@ -53,14 +62,25 @@ var (
 	dashboard []byte
 )
 
+// References implements components.WithReferences.
+func (component) References(facts components.Facts) []components.Reference {
+	return historyReferences(facts)
+}
+
 // Declare implements components.WithDeclarations: sizes of notebooks can ask for a size of cluster, or
-// for a shared one. The metrics are the operator's.
+// for a shared one. The history server reads from the data lake's bucket. The metrics are the operator's.
 func (component) Declare(facts components.Facts) components.Declarations {
 	declarations := components.Declarations{
 		Alerts:     []components.AlertRules{{Content: alerts}},
 		Dashboards: []components.Dashboard{{Content: dashboard}},
 	}
 	in := newInputs(facts)
+	if server := specOf(facts).HistoryServer; server != nil {
+		declarations.Buckets = []components.BucketClaim{{Purpose: s3.DataLake, Name: server.Bucket, Field: historyField + ".bucket"}}
+		if proxy, err := in.historyProxy(facts); err == nil { // otherwise Render says why
+			declarations.LoginClients = proxy.LoginClients()
+		}
+	}
 	for _, size := range in.sizes {
 		declarations.Notebooks.Extras = append(declarations.Notebooks.Extras, components.NotebookExtra{
 			Component: name, Name: size.Name,
@@ -84,18 +104,24 @@ func (component) Declare(facts components.Facts) components.Declarations {
 // Pod: the component is well.
 func (component) Assess(observed components.Observed) components.Health {
 	clusters := map[string]bool{}
-	var shared []*corev1.Pod
+	var own []*corev1.Pod
 	for _, pod := range observed.Pods {
-		if pod.Labels[labelSparkCluster] != "" {
-			shared = append(shared, pod)
-		} else if pod.DeletionTimestamp == nil && pod.Labels[labelRole] == masterPart {
+		switch {
+		case pod.Labels[labelRole] == "":
+			own = append(own, pod)
+		case pod.DeletionTimestamp == nil && pod.Labels[labelRole] == masterPart:
 			clusters[pod.Labels[LabelCluster]] = true
 		}
 	}
-	observed.Pods = shared
+	observed.Pods = own
 	result := health.Assess(observed, map[schema.GroupKind]health.Rule{SparkCluster.GroupKind: assessShared})
 	result.Instances = int32(len(clusters))
-	if all, err := newInputs(observed.Facts).sharedClusters(specOf(observed.Facts)); err == nil {
+	in := newInputs(observed.Facts)
+	if server, err := in.history(observed.Facts); err == nil && server != nil {
+		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: historyPart, URL: server.proxy.URL()})
+		result.CredentialsSecret = server.proxy.CredentialsSecret()
+	}
+	if all, err := in.sharedClusters(specOf(observed.Facts)); err == nil {
 		for _, cluster := range all {
 			result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{
 				Name: cluster.spec.Name, URL: fmt.Sprintf("spark://%s.%s.svc:%d", cluster.stable(), cluster.Platform.Namespace, masterPort),

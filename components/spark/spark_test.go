@@ -20,12 +20,14 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/componenttest"
+	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/components/spark"
 )
 
 func TestGolden(t *testing.T) { componenttest.Golden(t, spark.New()) }
 
-func TestUpstream(t *testing.T) { componenttest.Upstream(t, spark.New()) }
+// The Gateway API is not an operator, so its CRDs are not among those of the operators.
+func TestUpstream(t *testing.T) { componenttest.Upstream(t, spark.New(), kinds.HTTPRoute) }
 
 // What users copy is admitted by the definition of the operator that the table names.
 func TestSample(t *testing.T) {

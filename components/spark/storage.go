@@ -19,19 +19,40 @@ const envFile = "spark-env.sh"
 //go:embed spark-env.sh
 var envScript string
 
-// needsEnvFile reports whether Java must be told who signed the certificate of the object storage.
-func needsEnvFile(storage *s3.Storage) bool {
+// hasAuthority reports whether Java must be told who signed the certificate of the object storage.
+func hasAuthority(storage *s3.Storage) bool {
 	return storage != nil && storage.CA != (components.CertificateAuthority{})
 }
 
-// s3aConf are the settings of s3a as Spark takes them.
-func s3aConf(storage *s3.Storage) []string {
-	if storage == nil {
+// sessionFiles are what a session reads besides defaultsFile: what it has to find out before it starts, and what it does that with.
+func (in inputs) sessionFiles() map[string]string {
+	files := map[string]string{}
+	if hasAuthority(in.storage) || in.eventLogs != "" {
+		files[envFile] = envScript
+	}
+	if in.eventLogs != "" {
+		files[hadoopFile] = hadoopSettings(in.storage)
+	}
+	return files
+}
+
+// storageConf are the settings of s3a as Spark takes them, and where event logs are left. That they are is decided by envFile: a session
+// whose image lacks Hadoop's module for S3 would not start.
+func (in inputs) storageConf() []string {
+	if in.storage == nil {
 		return nil
 	}
 	var lines []string
-	for _, setting := range s3aSettings(storage) {
+	for _, setting := range s3aSettings(in.storage) {
 		lines = append(lines, "spark.hadoop."+setting[0]+" "+setting[1])
+	}
+	if in.eventLogs != "" {
+		lines = append(lines,
+			"spark.eventLog.dir "+in.eventLogs,
+			// An object is there when it is complete: what long sessions did is seen a piece at a time.
+			"spark.eventLog.rolling.enabled true",
+			"spark.eventLog.rolling.maxFileSize 10m",
+			"spark.eventLog.compress true")
 	}
 	return lines
 }

@@ -14,12 +14,14 @@ import (
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/spark"
 	"opendatahub.io/operator/test/harness"
 )
@@ -215,6 +217,29 @@ var _ = Describe("A Spark cluster", func() {
 
 		Expect(env.Admin.Delete(ctx, pod, client.GracePeriodSeconds(0))).To(Succeed())
 		Eventually(ctx, clusterOf(pod)).Should(BeZero())
+	})
+
+	It("is seen in the history server, when the spec asks for one", func(ctx context.Context) {
+		edit(ctx, hub, `{"spec":{"components":{"spark":{"historyServer":{}}}}}`)
+		Eventually(ctx, status(hub, "SparkReady")).Should(HavePrefix("False InvalidSpec: spec.components.spark.historyServer: event logs are kept in the object storage"))
+		secret := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "s3", Annotations: map[string]string{components.AnnotationAllowAddresses: "https://s3.example.com"}},
+			StringData: map[string]string{"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"},
+		}
+		Expect(env.Admin.Create(ctx, secret)).To(Succeed())
+		edit(ctx, hub, `{"spec":{"objectStorage":{"type":"External","external":{"endpoint":"https://s3.example.com","credentialsSecretRef":{"name":"s3"}}}}}`)
+		Eventually(ctx, status(hub, "SparkReady")).Should(And(HavePrefix("True"), ContainSubstring("Deployment")))
+		odh := &v1alpha1.OpenDataHub{}
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), odh)).To(Succeed())
+		Expect(odh.Status.Components).To(ContainElement(And(
+			HaveField("Name", "spark"), HaveField("CredentialsSecret", "odh-spark-login"),
+			HaveField("Endpoints", ContainElement(v1alpha1.Endpoint{Name: "history", URL: "https://odh-spark." + ns + ".svc/"})))))
+		quiet(ctx, manager)
+
+		edit(ctx, hub, `{"spec":{"components":{"spark":{"historyServer":null}}}}`)
+		Eventually(ctx, func(ctx context.Context) error {
+			return env.Admin.Get(ctx, client.ObjectKey{Namespace: ns, Name: "odh-spark-history"}, &appsv1.Deployment{})
+		}).Should(MatchError(apierrors.IsNotFound, "IsNotFound"))
 	})
 
 	It("is shared through the Spark operator, when the spec says so", func(ctx context.Context) {

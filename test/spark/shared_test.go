@@ -25,7 +25,7 @@ func newSharedSite(t *testing.T, secret string) *site {
 	odh := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Name: "odh", Namespace: "lab"}}
 	odh.Spec.Components.Spark = &v1alpha1.SparkSpec{SharedClusters: []v1alpha1.SparkSharedCluster{{Name: "team", Workers: 1}}}
 	facts := components.NewFacts(odh, components.Cluster{}, []components.Component{spark.New()})
-	s := &site{T: t, deployments: map[string]corev1.Container{}, secret: secret}
+	s := &site{T: t, deployments: map[string]corev1.Container{}, secret: secret, temporary: t.TempDir()}
 	for _, extra := range facts.Declared.Notebooks.Extras {
 		if extra.Name == "team" {
 			s.pod = extra.Pod("odh-nb-alice", "alice")

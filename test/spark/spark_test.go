@@ -1,6 +1,7 @@
 package spark_test
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -37,8 +38,15 @@ type site struct {
 	conf        map[string]string
 	deployments map[string]corev1.Container
 	hosts       string
-	// secret is what a variable has that takes one from a Secret.
+	// secret is what a variable has that takes one from a Secret, unless values has its key.
 	secret string
+	values map[string]string
+	// files are those of other volumes, by the volume.
+	files map[string]map[string]string
+	// home is SPARK_HOME, if the image has one.
+	home string
+	// temporary stands for /tmp in what spark-env.sh leaves there.
+	temporary string
 }
 
 func newSite(t *testing.T, user, uid, secret string) *site {
@@ -46,13 +54,28 @@ func newSite(t *testing.T, user, uid, secret string) *site {
 	odh := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Name: "odh", Namespace: "lab"}}
 	odh.Spec.Components.Spark = &v1alpha1.SparkSpec{ClusterSizes: []v1alpha1.SparkClusterSize{{Name: "one", Workers: 1}}}
 	facts := components.NewFacts(odh, components.Cluster{}, []components.Component{spark.New()})
-	s := &site{T: t, uid: uid, deployments: map[string]corev1.Container{}}
-	s.pod = facts.Declared.Notebooks.Extras[0].Pod("odh-nb-"+user, user)
+	return newSiteOf(t, facts, facts.Declared.Notebooks.Extras[0].Pod("odh-nb-"+user, user), user, uid, secret)
+}
+
+// newSiteOf is that of a notebook with these labels, variables and volumes.
+func newSiteOf(t *testing.T, facts components.Facts, notebook components.NotebookPod, user, uid, secret string) *site {
+	t.Helper()
+	s := &site{T: t, uid: uid, pod: notebook, deployments: map[string]corev1.Container{}, temporary: t.TempDir()}
+	content, err := json.Marshal(map[string]any{"containers": []any{map[string]any{
+		"name": "notebook", "image": "image", "env": notebook.Environment, "volumeMounts": notebook.Mounts,
+	}}, "volumes": notebook.Volumes})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var spec corev1.PodSpec
+	if err := json.Unmarshal(content, &spec); err != nil {
+		t.Fatal(err)
+	}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "odh-nb-" + user, Namespace: "lab", UID: types.UID(uid), Labels: s.pod.Labels, Annotations: s.pod.Annotations,
 		},
-		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "notebook", Image: "image"}}},
+		Spec: spec,
 	}
 	objects, ok := spark.Cluster(facts, pod, secret)
 	if !ok {
@@ -105,21 +128,26 @@ func (s *site) command(address string, command []string, env []corev1.EnvVar, mo
 			s.Fatal(err)
 		}
 		moved = append(moved, mount.MountPath, folder)
+		files := s.files[mount.Name]
 		if mount.Name == "spark" {
-			for name, content := range s.conf {
-				write(s.T, filepath.Join(folder, name), content)
-			}
+			files = s.conf
+		}
+		for name, content := range files {
+			write(s.T, filepath.Join(folder, name), strings.ReplaceAll(content, "/tmp/opendatahub-", s.temporary+"/opendatahub-"))
 		}
 	}
 	values := strings.NewReplacer(moved...)
 	all := []string{"PATH=" + programs + ":/usr/local/bin:/usr/bin:/bin", "JDK_JAVA_OPTIONS=-Djdk.net.hosts.file=" + s.hosts}
+	if s.home != "" {
+		all = append(all, "SPARK_HOME="+s.home)
+	}
 	var variables []string
 	for _, variable := range env {
 		value := values.Replace(variable.Value)
 		switch {
 		case variable.ValueFrom == nil:
 		case variable.ValueFrom.SecretKeyRef != nil:
-			value = s.secret
+			value = cmp.Or(s.values[variable.ValueFrom.SecretKeyRef.Key], s.secret)
 		default:
 			switch variable.ValueFrom.FieldRef.FieldPath {
 			case "status.podIP":
@@ -166,7 +194,13 @@ func (s *site) start(part, address string) *container.Process {
 // driver is a notebook that runs driver.py.
 func (s *site) driver(address string) *exec.Cmd {
 	s.Helper()
-	script, err := filepath.Abs("driver.py")
+	return s.program(address, "driver.py")
+}
+
+// program is a notebook that runs a script.
+func (s *site) program(address, name string) *exec.Cmd {
+	s.Helper()
+	script, err := filepath.Abs(name)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -172,6 +172,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.SeldonSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SparkClusterSize"):
 		return &apiv1alpha1.SparkClusterSizeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SparkHistoryServer"):
+		return &apiv1alpha1.SparkHistoryServerApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SparkProcessSize"):
 		return &apiv1alpha1.SparkProcessSizeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SparkSharedCluster"):

@@ -1586,6 +1586,21 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: workers
       type:
         scalar: numeric
+- name: io.opendatahub.operator.api.v1alpha1.SparkHistoryServer
+  map:
+    fields:
+    - name: bucket
+      type:
+        scalar: string
+    - name: image
+      type:
+        scalar: string
+    - name: resources
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Resources
+    - name: retentionDays
+      type:
+        scalar: numeric
 - name: io.opendatahub.operator.api.v1alpha1.SparkProcessSize
   map:
     fields:
@@ -1630,6 +1645,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: historyServer
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.SparkHistoryServer
     - name: managementState
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ManagementState

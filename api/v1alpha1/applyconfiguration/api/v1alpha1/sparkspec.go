@@ -26,6 +26,9 @@ type SparkSpecApplyConfiguration struct {
 	// applications makes the namespace ready for the SparkApplications of its users: an account for their drivers, and the object
 	// storage. They are run by the Apache Spark operator, which is then installed. Disabled by default.
 	Applications *apiv1alpha1.Toggle `json:"applications,omitempty"`
+	// historyServer shows what ended sessions did, from the event logs that they leave in the object storage, behind the platform's
+	// login. Needs spec.objectStorage or the ceph component.
+	HistoryServer *SparkHistoryServerApplyConfiguration `json:"historyServer,omitempty"`
 }
 
 // SparkSpecApplyConfiguration constructs a declarative configuration of the SparkSpec type for use with
@@ -89,5 +92,13 @@ func (b *SparkSpecApplyConfiguration) WithSharedClusters(values ...*SparkSharedC
 // If called multiple times, the Applications field is set to the value of the last call.
 func (b *SparkSpecApplyConfiguration) WithApplications(value apiv1alpha1.Toggle) *SparkSpecApplyConfiguration {
 	b.Applications = &value
+	return b
+}
+
+// WithHistoryServer sets the HistoryServer field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the HistoryServer field is set to the value of the last call.
+func (b *SparkSpecApplyConfiguration) WithHistoryServer(value *SparkHistoryServerApplyConfiguration) *SparkSpecApplyConfiguration {
+	b.HistoryServer = value
 	return b
 }

@@ -1,0 +1,12 @@
+"""A notebook with Spark that works on the data lake by s3a://, without a word about where it is."""
+
+import os
+
+from pyspark.sql import SparkSession
+
+spark = SparkSession.builder.appName("lake").getOrCreate()
+path = f"s3a://{os.environ['AWS_S3_BUCKET']}/numbers"
+spark.range(1000).write.parquet(path)
+print("read", spark.read.parquet(path).count())
+print("logs", spark.conf.get("spark.eventLog.enabled", "false"))
+spark.stop()
