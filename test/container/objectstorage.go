@@ -21,6 +21,8 @@ import (
 type ObjectStorage struct {
 	// Endpoint is its URL.
 	Endpoint string
+	// Region is the only one that requests may be signed for.
+	Region string
 	// AccessKey and SecretKey are its only credentials.
 	AccessKey, SecretKey string
 	// Authority is the file, and CA the content, of the certificate that signed the service's own.
@@ -39,7 +41,10 @@ func StartObjectStorage(t *testing.T, buckets ...string) *ObjectStorage {
 		t.Fatal(err)
 	}
 	folder := t.TempDir()
-	s := &ObjectStorage{AccessKey: rand.Text(), SecretKey: rand.Text(), Folder: filepath.Join(folder, "data"), Authority: filepath.Join(folder, "ca.crt")}
+	s := &ObjectStorage{
+		Region: "eu-central-1", AccessKey: rand.Text(), SecretKey: rand.Text(),
+		Folder: filepath.Join(folder, "data"), Authority: filepath.Join(folder, "ca.crt"),
+	}
 	for _, bucket := range buckets {
 		if err := os.MkdirAll(filepath.Join(s.Folder, bucket), 0o700); err != nil {
 			t.Fatal(err)
@@ -55,7 +60,7 @@ func StartObjectStorage(t *testing.T, buckets ...string) *ObjectStorage {
 	}
 	address := FreeAddress(t)
 	s.Endpoint = "https://" + address
-	command := exec.Command(program, "--port="+address, "--health=/health", "--cert="+certificate, "--key="+key, "posix", s.Folder)
+	command := exec.Command(program, "--port="+address, "--region="+s.Region, "--health=/health", "--cert="+certificate, "--key="+key, "posix", s.Folder)
 	command.Env = []string{"ROOT_ACCESS_KEY=" + s.AccessKey, "ROOT_SECRET_KEY=" + s.SecretKey, "HOME=" + folder}
 	s.Process = Start(t, command)
 	roots := x509.NewCertPool()

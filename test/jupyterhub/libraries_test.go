@@ -1,15 +1,12 @@
 package jupyterhub_test
 
 import (
-	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"net"
 	"os/exec"
@@ -19,34 +16,37 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/s3"
 	"opendatahub.io/operator/test/container"
 )
 
 // What people write in a notebook, without a word about where the object storage is.
 const useObjectStorage = `
-import os, boto3
+import os, boto3, s3fs
 from pyarrow import fs
 
 s3 = boto3.client("s3")
-s3.create_bucket(Bucket="lake", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
 s3.put_object(Bucket="lake", Key="greeting", Body=b"hello")
 assert s3.get_object(Bucket="lake", Key="greeting")["Body"].read() == b"hello"
+assert boto3.session.Session().region_name == "eu-central-1"
+
+files = s3fs.S3FileSystem()
+assert files.cat("lake/greeting") == b"hello"
+with files.open("lake/answer", "wb") as file:
+    file.write(b"good day")
 
 lake, path = fs.FileSystem.from_uri(f"s3://lake?tls_ca_file_path={os.environ['AWS_CA_BUNDLE']}")
-assert lake.open_input_stream(f"{path}/greeting").read() == b"hello"
-assert boto3.session.Session().region_name == "eu-central-1"
+assert lake.open_input_stream(f"{path}/answer").read() == b"good day"
 `
 
-// Real libraries find a real S3 server (moto) over TLS by the environment that a notebook gets.
+// Real libraries find a real S3 service over TLS by the environment that a notebook gets. It refuses other credentials, and requests that
+// are signed for another region. Those for Java are in test/spark.
 func TestLibrariesFindTheObjectStorage(t *testing.T) {
 	t.Parallel()
-	python := filepath.Join(container.Programs(t, "mlflow"), "python")
-	port := freePort(t)
-	authority := serve(t, python, port)
-
+	storage := container.StartObjectStorage(t, "lake")
 	facts := platform(func(facts *components.Facts) {
 		facts.Spec.ObjectStorage = v1alpha1.ObjectStorageSpec{Type: v1alpha1.ObjectStorageExternal, External: &v1alpha1.ExternalObjectStorage{
-			Endpoint: fmt.Sprintf("https://127.0.0.1:%d", port), Region: "eu-central-1",
+			Endpoint: storage.Endpoint, Region: storage.Region,
 			CredentialsSecretRef: v1alpha1.LocalReference{Name: "s3"}, CASecretRef: v1alpha1.LocalReference{Name: "s3-ca"},
 		}}
 	})
@@ -56,14 +56,15 @@ func TestLibrariesFindTheObjectStorage(t *testing.T) {
 		} `json:"override"`
 	}
 	decode(t, []byte(render(t, facts).profiles["profiles.json"]), &profiles)
-	notebook := exec.CommandContext(t.Context(), python, "-c", useObjectStorage)
+	notebook := exec.CommandContext(t.Context(), filepath.Join(container.Programs(t, "libraries"), "python"), "-c", useObjectStorage)
+	secret := map[string]string{s3.AccessKey: storage.AccessKey, s3.SecretKey: storage.SecretKey}
 	for name, value := range profiles.Override.Environment {
 		text, plain := value.(string)
 		switch {
 		case !plain:
-			text = "from-the-secret" // moto takes any key
+			text = secret[name]
 		case name == "AWS_CA_BUNDLE":
-			text = authority
+			text = storage.Authority
 		}
 		notebook.Env = append(notebook.Env, name+"="+text)
 	}
@@ -97,39 +98,4 @@ func selfSigned(t *testing.T) (certFile, keyFile string) {
 	write(t, certFile, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate})))
 	write(t, keyFile, string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
 	return certFile, keyFile
-}
-
-// serve starts moto with a certificate of its own, and returns the file with the authority.
-func serve(t *testing.T, python string, port int) string {
-	t.Helper()
-	certFile, keyFile := selfSigned(t)
-	ctx, cancel := context.WithCancel(context.Background())
-	server := exec.CommandContext(ctx, python, "-m", "moto.server", "-H", "127.0.0.1", "-p", fmt.Sprint(port), "-c", certFile, "-k", keyFile)
-	var said bytes.Buffer
-	server.Stdout, server.Stderr = &said, &said
-	if err := server.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cancel()
-		_ = server.Wait()
-		if t.Failed() {
-			t.Logf("moto says:\n%s", &said)
-		}
-	})
-	address := fmt.Sprintf("127.0.0.1:%d", port)
-	for deadline := time.Now().Add(patience); ; {
-		connection, err := net.DialTimeout("tcp", address, time.Second)
-		if err == nil {
-			_ = connection.Close()
-			return certFile
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("moto does not listen at %s within %s", address, patience)
-		}
-		select {
-		case <-t.Context().Done():
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
 }

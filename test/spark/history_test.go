@@ -45,7 +45,7 @@ func newHistorySite(t *testing.T) *historySite {
 	odh := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Name: "odh", Namespace: "lab"}}
 	odh.Spec.Profile = v1alpha1.ProfileDevelopment
 	odh.Spec.ObjectStorage = v1alpha1.ObjectStorageSpec{Type: v1alpha1.ObjectStorageExternal, External: &v1alpha1.ExternalObjectStorage{
-		Endpoint: h.storage.Endpoint, CredentialsSecretRef: v1alpha1.LocalReference{Name: "s3"}, CASecretRef: v1alpha1.LocalReference{Name: "s3-ca"},
+		Endpoint: h.storage.Endpoint, Region: h.storage.Region, CredentialsSecretRef: v1alpha1.LocalReference{Name: "s3"}, CASecretRef: v1alpha1.LocalReference{Name: "s3-ca"},
 	}}
 	odh.Spec.Components.Spark = &v1alpha1.SparkSpec{
 		ClusterSizes:  []v1alpha1.SparkClusterSize{{Name: "one", Workers: 1}},
@@ -248,8 +248,10 @@ func TestHistory(t *testing.T) {
 		t.Fatal("the worker ended")
 	}
 	output, err := alice.program(driverAddress, "lake.py").CombinedOutput()
-	if err != nil || !strings.Contains(string(output), "read 1000\n") || !strings.Contains(string(output), "logs true\n") {
-		t.Fatalf("%v\n%s", err, output)
+	for _, want := range []string{"read 1000\n", "java ['lake']\n", "logs true\n"} {
+		if err != nil || !strings.Contains(string(output), want) {
+			t.Fatalf("the notebook did not say %q: %v\n%s", want, err, output)
+		}
 	}
 
 	password := h.Secret("odh-spark-login")["password"]
