@@ -154,7 +154,7 @@ check-generated: ## Fail if the generated files are not what make generate makes
 
 .PHONY: deploy
 deploy: ## Deploy the operator to the cluster of the current kubectl context (IMG, CONFIG).
-	kubectl kustomize $(CONFIG) | sed 's|image: quay.io/opendatahub/operator:.*|image: $(IMG)|' | kubectl apply --server-side --force-conflicts -f -
+	kubectl kustomize $(CONFIG) | sed 's|quay.io/opendatahub/operator:.*|$(IMG)|' | kubectl apply --server-side --force-conflicts -f -
 
 .PHONY: undeploy
 undeploy: ## Remove the operator. The CRD stays, and with it every platform: delete them first.

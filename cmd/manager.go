@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"net/http"
+	"os"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -18,16 +19,20 @@ const managerLease = "opendatahub-operator"
 // ManagerOptions are the flags of the manager command.
 type ManagerOptions struct {
 	ProcessOptions
+	// Image that the manager runs from. Empty: that of this version.
+	Image string
 }
 
 func managerCommand(version string, all []components.Component) *cobra.Command {
-	options := ManagerOptions{ProcessOptions{Version: version}}
+	options := ManagerOptions{ProcessOptions: ProcessOptions{Version: version}}
 	command := &cobra.Command{
 		Use:   "manager",
 		Short: "Run the controllers that deploy the platforms of a cluster",
 		Args:  cobra.NoArgs,
 	}
 	complete := options.flags(command)
+	command.Flags().StringVar(&options.Image, "image", os.Getenv("OPERATOR_IMAGE"),
+		"image that the operator runs from, for components that run it as well; $OPERATOR_IMAGE is the default, and without it that of this version")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if err := complete(); err != nil {
 			return err
@@ -58,6 +63,6 @@ func NewManager(ctx context.Context, config *rest.Config, options ManagerOptions
 		return nil, err
 	}
 	return mgr, controllers.Setup(ctx, mgr, all, controllers.Options{
-		Namespaces: options.WatchNamespaces, OwnNamespace: options.Namespace,
+		Namespaces: options.WatchNamespaces, OwnNamespace: options.Namespace, Image: options.Image,
 	})
 }

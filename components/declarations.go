@@ -35,6 +35,16 @@ type Declarations struct {
 	Alerts []AlertRules
 	// Dashboards show the component's metrics.
 	Dashboards []Dashboard
+	// Guides tell people how to begin with the component.
+	Guides []Guide
+}
+
+// Guide is a file guide.yaml, of the component's own folder, as opendatahub.io/operator/portal reads it.
+type Guide struct {
+	// Component that declared it; NewFacts fills it in.
+	Component string
+	// Content of the file, which nobody may change.
+	Content []byte
 }
 
 // LoginClient is a web interface that sends browsers to the platform's OpenID Connect provider. All are the one client of
@@ -219,5 +229,9 @@ func (d *Declarations) add(component string, more Declarations) {
 	for _, dashboard := range more.Dashboards {
 		dashboard.Component = component
 		d.Dashboards = append(d.Dashboards, dashboard)
+	}
+	for _, guide := range more.Guides {
+		guide.Component = component
+		d.Guides = append(d.Guides, guide)
 	}
 }

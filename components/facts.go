@@ -60,6 +60,8 @@ type Cluster struct {
 	IngressDomain string
 	// ManagerNamespace is where this operator and its installer run. Empty: the namespace that config/ gives them.
 	ManagerNamespace string
+	// OperatorImage is the image that this operator runs from, for components that run it as well. Empty: that of this version.
+	OperatorImage string
 	// Served holds, for each third-party kind that is served, the version to use.
 	Served map[schema.GroupKind]string
 	// OperatorNamespaces holds the namespace in which each third-party operator runs, by the operator's name: "Rook". It is

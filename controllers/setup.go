@@ -164,6 +164,8 @@ type Options struct {
 	Namespaces []string
 	// OwnNamespace is the operator's own, in which the installer reports. Without it there is no installer.
 	OwnNamespace string
+	// Image that this operator runs from. Empty: that of this version.
+	Image string
 }
 
 // Setup adds to the manager one controller per component, the summary, and the controller that notices kinds which are installed later.
@@ -176,7 +178,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err != nil {
 		return err
 	}
-	detected.ManagerNamespace = options.OwnNamespace
+	detected.ManagerNamespace, detected.OperatorImage = options.OwnNamespace, options.Image
 	var every []kinds.Kind
 	for _, component := range all {
 		every = append(every, component.Kinds()...)

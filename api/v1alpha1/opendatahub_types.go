@@ -146,6 +146,11 @@ type ComponentsSpec struct {
 	//
 	// +optional
 	MLflow *MLflowSpec `json:"mlflow,omitempty"`
+
+	// portal is the platform's page: state, links, what to do next.
+	//
+	// +optional
+	Portal *PortalSpec `json:"portal,omitempty"`
 }
 
 // ComponentSpec is what all components have in common.

@@ -61,6 +61,8 @@ var (
 	alerts []byte
 	//go:embed dashboard.json
 	dashboard []byte
+	//go:embed guide.yaml
+	guide []byte
 )
 
 // Declare implements components.WithDeclarations.
@@ -73,6 +75,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 		Scrapes:    []components.Scrape{{Name: controllerPart, Pods: app.Selector(controllerPart), Port: metricsName}},
 		Alerts:     []components.AlertRules{{Content: alerts}},
 		Dashboards: []components.Dashboard{{Content: dashboard}},
+		Guides:     []components.Guide{{Content: guide}},
 	}
 	if archive := specOf(facts).Archive; archive != nil {
 		declarations.Databases = archiveOf(*archive).Claims(facts.Platform)

@@ -10,6 +10,7 @@ import (
 	"opendatahub.io/operator/components/mlflow"
 	"opendatahub.io/operator/components/monitoring"
 	"opendatahub.io/operator/components/objectstorage"
+	"opendatahub.io/operator/components/portal"
 	"opendatahub.io/operator/components/spark"
 )
 
@@ -23,6 +24,7 @@ func All() []components.Component {
 		spark.New(),
 		argoworkflows.New(),
 		monitoring.New(),
+		portal.New(),
 		objectstorage.New(),
 	}
 }

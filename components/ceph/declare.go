@@ -11,12 +11,14 @@ var (
 	alerts []byte
 	//go:embed dashboard.json
 	overview []byte
+	//go:embed guide.yaml
+	guide []byte
 )
 
 // Declare implements components.WithDeclarations: an S3 service, and the metrics of the cluster, which the active manager serves. A
 // Ceph that runs elsewhere has no Pods.
 func (component) Declare(facts components.Facts) components.Declarations {
-	declarations := components.Declarations{ObjectStorage: offer(facts)}
+	declarations := components.Declarations{ObjectStorage: offer(facts), Guides: []components.Guide{{Content: guide}}}
 	if specOf(facts).External {
 		return declarations
 	}

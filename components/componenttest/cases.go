@@ -36,6 +36,7 @@ type factsYAML struct {
 		OpenShift     bool   `json:"openShift"`
 		KubeVersion   string `json:"kubeVersion"`
 		IngressDomain string `json:"ingressDomain"`
+		OperatorImage string `json:"operatorImage"`
 		// Served maps Kind.group to the version that is served.
 		Served map[string]string `json:"served"`
 		// OperatorNamespaces is as in components.Cluster.
@@ -85,7 +86,7 @@ func readFacts(folder string) (components.Facts, error) {
 		return components.Facts{}, fmt.Errorf("reading %s: %w", factsFile, err)
 	}
 	cluster.OpenShift = more.Cluster.OpenShift
-	cluster.IngressDomain = more.Cluster.IngressDomain
+	cluster.IngressDomain, cluster.OperatorImage = more.Cluster.IngressDomain, more.Cluster.OperatorImage
 	if more.Cluster.KubeVersion != "" {
 		cluster.KubeVersion = more.Cluster.KubeVersion
 	}

@@ -13,6 +13,8 @@ var (
 	alerts []byte
 	//go:embed dashboard.json
 	dashboard []byte
+	//go:embed guide.yaml
+	guide []byte
 )
 
 // Declare implements components.WithDeclarations: a database, the login, and the metrics of the hub, which asks for a token, and of the
@@ -36,6 +38,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 		},
 		Alerts:     []components.AlertRules{{Content: alerts}},
 		Dashboards: []components.Dashboard{{Content: dashboard}},
+		Guides:     []components.Guide{{Content: guide}},
 	}
 }
 

@@ -12,14 +12,17 @@ var (
 	alerts []byte
 	//go:embed dashboard.json
 	dashboard []byte
+	//go:embed guide.yaml
+	guide []byte
 )
 
 // Declare implements components.WithDeclarations: notebooks reach the brokers, at the listener that takes TLS and a login, and
 // nodes and exporter have metrics.
 func (component) Declare(facts components.Facts) components.Declarations {
-	declarations := components.Declarations{Notebooks: components.Notebooks{
-		Backends: []components.Backend{{Pods: facts.Labels(name), Port: listenerInternalPort}},
-	}}
+	declarations := components.Declarations{
+		Notebooks: components.Notebooks{Backends: []components.Backend{{Pods: facts.Labels(name), Port: listenerInternalPort}}},
+		Guides:    []components.Guide{{Content: guide}},
+	}
 	if spec := facts.Spec.Components.Kafka; spec != nil && spec.Metrics.Type == v1alpha1.KafkaMetricsNone {
 		return declarations
 	}

@@ -42,6 +42,8 @@ var (
 	alerts []byte
 	//go:embed dashboard.json
 	dashboard []byte
+	//go:embed guide.yaml
+	guide []byte
 )
 
 // Declare implements components.WithDeclarations: a bucket, a database, the login, metrics, and that every
@@ -61,6 +63,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 	declarations.Scrapes = []components.Scrape{proxy.Scrape(prometheus)}
 	declarations.Alerts = []components.AlertRules{{Content: alerts}}
 	declarations.Dashboards = []components.Dashboard{{Content: dashboard}}
+	declarations.Guides = []components.Guide{{Content: guide}}
 	secret, key := proxy.Password(notebooks)
 	authority := components.NotebookAuthority{Name: name, CertificateAuthority: proxy.Authority()}
 	declarations.Notebooks = components.Notebooks{

@@ -29,6 +29,8 @@ var (
 	serverAlerts []byte
 	//go:embed dashboard.json
 	dashboard []byte
+	//go:embed guide.yaml
+	guide []byte
 	//go:embed dashboard_servers.json
 	serversDashboard []byte
 )
@@ -40,6 +42,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 		Scraped:    true,
 		Alerts:     []components.AlertRules{{Content: alerts}},
 		Dashboards: []components.Dashboard{{Name: "platform", Content: dashboard}},
+		Guides:     []components.Guide{{Content: guide}},
 	}
 	in, err := newInputs(facts)
 	if err != nil {

@@ -40,8 +40,10 @@ const (
 	clientFolder = "/etc/login-proxy/client"
 	pageFolder   = "/etc/login-proxy/page"
 	caFolder     = "/etc/login-proxy/ca"
-	tokenFolder  = "/var/run/secrets/kubernetes.io/serviceaccount"
 )
+
+// TokenFolder is where clients of Kubernetes look for the token of their Pod's account.
+const TokenFolder = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 const (
 	cookieKey   = "secret"
@@ -69,6 +71,9 @@ type WebInterface struct {
 	// Programs are the names of accounts for programs, which log in with HTTP Basic authentication, whatever the
 	// platform's login. Use Password for theirs.
 	Programs []string
+	// PassToken gives the interface, on OpenShift, the token of whoever is logged in, which may ask what its owner may do, and
+	// nothing else: the header X-Forwarded-Access-Token.
+	PassToken bool
 	// IngressAnnotations and RouteAnnotations are as in Web.
 	IngressAnnotations, RouteAnnotations map[string]string
 }
@@ -347,7 +352,7 @@ func (p LoginProxy) AddTo(pod *core.PodSpecApplyConfiguration, resources v1alpha
 	case v1alpha1.AuthenticationOpenShift:
 		container.WithImage(openShiftProxyImage)
 		health = "/oauth/healthz"
-		volume(tokenVolume("login-proxy-token"), tokenFolder)
+		volume(TokenVolume("login-proxy-token"), TokenFolder)
 	case v1alpha1.AuthenticationOIDC:
 		client := SecretVolume("login-proxy-client", p.Login.OIDC.ClientSecretRef.Name)
 		client.Secret.WithItems(core.KeyToPath().WithKey(OIDCSecretKey).WithPath(OIDCSecretKey))
@@ -367,8 +372,8 @@ func (p LoginProxy) AddTo(pod *core.PodSpecApplyConfiguration, resources v1alpha
 	pod.WithContainers(container)
 }
 
-// tokenVolume is the account's own token, for one container alone: with it the proxy asks OpenShift as an OAuth client.
-func tokenVolume(name string) *core.VolumeApplyConfiguration {
+// TokenVolume has the token of the Pod's account, for the containers that mount it at TokenFolder: other containers of the Pod do not get it.
+func TokenVolume(name string) *core.VolumeApplyConfiguration {
 	return core.Volume().WithName(name).WithProjected(core.ProjectedVolumeSource().WithSources(
 		core.VolumeProjection().WithServiceAccountToken(core.ServiceAccountTokenProjection().WithPath("token").WithExpirationSeconds(3607)),
 		core.VolumeProjection().WithConfigMap(core.ConfigMapProjection().WithName("kube-root-ca.crt").
@@ -436,6 +441,9 @@ func (p LoginProxy) openShiftArgs() []string {
 		"--redirect-url=" + strings.TrimSuffix(p.URL(), "/"),
 		"--skip-provider-button=true",
 		"--display-htpasswd-form=false",
+	}
+	if p.web.PassToken {
+		args = append(args, "--pass-access-token=true")
 	}
 	if len(p.groups()) > 0 {
 		review := fmt.Sprintf(`{"namespace":%q,"verb":"get","resourceAPIGroup":%q,"resource":"webinterfaces"}`,

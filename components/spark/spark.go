@@ -60,6 +60,8 @@ var (
 	alerts []byte
 	//go:embed dashboard.json
 	dashboard []byte
+	//go:embed guide.yaml
+	guide []byte
 )
 
 // References implements components.WithReferences.
@@ -73,6 +75,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 	declarations := components.Declarations{
 		Alerts:     []components.AlertRules{{Content: alerts}},
 		Dashboards: []components.Dashboard{{Content: dashboard}},
+		Guides:     []components.Guide{{Content: guide}},
 	}
 	in := newInputs(facts)
 	if server := specOf(facts).HistoryServer; server != nil {

@@ -198,7 +198,13 @@ func (c *configuration) clusterServiceVersion(release, image string) (*operators
 
 	deployment := c.deployment.DeepCopy()
 	// OLM names the ServiceAccount, and puts its own labels on the rest.
-	deployment.Spec.Template.Spec.Containers[0].Image = image
+	container := &deployment.Spec.Template.Spec.Containers[0]
+	container.Image = image
+	for i := range container.Env {
+		if container.Env[i].Name == "OPERATOR_IMAGE" { // portals run from it
+			container.Env[i].Value = image
+		}
+	}
 	strategy := &csv.Spec.InstallStrategy
 	strategy.StrategyName = operatorsv1alpha1.InstallStrategyNameDeployment
 	strategy.StrategySpec.DeploymentSpecs = []operatorsv1alpha1.StrategyDeploymentSpec{{

@@ -23,7 +23,7 @@ func TestBundleIsAccepted(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"name: opendatahub-operator.v0.1.0", "image: registry.example.com/operator:v0.1.0", "serviceAccountName: opendatahub-operator",
+		"name: opendatahub-operator.v0.1.0", "image: registry.example.com/operator:v0.1.0", "value: registry.example.com/operator:v0.1.0", "serviceAccountName: opendatahub-operator",
 	} {
 		if !strings.Contains(string(csv), want) {
 			t.Errorf("the ClusterServiceVersion lacks %q", want)

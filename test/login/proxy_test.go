@@ -34,9 +34,14 @@ type site struct {
 
 func newSite(t *testing.T, spec v1alpha1.OpenDataHubSpec) *site {
 	t.Helper()
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return siteOf(t, spec, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprintf(w, "hello %s at %s", r.Header.Get("X-Forwarded-User"), r.Host)
 	}))
+}
+
+func siteOf(t *testing.T, spec v1alpha1.OpenDataHubSpec, web http.Handler) *site {
+	t.Helper()
+	upstream := httptest.NewServer(web)
 	t.Cleanup(upstream.Close)
 	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}, Spec: spec}
 	app := native.NewApp(facts, "mlflow")

@@ -156,6 +156,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.OpenDataHubStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Placement"):
 		return &apiv1alpha1.PlacementApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PortalSpec"):
+		return &apiv1alpha1.PortalSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PrometheusSpec"):
 		return &apiv1alpha1.PrometheusSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RemoteWrite"):

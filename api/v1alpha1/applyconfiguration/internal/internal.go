@@ -616,6 +616,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: monitoring
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.MonitoringSpec
+    - name: portal
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.PortalSpec
     - name: seldon
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.SeldonSpec
@@ -1482,6 +1485,19 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.opendatahub.operator.api.v1alpha1.Toleration
           elementRelationship: atomic
+- name: io.opendatahub.operator.api.v1alpha1.PortalSpec
+  map:
+    fields:
+    - name: managementState
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.ManagementState
+      default: Managed
+    - name: replicas
+      type:
+        scalar: numeric
+    - name: resources
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Resources
 - name: io.opendatahub.operator.api.v1alpha1.Profile
   scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.PrometheusSpec

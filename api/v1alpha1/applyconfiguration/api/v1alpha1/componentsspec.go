@@ -25,6 +25,8 @@ type ComponentsSpecApplyConfiguration struct {
 	GPU *GPUSpecApplyConfiguration `json:"gpu,omitempty"`
 	// mlflow keeps track of experiments and models.
 	MLflow *MLflowSpecApplyConfiguration `json:"mlflow,omitempty"`
+	// portal is the platform's page: state, links, what to do next.
+	Portal *PortalSpecApplyConfiguration `json:"portal,omitempty"`
 }
 
 // ComponentsSpecApplyConfiguration constructs a declarative configuration of the ComponentsSpec type for use with
@@ -102,5 +104,13 @@ func (b *ComponentsSpecApplyConfiguration) WithGPU(value *GPUSpecApplyConfigurat
 // If called multiple times, the MLflow field is set to the value of the last call.
 func (b *ComponentsSpecApplyConfiguration) WithMLflow(value *MLflowSpecApplyConfiguration) *ComponentsSpecApplyConfiguration {
 	b.MLflow = value
+	return b
+}
+
+// WithPortal sets the Portal field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Portal field is set to the value of the last call.
+func (b *ComponentsSpecApplyConfiguration) WithPortal(value *PortalSpecApplyConfiguration) *ComponentsSpecApplyConfiguration {
+	b.Portal = value
 	return b
 }

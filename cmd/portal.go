@@ -1,0 +1,171 @@
+package cmd
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
+	"opendatahub.io/operator/portal"
+)
+
+// PortalOptions are the flags of the portal command.
+type PortalOptions struct {
+	ProcessOptions
+	// Platform is the name of the OpenDataHub.
+	Platform string
+	// Guides is the folder with the guides of components.
+	Guides string
+	// Authentication is as in spec.authentication.type.
+	Authentication string
+	// Address at which the page is served, of a loopback interface: the login is in front of it.
+	Address string
+}
+
+func portalCommand(version string) *cobra.Command {
+	options := PortalOptions{ProcessOptions: ProcessOptions{Version: version}}
+	command := &cobra.Command{
+		Use:   "portal --platform NAME",
+		Short: "Serve the page of a platform, for the login proxy in front of it",
+		Long: `Serve the page of a platform: its components, how they are, and how people begin to use them. spec.components.portal runs it.
+
+It reads one OpenDataHub, and believes the headers in which the login proxy says who asks, so it listens on a loopback address only.`,
+		Args: cobra.NoArgs,
+		RunE: func(command *cobra.Command, _ []string) error {
+			if err := options.complete(); err != nil {
+				return err
+			}
+			config, err := options.config()
+			if err != nil {
+				return err
+			}
+			return RunPortal(command.Context(), config, options)
+		},
+	}
+	flags := command.Flags()
+	flags.StringVar(&options.Kubeconfig, "kubeconfig", "", "kubeconfig file; without it $KUBECONFIG, or the Pod's own ServiceAccount")
+	flags.StringVar(&options.Platform, "platform", "", "name of the OpenDataHub")
+	flags.StringVar(&options.Namespace, "namespace", "", "namespace of the OpenDataHub; without it the Pod's")
+	flags.StringVar(&options.Guides, "guides", "", "folder with the guides of components, a <component>.yaml each; none without it")
+	flags.StringVar(&options.Authentication, "authentication", "", "Local, OIDC or OpenShift: who knows the visitors")
+	flags.StringVar(&options.Address, "bind-address", "127.0.0.1:8000", "loopback address of the page")
+	flags.StringVar(&options.ProbeAddress, "health-probe-bind-address", "0", "address of /healthz, 0 for none")
+	flags.StringVar(&options.LogLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&options.LogFormat, "log-format", "json", "json or text")
+	return command
+}
+
+func (o *PortalOptions) complete() error {
+	if o.Platform == "" {
+		return errors.New("--platform: name the OpenDataHub")
+	}
+	if err := validateLoopback(o.Address); err != nil {
+		return fmt.Errorf("--bind-address %q: %w", o.Address, err)
+	}
+	switch v1alpha1.AuthenticationType(o.Authentication) {
+	case v1alpha1.AuthenticationLocal, v1alpha1.AuthenticationOIDC, v1alpha1.AuthenticationOpenShift:
+	default:
+		return fmt.Errorf("--authentication %q: use Local, OIDC or OpenShift", o.Authentication)
+	}
+	if o.Namespace == "" {
+		namespace, err := podNamespace()
+		if err != nil {
+			return err
+		}
+		o.Namespace = namespace
+	}
+	if o.Namespace == "" {
+		return errors.New("--namespace: name that of the OpenDataHub, outside a Pod nothing else says it")
+	}
+	return nil
+}
+
+// RunPortal serves the page until the context ends.
+func RunPortal(ctx context.Context, config *rest.Config, options PortalOptions) error {
+	guides := map[string]portal.Guide{}
+	if options.Guides != "" {
+		var err error
+		if guides, err = portal.ReadGuides(os.DirFS(options.Guides)); err != nil {
+			return fmt.Errorf("reading the guides in %s: %w", options.Guides, err)
+		}
+	}
+	scheme, err := cluster.Scheme()
+	if err != nil {
+		return err
+	}
+	key := client.ObjectKey{Namespace: options.Namespace, Name: options.Platform}
+	platforms, err := cache.New(config, cache.Options{
+		Scheme: scheme, DefaultNamespaces: map[string]cache.Config{key.Namespace: {}},
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.OpenDataHub{}: {Field: fields.OneTermEqualSelector("metadata.name", key.Name)},
+		},
+		ReaderFailOnMissingInformer: true,
+	})
+	if err != nil {
+		return fmt.Errorf("making the cache: %w", err)
+	}
+	if _, err := platforms.GetInformer(ctx, &v1alpha1.OpenDataHub{}, cache.BlockUntilSynced(false)); err != nil {
+		return fmt.Errorf("watching the platform: %w", err)
+	}
+	server := &http.Server{
+		Handler: portal.New(portal.Options{
+			Platform: key, Reader: platforms, Guides: guides,
+			Authentication: v1alpha1.AuthenticationType(options.Authentication), Review: portal.NewReviewer(config, key),
+		}),
+		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 32 << 10, // groups and tokens are in headers
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	watched := make(chan error, 1)
+	go func() { watched <- platforms.Start(ctx) }()
+	if !platforms.WaitForCacheSync(ctx) {
+		return errors.Join(ctx.Err(), <-watched)
+	}
+	served := make(chan error, 2)
+	serve := func(server *http.Server, address string) error {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		ctrl.Log.Info("Serving", "version", options.Version, "platform", key, "address", listener.Addr().String())
+		go func() { served <- server.Serve(listener) }()
+		return nil
+	}
+	if err := serve(server, options.Address); err != nil {
+		return err
+	}
+	if options.ProbeAddress != "0" {
+		probes := &http.Server{Handler: healthz.CheckHandler{Checker: healthz.Ping}, ReadHeaderTimeout: 10 * time.Second}
+		defer func() { _ = probes.Close() }()
+		if err := serve(probes, options.ProbeAddress); err != nil {
+			return err
+		}
+	}
+	select {
+	case err := <-served:
+		return err
+	case err := <-watched:
+		if ctx.Err() == nil {
+			return fmt.Errorf("watching the platform: %w", cmp.Or(err, errors.New("it ended")))
+		}
+	case <-ctx.Done():
+	}
+	ending, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer done()
+	return server.Shutdown(ending)
+}

@@ -1,0 +1,218 @@
+// Package browser is a headless Chromium that is told what to do over its debugging protocol.
+// https://chromedevtools.github.io/devtools-protocol
+package browser
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/net/websocket"
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// Program is what must be on the PATH.
+const Program = "chromium"
+
+// patience is how long a command, or what Until waits for, may take.
+const patience = time.Minute
+
+// Browser is one page of a Chromium.
+type Browser struct {
+	t       *testing.T
+	socket  *websocket.Conn
+	session string // of the page, once there is one
+	last    int    // command
+}
+
+// Start starts the browser, which ends with the test. It keeps its files in the folder profile, in which some of its processes still write
+// while they end.
+func Start(t *testing.T, profile string, flags ...string) *Browser {
+	t.Helper()
+	// None of it asks for anything outside this machine.
+	flags = append(flags, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+		"--disable-component-update", "--disable-sync", "--remote-debugging-port=0", "--remote-allow-origins=*", "--user-data-dir="+profile, "about:blank")
+	command := exec.CommandContext(t.Context(), Program, flags...)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	output, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
+		_ = command.Wait()
+	})
+	b := &Browser{t: t}
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		if _, address, found := strings.Cut(lines.Text(), "DevTools listening on "); found {
+			if b.socket, err = websocket.Dial(address, "", "http://127.0.0.1"); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if b.socket == nil {
+		t.Fatal("chromium did not start")
+	}
+	go func() {
+		for lines.Scan() { // nobody reads what it complains about, and it must not wait for that
+		}
+	}()
+	var target struct{ TargetID string }
+	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	var session struct{ SessionID string }
+	b.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session)
+	b.session = session.SessionID
+	b.call("Page.enable", nil, nil)
+	return b
+}
+
+// call sends a command and waits for its answer.
+func (b *Browser) call(method string, params, into any) {
+	b.t.Helper()
+	b.last++
+	request := map[string]any{"id": b.last, "method": method}
+	if params != nil {
+		request["params"] = params
+	}
+	if b.session != "" {
+		request["sessionId"] = b.session
+	}
+	if err := b.socket.SetDeadline(time.Now().Add(patience)); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := websocket.JSON.Send(b.socket, request); err != nil {
+		b.t.Fatal(err)
+	}
+	for {
+		var answer struct {
+			ID     int
+			Result json.RawMessage
+			Error  *struct{ Message string }
+		}
+		if err := websocket.JSON.Receive(b.socket, &answer); err != nil {
+			b.t.Fatalf("chromium, %s: %v", method, err)
+		}
+		if answer.ID != b.last {
+			continue // an event
+		}
+		if answer.Error != nil {
+			b.t.Fatalf("chromium, %s: %s", method, answer.Error.Message)
+		}
+		if into != nil {
+			if err := json.Unmarshal(answer.Result, into); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+		return
+	}
+}
+
+// Eval runs JavaScript in the page, waits for it if it is a promise, and returns its value as text.
+func (b *Browser) Eval(script string) string {
+	b.t.Helper()
+	var answer struct {
+		Result           struct{ Value any }
+		ExceptionDetails *struct {
+			Text      string
+			Exception struct{ Description string }
+		}
+	}
+	b.call("Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true, "awaitPromise": true}, &answer)
+	if e := answer.ExceptionDetails; e != nil {
+		b.t.Fatalf("JavaScript: %s %s", e.Text, e.Exception.Description)
+	}
+	return fmt.Sprint(answer.Result.Value)
+}
+
+// Until waits until JavaScript in the page is true.
+func (b *Browser) Until(script string) {
+	b.t.Helper()
+	err := wait.PollUntilContextTimeout(b.t.Context(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		return b.Eval("Boolean("+script+")") == "true", nil
+	})
+	if err != nil {
+		b.t.Fatalf("it is not so at %s: %s: %v", b.Eval("location.href"), script, err)
+	}
+}
+
+// Open goes to an address and waits until its page is there.
+func (b *Browser) Open(address string) {
+	b.t.Helper()
+	var answer struct{ ErrorText string }
+	b.call("Page.navigate", map[string]any{"url": address}, &answer)
+	if answer.ErrorText != "" {
+		b.t.Fatalf("opening %s: %s", address, answer.ErrorText)
+	}
+	b.Until(`document.readyState == "complete"`)
+}
+
+// Screen is what the page is shown on, in CSS pixels.
+type Screen struct {
+	Width, Height int
+	// Phone has a viewport that follows the page's own wishes.
+	Phone bool
+	// Dark is whether its owner prefers dark pages.
+	Dark bool
+}
+
+// Show changes the screen.
+func (b *Browser) Show(screen Screen) {
+	b.t.Helper()
+	b.call("Emulation.setDeviceMetricsOverride", map[string]any{
+		"width": screen.Width, "height": screen.Height, "deviceScaleFactor": 1, "mobile": screen.Phone,
+	}, nil)
+	scheme := "light"
+	if screen.Dark {
+		scheme = "dark"
+	}
+	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+}
+
+// Press presses a key, such as Tab or Enter, as a keyboard does.
+func (b *Browser) Press(key string) {
+	b.t.Helper()
+	codes := map[string]int{"Tab": 9, "Enter": 13}
+	code, ok := codes[key]
+	if !ok {
+		b.t.Fatalf("no key %s", key)
+	}
+	press := map[string]any{"type": "keyDown", "key": key, "code": key, "windowsVirtualKeyCode": code}
+	if key == "Enter" {
+		press["text"] = "\r"
+	}
+	b.call("Input.dispatchKeyEvent", press, nil)
+	press["type"] = "keyUp"
+	delete(press, "text")
+	b.call("Input.dispatchKeyEvent", press, nil)
+}
+
+// Screenshot keeps a picture of the whole page in a file.
+func (b *Browser) Screenshot(file string) {
+	b.t.Helper()
+	var answer struct{ Data string }
+	b.call("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true}, &answer)
+	content, err := base64.StdEncoding.DecodeString(answer.Data)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(file), 0o755)
+	}
+	if err == nil {
+		err = os.WriteFile(file, content, 0o644)
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
