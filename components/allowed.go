@@ -15,7 +15,7 @@ const (
 	LabelAllowNodes = "opendatahub.io/allow-nodes"
 	// LabelAllowInstalls is "true" on a namespace for whose platform the installer may install third-party operators.
 	LabelAllowInstalls = "opendatahub.io/allow-installs"
-	// LabelAllowCode is "true" on a namespace whose platform may run code of its spec among the Secrets of the namespace.
+	// LabelAllowCode is "true" on a namespace whose platform may run code of its spec in its own servers.
 	LabelAllowCode = "opendatahub.io/allow-code"
 	// LabelAllowMetrics is "true" on a namespace whose Prometheus may reach the metrics of platforms.
 	LabelAllowMetrics = "opendatahub.io/allow-metrics"

@@ -211,7 +211,7 @@ func TestReach(t *testing.T) {
 	if got := slices.Concat(reach(nil), reach(&v1alpha1.JupyterHubSpec{})); len(got) > 0 {
 		t.Errorf("without extraConfig: %v", got)
 	}
-	want := []components.Reach{{Mark: "opendatahub.io/allow-code", Field: "spec.components.jupyterHub.extraConfig", What: "Python in the hub, which can use every Secret there"}}
+	want := []components.Reach{{Mark: "opendatahub.io/allow-code", Field: "spec.components.jupyterHub.extraConfig", What: "Python in the hub, with its Secrets, its database and its rights"}}
 	if diff := cmp.Diff(want, reach(&v1alpha1.JupyterHubSpec{ExtraConfig: "pass"})); diff != "" {
 		t.Errorf("with extraConfig (-want +got):\n%s", diff)
 	}

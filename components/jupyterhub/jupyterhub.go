@@ -39,7 +39,7 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 		components.Owned(notebookPolicy(in)),
 		components.Owned(hubAccount(in)),
 		components.Owned(in.ServiceAccount(proxyPart)),
-		components.Owned(in.ServiceAccount(notebookPart)),
+		components.Owned(notebookAccount(in)),
 		components.Owned(hubBinding(in)),
 		keysSecret(in),
 		proxySecret(in),
@@ -67,13 +67,12 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	return append(objects, in.Exposed(in.expose, web)...), nil
 }
 
-// Reach implements components.WithReach: what the hub runs may do all that the hub may, and so make Pods that mount any Secret of the
-// namespace.
+// Reach implements components.WithReach: what the hub runs may do all that the hub may, and reads its Secrets and its database.
 func (component) Reach(facts components.Facts) []components.Reach {
 	if hub := facts.Spec.Components.JupyterHub; hub == nil || hub.ExtraConfig == "" {
 		return nil
 	}
-	return []components.Reach{{Mark: components.LabelAllowCode, Field: field + "extraConfig", What: "Python in the hub, which can use every Secret there"}}
+	return []components.Reach{{Mark: components.LabelAllowCode, Field: field + "extraConfig", What: "Python in the hub, with its Secrets, its database and its rights"}}
 }
 
 // References implements components.WithReferences.

@@ -2,6 +2,7 @@ package jupyterhub
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -87,6 +88,52 @@ func TestTestedVersionIsDeployed(t *testing.T) {
 	for _, line := range []string{"# What " + hubImage + " holds", "\njupyterhub==" + version + "\n"} {
 		if !strings.Contains(string(content), line) {
 			t.Errorf("hack/python/jupyterhub.txt does not have %q", line)
+		}
+	}
+}
+
+// What a hub may mount is what the options of KubeSpawner name, wherever they do.
+func TestMountable(t *testing.T) {
+	secrets, claims := mountable(
+		options{"pvc_name_template": "odh-home-{user_server}", "volumes": map[string]any{"home": options{"persistentVolumeClaim": options{"claimName": "{pvc_name}"}}}},
+		profiles{
+			Override: options{"environment": options{
+				"secretKeyRef": "a variable of this name",
+				"secret":       options{"valueFrom": options{"secretKeyRef": options{"name": "tracker", "key": "token"}}},
+				"KEY":          options{"valueFrom": options{"secretKeyRef": options{"name": "odh-s3-{username}", "key": "key"}}},
+				"AGAIN":        options{"valueFrom": options{"secretKeyRef": options{"name": "tracker", "key": "other"}}},
+				"POD":          options{"valueFrom": options{"fieldRef": options{"fieldPath": "metadata.name"}}},
+			}},
+			Sizes:         []profileSize{{Override: options{"volumes": options{"spark": options{"secret": options{"secretName": "{pod_name}-spark"}}}}}},
+			SharedVolumes: []profileVolume{{Override: options{"volumes": options{"shared": options{"persistentVolumeClaim": options{"claimName": "pictures"}}}}}},
+		})
+	if diff := cmp.Diff([]string{"odh-s3-*", "tracker", "{pod_name}-spark"}, secrets); diff != "" {
+		t.Errorf("Secrets differ (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"odh-home-*", "pictures"}, claims); diff != "" {
+		t.Errorf("claims differ (-want +got):\n%s", diff)
+	}
+}
+
+// A name that begins with the name of a user would let a hub mount what ends like it.
+func TestMountableNamesBelongToThePlatform(t *testing.T) {
+	files, err := filepath.Glob("testdata/*/objects.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d golden files, %v", len(files), err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(content)) {
+			if key, names, _ := strings.Cut(strings.TrimSpace(line), ": "); key == AnnotationMountableSecrets || key == AnnotationMountableClaims {
+				for name := range strings.SplitSeq(strings.Trim(names, `'"`), ",") {
+					if strings.HasPrefix(name, "*") {
+						t.Errorf("%s: %s", file, line)
+					}
+				}
+			}
 		}
 	}
 }

@@ -103,13 +103,16 @@ func withPlacement(override options, placement v1alpha1.Placement, name string) 
 	return override
 }
 
+// podName is KubeSpawner's template.
+const podName = "{pod_name}"
+
 // withExtra adds what a component gives to notebooks of a size that asks for it. The names of the Pod and of its user are KubeSpawner's
 // templates.
 func withExtra(override options, extra *components.NotebookExtra) options {
 	if extra == nil {
 		return override
 	}
-	pod := extra.Pod("{pod_name}", "{username}")
+	pod := extra.Pod(podName, "{username}")
 	environment, volumes, mounts := options{}, options{}, options{}
 	for _, variable := range pod.Environment {
 		environment[*variable.Name] = valueOf(variable)

@@ -32,7 +32,7 @@ const (
 )
 
 // Policies are the names of the admission policies, and of their bindings, that say what no role can say. See config/admission.
-var Policies = []string{"opendatahub-ceph", "opendatahub-hubs", "opendatahub-manager"}
+var Policies = []string{"opendatahub-ceph", "opendatahub-hubs", "opendatahub-manager", "opendatahub-notebooks"}
 
 // verbs on what is rendered. Server-side apply of an object that does not exist needs create besides patch; get is for
 // telling an object of somebody else's from one of ours that lost its labels.

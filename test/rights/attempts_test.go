@@ -39,8 +39,29 @@ func notebookPod(metadata, spec string) string {
 const (
 	notebookLabels = "labels: {opendatahub.io/platform: odh, app.kubernetes.io/managed-by: kubespawner}"
 	notebookSpec   = "serviceAccountName: odh-jupyterhub-notebook, automountServiceAccountToken: false, containers: [{name: notebook}], " +
-		"volumes: [{name: home, persistentVolumeClaim: {claimName: home}}, {name: shm, emptyDir: {}}]"
+		"volumes: [{name: home, persistentVolumeClaim: {claimName: odh-home-ada}}, {name: shm, emptyDir: {}}]"
+	// notebookAccount is the ServiceAccount of notebooks.
+	notebookAccount = "{apiVersion: v1, kind: ServiceAccount, metadata: {namespace: lab, name: odh-jupyterhub-notebook, annotations: {" +
+		"opendatahub.io/mountable-secrets: 'odh-s3-*,warehouse,ware.house,{pod_name}-spark', opendatahub.io/mountable-claims: 'odh-home-*,pictures'}}, imagePullSecrets: [{name: registry}]}"
 )
+
+// notebookWith is a notebook with what is given: more of its container, or of its Pod.
+func notebookWith(container, pod string) string {
+	return notebookPod(notebookLabels, "serviceAccountName: odh-jupyterhub-notebook, automountServiceAccountToken: false, containers: [{name: notebook, "+container+"}], "+pod)
+}
+
+// secretVolume, secretVariable and claimVolume are of a notebook.
+func secretVolume(name string) string {
+	return notebookWith("", "volumes: [{name: v, secret: {secretName: "+name+"}}]")
+}
+
+func secretVariable(name string) string {
+	return notebookWith("env: [{name: A, value: b}, {name: V, valueFrom: {secretKeyRef: {name: "+name+", key: k}}}]", "")
+}
+
+func claimVolume(name string) string {
+	return notebookWith("", "volumes: [{name: v, persistentVolumeClaim: {claimName: "+name+"}}]")
+}
 
 // ceph is a CephCluster with what is given of its storage and besides.
 func ceph(storage, spec string) string {
@@ -54,6 +75,7 @@ func TestAttempts(t *testing.T) {
 	all := load(t)
 	const (
 		create, update, remove = admission.Create, admission.Update, admission.Delete
+		mounts                 = "opendatahub-notebooks"
 	)
 	for name, test := range map[string]struct {
 		policy      string
@@ -160,7 +182,32 @@ func TestAttempts(t *testing.T) {
 		"a Pod without the labels":           {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "notebooks of its platform", object: notebookPod("labels: {}", notebookSpec)},
 		"another Pod, deleted":               {policy: "opendatahub-hubs", user: hub, operation: remove, resource: "pods", want: "notebooks of its platform", old: notebookPod("labels: {opendatahub.io/platform: odh}", notebookSpec)},
 		"a broker, deleted":                  {policy: "opendatahub-hubs", user: hub, operation: remove, resource: "pods", want: "notebooks of its platform", old: notebookPod("labels: {strimzi.io/cluster: odh}", notebookSpec)},
+		"another Pod by its name":            {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "begins with", object: strings.Replace(notebookPod(notebookLabels, notebookSpec), "odh-nb-ada", "odh-jupyterhub-hub-0", 1)},
+		"a notebook with more capabilities":  {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "nothing of its node", object: notebookWith("securityContext: {capabilities: {add: [SYS_ADMIN]}}", "")},
+		"a notebook with a port of the node": {policy: "opendatahub-hubs", user: hub, operation: create, resource: "pods", want: "nothing of its node", object: notebookWith("ports: [{containerPort: 8888, hostPort: 22}]", "")},
 		"somebody else's Pod":                {policy: "opendatahub-hubs", user: notebook, operation: create, resource: "pods", object: notebookPod("labels: {}", "containers: [{name: c}]")},
+
+		// What a hub gives to notebooks.
+		"its home and its memory":              {policy: mounts, user: hub, operation: create, resource: "pods", object: notebookPod(notebookLabels, notebookSpec)},
+		"a Secret that is named":               {policy: mounts, user: hub, operation: create, resource: "pods", object: secretVolume("warehouse")},
+		"a Secret that is not":                 {policy: mounts, user: hub, operation: create, resource: "pods", want: "no volume of a Secret", object: secretVolume("private")},
+		"a Secret that begins like one":        {policy: mounts, user: hub, operation: create, resource: "pods", want: "no volume of a Secret", object: secretVolume("warehouse2")},
+		"a Secret that ends like one":          {policy: mounts, user: hub, operation: create, resource: "pods", want: "no volume of a Secret", object: secretVolume("my-warehouse")},
+		"a Secret with another sign for a dot": {policy: mounts, user: hub, operation: create, resource: "pods", want: "no volume of a Secret", object: secretVolume("wareXhouse")},
+		"the Secret of its user":               {policy: mounts, user: hub, operation: create, resource: "pods", object: secretVariable("odh-s3-ada")},
+		"a Secret between":                     {policy: mounts, user: hub, operation: create, resource: "pods", want: "no variable of a Secret", object: secretVariable("x-odh-s3-ada")},
+		"the Secret of its Spark":              {policy: mounts, user: hub, operation: create, resource: "pods", object: secretVolume("odh-nb-ada-spark")},
+		"the Secret of another's Spark":        {policy: mounts, user: hub, operation: create, resource: "pods", want: "no volume of a Secret", object: secretVolume("odh-nb-bob-spark")},
+		"a variable of a Secret":               {policy: mounts, user: hub, operation: create, resource: "pods", object: secretVariable("warehouse")},
+		"a variable of another Secret":         {policy: mounts, user: hub, operation: create, resource: "pods", want: "no variable of a Secret", object: secretVariable("odh-jupyterhub-keys")},
+		"a variable of one, before it starts":  {policy: mounts, user: hub, operation: create, resource: "pods", want: "no variable of a Secret", object: notebookWith("", "initContainers: [{name: i, env: [{name: V, valueFrom: {secretKeyRef: {name: private, key: k}}}]}]")},
+		"a whole Secret":                       {policy: mounts, user: hub, operation: create, resource: "pods", want: "no whole Secret", object: notebookWith("envFrom: [{secretRef: {name: warehouse}}]", "")},
+		"a whole ConfigMap":                    {policy: mounts, user: hub, operation: create, resource: "pods", object: notebookWith("envFrom: [{configMapRef: {name: x}}]", "")},
+		"a pull secret of its account":         {policy: mounts, user: hub, operation: create, resource: "pods", object: notebookWith("", "imagePullSecrets: [{name: registry}]")},
+		"a pull secret of others":              {policy: mounts, user: hub, operation: create, resource: "pods", want: "pulls its image", object: notebookWith("", "imagePullSecrets: [{name: warehouse}]")},
+		"a volume that is named":               {policy: mounts, user: hub, operation: create, resource: "pods", object: claimVolume("pictures")},
+		"a volume of others":                   {policy: mounts, user: hub, operation: create, resource: "pods", want: "but homes", object: claimVolume("data-odh-kafka-0")},
+		"another's Secret by another account":  {policy: mounts, user: notebook, operation: create, resource: "pods", object: secretVolume("private")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if test.policy == "" {
@@ -169,7 +216,7 @@ func TestAttempts(t *testing.T) {
 			if test.user == "" {
 				test.user = manager
 			}
-			a := attempt{user: test.user, operation: test.operation, resource: test.resource, marks: test.marks}
+			a := attempt{user: test.user, operation: test.operation, resource: test.resource, marks: test.marks, params: object(t, notebookAccount)}
 			if test.object != "" {
 				a.object = object(t, test.object)
 			}

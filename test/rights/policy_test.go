@@ -95,7 +95,7 @@ func compile(t *testing.T, spec admissionregistrationv1.ValidatingAdmissionPolic
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := plugincel.OptionalVariableDeclarations{HasAuthorizer: true}
+	options := plugincel.OptionalVariableDeclarations{HasAuthorizer: true, HasParams: spec.ParamKind != nil}
 	for _, variable := range spec.Variables {
 		result := compiler.CompileAndStoreVariable(&validating.Variable{Name: variable.Name, Expression: variable.Expression}, options, environment.StoredExpressions)
 		if result.Error != nil {
@@ -127,6 +127,8 @@ type attempt struct {
 	resource    string // plural
 	subresource string
 	object, old *unstructured.Unstructured
+	// params is what the binding of the policy selects in the namespace.
+	params *unstructured.Unstructured
 	// marks are labels of the namespace.
 	marks map[string]string
 }
@@ -152,8 +154,12 @@ func (p policy) refusals(t *testing.T, a attempt) []string {
 	versioned := &admission.VersionedAttributes{Attributes: attributes, VersionedObject: admission.NewLazyObject(object), VersionedOldObject: admission.NewLazyObject(old), VersionedKind: gvk}
 	request := plugincel.CreateAdmissionRequest(attributes, metav1.GroupVersionResource(gvr), metav1.GroupVersionKind(gvk))
 	namespace := plugincel.CreateNamespaceObject(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: target.GetNamespace(), Labels: a.marks}})
+	var bindings plugincel.OptionalVariableBindings
+	if a.params != nil {
+		bindings.VersionedParams = a.params
+	}
 	evaluate := func(evaluator plugincel.ConditionEvaluator) []bool {
-		results, _, err := evaluator.ForInput(context.Background(), versioned, request, plugincel.OptionalVariableBindings{}, namespace, celconfig.RuntimeCELCostBudget)
+		results, _, err := evaluator.ForInput(context.Background(), versioned, request, bindings, namespace, celconfig.RuntimeCELCostBudget)
 		if err != nil {
 			t.Fatal(err)
 		}

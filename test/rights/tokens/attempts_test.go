@@ -1,5 +1,7 @@
 package tokens
 
+import "strings"
+
 // attempt is a request that somebody sends.
 type attempt struct {
 	who, verb string
@@ -53,10 +55,26 @@ func binding(role, subject string) string {
 }
 
 // pod as a hub makes it.
-func pod(spec string) string {
+func pod(spec string) string { return podWith("", spec) }
+
+// podWith is one with more of its container.
+func podWith(container, spec string) string {
 	return "{apiVersion: v1, kind: Pod, metadata: {name: odh-nb-ada, labels: {opendatahub.io/platform: odh, app.kubernetes.io/managed-by: kubespawner}}, " +
-		"spec: {containers: [{name: notebook, image: notebook}], " + spec + "}}"
+		"spec: {containers: [{name: notebook, image: notebook, " + container + "}], " + spec + "}}"
 }
+
+// platformSpec gives notebooks a Secret, a volume and Spark.
+const platformSpec = `
+components:
+  spark: {clusterSizes: [{name: one, workers: 1}]}
+  jupyterHub:
+    environment: [{name: TOKEN, secretRef: {name: warehouse, key: token}}]
+    sharedVolumes: [{name: pictures, claimName: pictures}]
+    sizes: [{name: large, resources: {limits: {memory: 4Gi}}, spark: one}]
+`
+
+// ofHubs is what a hub can do at the most.
+const ofHubs = "notebooks of its platform with any image, and with the Secrets and volumes that notebooks of the platform have"
 
 const (
 	notebookAccount = "serviceAccountName: odh-jupyterhub-notebook, automountServiceAccountToken: false"
@@ -97,6 +115,8 @@ var attempts = map[string]attempt{
 	"deploys among the processes of the node": {who: "manager", verb: "create", resource: "deployments.apps", namespace: "lab", body: deployment("hostPID: true")},
 	"deploys with a path of the node":         {who: "manager", verb: "create", resource: "deployments.apps", namespace: "lab", body: deployment("volumes: [{name: v, hostPath: {path: /}}]")},
 	"deploys privileged":                      {who: "manager", verb: "create", resource: "deployments.apps", namespace: "lab", body: deployment("initContainers: [{name: i, image: i, securityContext: {privileged: true}}]")},
+	"deploys with a capability":               {who: "manager", verb: "create", resource: "deployments.apps", namespace: "lab", body: deployment("initContainers: [{name: i, image: i, securityContext: {capabilities: {add: [SYS_ADMIN]}}}]")},
+	"deploys at a port of the node":           {who: "manager", verb: "create", resource: "deployments.apps", namespace: "lab", body: deployment("initContainers: [{name: i, image: i, ports: [{containerPort: 80, hostPort: 80}]}]")},
 	"makes a Pod":                             {who: "manager", verb: "create", resource: "pods", namespace: "lab", body: plainPod},
 	"enters a Pod":                            {who: "manager", verb: "create", resource: "pods/exec", namespace: "lab", name: "theirs", body: plainPod},
 	"deletes a Pod of kube-system":            {who: "manager", verb: "delete", resource: "pods", namespace: "kube-system", name: "x"},
@@ -190,8 +210,23 @@ var attempts = map[string]attempt{
 	"deletes a volume":                          {who: "hub", verb: "delete", resource: "persistentvolumeclaims", namespace: "lab", name: "x"},
 	"reads a ConfigMap":                         {who: "hub", verb: "get", resource: "configmaps", namespace: "lab", name: "theirs"},
 	"lists nodes":                               {who: "hub", verb: "list", resource: "nodes"},
-	"starts a notebook":                         {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount), inevitable: "notebooks of its platform with any image, volume and Secret of the namespace"},
-	"starts a notebook with a Secret":           {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount + ", volumes: [{name: v, secret: {secretName: private}}]"), inevitable: "notebooks of its platform with any image, volume and Secret of the namespace"},
+	"starts a notebook with a Secret":           {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount + ", volumes: [{name: v, secret: {secretName: private}}]")},
+	"starts a notebook with a projected Secret": {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount + ", volumes: [{name: v, projected: {sources: [{secret: {name: private}}]}}]")},
+	"starts a notebook with a driver's Secret":  {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount + ", volumes: [{name: v, csi: {driver: csi.example.com, nodePublishSecretRef: {name: private}}}]")},
+	"starts a notebook with a key of a Secret":  {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: podWith("env: [{name: V, valueFrom: {secretKeyRef: {name: private, key: key}}}]", notebookAccount)},
+	"starts a notebook with a whole Secret":     {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: podWith("envFrom: [{secretRef: {name: private}}]", notebookAccount)},
+	"starts a notebook with the hub's Secret":   {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: podWith("env: [{name: V, valueFrom: {secretKeyRef: {name: odh-jupyterhub-keys, key: crypt-key}}}]", notebookAccount)},
+	"starts a notebook that begins with one":    {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount + ", initContainers: [{name: i, image: i, env: [{name: V, valueFrom: {secretKeyRef: {name: private, key: key}}}]}]")},
+	"starts a notebook with another's Spark":    {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount + ", volumes: [{name: v, secret: {secretName: odh-nb-bob-spark}}]")},
+	"pulls an image with another's Secret":      {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount + ", imagePullSecrets: [{name: private}]")},
+	"starts a notebook with another's volume":   {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount + ", volumes: [{name: v, persistentVolumeClaim: {claimName: data-odh-kafka-0}}]")},
+	"starts a notebook with a capability":       {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: podWith("securityContext: {capabilities: {add: [SYS_ADMIN]}}", notebookAccount)},
+	"starts a notebook at a port of the node":   {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: podWith("ports: [{containerPort: 8888, hostPort: 8888}]", notebookAccount)},
+	"starts a Pod by another's name":            {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: strings.Replace(pod(notebookAccount), "odh-nb-ada", "warehouse", 1)},
+	"changes what notebooks may mount":          {who: "hub", verb: "patch", resource: "serviceaccounts", namespace: "lab", name: "odh-jupyterhub-notebook", body: `{"metadata":{"annotations":{"opendatahub.io/mountable-secrets":"*"}}}`},
+	"starts a notebook":                         {who: "hub", verb: "create", resource: "pods", namespace: "lab", body: pod(notebookAccount), inevitable: ofHubs},
+	"starts a notebook with what is named": {who: "hub", verb: "create", resource: "pods", namespace: "lab", inevitable: ofHubs, body: podWith("env: [{name: V, valueFrom: {secretKeyRef: {name: warehouse, key: token}}}]", notebookAccount+
+		", volumes: [{name: h, persistentVolumeClaim: {claimName: odh-home-bob}}, {name: p, persistentVolumeClaim: {claimName: pictures}}, {name: s, secret: {secretName: odh-nb-ada-spark}}]")},
 
 	// A notebook.
 	"sees Pods":         {who: "notebook", verb: "list", resource: "pods", namespace: "lab"},

@@ -3,13 +3,17 @@
 package tokens
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"opendatahub.io/operator/cmd"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/controllers/authority"
@@ -111,6 +116,19 @@ var seeds = map[string]func(context.Context, *harness.Env) (func() error, error)
 	"no policy for the manager": without("opendatahub-manager"),
 	"no policy for hubs":        without("opendatahub-hubs"),
 	"no policy for Ceph":        without("opendatahub-ceph"),
+	"no policy for notebooks":   without("opendatahub-notebooks"),
+	"notebooks may mount all": func(ctx context.Context, env *harness.Env) (func() error, error) {
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "odh-jupyterhub-notebook"}}
+		if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(account), account); err != nil {
+			return nil, err
+		}
+		before := account.Annotations
+		account.Annotations = map[string]string{"opendatahub.io/mountable-secrets": "*", "opendatahub.io/mountable-claims": "*"}
+		return func() error {
+			account.Annotations = before
+			return env.Admin.Update(ctx, account)
+		}, env.Admin.Update(ctx, account)
+	},
 	"the role of platforms in every namespace": func(ctx context.Context, env *harness.Env) (func() error, error) {
 		binding := &rbacv1.ClusterRoleBinding{
 			ObjectMeta: metav1.ObjectMeta{Name: "seeded"},
@@ -249,7 +267,9 @@ func newSuite(ctx context.Context, t *testing.T) *suite {
 	must(env.EnsureNamespace(ctx, "bank"))
 	// What is refused is refused by our policies, and not by Pod Security.
 	must(env.Enforce(ctx, "lab", components.PodSecurityPrivileged))
-	_, err = env.CreatePlatform(ctx, "lab", "odh", "components: {jupyterHub: {}}")
+	_, err = env.CreatePlatform(ctx, "lab", "odh", platformSpec)
+	must(err)
+	notebooks, err := renderedAccount(ctx, t.TempDir())
 	must(err)
 	must(env.Admin.Create(ctx, parse("{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {namespace: bank, name: odh}, spec: {deletionPolicy: Retain}}")))
 	must(env.Apply(ctx, "what others have", strings.NewReader(others)))
@@ -257,12 +277,37 @@ func newSuite(ctx context.Context, t *testing.T) *suite {
 	s := &suite{env: env, configs: map[string]*rest.Config{}, clients: map[string]dynamic.Interface{}}
 	for who, account := range accounts {
 		namespace, name, _ := strings.Cut(account, "/")
-		must(env.Apply(ctx, "the ServiceAccount "+account, strings.NewReader(
-			"{apiVersion: v1, kind: ServiceAccount, metadata: {namespace: "+namespace+", name: "+name+"}}")))
+		manifest := "{apiVersion: v1, kind: ServiceAccount, metadata: {namespace: " + namespace + ", name: " + name + "}}"
+		if who == "notebook" {
+			manifest = notebooks
+		}
+		must(env.Apply(ctx, "the ServiceAccount "+account, strings.NewReader(manifest)))
 		s.configs[who], err = env.ServiceAccountConfig(ctx, namespace, name)
 		must(err)
 		s.clients[who], err = dynamic.NewForConfig(s.configs[who])
 		must(err)
 	}
 	return s
+}
+
+// renderedAccount is the ServiceAccount of notebooks as the manager applies it: what they may mount is on it.
+func renderedAccount(ctx context.Context, folder string) (string, error) {
+	file := filepath.Join(folder, "platform.yaml")
+	content := "apiVersion: opendatahub.io/v1alpha1\nkind: OpenDataHub\nmetadata: {namespace: lab, name: odh}\nspec:" + strings.ReplaceAll(platformSpec, "\n", "\n  ") + "\n"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		return "", err
+	}
+	var out bytes.Buffer
+	command := cmd.New("test", catalog.All())
+	command.SetArgs([]string{"render", "-f", file})
+	command.SetOut(&out)
+	if err := command.ExecuteContext(ctx); err != nil {
+		return "", err
+	}
+	for document := range strings.SplitSeq(out.String(), "\n---\n") {
+		if object := parse(document); object.GetKind() == "ServiceAccount" && object.GetName() == "odh-jupyterhub-notebook" {
+			return document, nil
+		}
+	}
+	return "", errors.New("no ServiceAccount of notebooks is rendered")
 }
