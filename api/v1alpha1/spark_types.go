@@ -91,7 +91,7 @@ type SparkSharedCluster struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
-	// +kubebuilder:validation:XValidation:rule="!(self in ['application', 'ca', 'cluster', 'cookie', 'history', 'login', 'login-page', 'tls']) && !self.endsWith('-driver')",message="name must not be application, ca, cluster, cookie, history, login, login-page or tls, and not end with -driver: other objects have these names"
+	// +kubebuilder:validation:XValidation:rule="!(self in ['application', 'ca', 'cluster', 'cookie', 'history', 'login', 'login-page', 'tls', 'web']) && !self.endsWith('-driver')",message="name must not be application, ca, cluster, cookie, history, login, login-page, tls or web, and not end with -driver: something else has these names"
 	// +required
 	Name string `json:"name"`
 

@@ -121,7 +121,7 @@ func (component) Assess(observed components.Observed) components.Health {
 	result.Instances = int32(len(clusters))
 	in := newInputs(observed.Facts)
 	if server, err := in.history(observed.Facts); err == nil && server != nil {
-		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: historyPart, URL: server.proxy.URL()})
+		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: "web", URL: server.proxy.URL()})
 		result.CredentialsSecret = server.proxy.CredentialsSecret()
 	}
 	if all, err := in.sharedClusters(specOf(observed.Facts)); err == nil {

@@ -233,7 +233,7 @@ var _ = Describe("A Spark cluster", func() {
 		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), odh)).To(Succeed())
 		Expect(odh.Status.Components).To(ContainElement(And(
 			HaveField("Name", "spark"), HaveField("CredentialsSecret", "odh-spark-login"),
-			HaveField("Endpoints", ContainElement(v1alpha1.Endpoint{Name: "history", URL: "https://odh-spark." + ns + ".svc/"})))))
+			HaveField("Endpoints", ContainElement(v1alpha1.Endpoint{Name: "web", URL: "https://odh-spark." + ns + ".svc/"})))))
 		quiet(ctx, manager)
 
 		edit(ctx, hub, `{"spec":{"components":{"spark":{"historyServer":null}}}}`)
