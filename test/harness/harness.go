@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,6 +55,9 @@ type Env struct {
 	All  []components.Component
 	// Kinds that components render.
 	Kinds []kinds.Kind
+	// MetricsAddress and InstallerMetricsAddress are where the operator and its installer serve metrics, over TLS and to who may read
+	// them. Empty: nowhere.
+	MetricsAddress, InstallerMetricsAddress string
 	// installers is how many run.
 	installers atomic.Int32
 }
@@ -251,15 +255,15 @@ type Manager struct {
 // StartManager runs the operator with a token of its own ServiceAccount. namespaces limits it, as WATCH_NAMESPACE does.
 func (e *Env) StartManager(ctx context.Context, namespaces ...string) (*Manager, error) {
 	return e.start(ctx, ServiceAccount, func(ctx context.Context, config *rest.Config) (ctrl.Manager, error) {
-		return cmd.NewManager(ctx, config, cmd.ManagerOptions{ProcessOptions: processOptions(namespaces)}, e.All)
+		return cmd.NewManager(ctx, config, cmd.ManagerOptions{ProcessOptions: processOptions(e.MetricsAddress, namespaces)}, e.All)
 	})
 }
 
 // StartReplica runs the operator as its Deployment does: it elects a leader, and serves its metrics at an address.
 func (e *Env) StartReplica(ctx context.Context, metrics string) (*Manager, error) {
 	return e.start(ctx, ServiceAccount, func(ctx context.Context, config *rest.Config) (ctrl.Manager, error) {
-		options := processOptions(nil)
-		options.LeaderElect, options.MetricsAddress = true, metrics
+		options := processOptions(metrics, nil)
+		options.LeaderElect = true
 		return cmd.NewManager(ctx, config, cmd.ManagerOptions{ProcessOptions: options}, e.All)
 	})
 }
@@ -278,7 +282,7 @@ func (e *Env) InstallInstaller(ctx context.Context) error {
 func (e *Env) StartInstaller(ctx context.Context) (*Manager, error) {
 	m, err := e.start(ctx, InstallerServiceAccount, func(ctx context.Context, config *rest.Config) (ctrl.Manager, error) {
 		return cmd.NewInstaller(ctx, config, cmd.InstallerOptions{
-			ProcessOptions: processOptions(nil),
+			ProcessOptions: processOptions(e.InstallerMetricsAddress, nil),
 		}, e.All)
 	})
 	if err != nil {
@@ -323,9 +327,9 @@ func (e *Env) start(ctx context.Context, serviceAccount string, build func(conte
 	return m, nil
 }
 
-func processOptions(namespaces []string) cmd.ProcessOptions {
+func processOptions(metrics string, namespaces []string) cmd.ProcessOptions {
 	return cmd.ProcessOptions{
-		MetricsAddress: "0", ProbeAddress: "0", Namespace: OperatorNamespace, WatchNamespaces: namespaces, Version: "test",
+		MetricsAddress: cmp.Or(metrics, "0"), ProbeAddress: "0", Namespace: OperatorNamespace, WatchNamespaces: namespaces, Version: "test",
 	}
 }
 
