@@ -27,6 +27,10 @@ const (
 // https://s3.example.com. Whoever may edit an OpenDataHub need not be allowed to read the Secrets of the namespace.
 const AnnotationAllowAddresses = "opendatahub.io/allow-addresses"
 
+// LabelAllowNotebooks is "true" on a Secret whose values notebooks may have, and so their users: whoever may edit an OpenDataHub chooses
+// the images of notebooks, and may use one.
+const LabelAllowNotebooks = "opendatahub.io/allow-notebooks"
+
 // Allowed reports whether the mark is set.
 func Allowed(labels map[string]string, mark string) bool { return labels[mark] == "true" }
 

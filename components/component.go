@@ -124,6 +124,8 @@ type Reference struct {
 	// SentTo are the addresses to which the spec has values of the Secret sent. The Secret must allow each, see
 	// AnnotationAllowAddresses. Addresses that the Secret itself holds are not among them.
 	SentTo []string
+	// Notebooks says that notebooks have values of the Secret. The Secret must allow that, see LabelAllowNotebooks.
+	Notebooks bool
 }
 
 // WithGrants is a component whose third-party operator needs rights for a platform that the manager must not be able to give:

@@ -78,6 +78,8 @@ type Secret struct {
 	Digest string
 	// Addresses that its owner allows its values to be sent to, see AnnotationAllowAddresses.
 	Addresses []string
+	// Notebooks is whether its owner allows notebooks to have its values, see LabelAllowNotebooks.
+	Notebooks bool
 }
 
 // OpenShiftServiceCA is the ConfigMap with the authority that signs OpenShift's serving certificates, in every namespace.

@@ -98,6 +98,11 @@ func (r *componentReconciler) references(ctx context.Context, platform types.Nam
 				reference.Name, reference.Field, strings.Join(forbidden, " and "),
 				reference.Name, platform.Namespace, components.AnnotationAllowAddresses, strings.Join(slices.Concat(secret.Addresses, forbidden), ",")))
 		}
+		if reference.Notebooks && !secret.Notebooks {
+			refused = append(refused, fmt.Sprintf("Secret %s, which %s names, does not allow that notebooks, and so their users, have its values; "+
+				"whoever the Secret belongs to allows it with: kubectl label secret %s --namespace %s %s=true",
+				reference.Name, reference.Field, reference.Name, platform.Namespace, components.LabelAllowNotebooks))
+		}
 		facts.Secrets[reference.Name] = secret
 	}
 	switch {

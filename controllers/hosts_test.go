@@ -138,6 +138,8 @@ func TestHostsTaken(t *testing.T) {
 func TestConsent(t *testing.T) {
 	for name, test := range map[string]struct {
 		annotations map[string]string
+		labels      map[string]string
+		notebooks   bool
 		want        string
 	}{
 		"not allowed": {want: "Secret s3, which spec.x names, does not allow its values to be sent to https://mine.example.com; whoever the Secret " +
@@ -147,15 +149,25 @@ func TestConsent(t *testing.T) {
 			want:        "opendatahub.io/allow-addresses=https://s3.example.com,https://mine.example.com",
 		},
 		"allowed": {annotations: map[string]string{components.AnnotationAllowAddresses: "https://mine.example.com"}},
+		"allowed to be sent, and not to notebooks": {
+			annotations: map[string]string{components.AnnotationAllowAddresses: "https://mine.example.com"},
+			labels:      map[string]string{components.LabelAllowNotebooks: "no"}, notebooks: true,
+			want: "Secret s3, which spec.x names, does not allow that notebooks, and so their users, have its values; whoever the Secret " +
+				"belongs to allows it with: kubectl label secret s3 --namespace lab opendatahub.io/allow-notebooks=true",
+		},
+		"allowed to notebooks": {
+			annotations: map[string]string{components.AnnotationAllowAddresses: "https://mine.example.com"},
+			labels:      map[string]string{components.LabelAllowNotebooks: "true"}, notebooks: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
-			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "s3", Annotations: test.annotations}, Data: map[string][]byte{"key": []byte("x")}}
+			secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "s3", Annotations: test.annotations, Labels: test.labels}, Data: map[string][]byte{"key": []byte("x")}}
 			if err := b.clients.Tracker().Add(secret); err != nil {
 				t.Fatal(err)
 			}
 			b.component = fakeKafka{references: []components.Reference{{
-				Field: "spec.x", Name: "s3", Keys: []string{"key"}, SentTo: []string{"https://mine.example.com"},
+				Field: "spec.x", Name: "s3", Keys: []string{"key"}, SentTo: []string{"https://mine.example.com"}, Notebooks: test.notebooks,
 			}}}
 			facts := components.Facts{Secrets: map[string]components.Secret{}}
 			platform := types.NamespacedName{Namespace: "lab", Name: "odh"}

@@ -259,7 +259,8 @@ type NotebookVariable struct {
 	// +optional
 	Value string `json:"value,omitempty"`
 
-	// secretRef is the key of a Secret in the platform's namespace that has the value. A notebook also starts without the Secret.
+	// secretRef is the key of a Secret in the platform's namespace that has the value. Every user can read it, so the Secret must have
+	// the label opendatahub.io/allow-notebooks=true.
 	//
 	// +optional
 	SecretRef SecretKey `json:"secretRef,omitempty,omitzero"`

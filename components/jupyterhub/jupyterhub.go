@@ -2,6 +2,9 @@
 package jupyterhub
 
 import (
+	"fmt"
+	"slices"
+
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
@@ -75,11 +78,37 @@ func (component) Reach(facts components.Facts) []components.Reach {
 	return []components.Reach{{Mark: components.LabelAllowCode, Field: field + "extraConfig", What: "Python in the hub, with its Secrets, its database and its rights"}}
 }
 
-// References implements components.WithReferences.
+// References implements components.WithReferences. What notebooks get their users can read, who need not be allowed to read Secrets.
 func (component) References(facts components.Facts) []components.Reference {
 	references := append(native.LoginReferences(facts), native.IngressReferences(facts)...)
 	references = append(references, databaseOf(specOf(facts)).References(facts)...)
-	return append(references, s3.References(facts, s3.DataLake)...)
+	storage := s3.References(facts, s3.DataLake)
+	for i, reference := range storage {
+		storage[i].Notebooks = !reference.Awaited && slices.Contains(reference.Keys, s3.SecretKey) && specOf(facts).S3Credentials != perUser
+	}
+	return append(append(references, storage...), environmentReferences(specOf(facts))...)
+}
+
+// environmentReferences are the Secrets of variables, each once.
+func environmentReferences(spec v1alpha1.JupyterHubSpec) []components.Reference {
+	var references []components.Reference
+	for i, variable := range spec.Environment {
+		secret := variable.SecretRef
+		if secret.Name == "" {
+			continue
+		}
+		at := slices.IndexFunc(references, func(r components.Reference) bool { return r.Name == secret.Name })
+		if at < 0 {
+			at = len(references)
+			references = append(references, components.Reference{
+				Field: fmt.Sprintf("%senvironment[%d].secretRef", field, i), Name: secret.Name, Notebooks: true,
+			})
+		}
+		if !slices.Contains(references[at].Keys, secret.Key) {
+			references[at].Keys = append(references[at].Keys, secret.Key)
+		}
+	}
+	return references
 }
 
 // LeftoverKinds implements components.WithLeftovers.

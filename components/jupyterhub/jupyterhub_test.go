@@ -47,7 +47,34 @@ func TestReferences(t *testing.T) {
 			[]components.Reference{{
 				Field: "spec.objectStorage.external.credentialsSecretRef", Name: "s3",
 				Keys:   []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+				SentTo: []string{"https://s3.example.com"}, Notebooks: true,
+			}},
+		},
+		"credentials of the object storage that notebooks do not have": {
+			v1alpha1.OpenDataHubSpec{
+				ObjectStorage: v1alpha1.ObjectStorageSpec{
+					Type: v1alpha1.ObjectStorageExternal,
+					External: &v1alpha1.ExternalObjectStorage{
+						Endpoint: "https://s3.example.com", CredentialsSecretRef: v1alpha1.LocalReference{Name: "s3"},
+					},
+				},
+				Components: v1alpha1.ComponentsSpec{JupyterHub: &v1alpha1.JupyterHubSpec{S3Credentials: perUser}},
+			},
+			[]components.Reference{{
+				Field: "spec.objectStorage.external.credentialsSecretRef", Name: "s3",
+				Keys:   []string{"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
 				SentTo: []string{"https://s3.example.com"},
+			}},
+		},
+		"the Secrets of variables, each once": {
+			v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{JupyterHub: &v1alpha1.JupyterHubSpec{Environment: []v1alpha1.NotebookVariable{
+				{Name: "STAGE", Value: "test"},
+				{Name: "TOKEN", SecretRef: v1alpha1.SecretKey{LocalReference: v1alpha1.LocalReference{Name: "warehouse"}, Key: "token"}},
+				{Name: "SAME", SecretRef: v1alpha1.SecretKey{LocalReference: v1alpha1.LocalReference{Name: "warehouse"}, Key: "token"}},
+				{Name: "USER", SecretRef: v1alpha1.SecretKey{LocalReference: v1alpha1.LocalReference{Name: "warehouse"}, Key: "user"}},
+			}}}},
+			[]components.Reference{{
+				Field: "spec.components.jupyterHub.environment[1].secretRef", Name: "warehouse", Keys: []string{"token", "user"}, Notebooks: true,
 			}},
 		},
 		"no certificate with a Gateway, which has its own": {

@@ -13,6 +13,9 @@ import (
 	"opendatahub.io/operator/components/s3"
 )
 
+// perUser is the value of s3Credentials with which each notebook has keys of its user.
+const perUser = "PerUser"
+
 // objectStorageCA is the authority of the object storage, as notebooks have it.
 func objectStorageCA(storage *s3.Storage) components.NotebookAuthority {
 	return components.NotebookAuthority{Name: "object-storage", CertificateAuthority: storage.CA}
@@ -32,7 +35,7 @@ func notebookOverride(in inputs) options {
 		for _, variable := range s3Env(in.storage, authority) {
 			environment[*variable.Name] = valueOf(variable)
 		}
-		if in.spec.S3Credentials == "PerUser" {
+		if in.spec.S3Credentials == perUser {
 			for _, key := range []string{s3.AccessKey, s3.SecretKey} {
 				environment[key] = valueOf(native.SecretEnv(key, in.Platform.Name+"-s3-{username}", key))
 			}

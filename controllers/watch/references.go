@@ -104,6 +104,7 @@ func (r *References) Use(ctx context.Context, component string, platform types.N
 		if secret, isSecret := object.(*corev1.Secret); ok && isSecret {
 			one := SecretOf(stringData(secret))
 			one.Addresses = components.SplitMark(secret.Annotations[components.AnnotationAllowAddresses])
+			one.Notebooks = components.Allowed(secret.Labels, components.LabelAllowNotebooks)
 			found[key.Name] = one
 		}
 	}

@@ -40,9 +40,10 @@ func DeployS3(ctx context.Context, c *cluster.Cluster, namespace string, buckets
 	if err != nil {
 		return fmt.Errorf("making the key of the object storage: %w", err)
 	}
-	secret := corev1ac.Secret(S3Secret, namespace).WithAnnotations(map[string]string{components.AnnotationAllowAddresses: S3Endpoint}).WithData(map[string][]byte{
-		s3.AccessKey: own.Data["ROOT_ACCESS_KEY"], s3.SecretKey: own.Data["ROOT_SECRET_KEY"],
-	})
+	secret := corev1ac.Secret(S3Secret, namespace).
+		WithAnnotations(map[string]string{components.AnnotationAllowAddresses: S3Endpoint}).
+		WithLabels(map[string]string{components.LabelAllowNotebooks: "true"}).
+		WithData(map[string][]byte{s3.AccessKey: own.Data["ROOT_ACCESS_KEY"], s3.SecretKey: own.Data["ROOT_SECRET_KEY"]})
 	if err := kube.Apply(ctx, secret, client.FieldOwner("opendatahub-node"), client.ForceOwnership); err != nil {
 		return fmt.Errorf("giving namespace %s the key of the object storage: %w", namespace, err)
 	}

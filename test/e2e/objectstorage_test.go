@@ -84,7 +84,7 @@ func secretS3(ctx context.Context, namespace string, data map[string]string) {
 	GinkgoHelper()
 	secret := core.Secret("s3", namespace).WithStringData(data).WithAnnotations(map[string]string{
 		components.AnnotationAllowAddresses: "http://minio.lake.svc:9000,https://s3.example.com",
-	})
+	}).WithLabels(map[string]string{components.LabelAllowNotebooks: "true"})
 	Expect(env.Admin.Apply(ctx, secret, client.FieldOwner("people"), client.ForceOwnership)).To(Succeed())
 }
 

@@ -181,11 +181,13 @@ var attempts = map[string]attempt{
 	"is the manager":                  {who: "editor", verb: "list", resource: "secrets", namespace: "bank", as: "system:serviceaccount:opendatahub-operator:opendatahub-operator"},
 	"is the hub":                      {who: "editor", verb: "create", resource: "serviceaccounts/token", namespace: "lab", name: "odh-jupyterhub-hub", body: tokenOf, inevitable: "whatever a ServiceAccount of the namespace may do"},
 	"lets a Secret be sent":           {who: "editor", verb: "patch", resource: "secrets", namespace: "lab", name: "private", body: `{"metadata":{"annotations":{"opendatahub.io/allow-addresses":"https://mine.example.com"}}}`, inevitable: "read and change the Secrets of the namespace"},
+	"gives notebooks a Secret":        {who: "editor", verb: "patch", resource: "secrets", namespace: "lab", name: "private", body: `{"metadata":{"labels":{"opendatahub.io/allow-notebooks":"true"}}}`, inevitable: "read and change the Secrets of the namespace"},
 
 	// The author who may edit OpenDataHubs and nothing else.
 	"reads the Secret that he names":  {who: "author", verb: "get", resource: "secrets", namespace: "lab", name: "private"},
 	"lists Secrets":                   {who: "author", verb: "list", resource: "secrets", namespace: "lab"},
 	"consents in the owner's place":   {who: "author", verb: "patch", resource: "secrets", namespace: "lab", name: "private", body: `{"metadata":{"annotations":{"opendatahub.io/allow-addresses":"https://mine.example.com"}}}`},
+	"lets notebooks have a Secret":    {who: "author", verb: "patch", resource: "secrets", namespace: "lab", name: "private", body: `{"metadata":{"labels":{"opendatahub.io/allow-notebooks":"true"}}}`},
 	"marks his namespace":             {who: "author", verb: "patch", resource: "namespaces", name: "lab", body: `{"metadata":{"labels":{"opendatahub.io/allow-installs":"true"}}}`},
 	"runs something":                  {who: "author", verb: "create", resource: "pods", namespace: "lab", body: plainPod},
 	"takes a host name":               {who: "author", verb: "create", resource: "ingresses.networking.k8s.io", namespace: "lab", body: "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: x}, spec: {rules: [{host: bank.example.com}]}}"},

@@ -11,7 +11,8 @@ type NotebookVariableApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// value of the variable, as it is: nothing in it is expanded.
 	Value *string `json:"value,omitempty"`
-	// secretRef is the key of a Secret in the platform's namespace that has the value. A notebook also starts without the Secret.
+	// secretRef is the key of a Secret in the platform's namespace that has the value. Every user can read it, so the Secret must have
+	// the label opendatahub.io/allow-notebooks=true.
 	SecretRef *SecretKeyApplyConfiguration `json:"secretRef,omitempty"`
 }
 
