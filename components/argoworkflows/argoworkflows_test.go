@@ -21,6 +21,11 @@ func TestUpstream(t *testing.T) {
 	componenttest.Upstream(t, argoworkflows.New(), kinds.HTTPRoute)
 }
 
+// What users copy is admitted by the definition of Argo.
+func TestSample(t *testing.T) {
+	componenttest.Sample(t, "config/samples/argo/workflow.yaml", argoworkflows.WorkflowTemplate.Group)
+}
+
 func TestHealth(t *testing.T) { componenttest.Health(t, argoworkflows.New()) }
 
 // The tests run the code of the Argo that the images hold.

@@ -3,12 +3,15 @@ package argo
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/argoproj/argo-workflows/v4/config"
 	wfv1 "github.com/argoproj/argo-workflows/v4/pkg/apis/workflow/v1alpha1"
+	"github.com/argoproj/argo-workflows/v4/util/logging"
+	"github.com/argoproj/argo-workflows/v4/workflow/validate"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
@@ -114,7 +117,13 @@ func check(t *testing.T, parsed config.Config) {
 	}
 }
 
-// Argo understands the workflows that are shipped.
+// logged is a context with the log that Argo's code writes to.
+func logged(t *testing.T) context.Context {
+	t.Helper()
+	return logging.WithLogger(t.Context(), logging.NewSlogLogger(logging.Error, logging.Text))
+}
+
+// Argo finds nothing wrong with the workflows that are shipped.
 func TestWorkflows(t *testing.T) {
 	for _, file := range goldens(t) {
 		for _, document := range documents(t, file, "WorkflowTemplate") {
@@ -122,11 +131,17 @@ func TestWorkflows(t *testing.T) {
 			if err := yaml.UnmarshalStrict(document, &template); err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
+			if err := validate.ValidateWorkflowTemplate(logged(t), nil, nil, &template, nil, validate.ValidateOpts{}); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
 		}
 	}
 	for _, document := range documents(t, samples+"workflow.yaml", "Workflow") {
 		var workflow wfv1.Workflow
 		if err := yaml.UnmarshalStrict(document, &workflow); err != nil {
+			t.Errorf("the sample: %v", err)
+		}
+		if err := validate.ValidateWorkflow(logged(t), nil, nil, &workflow, nil, validate.ValidateOpts{}); err != nil {
 			t.Errorf("the sample: %v", err)
 		}
 	}
