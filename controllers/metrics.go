@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"sync"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -14,6 +16,11 @@ var (
 		Help: "Whether a component of a platform is ready (1) or not (0). " +
 			"Alert on: opendatahub_component_ready == 0 for 15m.",
 	}, []string{"namespace", "name", "component"})}
+
+	componentVersion = versionGauge{GaugeVec: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "opendatahub_component_info",
+		Help: "Always 1: its label version is that of the software that a component of a platform runs.",
+	}, []string{"namespace", "name", "component", "version"})}
 
 	objectsApplied = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "opendatahub_objects_applied_total",
@@ -39,7 +46,7 @@ var (
 const skipped = "Skipped"
 
 func init() {
-	metrics.Registry.MustRegister(componentReady, objectsApplied, stepSeconds, admissionPolicies)
+	metrics.Registry.MustRegister(componentReady, componentVersion.GaugeVec, objectsApplied, stepSeconds, admissionPolicies)
 }
 
 type readyGauge struct{ *prometheus.GaugeVec }
@@ -54,6 +61,26 @@ func (g readyGauge) set(odh *v1alpha1.OpenDataHub, component string, ready bool)
 
 func (g readyGauge) remove(platform types.NamespacedName, component string) {
 	g.DeleteLabelValues(platform.Namespace, platform.Name, component)
+}
+
+// versionGauge has one series for each component that says its version.
+type versionGauge struct {
+	*prometheus.GaugeVec
+	// last is the version by the other labels.
+	last sync.Map
+}
+
+// set is for every reconcile. Without a version there is no series.
+func (g *versionGauge) set(platform types.NamespacedName, component, version string) {
+	key := [3]string{platform.Namespace, platform.Name, component}
+	if last, ok := g.last.Swap(key, version); ok && last != version {
+		g.DeleteLabelValues(platform.Namespace, platform.Name, component, last.(string))
+	}
+	if version == "" {
+		g.last.Delete(key)
+		return
+	}
+	g.WithLabelValues(platform.Namespace, platform.Name, component, version).Set(1)
 }
 
 // timed begins a step of a reconcile. The returned function ends it.

@@ -222,6 +222,7 @@ func (r *componentReconciler) released(ctx context.Context, odh *v1alpha1.OpenDa
 // forget drops what is held in memory for a platform that no longer has the component.
 func (r *componentReconciler) forget(ctx context.Context, platform types.NamespacedName) error {
 	componentReady.remove(platform, r.component.Name())
+	componentVersion.set(platform, r.component.Name(), "")
 	r.children.Release(platform, r.component.Name())
 	_, err := r.secrets.Use(ctx, r.component.Name(), platform)
 	return err

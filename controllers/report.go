@@ -148,6 +148,9 @@ func (r *componentReconciler) write(ctx context.Context, odh *v1alpha1.OpenDataH
 	for _, condition := range report.Conditions {
 		componentReady.set(odh, r.component.Name(), condition.Status == metav1.ConditionTrue)
 	}
+	if report.Component != nil {
+		componentVersion.set(client.ObjectKeyFromObject(odh), r.component.Name(), report.Component.Version)
+	}
 	return r.status.Write(ctx, odh, r.manager(), report)
 }
 
