@@ -38,6 +38,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/container"
@@ -68,8 +69,6 @@ components:
 
 // silent are panels that show nothing on a platform that is well, or as small as this one.
 var silent = map[string]string{
-	"Third-party operators not ready":         "no operator is installed by the installer",
-	"Third-party operators":                   "no operator is installed by the installer",
 	"Failed starts in an hour":                "nobody starts a notebook",
 	"Time to start, 50th and 95th percentile": "nobody starts a notebook",
 	"Starts by outcome":                       "nobody starts a notebook",
@@ -86,6 +85,8 @@ type site struct {
 	addresses map[string]string
 	// Where they listen; the proxy of JupyterHub for metrics.
 	prometheus, alertmanager, mlflow, hub, proxy string
+	// searchRuns asks MLflow behind its login.
+	searchRuns func() bool
 }
 
 func TestMonitoring(t *testing.T) {
@@ -122,6 +123,7 @@ func TestMonitoring(t *testing.T) {
 	s.dashboardsShowSomething(ctx)
 	s.somebodyIsTold(told)
 	if folder := os.Getenv(envPictures); folder != "" {
+		s.bustle(ctx)
 		for _, file := range dashboards {
 			s.draw(ctx, file, folder)
 		}
@@ -475,6 +477,9 @@ func (s *site) startMLflow(ctx context.Context) {
 	s.get(ctx, deployment, "odh-mlflow-server")
 	p := s.newPod(ctx, deployment.Spec.Template.Spec)
 	upstream := container.FreeAddress(s.T)
+	s.searchRuns = func() bool {
+		return answers("http://"+upstream+"/api/2.0/mlflow/experiments/search?max_results=1", "odh-mlflow")
+	}
 	_, port, err := net.SplitHostPort(upstream)
 	if err != nil {
 		s.Fatal(err)
@@ -496,7 +501,7 @@ func (s *site) startMLflow(ctx context.Context) {
 	}
 	container.Start(s.T, p.command(ctx, "login-proxy", proxy, ":8443", s.mlflow, "127.0.0.1:5000", upstream))
 	s.eventually(func(g Gomega) {
-		g.Expect(answers("http://"+upstream+"/api/2.0/mlflow/experiments/search?max_results=1", "odh-mlflow")).To(BeTrue())
+		g.Expect(s.searchRuns()).To(BeTrue())
 	})
 }
 
@@ -756,10 +761,13 @@ type dashboard struct {
 		Title       string         `json:"title"`
 		GridPos     map[string]int `json:"gridPos"`
 		FieldConfig struct {
-			Defaults struct {
-				Unit string `json:"unit"`
-			} `json:"defaults"`
+			Defaults json.RawMessage `json:"defaults"`
 		} `json:"fieldConfig"`
+		Transformations []struct {
+			Options struct {
+				ExcludeByName map[string]bool `json:"excludeByName"`
+			} `json:"options"`
+		} `json:"transformations"`
 		Targets []struct {
 			Expr   string `json:"expr"`
 			Legend string `json:"legendFormat"`
@@ -810,20 +818,38 @@ func (s *site) dashboardsShowSomething(ctx context.Context) {
 
 // series is a line of a picture.
 type series struct {
-	Legend string   `json:"legend"`
-	Points [][2]any `json:"points"`
+	Legend string            `json:"legend"`
+	Labels map[string]string `json:"labels"`
+	Points [][2]any          `json:"points"`
 }
 
 // picture is a panel of one.
 type picture struct {
-	Type   string   `json:"type"`
-	Title  string   `json:"title"`
-	Unit   string   `json:"unit"`
+	Type     string          `json:"type"`
+	Title    string          `json:"title"`
+	Defaults json.RawMessage `json:"defaults"`
+	// Hidden labels have no column in a table.
+	Hidden []string `json:"hidden"`
 	X      int      `json:"x"`
 	Y      int      `json:"y"`
 	W      int      `json:"w"`
 	H      int      `json:"h"`
 	Series []series `json:"series"`
+}
+
+// bustle changes the platform for a minute, so that there is something to see: an operator at rest does nothing.
+func (s *site) bustle(ctx context.Context) {
+	s.Helper()
+	until := time.Now().Add(time.Minute)
+	NewWithT(s.T).Eventually(func(g Gomega) {
+		hub := &v1alpha1.OpenDataHub{}
+		g.Expect(s.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: platform}, hub)).To(Succeed())
+		hub.Spec.Authentication.AdminUsers = []string{fmt.Sprintf("user%d", time.Now().Unix())}
+		g.Expect(s.Admin.Update(ctx, hub)).To(Succeed())
+		g.Expect(answers("http://"+s.hub+"/hub/login", "")).To(BeTrue())
+		g.Expect(s.searchRuns()).To(BeTrue())
+		g.Expect(time.Now()).To(BeTemporally(">", until))
+	}).WithTimeout(container.Patience).WithPolling(2 * time.Second).Should(Succeed())
 }
 
 // draw draws the last two minutes of a dashboard. No registry of packages has a Grafana, so draw.py does.
@@ -834,8 +860,11 @@ func (s *site) draw(ctx context.Context, file, folder string) {
 	now := time.Now().Unix()
 	for _, panel := range read.Panels {
 		drawn := picture{
-			Type: panel.Type, Title: panel.Title, Unit: panel.FieldConfig.Defaults.Unit,
+			Type: panel.Type, Title: panel.Title, Defaults: panel.FieldConfig.Defaults, Hidden: []string{},
 			X: panel.GridPos["x"], Y: panel.GridPos["y"], W: panel.GridPos["w"], H: panel.GridPos["h"],
+		}
+		for _, transformation := range panel.Transformations {
+			drawn.Hidden = slices.AppendSeq(drawn.Hidden, maps.Keys(transformation.Options.ExcludeByName))
 		}
 		for _, target := range panel.Targets {
 			var answer struct {
@@ -851,7 +880,7 @@ func (s *site) draw(ctx context.Context, file, folder string) {
 				s.Fatal(err)
 			}
 			for _, result := range answer.Data.Result {
-				one := series{Legend: legend(target.Legend, result.Metric)}
+				one := series{Legend: legend(target.Legend, result.Metric), Labels: result.Metric}
 				for _, value := range result.Values {
 					text, _ := value[1].(string)
 					if number, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(number) && !math.IsInf(number, 0) {
