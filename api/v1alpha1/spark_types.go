@@ -72,6 +72,7 @@ type SparkHistoryServer struct {
 
 	// image with Spark in /opt/spark and Hadoop's module for S3, hadoop-aws, in /opt/spark/jars. Defaults to Apache's own, which lacks
 	// the module: the server fetches it from Maven Central when it starts, and checks it. Where it cannot, use an image of yours.
+	// An image takes the label opendatahub.io/allow-code=true on the namespace, because the server has the keys of the object storage.
 	//
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+((:[A-Za-z0-9_][-A-Za-z0-9._]{0,127})(@sha256:[a-f0-9]{64})?|@sha256:[a-f0-9]{64})$')",message="image must be registry/name with a tag or a digest, such as registry.example.com/spark:4.2.0"

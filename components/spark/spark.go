@@ -27,6 +27,7 @@ var (
 	_ components.WithController   = component{}
 	_ components.WithUses         = component{}
 	_ components.WithReferences   = component{}
+	_ components.WithReach        = component{}
 )
 
 func (component) Name() string { return name }
@@ -101,6 +102,17 @@ func (component) Declare(facts components.Facts) components.Declarations {
 		})
 	}
 	return declarations
+}
+
+// Reach implements components.WithReach. Clusters run the image of a Pod that is there already, and shared ones have no Secret but their
+// own. The history server has the keys of the object storage: an image of the spec's choice could send them anywhere.
+func (component) Reach(facts components.Facts) []components.Reach {
+	if server := specOf(facts).HistoryServer; server == nil || server.Image == "" {
+		return nil
+	}
+	return []components.Reach{{
+		Mark: components.LabelAllowCode, Field: historyField + ".image", What: "an image of its own in a server that has the keys of the object storage",
+	}}
 }
 
 // Assess implements components.Component. What keeps the cluster of one user from starting is told to that user, by Events on the

@@ -34,6 +34,23 @@ func TestSample(t *testing.T) {
 	componenttest.Sample(t, "config/samples/workloads/sparkapplication.yaml", spark.SparkCluster.Group)
 }
 
+// Whoever chooses the image of a server that has Secrets reads them.
+func TestReach(t *testing.T) {
+	reach := func(server *v1alpha1.SparkHistoryServer) []components.Reach {
+		facts := components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{Spark: &v1alpha1.SparkSpec{HistoryServer: server}}}}
+		return components.ReachOf(spark.New(), facts)
+	}
+	for _, server := range []*v1alpha1.SparkHistoryServer{nil, {}} {
+		if got := reach(server); len(got) > 0 {
+			t.Errorf("with %v it asks for %v", server, got)
+		}
+	}
+	got := reach(&v1alpha1.SparkHistoryServer{Image: "registry.example.com/spark:4.2.0"})
+	if len(got) != 1 || got[0].Mark != components.LabelAllowCode || got[0].Field != "spec.components.spark.historyServer.image" {
+		t.Errorf("with an image of its own it asks for %v", got)
+	}
+}
+
 func TestHealth(t *testing.T) { componenttest.Health(t, spark.New()) }
 
 // TestCluster renders the cluster of testdata/clusters/<case>.pod.yaml on the platform in <case>.hub.yaml.

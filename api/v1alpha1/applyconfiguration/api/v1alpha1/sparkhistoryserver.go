@@ -14,6 +14,7 @@ type SparkHistoryServerApplyConfiguration struct {
 	RetentionDays *int32 `json:"retentionDays,omitempty"`
 	// image with Spark in /opt/spark and Hadoop's module for S3, hadoop-aws, in /opt/spark/jars. Defaults to Apache's own, which lacks
 	// the module: the server fetches it from Maven Central when it starts, and checks it. Where it cannot, use an image of yours.
+	// An image takes the label opendatahub.io/allow-code=true on the namespace, because the server has the keys of the object storage.
 	Image *string `json:"image,omitempty"`
 	// resources of the server. It keeps what it shows of the last sessions in memory.
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`
