@@ -173,6 +173,9 @@ func writeObject(out *bytes.Buffer, p apply.Prepared) error {
 	for _, random := range p.Generate {
 		_, _ = fmt.Fprintf(out, "# data.%s is generated in the cluster, once: %d random bytes in hexadecimal.\n", random.Key, random.Bytes)
 	}
+	for _, c := range p.Copies {
+		_, _ = fmt.Fprintf(out, "# data.%s is copied in the cluster: %s of Secret %s.\n", c.Key, c.From, c.Secret)
+	}
 	if p.Certificate != nil {
 		_, _ = fmt.Fprintf(out, "# data is generated in the cluster, once: a certificate for %s, its key and its authority.\n",
 			strings.Join(p.Certificate.DNSNames, ", "))

@@ -60,6 +60,10 @@ type Object struct {
 	// when somebody changes a password.
 	Htpasswd *Htpasswd
 
+	// Copies are keys of a Secret that hold what keys of other Secrets hold, for software that wants them under names of its own. They
+	// are filled once all of these exist, and again when one changes.
+	Copies []Copy
+
 	// Subresource is "status" when the configuration restores the status of a custom resource before its operator acts
 	// on it. Status is applied after the object itself.
 	Subresource string
@@ -93,6 +97,15 @@ type Account struct {
 	// Program accounts send a generated password with every request, for which bcrypt would be too slow: a plain digest
 	// of 128 random bits is as hard to revert.
 	Program bool
+}
+
+// Copy is a key of a Secret with the value of a key of another one in the platform's namespace. The component refers to that one, see
+// WithReferences.
+type Copy struct {
+	// Key of the Secret.
+	Key string
+	// Secret is the other one, and From its key.
+	Secret, From string
 }
 
 // Owned is an object that goes when the platform goes.

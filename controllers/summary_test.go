@@ -98,11 +98,11 @@ func TestSummarize(t *testing.T) {
 			wantCount: "1/2",
 		},
 		"a component that this binary cannot deploy says so": {
-			components: v1alpha1.ComponentsSpec{Seldon: &v1alpha1.SeldonSpec{}},
+			components: v1alpha1.ComponentsSpec{GPU: &v1alpha1.GPUSpec{}},
 			want: []string{
-				"SeldonReady=False/NotSupported: this version of the operator cannot deploy seldon yet; remove spec.components.seldon or upgrade the operator",
-				"Ready=False/NotSupported: seldon: this version of the operator cannot deploy seldon yet; remove spec.components.seldon or upgrade the operator",
-				"Stalled=True/NotSupported: seldon: this version of the operator cannot deploy seldon yet; remove spec.components.seldon or upgrade the operator",
+				"GPUReady=False/NotSupported: this version of the operator cannot deploy gpu yet; remove spec.components.gpu or upgrade the operator",
+				"Ready=False/NotSupported: gpu: this version of the operator cannot deploy gpu yet; remove spec.components.gpu or upgrade the operator",
+				"Stalled=True/NotSupported: gpu: this version of the operator cannot deploy gpu yet; remove spec.components.gpu or upgrade the operator",
 			},
 			wantCount: "0/1",
 		},

@@ -1,7 +1,7 @@
 package v1alpha1
 
-// SeldonSpec serves models through Seldon Core. Data scientists create SeldonDeployments in the platform's namespace;
-// this prepares storage, access and metrics for them.
+// SeldonSpec serves models through Seldon Core: those that it lists, and those of SeldonDeployments that people create in the
+// platform's namespace, which it prepares with storage, network policies and metrics.
 type SeldonSpec struct {
 	ComponentSpec `json:",inline"`
 
@@ -9,6 +9,14 @@ type SeldonSpec struct {
 	//
 	// +optional
 	Models SeldonModels `json:"models,omitempty,omitzero"`
+
+	// deployments are models that the platform serves.
+	//
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
+	// +optional
+	Deployments []SeldonModelDeployment `json:"deployments,omitempty"`
 
 	// access says which Pods may call models: Namespace (those of the platform's namespace; the default) or Cluster.
 	//
@@ -27,4 +35,50 @@ type SeldonModels struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9][-a-z0-9.]*[a-z0-9]$`
 	// +optional
 	Bucket string `json:"bucket,omitempty"`
+}
+
+// SeldonModelServer is the software that answers for a model.
+//
+// +kubebuilder:validation:Enum=SKLearn;XGBoost
+type SeldonModelServer string
+
+// The model servers of Seldon Core that need nothing but the file of the model.
+const (
+	SeldonSKLearn SeldonModelServer = "SKLearn"
+	SeldonXGBoost SeldonModelServer = "XGBoost"
+)
+
+// SeldonModelDeployment is a model that the platform serves.
+type SeldonModelDeployment struct {
+	// name of the model, in its address.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	// +required
+	Name string `json:"name"`
+
+	// server that answers for the model: SKLearn reads model.joblib, XGBoost reads model.bst.
+	//
+	// +required
+	Server SeldonModelServer `json:"server"`
+
+	// path of the folder in the bucket with the model's file. Defaults to the name.
+	//
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_][-A-Za-z0-9_.=]*(/[A-Za-z0-9_][-A-Za-z0-9_.=]*)*$`
+	// +optional
+	Path string `json:"path,omitempty"`
+
+	// replicas of the server. Defaults to 1; in the profile HighAvailability to 2.
+	//
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	Replicas int32 `json:"replicas,omitempty"`
+
+	// resources of the model server in each replica. Defaults follow the profile.
+	//
+	// +optional
+	Resources Resources `json:"resources,omitempty,omitzero"`
 }

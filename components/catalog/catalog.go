@@ -11,6 +11,7 @@ import (
 	"opendatahub.io/operator/components/monitoring"
 	"opendatahub.io/operator/components/objectstorage"
 	"opendatahub.io/operator/components/portal"
+	"opendatahub.io/operator/components/seldon"
 	"opendatahub.io/operator/components/spark"
 )
 
@@ -23,6 +24,7 @@ func All() []components.Component {
 		mlflow.New(),
 		spark.New(),
 		argoworkflows.New(),
+		seldon.New(),
 		monitoring.New(),
 		portal.New(),
 		objectstorage.New(),

@@ -148,6 +148,9 @@ func marks(object components.Object) string {
 		}
 		marks = append(marks, "generates "+object.Htpasswd.Key+" for "+strings.Join(accounts, ", "))
 	}
+	for _, c := range object.Copies {
+		marks = append(marks, fmt.Sprintf("copies %s from %s of Secret %s", c.Key, c.From, c.Secret))
+	}
 	if object.Subresource != "" {
 		marks = append(marks, "subresource "+object.Subresource)
 	}

@@ -2,6 +2,7 @@ package s3_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +24,11 @@ func on(cluster components.Cluster, change func(*v1alpha1.OpenDataHubSpec), more
 	hub := &v1alpha1.OpenDataHub{}
 	hub.Name, hub.Namespace = "odh", "lab"
 	change(&hub.Spec)
-	return components.NewFacts(hub, cluster, append(catalog.All(), more...))
+	// One that stands for a component takes its place.
+	all := slices.DeleteFunc(catalog.All(), func(component components.Component) bool {
+		return slices.ContainsFunc(more, func(other components.Component) bool { return other.Name() == component.Name() })
+	})
+	return components.NewFacts(hub, cluster, append(all, more...))
 }
 
 func external(change func(*v1alpha1.ExternalObjectStorage)) func(*v1alpha1.OpenDataHubSpec) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -254,7 +255,7 @@ func (a *Applier) upToDate(manager string, live *unstructured.Unstructured, p Pr
 	if live.GetAnnotations()[HashAnnotation] != p.Hash {
 		return false
 	}
-	if len(p.GeneratedKeys()) > 0 {
+	if p.generated() {
 		// Created by a plain create: its random values are not ours to render, and are owned by no apply.
 		return hasMetadata(live, p.Object) && !lacks(live, p.renderedKeys())
 	}
@@ -341,6 +342,9 @@ func (a *Applier) createGenerated(ctx context.Context, manager string, p Prepare
 	if err := p.addHtpasswd(secret); err != nil {
 		return err
 	}
+	if err := a.copyInto(ctx, p, secret); err != nil {
+		return err
+	}
 	err = a.Client.Create(ctx, secret, client.FieldOwner(manager))
 	if apierrors.IsAlreadyExists(err) {
 		// Ours, but its labels were taken off: put them back, the values stay.
@@ -368,6 +372,9 @@ func (a *Applier) fillGenerated(ctx context.Context, manager string, live *unstr
 		if err := a.fillHtpasswd(ctx, p, data, metadata); err != nil {
 			return err
 		}
+	}
+	if err := a.fillCopies(ctx, p, data, metadata); err != nil {
+		return err
 	}
 	body, err := json.Marshal(map[string]any{"metadata": metadata, "data": data})
 	if err != nil {
@@ -399,6 +406,54 @@ func (a *Applier) fillHtpasswd(ctx context.Context, p Prepared, data, metadata m
 	}
 	data[p.Htpasswd.Key], _, _ = unstructured.NestedString(secret.Object, "data", p.Htpasswd.Key)
 	metadata["annotations"] = map[string]any{passwordsAnnotation: secret.GetAnnotations()[passwordsAnnotation]}
+	return nil
+}
+
+// fillCopies adds what is copied to data, and to metadata of what it was made.
+func (a *Applier) fillCopies(ctx context.Context, p Prepared, data, metadata map[string]any) error {
+	if p.copied == "" {
+		return nil
+	}
+	copied := &unstructured.Unstructured{Object: map[string]any{}}
+	copied.SetGroupVersionKind(p.Object.GroupVersionKind())
+	if err := a.copyInto(ctx, p, copied); err != nil {
+		return err
+	}
+	values, _, _ := unstructured.NestedMap(copied.Object, "data")
+	maps.Copy(data, values)
+	annotations, ok := metadata["annotations"].(map[string]any)
+	if !ok {
+		annotations = map[string]any{}
+		metadata["annotations"] = annotations
+	}
+	annotations[copiesAnnotation] = copied.GetAnnotations()[copiesAnnotation]
+	return nil
+}
+
+// copyInto reads what is copied, which the cache does not hold, and adds it to a Secret.
+func (a *Applier) copyInto(ctx context.Context, p Prepared, into *unstructured.Unstructured) error {
+	if p.copied == "" {
+		return nil
+	}
+	sources := map[string]map[string]string{}
+	for _, c := range p.Copies {
+		if _, ok := sources[c.Secret]; !ok {
+			source := &unstructured.Unstructured{}
+			source.SetGroupVersionKind(p.Object.GroupVersionKind())
+			if err := a.Reader.Get(ctx, client.ObjectKey{Namespace: p.Object.GetNamespace(), Name: c.Secret}, source); err != nil {
+				return explain(fmt.Errorf("reading Secret %s for %s: %w", c.Secret, p, err))
+			}
+			sources[c.Secret], _, _ = unstructured.NestedStringMap(source.Object, "data")
+		}
+		value, ok := sources[c.Secret][c.From]
+		if !ok {
+			return fmt.Errorf("the Secret %s has no longer the key %s, which %s takes", c.Secret, c.From, p)
+		}
+		if err := unstructured.SetNestedField(into.Object, value, "data", c.Key); err != nil {
+			return fmt.Errorf("filling %s: %w", p, err)
+		}
+	}
+	into.SetAnnotations(components.Merge(into.GetAnnotations(), map[string]string{copiesAnnotation: p.copies(into)}))
 	return nil
 }
 

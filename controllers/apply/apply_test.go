@@ -38,6 +38,7 @@ type site struct {
 	*testing.T
 	cluster *clustertest.Cluster
 	applier *apply.Applier
+	secrets map[string]components.Secret // of Facts
 }
 
 func newSite(t *testing.T, objects ...client.Object) *site {
@@ -74,7 +75,7 @@ func gvks() []schema.GroupVersionKind {
 
 func (s *site) prepare(objects ...components.Object) []apply.Prepared {
 	s.Helper()
-	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}}
+	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}, Secrets: s.secrets}
 	prepared, err := apply.Prepare("kafka", allUses(), facts, &odh, objects)
 	if err != nil {
 		s.Fatal(err)
@@ -536,4 +537,49 @@ func TestGenerateKeepsAnHtpasswdFileUpToDate(t *testing.T) {
 	})
 	s.expect("the file was deleted", []string{"Configured Secret odh-login"}, s.generate(wanted))
 	check()
+}
+
+// A copy follows what it was made of, comes back when somebody changes it, and waits for what is not there yet.
+func TestGenerateKeepsCopiesUpToDate(t *testing.T) {
+	source := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "bucket"}, Data: map[string][]byte{"secretKey": []byte("one")}}
+	s := newSite(t, source)
+	wanted := components.Owned(coreac.Secret("odh-login", "lab").WithData(map[string][]byte{"TYPE": []byte("s3")}))
+	wanted.Copies = []components.Copy{{Key: "RCLONE_SECRET", Secret: "bucket", From: "secretKey"}}
+	encoded := func(value string) string { return base64.StdEncoding.EncodeToString([]byte(value)) }
+	check := func(want string) {
+		t.Helper()
+		if diff := cmp.Diff(map[string]string{"TYPE": encoded("s3"), "RCLONE_SECRET": encoded(want)}, s.values()); diff != "" {
+			t.Errorf("values (-want +got):\n%s", diff)
+		}
+	}
+
+	s.expect("nobody knows the Secret", nil, s.generate(wanted))
+	s.secrets = map[string]components.Secret{"bucket": {Keys: []string{"accessKey"}, Digest: "0"}}
+	s.expect("it lacks the key", nil, s.generate(wanted))
+	s.secrets = map[string]components.Secret{"bucket": {Keys: []string{"secretKey"}, Digest: "1"}}
+	s.expect("it is there", []string{"Created Secret odh-login"}, s.generate(wanted))
+	check("one")
+	s.expect("nothing changed", nil, s.generate(wanted))
+	s.restart()
+	s.expect("nor after a restart", nil, s.generate(wanted))
+	s.expect("nor for the apply that follows", nil, s.apply(wanted))
+
+	s.edit(kinds.Secret, "bucket", func(object *unstructured.Unstructured) {
+		object.Object["data"].(map[string]any)["secretKey"] = encoded("two")
+	})
+	s.secrets = map[string]components.Secret{"bucket": {Keys: []string{"secretKey"}, Digest: "2"}}
+	s.expect("it changed", []string{"Configured Secret odh-login"}, s.generate(wanted))
+	check("two")
+	s.expect("and then nothing", nil, s.generate(wanted))
+
+	s.edit(kinds.Secret, "odh-login", func(object *unstructured.Unstructured) {
+		object.Object["data"].(map[string]any)["RCLONE_SECRET"] = encoded("of a person")
+	})
+	s.expect("the copy was changed", []string{"Configured Secret odh-login"}, s.generate(wanted))
+	check("two")
+
+	s.secrets = nil
+	s.expect("what was copied is gone", nil, s.generate(wanted))
+	s.expect("what was copied is gone, apply", nil, s.apply(wanted))
+	check("two")
 }

@@ -12,6 +12,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,8 +48,22 @@ func (p Prepared) GeneratedKeys() []string {
 	if p.Htpasswd != nil {
 		keys = append(keys, p.Htpasswd.Key)
 	}
+	if p.copied != "" {
+		keys = append(keys, p.copiedKeys()...)
+	}
 	return keys
 }
+
+func (p Prepared) copiedKeys() []string {
+	var keys []string
+	for _, c := range p.Copies {
+		keys = append(keys, c.Key)
+	}
+	return keys
+}
+
+// generated reports whether keys of a Secret have, or will have, values that nobody renders.
+func (p Prepared) generated() bool { return len(p.GeneratedKeys()) > 0 || len(p.Copies) > 0 }
 
 // renderedKeys are the keys of a Secret whose values are rendered.
 func (p Prepared) renderedKeys() []string {
@@ -86,21 +101,56 @@ func (p Prepared) values(live *unstructured.Unstructured) (map[string]any, error
 // passwordsAnnotation says of which passwords an htpasswd file was made.
 const passwordsAnnotation = "opendatahub.io/htpasswd"
 
-// outdated is whether a password was changed after the htpasswd file was made.
+// outdated is whether a password was changed after the htpasswd file was made, or what was copied or the copy was.
 func (p Prepared) outdated(live *unstructured.Unstructured) bool {
-	return p.Htpasswd != nil && live.GetAnnotations()[passwordsAnnotation] != p.passwords(live)
+	annotations := live.GetAnnotations()
+	return p.Htpasswd != nil && annotations[passwordsAnnotation] != p.passwords(live) ||
+		p.copied != "" && annotations[copiesAnnotation] != p.copies(live)
+}
+
+// copiesAnnotation says of which Secrets copies were made, and what the copies were.
+const copiesAnnotation = "opendatahub.io/copies"
+
+// copied is Prepared.copied.
+func copied(facts components.Facts, copies []components.Copy) string {
+	digests := map[string]string{}
+	for _, c := range copies {
+		secret, ok := facts.Secrets[c.Secret]
+		if !ok || !slices.Contains(secret.Keys, c.From) {
+			return ""
+		}
+		digests[c.Secret] = secret.Digest
+	}
+	if len(digests) == 0 {
+		return ""
+	}
+	return watch.SecretOf(digests).Digest
+}
+
+// copies changes when a copy changes, or a Secret that is copied. secret is as for passwords.
+func (p Prepared) copies(secret *unstructured.Unstructured) string {
+	return p.copied + "-" + digestOf(secret, p.copiedKeys())
 }
 
 // passwords changes when a password changes. secret holds values, or digests of them as the cache does.
 func (p Prepared) passwords(secret *unstructured.Unstructured) string {
+	keys := make([]string, 0, len(p.Htpasswd.Accounts))
+	for _, account := range p.Htpasswd.Accounts {
+		keys = append(keys, account.PasswordKey)
+	}
+	return digestOf(secret, keys)
+}
+
+// digestOf these keys of a Secret.
+func digestOf(secret *unstructured.Unstructured, keys []string) string {
 	stripped, err := watch.StripChild(secret)
 	if err != nil {
 		return ""
 	}
 	data, _, _ := unstructured.NestedStringMap(stripped.Object, "data")
 	digests := map[string]string{}
-	for _, account := range p.Htpasswd.Accounts {
-		digests[account.PasswordKey] = data[account.PasswordKey]
+	for _, key := range keys {
+		digests[key] = data[key]
 	}
 	return watch.SecretOf(digests).Digest
 }

@@ -36,12 +36,15 @@ type Prepared struct {
 	// Object has its namespace, labels, owner reference and hash. With a Subresource it identifies the object and holds the
 	// subresource, nothing else.
 	Object *unstructured.Unstructured
-	// Data, Generate, Certificate, Htpasswd and Subresource are as in components.Object.
+	// Data, Generate, Certificate, Htpasswd, Copies and Subresource are as in components.Object.
 	Data        bool
 	Generate    []components.Random
 	Certificate *components.Certificate
 	Htpasswd    *components.Htpasswd
+	Copies      []components.Copy
 	Subresource string
+	// copied changes when a Secret changes that Copies names. Empty as long as one of them, or a key, is missing.
+	copied string
 	// Shared objects belong to all platforms that want them, of which Platform is one.
 	Shared   bool
 	Platform types.NamespacedName
@@ -112,10 +115,11 @@ func prepare(component string, known []components.Use, facts components.Facts, o
 	}
 	prepared := Prepared{
 		Object: target, Data: object.Data, Generate: object.Generate, Certificate: object.Certificate, Htpasswd: object.Htpasswd,
-		Subresource: object.Subresource, Shared: use.Shared,
+		Copies: object.Copies, Subresource: object.Subresource, Shared: use.Shared,
 		Platform: types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name},
 	}
-	if use.Shared && (!kind.ClusterScoped || object.Data || len(prepared.GeneratedKeys()) > 0 || object.Subresource != "") {
+	prepared.copied = copied(facts, object.Copies)
+	if use.Shared && (!kind.ClusterScoped || object.Data || prepared.generated() || object.Subresource != "") {
 		return Prepared{}, fmt.Errorf("%s is shared, so it must be cluster-scoped, and must not hold data or generated values", prepared)
 	}
 	if kind.ClusterScoped && target.GetNamespace() != "" {

@@ -74,8 +74,11 @@ func Definitions(folder, operator string, all []kinds.Kind) (map[string][]byte, 
 		return files, nil
 	}
 	name := strings.ReplaceAll(strings.ToLower(operator), " ", "-")
-	if operator == "Spark" {
+	switch operator {
+	case "Spark":
 		name = "spark-apache" // there is another one
+	case "Seldon Core":
+		name = "seldon"
 	}
 	own := filepath.Join(folder, name)
 	if _, err := os.Stat(own + "-minimal"); err == nil {

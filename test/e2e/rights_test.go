@@ -119,7 +119,7 @@ var unused = []audit.Exception{
 		Reason: "The cluster of the suite serves the Gateway API in one spec only.",
 	},
 	{
-		Resources: []string{"*.monitoring.coreos.com", "*.grafana.integreatly.org", "workflowtemplates.argoproj.io", "sparkclusters.spark.apache.org"},
+		Resources: []string{"*.monitoring.coreos.com", "*.grafana.integreatly.org", "workflowtemplates.argoproj.io", "sparkclusters.spark.apache.org", "seldondeployments.machinelearning.seldon.io"},
 		Verbs:     []string{"watch"}, Role: authority.PlatformRole, Sometimes: true,
 		Reason: "A manager that may look at some namespaces only watches there. The suite tries that with Kafka, JupyterHub and Ceph.",
 	},

@@ -87,7 +87,6 @@ var (
 	env *harness.Env
 	// all is what the binary deploys, and stand-ins, so that every operator is needed.
 	all = append(catalog.All(),
-		needing("exampleSeldon", func(spec v1alpha1.ComponentsSpec) bool { return spec.Seldon != nil }, "Seldon Core"),
 		needing("exampleGPU", func(spec v1alpha1.ComponentsSpec) bool { return spec.GPU != nil }, "Node Feature Discovery", "NVIDIA GPU operator"),
 	)
 	// chartFolder holds a stand-in for every chart of the table.

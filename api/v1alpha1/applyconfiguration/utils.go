@@ -168,6 +168,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ResourcesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SecretKey"):
 		return &apiv1alpha1.SecretKeyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SeldonModelDeployment"):
+		return &apiv1alpha1.SeldonModelDeploymentApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SeldonModels"):
 		return &apiv1alpha1.SeldonModelsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SeldonSpec"):

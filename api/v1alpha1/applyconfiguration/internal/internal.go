@@ -1568,6 +1568,26 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.SeldonModelDeployment
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: path
+      type:
+        scalar: string
+    - name: replicas
+      type:
+        scalar: numeric
+    - name: resources
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Resources
+    - name: server
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.SeldonModelServer
+- name: io.opendatahub.operator.api.v1alpha1.SeldonModelServer
+  scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.SeldonModels
   map:
     fields:
@@ -1580,6 +1600,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: access
       type:
         scalar: string
+    - name: deployments
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.SeldonModelDeployment
+          elementRelationship: associative
+          keys:
+          - name
     - name: managementState
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ManagementState

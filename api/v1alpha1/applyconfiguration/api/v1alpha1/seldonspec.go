@@ -9,12 +9,14 @@ import (
 // SeldonSpecApplyConfiguration represents a declarative configuration of the SeldonSpec type for use
 // with apply.
 //
-// SeldonSpec serves models through Seldon Core. Data scientists create SeldonDeployments in the platform's namespace;
-// this prepares storage, access and metrics for them.
+// SeldonSpec serves models through Seldon Core: those that it lists, and those of SeldonDeployments that people create in the
+// platform's namespace, which it prepares with storage, network policies and metrics.
 type SeldonSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
 	// models says where models are stored.
 	Models *SeldonModelsApplyConfiguration `json:"models,omitempty"`
+	// deployments are models that the platform serves.
+	Deployments []SeldonModelDeploymentApplyConfiguration `json:"deployments,omitempty"`
 	// access says which Pods may call models: Namespace (those of the platform's namespace; the default) or Cluster.
 	Access *string `json:"access,omitempty"`
 }
@@ -38,6 +40,19 @@ func (b *SeldonSpecApplyConfiguration) WithManagementState(value apiv1alpha1.Man
 // If called multiple times, the Models field is set to the value of the last call.
 func (b *SeldonSpecApplyConfiguration) WithModels(value *SeldonModelsApplyConfiguration) *SeldonSpecApplyConfiguration {
 	b.Models = value
+	return b
+}
+
+// WithDeployments adds the given value to the Deployments field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Deployments field.
+func (b *SeldonSpecApplyConfiguration) WithDeployments(values ...*SeldonModelDeploymentApplyConfiguration) *SeldonSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithDeployments")
+		}
+		b.Deployments = append(b.Deployments, *values[i])
+	}
 	return b
 }
 
