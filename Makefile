@@ -37,7 +37,7 @@ GOLANGCI_LINT_VERSION := v2.15.0
 GOLANGCI_LINT := $(CACHE)/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 
 # The modules of the repository that hold Go code of ours, besides the one at the root.
-MODULES := hack/argo hack/bundle hack/promtool
+MODULES := hack/argo hack/bundle hack/promtool hack/rclone
 
 ##@ Run
 

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -99,7 +100,13 @@ func (p *Pod) Generate() {
 			secrets = append(secrets, object)
 		}
 	}
-	prepared, err := apply.Prepare(p.component, []components.Use{{Kind: kinds.Secret}}, components.Facts{Platform: p.platform}, nil, secrets)
+	facts := components.Facts{Platform: p.platform, Secrets: map[string]components.Secret{}}
+	for _, secret := range secrets {
+		for _, c := range secret.Copies {
+			facts.Secrets[c.Secret] = components.Secret{Keys: slices.Sorted(maps.Keys(p.Secret(c.Secret))), Digest: "1"}
+		}
+	}
+	prepared, err := apply.Prepare(p.component, []components.Use{{Kind: kinds.Secret}}, facts, nil, secrets)
 	if err != nil {
 		p.Fatal(err)
 	}
@@ -181,7 +188,7 @@ func (p *Pod) Mount() {
 }
 
 func (p *Pod) mountPath(volume string) string {
-	for _, container := range p.Spec.Containers {
+	for _, container := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
 		for _, mount := range container.VolumeMounts {
 			if mount.Name == volume {
 				return mount.MountPath
@@ -215,6 +222,9 @@ func (p *Pod) Command(name, program string, replace ...string) *exec.Cmd {
 		replace = append(replace, mount.MountPath+"/", p.Path(mount.MountPath)+"/", "="+mount.MountPath, "="+p.Path(mount.MountPath))
 	}
 	environment := map[string]string{"PATH": filepath.Dir(program) + ":" + os.Getenv("PATH"), "TMPDIR": p.Path("/tmp")}
+	for _, from := range container.EnvFrom {
+		maps.Copy(environment, p.Secret(from.SecretRef.Name))
+	}
 	for _, variable := range container.Env {
 		environment[variable.Name] = p.Value(variable)
 	}

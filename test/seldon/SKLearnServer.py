@@ -1,0 +1,16 @@
+"""Plays the class that Seldon's image for scikit-learn starts: the file model.joblib of a folder, asked for probabilities."""
+
+import os
+
+import joblib
+import seldon_core
+from seldon_core.user_model import SeldonComponent
+
+
+class SKLearnServer(SeldonComponent):
+    def __init__(self, model_uri):
+        super().__init__()
+        self.model = joblib.load(os.path.join(seldon_core.Storage.download(model_uri), "model.joblib"))
+
+    def predict(self, X, names, meta=None):
+        return self.model.predict_proba(X)

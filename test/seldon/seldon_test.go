@@ -1,0 +1,231 @@
+package seldon_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/seldon"
+	"opendatahub.io/operator/test/container"
+)
+
+const (
+	flower = "[5.1, 3.5, 1.4, 0.2]"
+	// What Seldon's operator calls these containers, and where it mounts the model.
+	initializer = "model-model-initializer"
+	server      = "model"
+	modelFolder = "/mnt/models"
+	// The ports that it gives the first model server.
+	httpPort, grpcPort, metricsPort = "9000", "9500", "6000"
+)
+
+// rendered is what the test reads of a SeldonDeployment.
+type rendered struct {
+	Kind string
+	Spec struct {
+		Predictors []struct {
+			ComponentSpecs []struct {
+				Spec *core.PodSpecApplyConfiguration
+			}
+			Graph struct{ ModelURI string }
+		}
+	}
+}
+
+// site is the Pod of the model iris on a platform odh in the namespace lab, whose models are in the object storage.
+func site(t *testing.T, storage *container.ObjectStorage) *container.Pod {
+	t.Helper()
+	odh := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Name: "odh", Namespace: "lab"}}
+	odh.Spec.Profile = v1alpha1.ProfileDevelopment
+	odh.Spec.ObjectStorage = v1alpha1.ObjectStorageSpec{Type: v1alpha1.ObjectStorageExternal, External: &v1alpha1.ExternalObjectStorage{
+		Endpoint: storage.Endpoint, Region: storage.Region, CredentialsSecretRef: v1alpha1.LocalReference{Name: "s3"}, CASecretRef: v1alpha1.LocalReference{Name: "s3-ca"},
+	}}
+	odh.Spec.Components.Seldon = &v1alpha1.SeldonSpec{
+		Deployments: []v1alpha1.SeldonModelDeployment{{Name: "iris", Server: v1alpha1.SeldonSKLearn}},
+	}
+	facts := components.NewFacts(odh, components.Cluster{}, []components.Component{seldon.New()})
+	objects, err := seldon.New().Render(facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		content, err := json.Marshal(object.ApplyConfiguration)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var model rendered
+		if json.Unmarshal(content, &model) != nil || model.Kind != seldon.SeldonDeployment.Kind {
+			continue
+		}
+		return container.NewPod(t, "seldon", facts.Platform, objects, model.Spec.Predictors[0].ComponentSpecs[0].Spec,
+			secret("s3", map[string]string{"AWS_ACCESS_KEY_ID": storage.AccessKey, "AWS_SECRET_ACCESS_KEY": storage.SecretKey}),
+			secret("s3-ca", map[string]string{"ca.crt": storage.CA}))
+	}
+	t.Fatal("no SeldonDeployment is rendered")
+	return nil
+}
+
+func secret(name string, data map[string]string) *corev1.Secret {
+	content := map[string][]byte{}
+	for key, value := range data {
+		content[key] = []byte(value)
+	}
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "lab"}, Data: content}
+}
+
+// fetch runs the init container. Its image starts rclone copy, and logs what it copies.
+func fetch(t *testing.T, pod *container.Pod, rclone string, without ...string) (string, error) {
+	t.Helper()
+	command := pod.Command(initializer, rclone, modelFolder, pod.Path(modelFolder))
+	command.Args = slices.Insert(command.Args, 1, "copy", "--retries=1", "--low-level-retries=1")
+	command.Env = append(command.Env, "RCLONE_VERBOSE=1")
+	command.Env = slices.DeleteFunc(command.Env, func(variable string) bool {
+		return slices.ContainsFunc(without, func(name string) bool { return strings.HasPrefix(variable, name+"=") })
+	})
+	output, err := command.CombinedOutput()
+	return string(output), err
+}
+
+// serve starts the model server with what Seldon's operator adds to its container, and returns its address and that of its metrics.
+// (addModelDefaultServers, createContainerService, Seldon Core 1.17.1)
+func serve(t *testing.T, pod *container.Pod, python string) (address, metrics string) {
+	t.Helper()
+	address, metrics = container.FreeAddress(t), container.FreeAddress(t)
+	grpc := container.FreeAddress(t)
+	port := func(address string) string {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return port
+	}
+	command := pod.Command(server, python)
+	command.Args = append(command.Args, "-m", "seldon_core.microservice", "SKLearnServer", "--service-type", "MODEL", "--persistence", "0")
+	replacer := strings.NewReplacer(httpPort, port(address), grpcPort, port(grpc), metricsPort, port(metrics), modelFolder, pod.Path(modelFolder))
+	for name, value := range map[string]string{
+		"PREDICTIVE_UNIT_PARAMETERS":           `[{"name":"model_uri","value":"` + modelFolder + `","type":"STRING"}]`,
+		"PREDICTIVE_UNIT_SERVICE_PORT":         httpPort,
+		"PREDICTIVE_UNIT_HTTP_SERVICE_PORT":    httpPort,
+		"PREDICTIVE_UNIT_GRPC_SERVICE_PORT":    grpcPort,
+		"PREDICTIVE_UNIT_METRICS_SERVICE_PORT": metricsPort,
+		"PREDICTIVE_UNIT_METRICS_ENDPOINT":     "/prometheus",
+		"PREDICTIVE_UNIT_ID":                   server,
+		"PREDICTIVE_UNIT_IMAGE":                "seldonio/sklearnserver:1.17.1",
+		"PREDICTOR_ID":                         "default",
+		"PREDICTOR_LABELS":                     `{"version":"default"}`,
+		"SELDON_DEPLOYMENT_ID":                 "odh-seldon-iris",
+		"SELDON_EXECUTOR_ENABLED":              "true",
+	} {
+		command.Env = append(command.Env, name+"="+replacer.Replace(value))
+	}
+	folder, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command.Env = append(command.Env, "PYTHONPATH="+folder, "PYTHONDONTWRITEBYTECODE=1")
+	process := container.Start(t, command)
+	if !process.Until(func() bool { // the operator's probe asks whether the port is open
+		connection, err := net.Dial("tcp", address)
+		if err != nil {
+			return false
+		}
+		_ = connection.Close()
+		return true
+	}) {
+		t.Fatal("the model server ended")
+	}
+	return address, metrics
+}
+
+func rcloneProgram(t *testing.T) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "rclone")
+	command := exec.Command("go", "build", "-C", "../../hack/rclone", "-trimpath", "-ldflags=-s -w", "-o", program, ".")
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("building rclone: %v\n%s", err, output)
+	}
+	return program
+}
+
+func TestModelIsServedFromTheObjectStorage(t *testing.T) {
+	python := filepath.Join(container.Programs(t, "seldon"), "python")
+	rclone := rcloneProgram(t)
+	storage := container.StartObjectStorage(t, "models")
+	output, err := exec.Command(python, "train.py", filepath.Join(storage.Folder, "models", "iris"), flower).Output()
+	if err != nil {
+		t.Fatalf("training: %v", err)
+	}
+	var want [][]float64
+	if err := json.Unmarshal(output, &want); err != nil {
+		t.Fatalf("training said %q: %v", output, err)
+	}
+	pod := site(t, storage)
+
+	if output, err := fetch(t, pod, rclone, "RCLONE_CA_CERT"); err == nil || !strings.Contains(output, "certificate signed by unknown authority") {
+		t.Errorf("a service whose authority it does not know: %v\n%s", err, output)
+	}
+	if output, err := fetch(t, pod, rclone, "RCLONE_CONFIG_S3_SECRET_ACCESS_KEY"); err == nil {
+		t.Errorf("without a key a model was fetched: %s", output)
+	}
+	if output, err := fetch(t, pod, rclone); err != nil {
+		t.Fatalf("fetching the model: %v\n%s", err, output)
+	}
+
+	address, metrics := serve(t, pod, python)
+	answer := request(t, http.MethodPost, "http://"+address+"/predict", `{"data": {"ndarray": [`+flower+`]}}`)
+	var got struct {
+		Data struct{ NDArray [][]float64 }
+	}
+	if err := json.Unmarshal([]byte(answer), &got); err != nil {
+		t.Fatalf("the model answers %s: %v", answer, err)
+	}
+	if !equal(got.Data.NDArray, want) {
+		t.Errorf("the model answers %s, and said %v when it was trained", answer, want)
+	}
+	// It has metrics of its own only if the model declares some, and Prometheus must find the address all the same.
+	request(t, http.MethodGet, "http://"+metrics+"/prometheus", "")
+}
+
+func equal(a, b [][]float64) bool {
+	return slices.EqualFunc(a, b, func(a, b []float64) bool {
+		return slices.EqualFunc(a, b, func(a, b float64) bool { return math.Abs(a-b) < 1e-9 })
+	})
+}
+
+func request(t *testing.T, method, address, body string) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s", address, fmt.Sprintf("%s: %.500s", response.Status, content))
+	}
+	return string(content)
+}
