@@ -18,7 +18,7 @@ apiVersion: opendatahub.io/v1alpha1
 kind: OpenDataHub
 metadata: {name: odh, namespace: lab}
 spec:
-  components: {ceph: {}, kafka: {}, jupyterHub: {}}
+  components: {ceph: {}, kafka: {}, jupyterHub: {}, seldon: {deployments: [{name: iris, server: SKLearn}]}}
 `
 
 const withExternal = withCeph + `
@@ -45,9 +45,13 @@ func TestSwitchingTheObjectStorageChangesItsConsumersOnly(t *testing.T) {
 	}
 	slices.Sort(changed)
 	want := []string{
-		"ConfigMap odh-jupyterhub-profiles",     // what notebooks get
-		"ConfigMap odh-object-storage",          // what users' own workloads read
-		"NetworkPolicy odh-jupyterhub-notebook", // where notebooks may go
+		"ConfigMap odh-jupyterhub-profiles",      // what notebooks get
+		"ConfigMap odh-object-storage",           // what users' own workloads read
+		"NetworkPolicy odh-jupyterhub-notebook",  // where notebooks may go
+		"NetworkPolicy odh-seldon-models",        // whence models are fetched
+		"Secret odh-seldon-models",               // with what
+		"SeldonDeployment odh-seldon-iris",       // those that were fetched
+		"ServiceAccount odh-jupyterhub-notebook", // what notebooks may mount
 	}
 	if diff := cmp.Diff(want, changed); diff != "" {
 		t.Errorf("what changes (-want +got):\n%s", diff)
