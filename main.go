@@ -16,8 +16,9 @@ var version = "dev"
 
 // main runs the commands of cmd on the components of the catalog.
 func main() {
-	if err := cmd.New(version, catalog.All()).ExecuteContext(ctrl.SetupSignalHandler()); err != nil {
-		fmt.Fprintln(os.Stderr, "Error: "+err.Error())
-		os.Exit(1)
+	code, message := cmd.Exit(cmd.New(version, catalog.All()).ExecuteContext(ctrl.SetupSignalHandler()))
+	if message != "" {
+		fmt.Fprintln(os.Stderr, message)
 	}
+	os.Exit(code)
 }

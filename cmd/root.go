@@ -2,6 +2,7 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 
@@ -10,8 +11,34 @@ import (
 	"opendatahub.io/operator/components"
 )
 
+// Codes with which commands end that look for something, where 1 says that they could not look.
+const (
+	// exitFound: there is a difference, or a problem.
+	exitFound = 2
+	// exitWarnings: there are warnings only.
+	exitWarnings = 3
+)
+
+// found is the end of a command that has printed what it found.
+type found int
+
+func (f found) Error() string { return fmt.Sprintf("exit code %d", int(f)) }
+
+// Exit is how a process ends after this error of a command: with which code, and what it prints, if anything.
+func Exit(err error) (code int, message string) {
+	var found found
+	switch {
+	case err == nil:
+		return 0, ""
+	case errors.As(err, &found):
+		return int(found), ""
+	default:
+		return 1, "Error: " + err.Error()
+	}
+}
+
 // New is the opendatahub command. version is the operator's own, all are the components that it can deploy. The caller
-// prints the error, if any, and exits with 1.
+// ends as [Exit] says.
 func New(version string, all []components.Component) *cobra.Command {
 	root := &cobra.Command{
 		Use:           "opendatahub",
@@ -19,7 +46,7 @@ func New(version string, all []components.Component) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(managerCommand(version, all), installerCommand(version, all), renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), kindsCommand(all), statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all), portalCommand(version), versionCommand(version))
+	root.AddCommand(managerCommand(version, all), installerCommand(version, all), renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), kindsCommand(all), statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all), portalCommand(version), doctorCommand(all), versionCommand(version))
 	return root
 }
 

@@ -52,7 +52,7 @@ func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataH
 	}
 	accounts := grantedAccounts(r.component, facts)
 	reach := components.ReachOf(r.component, facts)
-	hosts = slices.DeleteFunc(hosts, func(host string) bool { return components.InDomain(host, facts.Cluster.IngressDomain) })
+	hosts = foreign(hosts, facts)
 	if level == components.PodSecurityRestricted && len(accounts) == 0 && len(reach) == 0 && len(hosts) == 0 {
 		return "", nil
 	}
@@ -93,6 +93,16 @@ func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataH
 	}
 	r.admitted.Store(odh.UID, admitted{generation: odh.Generation, at: r.now(), marks: marks, remark: remark})
 	return remark, nil
+}
+
+// Allowed fails when the namespace lacks a mark for what a component asks for beyond it, in the words of the component's condition.
+func Allowed(namespace *metav1.PartialObjectMetadata, component components.Component, facts components.Facts, prepared []apply.Prepared) error {
+	return allowed(namespace, components.ReachOf(component, facts), foreign(hostsOf(prepared), facts))
+}
+
+// foreign are the host names that are not below OpenShift's own domain, in which every platform may have some.
+func foreign(hosts []string, facts components.Facts) []string {
+	return slices.DeleteFunc(hosts, func(host string) bool { return components.InDomain(host, facts.Cluster.IngressDomain) })
 }
 
 // allowed fails when the namespace lacks a mark for what the spec asks for.

@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -31,6 +33,15 @@ func opendatahub(ctx context.Context, arguments ...string) (string, error) {
 	command.SetArgs(append(arguments, "--kubeconfig", env.Kubeconfig()))
 	err := command.ExecuteContext(ctx)
 	return out.String(), err
+}
+
+// doctor looks at a resource of the namespace with this spec.
+func doctor(ctx context.Context, namespace, spec string) (string, error) {
+	GinkgoHelper()
+	file := filepath.Join(GinkgoT().TempDir(), "hub.yaml")
+	content := "apiVersion: opendatahub.io/v1alpha1\nkind: OpenDataHub\nmetadata: {name: odh}\nspec: {" + spec + "}\n"
+	Expect(os.WriteFile(file, []byte(content), 0o600)).To(Succeed())
+	return opendatahub(ctx, "doctor", "-f", file, "-n", namespace)
 }
 
 // contents are the files of a compressed archive by their paths below its folder.
@@ -60,6 +71,18 @@ var _ = Describe("The command line", func() {
 		Expect(said).To(Equal("There is no OpenDataHub in namespace " + ns + ".\n"))
 		_, err = opendatahub(ctx, "status", "odh", "-n", ns)
 		Expect(err).To(MatchError(ContainSubstring(`"odh" not found`)))
+
+		By("looking at a resource before it is applied")
+		said, err = doctor(ctx, ns, "profile: Development, components: {kafka: {}, jupyterHub: {}}, ingress: {type: None}")
+		Expect(err).To(MatchError("exit code 2"), said)
+		Expect(said).To(ContainSubstring("  problem  permissions: the operator may not patch deployments in namespace " + ns))
+		Expect(said).To(ContainSubstring("  ok       capacity: "))
+		Expect(said).To(ContainSubstring("  ok       storage: all StorageClasses are there"))
+		Expect(said).To(ContainSubstring("  ok       secrets: "))
+		said, err = doctor(ctx, ns, "profile: Development, components: {kafka: {storage: {storageClassName: none-such}}, ceph: {}}, ingress: {type: Route}")
+		Expect(err).To(MatchError("exit code 2"), said)
+		Expect(said).To(ContainSubstring("problem  storage: there is no StorageClass none-such, which KafkaNodePool"))
+		Expect(said).To(ContainSubstring("problem  namespace: namespace " + ns + " enforces the Pod Security level restricted, and the Pods of ceph need privileged"))
 
 		By("waiting, which says what for")
 		hub := platform(ctx, ns, "odh", both)
