@@ -16,7 +16,8 @@ var version = "dev"
 
 // main runs the commands of cmd on the components of the catalog.
 func main() {
-	code, message := cmd.Exit(cmd.New(version, catalog.All()).ExecuteContext(ctrl.SetupSignalHandler()))
+	root := cmd.CalledAs(cmd.New(version, catalog.All()), os.Args)
+	code, message := cmd.Exit(root.ExecuteContext(ctrl.SetupSignalHandler()))
 	if message != "" {
 		fmt.Fprintln(os.Stderr, message)
 	}

@@ -61,3 +61,27 @@ func TestExit(t *testing.T) {
 		}
 	}
 }
+
+func TestCalledAs(t *testing.T) {
+	for name, test := range map[string]struct {
+		arguments []string
+		want      string
+	}{
+		"by its name":              {[]string{"bin/opendatahub", "status", "--help"}, "  opendatahub status [NAME] [flags]"},
+		"by kubectl":               {[]string{"/usr/bin/kubectl-opendatahub", "status", "--help"}, "  kubectl opendatahub status [NAME] [flags]"},
+		"by kubectl's completions": {[]string{"kubectl_complete-opendatahub", "doc"}, "doctor\tLook for"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			command := CalledAs(New("v1.2.3", []components.Component{fakeKafka{}}), test.arguments)
+			command.SetOut(&out)
+			command.SetErr(&out)
+			if err := command.ExecuteContext(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(out.String(), test.want) {
+				t.Errorf("it lacks %q:\n%s", test.want, out.String())
+			}
+		})
+	}
+}

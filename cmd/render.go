@@ -56,11 +56,16 @@ Where Pods are replaced when a Secret changes, its digest reads "` + offlineDige
 		},
 	}
 	options.addTo(command)
-	flags := command.Flags()
-	flags.BoolVar(&options.cluster.OpenShift, "openshift", false, "render for OpenShift")
-	flags.StringVar(&options.cluster.KubeVersion, "kube-version", defaultKubeVersion, "version of Kubernetes to render for")
-	flags.StringVar(&options.cluster.IngressDomain, "ingress-domain", "", "domain of OpenShift's own ingress, such as apps.example.com")
+	addClusterTo(command, &options.cluster)
 	return command
+}
+
+// addClusterTo defines the flags that say what rendering without a cluster depends on.
+func addClusterTo(command *cobra.Command, cluster *components.Cluster) {
+	flags := command.Flags()
+	flags.BoolVar(&cluster.OpenShift, "openshift", false, "render for OpenShift")
+	flags.StringVar(&cluster.KubeVersion, "kube-version", defaultKubeVersion, "version of Kubernetes to render for")
+	flags.StringVar(&cluster.IngressDomain, "ingress-domain", "", "domain of OpenShift's own ingress, such as apps.example.com")
 }
 
 func (o *renderOptions) complete() error {

@@ -4,7 +4,9 @@ package cmd
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +48,20 @@ func New(version string, all []components.Component) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(managerCommand(version, all), installerCommand(version, all), renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), kindsCommand(all), statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all), portalCommand(version), doctorCommand(all), versionCommand(version))
+	root.AddCommand(managerCommand(version, all), installerCommand(version, all), renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), kindsCommand(all), statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all), portalCommand(version), doctorCommand(all), imagesCommand(all), versionCommand(version))
+	return root
+}
+
+// CalledAs makes the command what it is called as: a plugin of kubectl, or what kubectl asks for completions of the plugin. The first of
+// the arguments is the name of the program.
+func CalledAs(root *cobra.Command, arguments []string) *cobra.Command {
+	root.SetArgs(arguments[1:])
+	switch strings.TrimSuffix(filepath.Base(arguments[0]), ".exe") {
+	case "kubectl-opendatahub":
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl opendatahub"}
+	case "kubectl_complete-opendatahub":
+		root.SetArgs(append([]string{cobra.ShellCompRequestCmd}, arguments[1:]...))
+	}
 	return root
 }
 
