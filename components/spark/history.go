@@ -62,7 +62,7 @@ type history struct {
 
 // historyResources by profile. Memory is that of Java, with what it shows of the last sessions.
 var historyResources = map[v1alpha1.Profile]v1alpha1.Resources{
-	v1alpha1.ProfileDevelopment:      native.Resources("20m", "512Mi", "", "1Gi"),
+	v1alpha1.ProfileDevelopment:      native.Resources("50m", "512Mi", "", "1Gi"),
 	v1alpha1.ProfileStandard:         native.Resources("100m", "1Gi", "", "2Gi"),
 	v1alpha1.ProfileHighAvailability: native.Resources("200m", "2Gi", "", "4Gi"),
 }
@@ -148,6 +148,8 @@ func (h *history) deployment() *apps.DeploymentApplyConfiguration {
 		native.Env("HOME", "/tmp"),
 		native.Env("SPARK_CONF_DIR", confFolder),
 		native.Env("SPARK_LOCAL_IP", "127.0.0.1"), // where it listens
+		// Nobody waits for it: its probe says when it takes too long.
+		native.Env("OPENDATAHUB_EVENT_LOG_SECONDS", "0"),
 		native.Env("SPARK_DAEMON_MEMORY", fmt.Sprintf("%dm", heap(h.resources.Limits.Memory))),
 	}
 	mounts := []*core.VolumeMountApplyConfiguration{native.Mount("tmp", "/tmp"), native.MountReadOnly("conf", confFolder)}

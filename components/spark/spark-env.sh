@@ -27,9 +27,14 @@ events=$(awk '$1 == "spark.eventLog.dir" {print $2}' "$defaults" 2>/dev/null)
 if [ -n "$events" ] && ls "$SPARK_HOME"/jars/*.jar ${SPARK_DIST_CLASSPATH:-} 2>/dev/null | grep -q '/hadoop-aws-[^/]*$'; then
   written=/tmp/opendatahub-event-logs
   if [ ! -e "$written" ]; then
-    timeout 60 "$java_home/bin/java" $trust -cp "$SPARK_CONF_DIR:$SPARK_HOME/jars/*:${SPARK_DIST_CLASSPATH:-}" \
+    patience=${OPENDATAHUB_EVENT_LOG_SECONDS:-60}
+    timeout "$patience" "$java_home/bin/java" $trust -cp "$SPARK_CONF_DIR:$SPARK_HOME/jars/*:${SPARK_DIST_CLASSPATH:-}" \
       org.apache.hadoop.fs.FsShell -Dfs.s3a.attempts.maximum=2 -Dfs.s3a.retry.limit=1 -mkdir -p "$events" \
-      >"$written.said" 2>&1 && touch "$written"
+      >"$written.said" 2>&1
+    case $? in
+      0) touch "$written" ;;
+      124) echo "mkdir: no answer within $patience seconds" >>"$written.said" ;;
+    esac
   fi
   if [ -e "$written" ]; then
     SPARK_SUBMIT_OPTS="${SPARK_SUBMIT_OPTS:-} -Dspark.eventLog.enabled=true"
@@ -37,4 +42,4 @@ if [ -n "$events" ] && ls "$SPARK_HOME"/jars/*.jar ${SPARK_DIST_CLASSPATH:-} 2>/
     echo "This session leaves no event log, because $events cannot be written: $(grep '^mkdir: ' "$written.said" || tail -n 1 "$written.said")" >&2
   fi
 fi
-unset defaults java_home trust truststore making certificate events written
+unset defaults java_home trust truststore making certificate events written patience
