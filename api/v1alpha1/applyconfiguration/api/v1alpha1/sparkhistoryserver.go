@@ -12,8 +12,8 @@ type SparkHistoryServerApplyConfiguration struct {
 	Bucket *string `json:"bucket,omitempty"`
 	// retentionDays after which event logs are deleted. If unset, they are kept.
 	RetentionDays *int32 `json:"retentionDays,omitempty"`
-	// image with Spark in /opt/spark and Hadoop's module for S3, hadoop-aws, in /opt/spark/jars. Defaults to Apache's own, which lacks
-	// the module: the server fetches it from Maven Central when it starts, and checks it. Where it cannot, use an image of yours.
+	// image with Spark, found as in the Pods that have clusters, with Hadoop's module for S3, hadoop-aws, among its jars, and with a user
+	// 185. Defaults to Apache's own, which lacks the module: the server fetches it from Maven Central when it starts, and checks it.
 	// An image takes the label opendatahub.io/allow-code=true on the namespace, because the server has the keys of the object storage.
 	Image *string `json:"image,omitempty"`
 	// resources of the server. It keeps what it shows of the last sessions in memory.
