@@ -2,6 +2,7 @@ package jupyterhub_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,8 +23,10 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/jupyterhub"
 	localcluster "opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
+	"opendatahub.io/operator/test/rights/audit"
 )
 
 // site is a platform on a local cluster, and the hub that runs for it: JupyterHub and KubeSpawner are real, and so are the API server,
@@ -150,7 +154,9 @@ func TestADayOnACluster(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = log.Close() })
 	harness.LogTo(log)
-	env, err := harness.StartBare(ctx, catalog.All(), localcluster.Options{Name: "jupyterhub", Dir: t.TempDir(), Log: log, Operators: []string{}})
+	env, err := harness.StartBare(ctx, catalog.All(), localcluster.Options{
+		Name: "jupyterhub", Dir: t.TempDir(), Log: log, Operators: []string{}, Audit: true, AuditPolicy: audit.Policy(hubUser("day-local"), hubUser("day-oidc")),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -209,6 +215,91 @@ authentication:
 			s.day(browser, user, "oidc")
 		})
 	})
+	if !t.Failed() {
+		comparesRights(t, env, "day-local", "day-oidc")
+	}
+}
+
+func hubUser(namespace string) string {
+	return "system:serviceaccount:" + namespace + ":odh-jupyterhub-hub"
+}
+
+// comparesRights reads the audit log: what the hubs are granted is what they used.
+func comparesRights(t *testing.T, env *harness.Env, namespaces ...string) {
+	t.Helper()
+	rules, err := audit.ReadRules(filepath.Join(env.Root, "config", "rbac", "components", "jupyterhub_hub.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	role := audit.Role{Name: jupyterhub.HubRole, Rules: rules[jupyterhub.HubRole]}
+	if len(role.Rules) == 0 {
+		t.Fatalf("no role %s is shipped", role.Name)
+	}
+	uses := audit.Granted([]audit.Role{role})
+	for _, namespace := range namespaces {
+		log, err := os.Open(env.AuditLog())
+		if err != nil {
+			t.Fatal(err)
+		}
+		role.Scope = audit.Only(namespace)
+		if err := errors.Join(uses.Count(log, hubUser(namespace), []audit.Role{role}), log.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, problem := range uses.Problems([]audit.Exception{{
+		Resources: []string{"persistentvolumeclaims"}, Verbs: []string{"get"},
+		Reason: "A home that exists is used where a quota forbids to make it: quotas are asked first. No user of the test has reached one.",
+	}}) {
+		t.Error(problem)
+	}
+}
+
+// bounds tries, with the token of the hub, what a notebook may have besides. Its name is taken, so what is admitted is answered
+// with a conflict.
+func (s *site) bounds(notebook corev1.Pod) {
+	t := s.t
+	t.Helper()
+	config, err := s.ServiceAccountConfig(t.Context(), s.odh.Namespace, "odh-jupyterhub-hub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hub, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := func(name string) corev1.Volume {
+		return corev1.Volume{Name: "stolen", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: name}}}
+	}
+	for name, test := range map[string]struct {
+		change   func(*corev1.Pod)
+		admitted bool
+	}{
+		"as it is": {change: func(*corev1.Pod) {}, admitted: true},
+		"a Secret of others": {change: func(pod *corev1.Pod) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, secret("sso"))
+		}},
+		"a Secret of the hub": {change: func(pod *corev1.Pod) {
+			pod.Spec.Containers[0].Env = append(pod.Spec.Containers[0].Env, corev1.EnvVar{Name: "STOLEN", ValueFrom: &corev1.EnvVarSource{
+				SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "odh-jupyterhub-keys"}, Key: "crypt-key"},
+			}})
+		}},
+		"the Spark of another":   {change: func(pod *corev1.Pod) { pod.Name += "-2" }},
+		"the account of the hub": {change: func(pod *corev1.Pod) { pod.Spec.ServiceAccountName = "odh-jupyterhub-hub" }},
+		"the database of the hub": {change: func(pod *corev1.Pod) {
+			pod.Spec.Volumes = append(pod.Spec.Volumes, corev1.Volume{Name: "stolen", VolumeSource: corev1.VolumeSource{
+				PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "odh-jupyterhub-db"},
+			}})
+		}},
+	} {
+		pod := asMade(*notebook.DeepCopy())
+		test.change(&pod)
+		switch err := hub.Create(t.Context(), &pod, client.DryRunAll); {
+		case test.admitted && !apierrors.IsAlreadyExists(err):
+			t.Errorf("%s: answered %v, and not that it exists", name, err)
+		case !test.admitted && !apierrors.IsForbidden(err):
+			t.Errorf("%s: answered %v, and not that it is forbidden", name, err)
+		}
+	}
 }
 
 // day is a notebook from the form to its end.
@@ -231,6 +322,7 @@ func (s *site) day(browser *browser, user, goldenName string) {
 		t.Fatalf("there are %d notebooks, want 1", len(pods.Items))
 	}
 	pod := pods.Items[0]
+	s.bounds(pod)
 	golden(t, "cluster-"+goldenName, asMade(pod))
 	if listed := browser.api(http.MethodGet, path, "").body; !strings.Contains(listed, `"ready": true`) {
 		t.Errorf("the notebook is not listed: %s", listed)
