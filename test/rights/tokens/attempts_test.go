@@ -117,6 +117,7 @@ var attempts = map[string]attempt{
 	"deploys privileged":                      {who: "manager", verb: "create", resource: "deployments.apps", namespace: "lab", body: deployment("initContainers: [{name: i, image: i, securityContext: {privileged: true}}]")},
 	"deploys with a capability":               {who: "manager", verb: "create", resource: "deployments.apps", namespace: "lab", body: deployment("initContainers: [{name: i, image: i, securityContext: {capabilities: {add: [SYS_ADMIN]}}}]")},
 	"deploys at a port of the node":           {who: "manager", verb: "create", resource: "deployments.apps", namespace: "lab", body: deployment("initContainers: [{name: i, image: i, ports: [{containerPort: 80, hostPort: 80}]}]")},
+	"has another account run a Prometheus":    {who: "manager", verb: "create", resource: "prometheuses.monitoring.coreos.com", namespace: "lab", body: "{apiVersion: monitoring.coreos.com/v1, kind: Prometheus, metadata: {name: odh-x, " + ours + "}, spec: {serviceAccountName: builder}}"},
 	"makes a Pod":                             {who: "manager", verb: "create", resource: "pods", namespace: "lab", body: plainPod},
 	"enters a Pod":                            {who: "manager", verb: "create", resource: "pods/exec", namespace: "lab", name: "theirs", body: plainPod},
 	"deletes a Pod of kube-system":            {who: "manager", verb: "delete", resource: "pods", namespace: "kube-system", name: "x"},
