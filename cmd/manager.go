@@ -21,6 +21,8 @@ type ManagerOptions struct {
 	ProcessOptions
 	// Image that the manager runs from. Empty: that of this version.
 	Image string
+	// UnsafePatches is as in components.Cluster.
+	UnsafePatches bool
 }
 
 func managerCommand(version string, all []components.Component) *cobra.Command {
@@ -33,6 +35,8 @@ func managerCommand(version string, all []components.Component) *cobra.Command {
 	complete := options.flags(command)
 	command.Flags().StringVar(&options.Image, "image", os.Getenv("OPERATOR_IMAGE"),
 		"image that the operator runs from, for components that run it as well; $OPERATOR_IMAGE is the default, and without it that of this version")
+	command.Flags().BoolVar(&options.UnsafePatches, "allow-unsafe-patches", false,
+		"let patches in OpenDataHub resources loosen the security of Pods and change rights")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if err := complete(); err != nil {
 			return err
@@ -63,6 +67,6 @@ func NewManager(ctx context.Context, config *rest.Config, options ManagerOptions
 		return nil, err
 	}
 	return mgr, controllers.Setup(ctx, mgr, all, controllers.Options{
-		Namespaces: options.WatchNamespaces, OwnNamespace: options.Namespace, Image: options.Image,
+		Namespaces: options.WatchNamespaces, OwnNamespace: options.Namespace, Image: options.Image, UnsafePatches: options.UnsafePatches,
 	})
 }

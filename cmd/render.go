@@ -66,6 +66,7 @@ func addClusterTo(command *cobra.Command, cluster *components.Cluster) {
 	flags.BoolVar(&cluster.OpenShift, "openshift", false, "render for OpenShift")
 	flags.StringVar(&cluster.KubeVersion, "kube-version", defaultKubeVersion, "version of Kubernetes to render for")
 	flags.StringVar(&cluster.IngressDomain, "ingress-domain", "", "domain of OpenShift's own ingress, such as apps.example.com")
+	flags.BoolVar(&cluster.UnsafePatches, "allow-unsafe-patches", false, "render as a manager does that runs with this flag")
 }
 
 func (o *renderOptions) complete() error {

@@ -15,7 +15,8 @@ const (
 	LabelAllowNodes = "opendatahub.io/allow-nodes"
 	// LabelAllowInstalls is "true" on a namespace for whose platform the installer may install third-party operators.
 	LabelAllowInstalls = "opendatahub.io/allow-installs"
-	// LabelAllowCode is "true" on a namespace whose platform may run code of its spec in its own servers.
+	// LabelAllowCode is "true" on a namespace whose platform may run code of its spec, or change what runs, in its own servers, with
+	// their Secrets.
 	LabelAllowCode = "opendatahub.io/allow-code"
 	// LabelAllowMetrics is "true" on a namespace whose Prometheus may reach the metrics of platforms.
 	LabelAllowMetrics = "opendatahub.io/allow-metrics"
@@ -58,10 +59,18 @@ type Reach struct {
 
 // ReachOf is what the component asks for in these facts.
 func ReachOf(component Component, facts Facts) []Reach {
+	var reach []Reach
 	if reaching, ok := component.(WithReach); ok {
-		return reaching.Reach(facts)
+		reach = reaching.Reach(facts)
 	}
-	return nil
+	common, field := CommonOf(facts.Spec.Components, component.Name()), "spec.components."+component.Name()
+	if len(common.ContainerImages) > 0 {
+		reach = append(reach, Reach{Mark: LabelAllowCode, Field: field + ".containerImages", What: "images of its own, among the Secrets of the namespace"})
+	}
+	if len(common.Patches) > 0 {
+		reach = append(reach, Reach{Mark: LabelAllowCode, Field: field + ".patches", What: "changes of what runs among the Secrets of the namespace"})
+	}
+	return reach
 }
 
 // InDomain reports whether a host name is the domain or below it.

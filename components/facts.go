@@ -62,6 +62,8 @@ type Cluster struct {
 	ManagerNamespace string
 	// OperatorImage is the image that this operator runs from, for components that run it as well. Empty: that of this version.
 	OperatorImage string
+	// UnsafePatches is whether patches of the spec may loosen the security of Pods and change rights.
+	UnsafePatches bool
 	// Served holds, for each third-party kind that is served, the version to use.
 	Served map[schema.GroupKind]string
 	// OperatorNamespaces holds the namespace in which each third-party operator runs, by the operator's name: "Rook". It is

@@ -43,6 +43,17 @@ func Wanted(spec v1alpha1.ComponentsSpec) []WantedComponent {
 	return wanted
 }
 
+// CommonOf is what the spec says of the component in the fields that all components have. It is empty without such a block.
+func CommonOf(spec v1alpha1.ComponentsSpec, name string) v1alpha1.ComponentSpec {
+	blocks := reflect.ValueOf(spec)
+	for i := range blocks.NumField() {
+		if described(blocks.Type().Field(i)).Name == name && !blocks.Field(i).IsNil() {
+			return blocks.Field(i).Elem().FieldByName("ComponentSpec").Interface().(v1alpha1.ComponentSpec)
+		}
+	}
+	return v1alpha1.ComponentSpec{}
+}
+
 // ConditionOf is the type of a component's condition, and whether the platform can have the component: the API has a block for it, or
 // a rule wants it.
 func ConditionOf(component Component) (conditionType string, known bool) {

@@ -166,6 +166,8 @@ type Options struct {
 	OwnNamespace string
 	// Image that this operator runs from. Empty: that of this version.
 	Image string
+	// UnsafePatches is as in components.Cluster.
+	UnsafePatches bool
 }
 
 // Setup adds to the manager one controller per component, the summary, and the controller that notices kinds which are installed later.
@@ -178,7 +180,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err != nil {
 		return err
 	}
-	detected.ManagerNamespace, detected.OperatorImage = options.OwnNamespace, options.Image
+	detected.ManagerNamespace, detected.OperatorImage, detected.UnsafePatches = options.OwnNamespace, options.Image, options.UnsafePatches
 	var every []kinds.Kind
 	for _, component := range all {
 		every = append(every, component.Kinds()...)

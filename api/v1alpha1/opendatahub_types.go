@@ -161,6 +161,82 @@ type ComponentSpec struct {
 	// +kubebuilder:default=Managed
 	// +optional
 	ManagementState ManagementState `json:"managementState,omitempty"`
+
+	// containerImages replaces images of containers in the Pods that the operator makes itself, by the name of the container. It needs the label
+	// opendatahub.io/allow-code=true on the namespace.
+	//
+	// +listType=map
+	// +listMapKey=container
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	ContainerImages []ContainerImage `json:"containerImages,omitempty"`
+
+	// patches change what the operator applies for the component, where no field does. They need the label
+	// opendatahub.io/allow-code=true on the namespace. A patch for something that is not applied is an error.
+	//
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	Patches []Patch `json:"patches,omitempty"`
+}
+
+// ContainerImage is the image of a container.
+type ContainerImage struct {
+	// container is its name, as kubectl get pod shows it.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +required
+	Container string `json:"container"`
+
+	// image with its registry, and a tag or a digest.
+	//
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^[a-z0-9][-a-z0-9.]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}|@sha256:[0-9a-f]{64}|:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}@sha256:[0-9a-f]{64})$`
+	// +required
+	Image string `json:"image"`
+}
+
+// PatchType is the form of a patch.
+//
+// +kubebuilder:validation:Enum=Merge;JSON
+type PatchType string
+
+// The types of patches.
+const (
+	// PatchMerge is merged into the object as in RFC 7386: null removes a field, lists are replaced.
+	PatchMerge PatchType = "Merge"
+	// PatchJSON is a list of operations as in RFC 6902.
+	PatchJSON PatchType = "JSON"
+)
+
+// Patch changes an object of a component.
+type Patch struct {
+	// kind of the object: Deployment.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Z][A-Za-z0-9]*$`
+	// +required
+	Kind string `json:"kind"`
+
+	// name of the object: odh-mlflow-server.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+
+	// type is Merge (RFC 7386: null removes a field, lists are replaced; the default) or JSON (RFC 6902: a list of operations).
+	//
+	// +optional
+	Type PatchType `json:"type,omitempty"`
+
+	// patch in YAML or JSON.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
+	// +required
+	Patch string `json:"patch"`
 }
 
 // OpenDataHubStatus is what the operator observed. Every writer owns its own list entries: a component controller its

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -226,8 +227,28 @@ func TestFullSampleHasEveryField(t *testing.T) {
 		if component, ok := strings.CutPrefix(name, "spec.components."); ok && components[component] == nil && !strings.Contains(component, ".") {
 			continue
 		}
+		if shownElsewhere(components, name) {
+			continue
+		}
 		t.Errorf("full.yaml does not set %s", name)
 	}
+}
+
+// shownElsewhere reports whether the field is one that all components have, and another component shows it.
+func shownElsewhere(components map[string]any, name string) bool {
+	common := reflect.TypeFor[v1alpha1.ComponentSpec]()
+	for i := range common.NumField() {
+		field, _, _ := strings.Cut(common.Field(i).Tag.Get("json"), ",")
+		if !strings.HasSuffix(name, "."+field) {
+			continue
+		}
+		for _, component := range components {
+			if component, ok := component.(map[string]any); ok && component[field] != nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // missing are the fields of the schema that the values do not have. A list has a field if any of its elements has it. Of unions,

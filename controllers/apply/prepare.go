@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	stdjson "encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -57,14 +58,19 @@ type Prepared struct {
 // offline rendering; objects that hold data and objects outside the platform's namespace never get one.
 //
 // An object that no API server would take, that is rendered twice, or whose kind is not among the known ones is a
-// terminal Failure: the same spec would give it again.
+// terminal Failure: the same spec would give it again. So is an override of the spec that changes nothing, or what it may not.
 //
 // known are the kinds that the component's controller watches; only they can be rendered.
 func Prepare(component string, known []components.Use, facts components.Facts, owner *metav1.OwnerReference, objects []components.Object) ([]Prepared, error) {
 	all := make([]Prepared, 0, len(objects))
 	seen := map[string]bool{}
+	changes := newOverrides(component, facts)
 	for i, object := range objects {
-		prepared, err := prepare(component, known, facts, owner, object)
+		prepared, err := prepare(component, known, facts, owner, object, changes)
+		var failure *components.Failure
+		if errors.As(err, &failure) {
+			return nil, failure // it says where
+		}
 		if err != nil {
 			return nil, refuse("%s: object %d: %w", component, i+1, err)
 		}
@@ -75,6 +81,9 @@ func Prepare(component string, known []components.Use, facts components.Facts, o
 		}
 		seen[identity] = true
 		all = append(all, prepared)
+	}
+	if err := changes.unused(all); err != nil {
+		return nil, err
 	}
 	return all, nil
 }
@@ -97,7 +106,7 @@ func PrepareObject(object *unstructured.Unstructured) (Prepared, error) {
 	return prepared, nil
 }
 
-func prepare(component string, known []components.Use, facts components.Facts, owner *metav1.OwnerReference, object components.Object) (Prepared, error) {
+func prepare(component string, known []components.Use, facts components.Facts, owner *metav1.OwnerReference, object components.Object, changes *overrides) (Prepared, error) {
 	target, err := toUnstructured(object)
 	if err != nil {
 		return Prepared{}, err
@@ -128,6 +137,9 @@ func prepare(component string, known []components.Use, facts components.Facts, o
 	if object.Subresource != "" {
 		prepared.Object = only(target, object.Subresource)
 	} else {
+		if err := changes.apply(target, use); err != nil {
+			return Prepared{}, err
+		}
 		label(target, component, facts, object.Data, use.Shared)
 	}
 	if err := validate(prepared.Object); err != nil {

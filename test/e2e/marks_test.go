@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -39,6 +40,37 @@ var _ = Describe("What reaches beyond the namespace", func() {
 		quiet(ctx, manager)
 
 		mark(ctx, ns, `{"labels":{"`+components.LabelAllowNodes+`":"true"}}`)
+		ready(ctx, hub)
+	}, SpecTimeout(2*time.Minute))
+
+	It("patches what is applied only where an administrator allows it, and says which patch is wrong", func(ctx context.Context) {
+		manager := start(ctx)
+		ns := namespace(ctx, "patches")
+		patch := func(name string) string {
+			return `{"spec":{"components":{"mlflow":{"patches":[{"kind":"Deployment","name":"` + name + `","patch":"spec: {minReadySeconds: 1}"}]}}}}`
+		}
+		hub := platform(ctx, ns, "odh", `components: {mlflow: {}}`)
+		ready(ctx, hub)
+		seconds := func(ctx context.Context) (int32, error) {
+			deployment := &appsv1.Deployment{}
+			err := env.Admin.Get(ctx, client.ObjectKey{Namespace: ns, Name: "odh-mlflow-server"}, deployment)
+			return deployment.Spec.MinReadySeconds, err
+		}
+		edit(ctx, hub, patch("odh-mlflow-server"))
+		Eventually(ctx, status(hub, "MLflowReady")).Should(HavePrefix("False NotAllowed: spec.components.mlflow.patches asks for"))
+		Expect(seconds(ctx)).To(BeZero())
+
+		mark(ctx, ns, `{"labels":{"`+components.LabelAllowCode+`":"true"}}`)
+		Eventually(ctx, seconds).Should(BeEquivalentTo(1))
+		ready(ctx, hub)
+		quiet(ctx, manager)
+
+		edit(ctx, hub, patch("odh-mlflow"))
+		Eventually(ctx, status(hub, "MLflowReady")).Should(Equal("False InvalidSpec: spec.components.mlflow.patches[0]: the component renders " +
+			"no Deployment odh-mlflow; of this kind there are odh-mlflow-server"))
+		Expect(seconds(ctx)).To(BeEquivalentTo(1), "nothing is changed before it is right")
+		edit(ctx, hub, `{"spec":{"components":{"mlflow":{"patches":null}}}}`)
+		Eventually(ctx, seconds).Should(BeZero())
 		ready(ctx, hub)
 	}, SpecTimeout(2*time.Minute))
 

@@ -295,6 +295,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: artifacts
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsArtifacts
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: controller
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsController
@@ -305,6 +313,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ManagementState
       default: Managed
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
     - name: retention
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsRetention
@@ -507,6 +521,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: blockStorage
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.CephBlockStorage
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: copies
       type:
         scalar: numeric
@@ -548,6 +570,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: objectStore
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.CephObjectStore
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
     - name: placement
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Placement
@@ -625,6 +653,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: spark
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.SparkSpec
+- name: io.opendatahub.operator.api.v1alpha1.ContainerImage
+  map:
+    fields:
+    - name: container
+      type:
+        scalar: string
+    - name: image
+      type:
+        scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.DatabaseSpec
   map:
     fields:
@@ -771,6 +808,14 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.opendatahub.operator.api.v1alpha1.GPUSpec
   map:
     fields:
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: driver
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.GPUDriver
@@ -784,6 +829,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: mig
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.GPUMIG
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
     - name: sharing
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.GPUSharing
@@ -881,6 +932,14 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 64
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: culling
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.NotebookCulling
@@ -936,6 +995,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: namedServersPerUser
       type:
         scalar: numeric
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
     - name: placement
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Placement
@@ -1039,6 +1104,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: authentication
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.KafkaAuthentication
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: controllers
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.KafkaControllers
@@ -1058,6 +1131,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: metrics
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.KafkaMetrics
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
     - name: placement
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Placement
@@ -1149,6 +1228,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: artifacts
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.MLflowArtifacts
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: database
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.MLflowDatabase
@@ -1156,6 +1243,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ManagementState
       default: Managed
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
     - name: replicas
       type:
         scalar: numeric
@@ -1176,6 +1269,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: alerts
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Toggle
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: grafana
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.GrafanaSpec
@@ -1183,6 +1284,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ManagementState
       default: Managed
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
     - name: prometheus
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.PrometheusSpec
@@ -1471,6 +1578,23 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+- name: io.opendatahub.operator.api.v1alpha1.Patch
+  map:
+    fields:
+    - name: kind
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: patch
+      type:
+        scalar: string
+    - name: type
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.PatchType
+- name: io.opendatahub.operator.api.v1alpha1.PatchType
+  scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.Placement
   map:
     fields:
@@ -1488,10 +1612,24 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.opendatahub.operator.api.v1alpha1.PortalSpec
   map:
     fields:
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: managementState
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ManagementState
       default: Managed
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
     - name: replicas
       type:
         scalar: numeric
@@ -1600,6 +1738,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: access
       type:
         scalar: string
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: deployments
       type:
         list:
@@ -1615,6 +1761,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: models
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.SeldonModels
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
 - name: io.opendatahub.operator.api.v1alpha1.SparkClusterSize
   map:
     fields:
@@ -1689,6 +1841,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: containerImages
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
     - name: historyServer
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.SparkHistoryServer
@@ -1702,6 +1862,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: maxClustersPerUser
       type:
         scalar: numeric
+    - name: patches
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.Patch
+          elementRelationship: atomic
     - name: sharedClusters
       type:
         list:

@@ -66,6 +66,32 @@ func (b *CephSpecApplyConfiguration) WithManagementState(value apiv1alpha1.Manag
 	return b
 }
 
+// WithContainerImages adds the given value to the ContainerImages field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ContainerImages field.
+func (b *CephSpecApplyConfiguration) WithContainerImages(values ...*ContainerImageApplyConfiguration) *CephSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithContainerImages")
+		}
+		b.ComponentSpecApplyConfiguration.ContainerImages = append(b.ComponentSpecApplyConfiguration.ContainerImages, *values[i])
+	}
+	return b
+}
+
+// WithPatches adds the given value to the Patches field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Patches field.
+func (b *CephSpecApplyConfiguration) WithPatches(values ...*PatchApplyConfiguration) *CephSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithPatches")
+		}
+		b.ComponentSpecApplyConfiguration.Patches = append(b.ComponentSpecApplyConfiguration.Patches, *values[i])
+	}
+	return b
+}
+
 // WithVersion sets the Version field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Version field is set to the value of the last call.

@@ -14,6 +14,12 @@ type ComponentSpecApplyConfiguration struct {
 	// managementState is Managed (deployed and kept as the spec says; the default), Unmanaged (objects stay, the operator
 	// stops touching them and says so in the condition) or Removed (as if the block were absent).
 	ManagementState *apiv1alpha1.ManagementState `json:"managementState,omitempty"`
+	// containerImages replaces images of containers in the Pods that the operator makes itself, by the name of the container. It needs the label
+	// opendatahub.io/allow-code=true on the namespace.
+	ContainerImages []ContainerImageApplyConfiguration `json:"containerImages,omitempty"`
+	// patches change what the operator applies for the component, where no field does. They need the label
+	// opendatahub.io/allow-code=true on the namespace. A patch for something that is not applied is an error.
+	Patches []PatchApplyConfiguration `json:"patches,omitempty"`
 }
 
 // ComponentSpecApplyConfiguration constructs a declarative configuration of the ComponentSpec type for use with
@@ -27,5 +33,31 @@ func ComponentSpec() *ComponentSpecApplyConfiguration {
 // If called multiple times, the ManagementState field is set to the value of the last call.
 func (b *ComponentSpecApplyConfiguration) WithManagementState(value apiv1alpha1.ManagementState) *ComponentSpecApplyConfiguration {
 	b.ManagementState = &value
+	return b
+}
+
+// WithContainerImages adds the given value to the ContainerImages field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ContainerImages field.
+func (b *ComponentSpecApplyConfiguration) WithContainerImages(values ...*ContainerImageApplyConfiguration) *ComponentSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithContainerImages")
+		}
+		b.ContainerImages = append(b.ContainerImages, *values[i])
+	}
+	return b
+}
+
+// WithPatches adds the given value to the Patches field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Patches field.
+func (b *ComponentSpecApplyConfiguration) WithPatches(values ...*PatchApplyConfiguration) *ComponentSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithPatches")
+		}
+		b.Patches = append(b.Patches, *values[i])
+	}
 	return b
 }

@@ -39,6 +39,32 @@ func (b *GPUSpecApplyConfiguration) WithManagementState(value apiv1alpha1.Manage
 	return b
 }
 
+// WithContainerImages adds the given value to the ContainerImages field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ContainerImages field.
+func (b *GPUSpecApplyConfiguration) WithContainerImages(values ...*ContainerImageApplyConfiguration) *GPUSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithContainerImages")
+		}
+		b.ComponentSpecApplyConfiguration.ContainerImages = append(b.ComponentSpecApplyConfiguration.ContainerImages, *values[i])
+	}
+	return b
+}
+
+// WithPatches adds the given value to the Patches field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Patches field.
+func (b *GPUSpecApplyConfiguration) WithPatches(values ...*PatchApplyConfiguration) *GPUSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithPatches")
+		}
+		b.ComponentSpecApplyConfiguration.Patches = append(b.ComponentSpecApplyConfiguration.Patches, *values[i])
+	}
+	return b
+}
+
 // WithDriver sets the Driver field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Driver field is set to the value of the last call.

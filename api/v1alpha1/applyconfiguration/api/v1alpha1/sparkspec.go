@@ -45,6 +45,32 @@ func (b *SparkSpecApplyConfiguration) WithManagementState(value apiv1alpha1.Mana
 	return b
 }
 
+// WithContainerImages adds the given value to the ContainerImages field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ContainerImages field.
+func (b *SparkSpecApplyConfiguration) WithContainerImages(values ...*ContainerImageApplyConfiguration) *SparkSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithContainerImages")
+		}
+		b.ComponentSpecApplyConfiguration.ContainerImages = append(b.ComponentSpecApplyConfiguration.ContainerImages, *values[i])
+	}
+	return b
+}
+
+// WithPatches adds the given value to the Patches field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Patches field.
+func (b *SparkSpecApplyConfiguration) WithPatches(values ...*PatchApplyConfiguration) *SparkSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithPatches")
+		}
+		b.ComponentSpecApplyConfiguration.Patches = append(b.ComponentSpecApplyConfiguration.Patches, *values[i])
+	}
+	return b
+}
+
 // WithClusterSizes adds the given value to the ClusterSizes field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the ClusterSizes field.

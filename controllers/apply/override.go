@@ -1,0 +1,294 @@
+package apply
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/pod-security-admission/api"
+	"k8s.io/pod-security-admission/policy"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
+)
+
+// overrides are what the spec changes of what a component renders, and which of it has been used.
+type overrides struct {
+	field  string
+	images []v1alpha1.ContainerImage
+	// patches come after images.
+	patches []v1alpha1.Patch
+	// unsafe allows what loosens the security of Pods, or changes rights.
+	unsafe  bool
+	matched map[string]bool
+}
+
+func newOverrides(component string, facts components.Facts) *overrides {
+	common := components.CommonOf(facts.Spec.Components, component)
+	return &overrides{
+		field:  "spec.components." + component,
+		images: common.ContainerImages, patches: common.Patches, unsafe: facts.Cluster.UnsafePatches, matched: map[string]bool{},
+	}
+}
+
+// apply changes the object if an override is meant for it.
+func (o *overrides) apply(object *unstructured.Unstructured, use components.Use) error {
+	for i, image := range o.images {
+		if setImage(object, image) {
+			o.matched[o.image(i)] = true
+		}
+	}
+	for i, patch := range o.patches {
+		if patch.Kind != object.GetKind() || patch.Name != object.GetName() {
+			continue
+		}
+		o.matched[o.patch(i)] = true
+		if err := o.patchObject(object, use, patch); err != nil {
+			return components.Invalid(o.patch(i), "%s %s: %w", patch.Kind, patch.Name, err)
+		}
+	}
+	return nil
+}
+
+func (o *overrides) image(i int) string { return fmt.Sprintf("%s.containerImages[%d]", o.field, i) }
+func (o *overrides) patch(i int) string { return fmt.Sprintf("%s.patches[%d]", o.field, i) }
+
+// unused is an error when an override is meant for nothing that is rendered: what it should change is as it was, and nobody would
+// notice.
+func (o *overrides) unused(objects []Prepared) error {
+	for i, image := range o.images {
+		if o.matched[o.image(i)] {
+			continue
+		}
+		var names []string
+		for _, prepared := range objects {
+			for _, container := range containers(prepared.Object) {
+				name, _ := container["name"].(string)
+				names = append(names, name)
+			}
+		}
+		slices.Sort(names)
+		return components.Invalid(o.image(i), "no container is called %s; there are %s", image.Container,
+			cmp.Or(strings.Join(slices.Compact(names), ", "), "none that the operator starts itself"))
+	}
+	for i, patch := range o.patches {
+		if o.matched[o.patch(i)] {
+			continue
+		}
+		var names []string
+		for _, prepared := range objects {
+			if prepared.Object.GetKind() == patch.Kind {
+				names = append(names, prepared.Object.GetName())
+			}
+		}
+		return components.Invalid(o.patch(i), "the component renders no %s %s; %s", patch.Kind, patch.Name,
+			cmp.Or(joined("of this kind there are ", names), "see opendatahub render for what it renders"))
+	}
+	return nil
+}
+
+func joined(before string, names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return before + strings.Join(names, ", ")
+}
+
+// setImage reports whether the object has such a container.
+func setImage(object *unstructured.Unstructured, image v1alpha1.ContainerImage) bool {
+	found := false
+	for _, container := range containers(object) {
+		if container["name"] == image.Container {
+			container["image"] = image.Image
+			found = true
+		}
+	}
+	return found
+}
+
+// containers are those of the template of Pods that Kubernetes itself makes of the object.
+func containers(object *unstructured.Unstructured) []map[string]any {
+	template := podTemplate(object)
+	if template == nil {
+		return nil
+	}
+	var all []map[string]any
+	for _, list := range []string{"initContainers", "containers"} {
+		entries, _, _ := unstructured.NestedFieldNoCopy(template, "spec", list)
+		slice, _ := entries.([]any)
+		for _, entry := range slice {
+			if container, ok := entry.(map[string]any); ok {
+				all = append(all, container)
+			}
+		}
+	}
+	return all
+}
+
+func podTemplate(object *unstructured.Unstructured) map[string]any {
+	path := []string{"spec", "template"}
+	switch object.GroupVersionKind().GroupKind() {
+	case kinds.Deployment.GroupKind, kinds.StatefulSet.GroupKind, kinds.DaemonSet.GroupKind, kinds.Job.GroupKind:
+	default:
+		return nil
+	}
+	value, _, _ := unstructured.NestedFieldNoCopy(object.Object, path...)
+	template, _ := value.(map[string]any)
+	return template
+}
+
+func (o *overrides) patchObject(object *unstructured.Unstructured, use components.Use, patch v1alpha1.Patch) error {
+	switch {
+	case use.ClusterScoped || use.Shared:
+		return errors.New("it is not the platform's alone, so no platform may change it")
+	case object.GroupVersionKind().GroupKind() == kinds.Secret.GroupKind:
+		return errors.New("change the values of Secrets in the Secrets: the operator keeps them")
+	case !o.unsafe && (use.Group == "rbac.authorization.k8s.io" || use.GroupKind == kinds.ServiceAccount.GroupKind):
+		return errors.New("patches may not change rights and accounts, unless the manager runs with --allow-unsafe-patches")
+	}
+	before := object.DeepCopy()
+	content, err := json.Marshal(object.Object)
+	if err != nil {
+		return err
+	}
+	text, err := yaml.YAMLToJSON([]byte(patch.Patch))
+	if err != nil {
+		return fmt.Errorf("the patch is neither YAML nor JSON: %w", err)
+	}
+	if patch.Type == v1alpha1.PatchJSON {
+		operations, err := jsonpatch.DecodePatch(text)
+		if err != nil {
+			return fmt.Errorf("the patch is no list of operations as in RFC 6902: %w", err)
+		}
+		if content, err = operations.Apply(content); err != nil {
+			return err
+		}
+	} else if content, err = jsonpatch.MergePatch(content, text); err != nil {
+		return fmt.Errorf("the patch is no object to merge: %w", err)
+	}
+	after := &unstructured.Unstructured{}
+	if err := after.UnmarshalJSON(content); err != nil {
+		return fmt.Errorf("what it makes is no object: %w", err)
+	}
+	if err := sameIdentity(before, after); err != nil {
+		return err
+	}
+	if !o.unsafe {
+		if err := asSafe(before, after); err != nil {
+			return fmt.Errorf("%w; the manager would have to run with --allow-unsafe-patches", err)
+		}
+	}
+	object.Object = after.Object
+	return nil
+}
+
+// sameIdentity refuses what would make the operator lose the object.
+func sameIdentity(before, after *unstructured.Unstructured) error {
+	for _, path := range [][]string{
+		{"apiVersion"}, {"kind"}, {"status"}, {"metadata", "name"}, {"metadata", "namespace"}, {"metadata", "ownerReferences"}, {"metadata", "finalizers"},
+	} {
+		old, _, _ := unstructured.NestedFieldNoCopy(before.Object, path...)
+		changed, _, _ := unstructured.NestedFieldNoCopy(after.Object, path...)
+		if !reflect.DeepEqual(old, changed) {
+			return fmt.Errorf("a patch may not change %s", strings.Join(path, "."))
+		}
+	}
+	return nil
+}
+
+// guarded are the fields that decide what Pods may do to their node, and as whom they act. Custom resources have them by the same
+// names, in the templates of the Pods that their operators make.
+var guarded = []string{
+	"securityContext", "hostNetwork", "hostPID", "hostIPC", "hostUsers", "hostPath", "hostPort", "privileged",
+	"serviceAccountName", "serviceAccount", "automountServiceAccountToken", "serviceAccountToken",
+}
+
+// asSafe refuses an object whose Pods may do more than those of the other one.
+func asSafe(before, after *unstructured.Unstructured) error {
+	old := map[string]int{}
+	collect(before.Object, old)
+	changed := map[string]int{}
+	collect(after.Object, changed)
+	for value := range old {
+		if changed[value] < old[value] {
+			return fmt.Errorf("a patch may not change or remove %s", value)
+		}
+	}
+	for value := range changed {
+		if old[value] == 0 {
+			return fmt.Errorf("a patch may not set %s", value)
+		}
+	}
+	if template := podTemplate(after); template != nil {
+		return notWeaker(podTemplate(before), template)
+	}
+	return nil
+}
+
+// collect counts the guarded fields with their values, wherever they are.
+func collect(value any, found map[string]int) {
+	switch value := value.(type) {
+	case map[string]any:
+		for key, field := range value {
+			if slices.Contains(guarded, key) {
+				content, err := json.Marshal(field)
+				if err != nil {
+					content = fmt.Append(nil, field)
+				}
+				found[key+": "+string(content)]++
+				continue
+			}
+			collect(field, found)
+		}
+	case []any:
+		for _, entry := range value {
+			collect(entry, found)
+		}
+	}
+}
+
+// notWeaker refuses Pods that need a less strict Pod Security Standard than before, such as those with a container that has no
+// security context at all.
+func notWeaker(before, after map[string]any) error {
+	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	if err != nil {
+		return err
+	}
+	forbidden := func(template map[string]any, level api.Level) (policy.AggregateCheckResult, error) {
+		var pod corev1.PodTemplateSpec
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(template, &pod); err != nil {
+			return policy.AggregateCheckResult{}, fmt.Errorf("what it makes is no template of a Pod: %w", err)
+		}
+		results := evaluator.EvaluatePod(api.LevelVersion{Level: level, Version: api.LatestVersion()}, &metav1.ObjectMeta{}, &pod.Spec)
+		return policy.AggregateCheckResults(results), nil
+	}
+	for _, level := range []api.Level{api.LevelRestricted, api.LevelBaseline} {
+		old, err := forbidden(before, level)
+		if err != nil {
+			return err
+		}
+		if !old.Allowed {
+			continue // it did not fit this level before
+		}
+		changed, err := forbidden(after, level)
+		if err != nil {
+			return err
+		}
+		if !changed.Allowed {
+			return fmt.Errorf("with the patch the Pods would not fit the Pod Security Standard %s: %s", level, changed.ForbiddenDetail())
+		}
+		return nil
+	}
+	return nil
+}

@@ -1,0 +1,171 @@
+package apply
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	coreac "k8s.io/client-go/applyconfigurations/core/v1"
+	rbacac "k8s.io/client-go/applyconfigurations/rbac/v1"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kafka"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/native"
+)
+
+// rendered are a restricted Deployment with a proxy, and objects of other kinds.
+func rendered() []components.Object {
+	app := native.NewApp(lab, "mlflow")
+	pod := app.Pod("server", 1000, native.Container("server", "example.com/server:1", v1alpha1.Resources{}), native.Container("proxy", "example.com/proxy:1", v1alpha1.Resources{}))
+	return []components.Object{
+		components.Owned(app.Rolling("server", 1, nil, pod)),
+		components.Owned(coreac.ConfigMap("settings", "lab").WithData(map[string]string{"level": "info", "colour": "red"})),
+		components.Owned(coreac.Secret("odh-secret", "lab")),
+		components.Owned(coreac.ServiceAccount("odh-account", "lab")),
+		components.Owned(rbacac.RoleBinding("odh-binding", "lab")),
+		components.Owned(kinds.New(kafka.Kafka.WithVersion("v1"), "lab", "odh", map[string]any{
+			"template": map[string]any{"pod": map[string]any{"securityContext": map[string]any{"runAsNonRoot": true}}},
+		})),
+		components.Owned(kinds.New(clusterWide.WithVersion("v1"), "", "fast", kafkaSpec{})),
+		{ApplyConfiguration: kinds.NewStatus[kafkaSpec](kafka.Kafka.WithVersion("v1"), "lab", "odh", map[string]any{"clusterId": "x"}), Subresource: "status"},
+	}
+}
+
+func overriding(common v1alpha1.ComponentSpec, unsafe bool) ([]Prepared, error) {
+	facts := lab
+	facts.Spec.Components.MLflow = &v1alpha1.MLflowSpec{ComponentSpec: common}
+	facts.Cluster.UnsafePatches = unsafe
+	return Prepare("mlflow", everyUse(append(everyKind, kinds.ServiceAccount)), facts, nil, rendered())
+}
+
+func find(t *testing.T, all []Prepared, kind, name string) map[string]any {
+	t.Helper()
+	for _, prepared := range all {
+		if prepared.Object.GetKind() == kind && prepared.Object.GetName() == name && prepared.Subresource == "" {
+			return prepared.Object.Object
+		}
+	}
+	t.Fatalf("no %s %s", kind, name)
+	return nil
+}
+
+func TestOverridesChangeWhatIsApplied(t *testing.T) {
+	plain, err := overriding(v1alpha1.ComponentSpec{}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, err := overriding(v1alpha1.ComponentSpec{
+		ContainerImages: []v1alpha1.ContainerImage{{Container: "proxy", Image: "registry.example.com/proxy:2"}},
+		Patches: []v1alpha1.Patch{
+			{Kind: "Deployment", Name: "odh-mlflow-server", Patch: "spec: {template: {spec: {priorityClassName: high}}}"},
+			{Kind: "Deployment", Name: "odh-mlflow-server", Type: v1alpha1.PatchJSON, Patch: `[{"op": "add", "path": "/spec/template/spec/containers/0/env", "value": [{"name": "A", "value": "b"}]}]`},
+			{Kind: "ConfigMap", Name: "settings", Patch: "data: {level: debug, colour: null}\nmetadata: {labels: {opendatahub.io/platform: other, team: a}}"},
+			{Kind: "Kafka", Name: "odh", Type: v1alpha1.PatchMerge, Patch: "spec: {maintenanceTimeWindows: ['* * 1 * * ?']}"},
+		},
+	}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deployment := find(t, changed, "Deployment", "odh-mlflow-server")
+	if got, _, _ := unstructured.NestedString(deployment, "spec", "template", "spec", "priorityClassName"); got != "high" {
+		t.Errorf("priorityClassName is %q", got)
+	}
+	containers, _, _ := unstructured.NestedSlice(deployment, "spec", "template", "spec", "containers")
+	if image := containers[1].(map[string]any)["image"]; image != "registry.example.com/proxy:2" {
+		t.Errorf("the image is %v", image)
+	}
+	if image := containers[0].(map[string]any)["image"]; image != "example.com/server:1" {
+		t.Errorf("the image of the other container is %v", image)
+	}
+	if containers[0].(map[string]any)["env"] == nil {
+		t.Error("the operations of the JSON patch were not applied")
+	}
+	settings := find(t, changed, "ConfigMap", "settings")
+	if data, _, _ := unstructured.NestedStringMap(settings, "data"); len(data) != 1 || data["level"] != "debug" {
+		t.Errorf("data is %v", data)
+	}
+	labels, _, _ := unstructured.NestedStringMap(settings, "metadata", "labels")
+	if labels["opendatahub.io/platform"] != "odh" || labels["team"] != "a" {
+		t.Errorf("labels are %v: the operator's own stay, others are added", labels)
+	}
+	for i := range plain {
+		name := plain[i].String()
+		touched := strings.Contains(name, "Deployment") || strings.Contains(name, "ConfigMap") || name == "Kafka lab/odh"
+		if same := plain[i].Hash == changed[i].Hash; same && touched && plain[i].Subresource == "" {
+			t.Errorf("%s is changed and keeps its hash, so it would not be applied", name)
+		}
+	}
+}
+
+func TestOverridesThatAreRefused(t *testing.T) {
+	patch := func(kind, name, patch string) v1alpha1.ComponentSpec {
+		return v1alpha1.ComponentSpec{Patches: []v1alpha1.Patch{{Kind: kind, Name: name, Patch: patch}}}
+	}
+	operations := func(patch string) v1alpha1.ComponentSpec {
+		return v1alpha1.ComponentSpec{Patches: []v1alpha1.Patch{{Kind: "Deployment", Name: "odh-mlflow-server", Type: v1alpha1.PatchJSON, Patch: patch}}}
+	}
+	const deployment = "odh-mlflow-server"
+	for name, test := range map[string]struct {
+		common v1alpha1.ComponentSpec
+		want   string
+		// unsafe is whether --allow-unsafe-patches allows it.
+		unsafe bool
+	}{
+		"nothing of that name":        {patch("Deployment", "odh-mlflow", "spec: {}"), "patches[0]: the component renders no Deployment odh-mlflow; of this kind there are odh-mlflow-server", false},
+		"nothing of that kind":        {patch("StatefulSet", "odh", "spec: {}"), "the component renders no StatefulSet odh; see opendatahub render", false},
+		"no such container":           {v1alpha1.ComponentSpec{ContainerImages: []v1alpha1.ContainerImage{{Container: "hub", Image: "x"}}}, "containerImages[0]: no container is called hub; there are proxy, server", false},
+		"no YAML":                     {patch("ConfigMap", "settings", "{"), "neither YAML nor JSON", false},
+		"a list to merge":             {patch("ConfigMap", "settings", "[1]"), "", false},
+		"no operations":               {operations("spec: {}"), "RFC 6902", false},
+		"a path that is not there":    {operations(`[{"op": "replace", "path": "/spec/nowhere/at", "value": 1}]`), "nowhere", false},
+		"another name":                {patch("ConfigMap", "settings", "metadata: {name: other}"), "may not change metadata.name", false},
+		"another kind":                {patch("ConfigMap", "settings", "kind: Secret"), "may not change kind", false},
+		"another owner":               {patch("ConfigMap", "settings", "metadata: {ownerReferences: []}"), "may not change metadata.ownerReferences", false},
+		"a status":                    {patch("Kafka", "odh", "status: {clusterId: y}"), "may not change status", false},
+		"a Secret":                    {patch("Secret", "odh-secret", "stringData: {a: b}"), "in the Secrets", false},
+		"what all platforms share":    {patch("StorageClass", "fast", "parameters: {}"), "not the platform's alone", false},
+		"rights":                      {patch("RoleBinding", "odh-binding", "roleRef: {name: cluster-admin}"), "rights and accounts", true},
+		"an account":                  {patch("ServiceAccount", "odh-account", "automountServiceAccountToken: true"), "rights and accounts", true},
+		"a privileged container":      {operations(`[{"op": "add", "path": "/spec/template/spec/containers/0/securityContext/privileged", "value": true}]`), "securityContext", true},
+		"no security context":         {operations(`[{"op": "remove", "path": "/spec/template/spec/containers/0/securityContext"}]`), "may not change or remove securityContext", true},
+		"a container without one":     {operations(`[{"op": "add", "path": "/spec/template/spec/containers/-", "value": {"name": "x", "image": "y"}}]`), "Pod Security Standard restricted", true},
+		"the node's network":          {patch("Deployment", deployment, "spec: {template: {spec: {hostNetwork: true}}}"), "may not set hostNetwork", true},
+		"a folder of the node":        {patch("Deployment", deployment, "spec: {template: {spec: {volumes: [{name: a, hostPath: {path: /}}]}}}"), "may not set hostPath", true},
+		"another account":             {patch("Deployment", deployment, "spec: {template: {spec: {serviceAccountName: default}}}"), "serviceAccountName", true},
+		"a token":                     {patch("Deployment", deployment, "spec: {template: {spec: {volumes: [{name: a, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}}}"), "serviceAccountToken", true},
+		"root in a custom resource":   {patch("Kafka", "odh", "spec: {template: {pod: {securityContext: {runAsUser: 0, runAsNonRoot: false}}}}"), "securityContext", true},
+		"what is no template of Pods": {patch("Deployment", deployment, "spec: {template: {spec: {containers: 1}}}"), "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := overriding(test.common, false)
+			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "spec.components.mlflow.") {
+				t.Fatalf("got %v, want %q, and the field", err, test.want)
+			}
+			failure := components.AsFailure(err, "")
+			if failure.Reason != v1alpha1.ReasonInvalidSpec || !failure.Terminal {
+				t.Errorf("reason %q, terminal %t", failure.Reason, failure.Terminal)
+			}
+			if _, err := overriding(test.common, true); (err == nil) != test.unsafe {
+				t.Errorf("with --allow-unsafe-patches: %v", err)
+			}
+		})
+	}
+}
+
+// TestOverridesNeedAMark: who may edit OpenDataHubs would else run what they like among Secrets that they may not read.
+func TestOverridesNeedAMark(t *testing.T) {
+	facts := lab
+	facts.Spec.Components.Kafka = &v1alpha1.KafkaSpec{ComponentSpec: v1alpha1.ComponentSpec{
+		ContainerImages: []v1alpha1.ContainerImage{{Container: "a", Image: "b"}}, Patches: []v1alpha1.Patch{{Kind: "Kafka", Name: "odh"}},
+	}}
+	reach := components.ReachOf(kafka.New(), facts)
+	if len(reach) != 2 || reach[0].Mark != components.LabelAllowCode || reach[1].Mark != components.LabelAllowCode {
+		t.Errorf("reach: %+v", reach)
+	}
+	facts.Spec.Components.Kafka = &v1alpha1.KafkaSpec{}
+	if reach := components.ReachOf(kafka.New(), facts); len(reach) != 0 {
+		t.Errorf("without overrides: %+v", reach)
+	}
+}
