@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -143,6 +144,43 @@ var _ = Describe("The object storage", func() {
 				Expect(after[name].GetGeneration()).To(Equal(object.GetGeneration()), name)
 			}
 		}
+	}, SpecTimeout(3*time.Minute))
+
+	It("moves from Ceph to an external one, which rolls those who use it and nobody else", func(ctx context.Context) {
+		manager := start(ctx)
+		ns := namespace(ctx, "lake")
+		secretS3(ctx, ns, complete)
+		hub := platform(ctx, ns, "odh", "profile: Development\ncomponents: {ceph: {}, argoWorkflows: {}, jupyterHub: {}, kafka: {}, mlflow: {}}")
+		ready(ctx, hub)
+		quiet(ctx, manager)
+		templates := func(ctx context.Context) map[string]any {
+			found := map[string]any{}
+			for name, object := range children(ctx, ns) {
+				if template, ok, _ := unstructured.NestedMap(object.Object, "spec", "template"); ok {
+					found[name] = template
+				}
+			}
+			return found
+		}
+		before := templates(ctx)
+		rolled := func(ctx context.Context) []string {
+			var names []string
+			for name, template := range templates(ctx) {
+				if !reflect.DeepEqual(template, before[name]) {
+					names = append(names, name)
+				}
+			}
+			return names
+		}
+
+		edit(ctx, hub, `{"spec":{"objectStorage":{"type":"External","external":{"endpoint":"https://s3.example.com","credentialsSecretRef":{"name":"s3"}}}}}`)
+		// Those that read at their start where it is. Notebooks do so as well, from what the hub reads anew for each: it goes on.
+		users := []string{"Deployment/odh-argoworkflows-controller", "Deployment/odh-argoworkflows-server", "Deployment/odh-mlflow-server"}
+		Eventually(ctx, rolled).Should(ConsistOf(users))
+		quiet(ctx, manager)
+		ready(ctx, hub)
+		Expect(rolled(ctx)).To(ConsistOf(users))
+		Expect(before).To(HaveKey("Deployment/odh-jupyterhub-hub"), "there are others")
 	}, SpecTimeout(3*time.Minute))
 
 	It("is published, reported sparingly, and goes with the setting", func(ctx context.Context) {
