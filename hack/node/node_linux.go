@@ -45,6 +45,7 @@ var programs = []struct{ name, pkg string }{
 	{"containerd", "containerd"},
 	{"runc", "runc"},
 	{"nft", "nftables"},
+	{"iptables", "iptables"},
 	{"conntrack", "conntrack"},
 	{"debootstrap", "debootstrap"},
 	{"ip", "iproute2"},
@@ -311,6 +312,9 @@ func (n *node) start(ctx context.Context) (err error) {
 	); err != nil {
 		return err
 	}
+	if err := n.enforcePolicies(ctx); err != nil {
+		return err
+	}
 	if err := n.run("volumes", n.init(), "volumes", n.path("volumes"), provisioner, Name); err != nil {
 		return err
 	}
@@ -321,6 +325,50 @@ func (n *node) start(ctx context.Context) (err error) {
 		return err
 	}
 	return n.until(ctx, "DNS", n.dnsReady)
+}
+
+// enforcePolicies has the first packet of each connection of Pods judged by NetworkPolicies, also of those to the node itself, where the
+// API server listens. What the node says to Pods is not judged: probes must get in.
+func (n *node) enforcePolicies(ctx context.Context) error {
+	const queue = "100"
+	kubeconfig, err := n.WriteUserKubeconfig("policies", "policies", "system:masters")
+	if err != nil {
+		return err
+	}
+	if err := n.run("policies", n.binaries.Policies, "-kubeconfig="+kubeconfig, "-node="+Name, "-queue="+queue); err != nil {
+		return err
+	}
+	queues := fmt.Sprintf("/proc/%d/net/netfilter/nfnetlink_queue", n.holder)
+	err = n.until(ctx, "the engine of NetworkPolicies", func(context.Context) error {
+		content, err := os.ReadFile(queues)
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(content)) {
+			if fields := strings.Fields(line); len(fields) > 0 && fields[0] == queue {
+				return nil
+			}
+		}
+		return errors.New("nobody reads the queue of packets")
+	})
+	if err != nil {
+		return err
+	}
+	// Not by nftables: few kernels can queue packets from there.
+	for _, rule := range [][]string{
+		{"POSTROUTING", "--match", "owner", "--uid-owner", "0", "--jump", "ACCEPT"},
+		{"POSTROUTING", "--match", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "--jump", "ACCEPT"},
+		{"POSTROUTING", "--source", cluster.PodCIDR, "--jump", "NFQUEUE", "--queue-num", queue},
+		{"POSTROUTING", "--destination", cluster.PodCIDR, "--jump", "NFQUEUE", "--queue-num", queue},
+		{"INPUT", "--match", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "--jump", "ACCEPT"},
+		{"INPUT", "--source", cluster.PodCIDR, "--jump", "NFQUEUE", "--queue-num", queue},
+	} {
+		path, args := n.enter(append([]string{"iptables", "--table", "mangle", "--append"}, rule...)...)
+		if output, err := exec.CommandContext(ctx, path, args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("making the rules for NetworkPolicies: %w: %s", err, bytes.TrimSpace(output))
+		}
+	}
+	return nil
 }
 
 // values are what templates know.

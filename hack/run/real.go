@@ -173,7 +173,6 @@ func realSteps(ctx context.Context, c *cluster.Cluster, env *harness.Env, hub *v
 	line("  export KUBECONFIG=%s", shellQuote(c.Kubeconfig()))
 	line("  kubectl get odh,pods -n %s", current.Namespace)
 	line("")
-	line("NetworkPolicies are not enforced: the node has no engine for them.")
 	line("The cluster stays until: make cluster-down NAME=%s", c.Name())
 	return text.String(), nil
 }

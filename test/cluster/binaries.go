@@ -37,6 +37,8 @@ type NodeBinaries struct {
 	Kubelet string
 	Proxy   string
 	DNS     string
+	// Policies enforces NetworkPolicies.
+	Policies string
 }
 
 // BuildOptions says where binaries come from and where they are kept. The zero value is right almost always.
@@ -95,6 +97,10 @@ var nodePrograms = []program[NodeBinaries]{
 	{
 		name: "coredns", pkg: ".", module: "github.com/coredns/coredns", folder: "coredns",
 		path: func(b *NodeBinaries) *string { return &b.DNS },
+	},
+	{
+		name: "kube-network-policies", pkg: ".", module: "sigs.k8s.io/kube-network-policies", folder: "policies",
+		path: func(b *NodeBinaries) *string { return &b.Policies },
 	},
 }
 

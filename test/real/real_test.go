@@ -152,6 +152,10 @@ print(sorted(set(runs["params.C"])), mlflow.artifacts.load_dict(runs["artifact_u
 				t.Errorf("MLflow has %q, want %q", got, want)
 			}
 		}) &&
+		t.Run("NetworkPolicies let through what the documents say, and nothing else", func(t *testing.T) {
+			defer story.step(t)()
+			env.wantPolicies(t, bob, "bob")
+		}) &&
 		// The notebook still runs, with a volume mounted: this is what a crash finds.
 		t.Run("Everything is killed, and nothing is left", func(t *testing.T) {
 			defer story.step(t)()
