@@ -26,6 +26,8 @@ const (
 	TeamName = "opendatahub.io/team-notebook:local"
 	// S3Name is an object storage that keeps objects as files, for a node without Ceph.
 	S3Name = "docker.io/versity/versitygw:v1.8.0"
+	// KafkaName is a Kafka that one Pod runs, for a node without Strimzi.
+	KafkaName = "docker.io/apache/kafka:4.3.1"
 	// ShellName has a shell and Debian's small programs.
 	ShellName = "docker.io/library/debian:" + debianRelease + "-slim"
 )
@@ -49,6 +51,8 @@ var (
 	pysparkRequirements string
 	//go:embed team.txt
 	teamRequirements string
+	//go:embed kafka.xml
+	kafkaProject string
 )
 
 // A layer is a step of an image. What it needs from a package registry is fetched on the machine, with the machine's settings; the
@@ -183,6 +187,15 @@ func recipes(pinned requirements) []recipe {
 	pyspark := pythonLayer("pyspark", scipy, notebookFolder, pysparkRequirements, false,
 		"ln -s "+notebookFolder+"/lib/python3*/site-packages/pyspark "+sparkHome+"\n")
 	team := pythonLayer("team", pyspark, notebookFolder, teamRequirements, false, "")
+	kafka := &layer{
+		name: "kafka", parent: java,
+		files: map[string]string{"pom.xml": kafkaProject},
+		fetch: `
+mvn --quiet --batch-mode --file "$FETCHED/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+  -DincludeScope=runtime -DoutputDirectory="$FETCHED/libs" >&2
+`,
+		build: "mkdir -p /opt/kafka && cp -r \"$FETCHED/libs\" /opt/kafka/\n",
+	}
 	proxy := &layer{
 		name: "proxy", parent: base,
 		fetch: "npm install --silent --no-fund --no-audit --ignore-scripts --prefix \"$FETCHED/node\" configurable-http-proxy@" + tag(proxyName) + "\n",
@@ -214,6 +227,7 @@ ln -s /srv/configurable-http-proxy/node_modules/.bin/configurable-http-proxy /us
 		{name: mlflowName, top: mlflow, config: config{Cmd: []string{"python3"}, Env: environment(mlflowFolder, "/tmp")}},
 		goProgram(loginName, "github.com/oauth2-proxy/oauth2-proxy/v7", tag(loginName)),
 		goProgram(S3Name, "github.com/versity/versitygw/cmd/versitygw", tag(S3Name)),
+		{name: KafkaName, top: kafka, config: config{User: "1000", Cmd: []string{"bash"}, Env: environment("", "/tmp")}},
 		{name: ShellName, top: base, config: config{Cmd: []string{"bash"}, Env: environment("", "/")}},
 	}
 }

@@ -24,6 +24,14 @@ type Options struct {
 // Name of the real node.
 const Name = "node-1"
 
+// The Kafka that [DeployKafka] deploys.
+const (
+	// KafkaAddress is where Pods find it.
+	KafkaAddress = "kafka." + kafkaNamespace + ".svc:9092"
+
+	kafkaNamespace = "streaming"
+)
+
 // The object storage that [DeployS3] deploys.
 const (
 	// S3Endpoint is its address for Pods.

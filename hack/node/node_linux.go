@@ -55,6 +55,7 @@ var programs = []struct{ name, pkg string }{
 	{"losetup", "mount"},
 	{"npm", "npm"},
 	{"pip", "python3-pip"},
+	{"mvn", "maven"},
 	{"kubectl", "kubernetes-client"},
 }
 

@@ -24,6 +24,11 @@ func Forward(context.Context, *cluster.Cluster, client.ObjectKey, int) (int, err
 	return 0, errors.New(Explain(Missing()))
 }
 
+// DeployKafka needs Linux.
+func DeployKafka(context.Context, *cluster.Cluster) error {
+	return errors.New(Explain(Missing()))
+}
+
 // DeployS3 needs Linux.
 func DeployS3(context.Context, *cluster.Cluster, string, ...string) error {
 	return errors.New(Explain(Missing()))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,11 @@ func runReal(ctx context.Context, o options) (err error) {
 			return err
 		}
 	}
+	if jupyter := hub.Spec.Components.JupyterHub; jupyter != nil && slices.ContainsFunc(jupyter.Reachable, isNodesKafka) {
+		if err := node.DeployKafka(ctx, c); err != nil {
+			return err
+		}
+	}
 	if err := env.ApplyFile(ctx, o.sample); err != nil {
 		return err
 	}
@@ -87,6 +93,10 @@ func runReal(ctx context.Context, o options) (err error) {
 	<-ctx.Done()
 	fmt.Printf("The cluster, the operator and the platform keep running until: make cluster-down NAME=%s\n", o.name)
 	return nil
+}
+
+func isNodesKafka(destination v1alpha1.NotebookDestination) bool {
+	return fmt.Sprintf("%s:%d", destination.Host, destination.Port) == node.KafkaAddress
 }
 
 func connect(config *rest.Config, root string) (*harness.Env, error) {

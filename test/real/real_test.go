@@ -65,6 +65,9 @@ func TestPlatform(t *testing.T) {
 		if err := node.DeployS3(ctx, env.Cluster, namespace, "lake", "experiments"); err != nil {
 			t.Fatal(err)
 		}
+		if err := node.DeployKafka(ctx, env.Cluster); err != nil {
+			t.Fatal(err)
+		}
 		env.createPlatform(t)
 		password = env.secret(t, "odh-jupyterhub-login")["password"]
 		admin, bob = env.browser(t), env.browser(t)
@@ -83,12 +86,12 @@ func TestPlatform(t *testing.T) {
 				t.Errorf("the page of the notebook is not JupyterLab:\n%.500s", page)
 			}
 		}) &&
-		t.Run("A data set goes to S3, Spark counts it, a model is trained, MLflow remembers it", func(t *testing.T) {
+		t.Run("A data set goes to S3, Spark counts it, a topic is read from Kafka, a model is trained, MLflow remembers it", func(t *testing.T) {
 			defer story.step(t)()
 			bob.upload(t, "bob", "customers.ipynb", notebook(t))
 			bob.sparkIsKnown(t, "bob")
 			got := bob.execute(t, "bob", code(t, notebook(t)))
-			for _, want := range []string{"S3 has 5000 customers", "Spark counts 5000 customers on spark://spark-", "MLflow has an accuracy of 0."} {
+			for _, want := range []string{"S3 has 5000 customers", "Spark counts 5000 customers on spark://spark-", "Kafka has 20 messages", "MLflow has an accuracy of 0."} {
 				if !strings.Contains(got, want) {
 					t.Errorf("the notebook printed %q, want %q in it", got, want)
 				}
