@@ -14,8 +14,6 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/components/catalog"
-	"opendatahub.io/operator/hack/node"
 	"opendatahub.io/operator/test/cluster"
 )
 
@@ -54,25 +52,8 @@ All of it stays.
 	say := func(format string, args ...any) {
 		fmt.Printf("%6.1fs  %s\n", time.Since(started).Seconds(), fmt.Sprintf(format, args...))
 	}
-	say("Deploying the operator and its installer.")
-	if err := node.Deploy(ctx, "", root, o.config, o.image); err != nil {
-		return err
-	}
-	env, err := connect(config, root)
-	if err != nil {
-		return err
-	}
-	say("Applying %s.", o.sample)
-	if err := env.EnsureNamespace(ctx, hub.Namespace); err != nil {
-		return err
-	}
-	if err := env.Admit(ctx, catalog.All(), hub); err != nil {
-		return err
-	}
-	if err := env.ApplyFile(ctx, o.sample); err != nil {
-		return err
-	}
-	ready, err := waitReady(ctx, o, config, hub, started)
+	d := deployment{options: o, config: config, root: root, hub: hub, say: say, started: started}
+	ready, err := d.run(ctx)
 	if err != nil {
 		return err
 	}

@@ -12,15 +12,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	opcluster "opendatahub.io/operator/cluster"
-	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/hack/node"
 	"opendatahub.io/operator/test/cluster"
-	"opendatahub.io/operator/test/harness"
 )
 
 // runReal is run on a node on which Pods really run: the operator and its installer are Pods as well.
@@ -47,42 +43,17 @@ func runReal(ctx context.Context, o options) (err error) {
 			say("Stopped the cluster.")
 		}()
 	}
-	say("Deploying the operator and its installer: make deploy CONFIG=%s.", o.config)
 	root, err := cluster.Root()
 	if err != nil {
 		return err
 	}
-	if err := node.Deploy(ctx, c.Kubeconfig(), root, o.config, o.image); err != nil {
-		return err
-	}
-	env, err := connect(c.Config(), root)
+	d := deployment{options: o, config: c.Config(), kubeconfig: c.Kubeconfig(), root: root, hub: hub, say: say, started: started}
+	d.beside = func() error { return deployServices(ctx, c, hub) }
+	ready, err := d.run(ctx)
 	if err != nil {
 		return err
 	}
-	say("Applying %s.", o.sample)
-	if err := env.EnsureNamespace(ctx, hub.Namespace); err != nil {
-		return err
-	}
-	if err := env.Admit(ctx, catalog.All(), hub); err != nil {
-		return err
-	}
-	if external := hub.Spec.ObjectStorage.External; external != nil && external.Endpoint == node.S3Endpoint {
-		if err := node.DeployS3(ctx, c, hub.Namespace, "lake", "experiments"); err != nil {
-			return err
-		}
-	}
-	if jupyter := hub.Spec.Components.JupyterHub; jupyter != nil && slices.ContainsFunc(jupyter.Reachable, isNodesKafka) {
-		if err := node.DeployKafka(ctx, c); err != nil {
-			return err
-		}
-	}
-	if err := env.ApplyFile(ctx, o.sample); err != nil {
-		return err
-	}
-	if _, err := waitReady(ctx, o, c.Config(), hub, started); err != nil {
-		return err
-	}
-	steps, err := realSteps(ctx, c, env, hub)
+	steps, err := realSteps(ctx, c, ready)
 	if err != nil {
 		return err
 	}
@@ -95,67 +66,34 @@ func runReal(ctx context.Context, o options) (err error) {
 	return nil
 }
 
+// deployServices deploys what the platform uses of the node's own.
+func deployServices(ctx context.Context, c *cluster.Cluster, hub *v1alpha1.OpenDataHub) error {
+	if external := hub.Spec.ObjectStorage.External; external != nil && external.Endpoint == node.S3Endpoint {
+		if err := node.DeployS3(ctx, c, hub.Namespace, "lake", "experiments"); err != nil {
+			return err
+		}
+	}
+	jupyter := hub.Spec.Components.JupyterHub
+	if jupyter == nil || !slices.ContainsFunc(jupyter.Reachable, isNodesKafka) {
+		return nil
+	}
+	return node.DeployKafka(ctx, c)
+}
+
 func isNodesKafka(destination v1alpha1.NotebookDestination) bool {
 	return fmt.Sprintf("%s:%d", destination.Host, destination.Port) == node.KafkaAddress
 }
 
-func connect(config *rest.Config, root string) (*harness.Env, error) {
-	scheme, err := opcluster.Scheme()
-	if err != nil {
-		return nil, err
-	}
-	admin, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		return nil, fmt.Errorf("making a client: %w", err)
-	}
-	return &harness.Env{Admin: admin, Root: root}, nil
-}
-
-// waitReady shows the platform until it is ready, and returns it.
-func waitReady(
-	ctx context.Context, o options, config *rest.Config, hub *v1alpha1.OpenDataHub, started time.Time,
-) (last *v1alpha1.OpenDataHub, err error) {
-	applied := time.Now()
-	if o.wait == waitExit {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, o.timeout, errTimeout)
-		defer cancel()
-	}
-	watching, stop := context.WithCancel(ctx)
-	defer stop()
-	updates, err := watch(watching, config, client.ObjectKeyFromObject(hub))
-	if err != nil {
-		return nil, err
-	}
-	view := newView(os.Stdout, started)
-	for {
-		select {
-		case last = <-updates:
-			view.show(last)
-			if isReady(last) {
-				view.finish("%s", readyAfter(started, applied))
-				return last, nil
-			}
-		case <-ctx.Done():
-			view.finish("")
-			if errors.Is(context.Cause(ctx), errTimeout) {
-				return nil, fmt.Errorf("not ready after %s:\n%s", o.timeout, reasons(last))
-			}
-			return nil, errors.New("interrupted")
-		}
-	}
-}
-
 // realSteps makes the addresses of the platform answer on this machine, and says where, and with which login.
-func realSteps(ctx context.Context, c *cluster.Cluster, env *harness.Env, hub *v1alpha1.OpenDataHub) (string, error) {
-	current := &v1alpha1.OpenDataHub{}
-	if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current); err != nil {
-		return "", fmt.Errorf("reading the OpenDataHub: %w", err)
+func realSteps(ctx context.Context, c *cluster.Cluster, hub *v1alpha1.OpenDataHub) (string, error) {
+	kube, err := client.New(c.Config(), client.Options{})
+	if err != nil {
+		return "", fmt.Errorf("making a client: %w", err)
 	}
 	var text strings.Builder
 	line := func(format string, args ...any) { _, _ = fmt.Fprintf(&text, format+"\n", args...) }
 	line("")
-	for _, component := range current.Status.Components {
+	for _, component := range hub.Status.Components {
 		for _, endpoint := range component.Endpoints {
 			address, ok, err := localAddress(ctx, c, endpoint.URL)
 			if err != nil {
@@ -169,8 +107,8 @@ func realSteps(ctx context.Context, c *cluster.Cluster, env *harness.Env, hub *v
 			continue
 		}
 		secret := &corev1.Secret{}
-		key := client.ObjectKey{Namespace: current.Namespace, Name: component.CredentialsSecret}
-		if err := env.Admin.Get(ctx, key, secret); err != nil {
+		key := client.ObjectKey{Namespace: hub.Namespace, Name: component.CredentialsSecret}
+		if err := kube.Get(ctx, key, secret); err != nil {
 			return "", fmt.Errorf("reading the login of %s: %w", component.Name, err)
 		}
 		if username, password := secret.Data["username"], secret.Data["password"]; len(username) > 0 && len(password) > 0 {
@@ -181,7 +119,7 @@ func realSteps(ctx context.Context, c *cluster.Cluster, env *harness.Env, hub *v
 	line("In another terminal:")
 	line("")
 	line("  export KUBECONFIG=%s", shellQuote(c.Kubeconfig()))
-	line("  kubectl get odh,pods -n %s", current.Namespace)
+	line("  kubectl get odh,pods -n %s", hub.Namespace)
 	line("")
 	line("The cluster stays until: make cluster-down NAME=%s", c.Name())
 	return text.String(), nil
