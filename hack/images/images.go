@@ -52,8 +52,15 @@ type config struct {
 // version of how layers are made. Increment it when a change of this file makes another layer of the same recipe.
 const version = "1"
 
+// Built is what [Build] built.
+type Built struct {
+	Images []Image
+	// Store is a folder for [CopyStore], with all of them.
+	Store string
+}
+
 // Build builds all images that are made of packages. With a warm cache it only looks at files.
-func Build(ctx context.Context, o Options) ([]Image, error) {
+func Build(ctx context.Context, o Options) (*Built, error) {
 	if o.Cache == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
@@ -76,7 +83,7 @@ func Build(ctx context.Context, o Options) ([]Image, error) {
 		return nil, err
 	}
 	defer unlock()
-	var built []Image
+	built := &Built{}
 	for _, recipe := range recipes(pinned) {
 		image := Image{Name: recipe.name, config: recipe.config}
 		for _, layer := range recipe.top.chain() {
@@ -85,9 +92,10 @@ func Build(ctx context.Context, o Options) ([]Image, error) {
 			}
 			image.layers = append(image.layers, o.file(layer))
 		}
-		built = append(built, image)
+		built.Images = append(built.Images, image)
 	}
-	return built, nil
+	built.Store, err = o.store(ctx, built.Images)
+	return built, err
 }
 
 // readRequirements reads what the tests install, too.

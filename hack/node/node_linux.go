@@ -136,7 +136,7 @@ func Up(ctx context.Context, o Options) (c *cluster.Cluster, existed bool, err e
 			return nil, true, fmt.Errorf("cluster %s runs without a real node: take it down first, or choose another name", c.Name())
 		}
 		n.holder = c.PID(holderProcess)
-		return c, true, n.importImages(ctx) // those that are new
+		return c, true, n.importNew(ctx)
 	}
 	if err := n.start(ctx); err != nil {
 		_, downErr := cluster.Down(context.WithoutCancel(ctx), options)
@@ -149,7 +149,7 @@ type node struct {
 	*cluster.Cluster
 	options  Options
 	binaries cluster.NodeBinaries
-	images   []images.Image
+	images   *images.Built
 	client   client.Client
 	holder   int // its process id
 }
@@ -288,6 +288,12 @@ func (n *node) start(ctx context.Context) (err error) {
 		}
 	}
 	if err := errors.Join(n.render("node", n.MachineDir()), n.render("cni", n.path("cni"))); err != nil {
+		return err
+	}
+	if err := images.CopyStore(ctx, n.images.Store, n.path("containerd")); err != nil {
+		return err
+	}
+	if err := os.WriteFile(n.path(imagesFile), []byte(n.images.Store), 0o600); err != nil {
 		return err
 	}
 	if err := n.run("containerd", "containerd", "--config", n.path("containerd.toml")); err != nil {
@@ -471,15 +477,32 @@ func (n *node) prepareCgroups() error {
 	return nil
 }
 
-// importImages loads the images into the runtime, which knows the layers that it has by their content.
-func (n *node) importImages(ctx context.Context) error {
+// imagesFile says which images the node has.
+const imagesFile = "images"
+
+// importNew loads what has been built since the node started.
+func (n *node) importNew(ctx context.Context) error {
+	known, err := os.ReadFile(n.path(imagesFile))
+	if err != nil {
+		return err
+	}
+	if string(known) == n.images.Store {
+		return n.importImages(ctx)
+	}
+	if err := n.importImages(ctx, n.images.Images...); err != nil {
+		return err
+	}
+	return os.WriteFile(n.path(imagesFile), []byte(n.images.Store), 0o600)
+}
+
+// importImages loads images into the runtime, and with them those of the programs that are built here.
+func (n *node) importImages(ctx context.Context, all ...images.Image) error {
 	pause := n.path("pause")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", pause, "./hack/images/pause")
 	build.Dir, build.Env = n.options.Root, append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the first process of Pods: %w\n%s", err, output)
 	}
-	all := slices.Clone(n.images)
 	type program struct {
 		name, user, path, source string
 	}

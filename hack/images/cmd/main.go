@@ -21,7 +21,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
-	for _, image := range built {
+	for _, image := range built.Images {
 		fmt.Println(image.Name)
 	}
 }
