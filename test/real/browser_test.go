@@ -17,8 +17,8 @@ import (
 	"golang.org/x/net/websocket"
 )
 
-// patience with a notebook. Spark alone takes a while to start.
-const patience = 3 * time.Minute
+// patience with whatever the platform does. On a machine that does much else, Spark alone takes minutes.
+const patience = 6 * time.Minute
 
 // browser is a person at the platform: a jar of cookies, and a token for the notebook's API.
 type browser struct {

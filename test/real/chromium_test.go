@@ -72,13 +72,18 @@ func startChromium(t *testing.T, profile, folder string, flags ...string) *chrom
 		for lines.Scan() { // nobody reads what it complains about, and it must not wait for that
 		}
 	}()
+	return c
+}
+
+// tab opens another tab, and stays in it.
+func (c *chromium) tab(t *testing.T, address string) {
+	t.Helper()
+	c.session = ""
 	var target struct{ TargetID string }
-	c.call(t, "Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	c.call(t, "Target.createTarget", map[string]any{"url": address}, &target)
 	var session struct{ SessionID string }
 	c.call(t, "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session)
 	c.session = session.SessionID
-	c.call(t, "Page.enable", nil, nil)
-	return c
 }
 
 // call sends a command and waits for its answer.
@@ -130,20 +135,50 @@ func (c *chromium) eval(t *testing.T, script string) string {
 	return fmt.Sprint(answer.Result.Value)
 }
 
-// until waits until JavaScript in the page is true.
+// until waits until JavaScript in the page is true. When it does not become so, there is a picture of the page.
 func (c *chromium) until(t *testing.T, e *env, script string) {
 	t.Helper()
+	seen := false
+	defer func() {
+		if !seen {
+			c.screenshot(t, "failed")
+		}
+	}()
 	e.until(t, "in the browser, "+script, func(context.Context) error {
 		if got := c.eval(t, "Boolean("+script+")"); got != "true" {
 			return fmt.Errorf("it is not so at %s", c.eval(t, "location.href"))
 		}
 		return nil
 	})
+	seen = true
 }
 
-func (c *chromium) open(t *testing.T, address string) {
+// click waits until an element is there and nothing covers it, and clicks on it as a mouse does, once or twice.
+func (c *chromium) click(t *testing.T, e *env, selector string, times int) {
 	t.Helper()
-	c.call(t, "Page.navigate", map[string]any{"url": address}, nil)
+	var place struct{ X, Y float64 }
+	find := fmt.Sprintf(`JSON.stringify((() => {
+		const element = document.querySelector(%q)
+		if (!element) return {}
+		element.scrollIntoView({block: "nearest"})
+		const box = element.getBoundingClientRect()
+		const x = box.x + box.width / 2, y = box.y + box.height / 2
+		return element.contains(document.elementFromPoint(x, y)) ? {x, y} : {}
+	})())`, selector)
+	e.until(t, "the page shows "+selector, func(context.Context) error {
+		if err := json.Unmarshal([]byte(c.eval(t, find)), &place); err != nil {
+			return err
+		}
+		if place.X == 0 {
+			return fmt.Errorf("it is not at %s", c.eval(t, "location.href"))
+		}
+		return nil
+	})
+	for i := range times {
+		for _, event := range []string{"mousePressed", "mouseReleased"} {
+			c.call(t, "Input.dispatchMouseEvent", map[string]any{"type": event, "x": place.X, "y": place.Y, "button": "left", "clickCount": i + 1}, nil)
+		}
+	}
 }
 
 func (c *chromium) screenshot(t *testing.T, name string) {
@@ -185,7 +220,7 @@ func walk(t *testing.T, e *env, b *browser, user, password string) {
 		t.Fatal(err)
 	}
 	c := startChromium(t, filepath.Join(e.MachineDir(), "browser"), folder, fmt.Sprintf("--host-resolver-rules=MAP %s:443 127.0.0.1:%d", mlflowHost, port))
-	c.open(t, b.address)
+	c.tab(t, b.address)
 	c.until(t, e, `document.querySelector("input[name=password]")`)
 	c.screenshot(t, "1-login")
 	c.fill(t, map[string]string{"username": user, "password": password})
@@ -195,25 +230,16 @@ func walk(t *testing.T, e *env, b *browser, user, password string) {
 	c.eval(t, `document.querySelector("form [type=submit]").click()`)
 	c.until(t, e, `location.pathname.startsWith("/hub/spawn-pending")`)
 	c.screenshot(t, "3-starting")
-	c.until(t, e, `location.pathname.startsWith("/user/") && document.querySelector(".jp-Launcher, .jp-NotebookPanel")`)
+	c.until(t, e, `location.pathname.startsWith("/user/") && !document.querySelector("#jupyterlab-splash") && document.querySelector(".jp-DirListing-item")`)
 	c.screenshot(t, "4-jupyterlab")
-	c.open(t, b.address+"/user/"+user+"/lab/tree/customers.ipynb")
-	c.until(t, e, `document.querySelector(".jp-NotebookPanel [data-command='notebook:restart-run-all']")`)
-	c.until(t, e, `document.querySelector(".jp-Notebook-ExecutionIndicator[data-status=idle]")`)
-	// JupyterLab's buttons act when the mouse goes down, and not yet while the page is being put together.
-	c.until(t, e, `(() => {
-		if (document.querySelector(".jp-Dialog .jp-mod-accept")) return true
-		if (!(Date.now() - window.pressed < 5000)) {
-			window.pressed = Date.now()
-			document.querySelector(".jp-NotebookPanel [data-command='notebook:restart-run-all']").dispatchEvent(new MouseEvent("mousedown", {bubbles: true}))
-		}
-		return false
-	})()`)
-	c.eval(t, `document.querySelector(".jp-Dialog .jp-mod-accept").click()`)
+	c.click(t, e, `.jp-DirListing-item[title*="customers.ipynb"]`, 2)
+	c.until(t, e, `document.querySelector("#jp-main-statusbar")?.textContent.includes("| Idle")`) // the kernel is connected
+	c.click(t, e, ".jp-NotebookPanel [data-command='notebook:restart-run-all']", 1)
+	c.click(t, e, ".jp-Dialog .jp-mod-accept", 1)
 	c.until(t, e, `[...document.querySelectorAll(".jp-OutputArea-output")].some(output => output.textContent.trim() == "done")`)
 	c.eval(t, `[...document.querySelectorAll(".jp-OutputArea-output")].at(-1).scrollIntoView({block: "end"})`)
 	c.screenshot(t, "5-notebook")
-	c.open(t, "https://"+mlflowHost+"/")
+	c.tab(t, "https://"+mlflowHost+"/")
 	c.until(t, e, `document.querySelector("input[name=password]")`)
 	c.screenshot(t, "6-mlflow-login")
 	login := e.secret(t, "odh-mlflow-login")

@@ -274,7 +274,7 @@ func (e *env) explain(t *testing.T) {
 // until waits for a condition, and says what is wrong with it when it does not come.
 func (e *env) until(t *testing.T, what string, condition func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	ticker := time.NewTicker(200 * time.Millisecond)
 	defer ticker.Stop()
