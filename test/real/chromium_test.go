@@ -230,7 +230,7 @@ func walk(t *testing.T, e *env, b *browser, user, password string) {
 	c.eval(t, `document.querySelector("form [type=submit]").click()`)
 	c.until(t, e, `location.pathname.startsWith("/hub/spawn-pending")`)
 	c.screenshot(t, "3-starting")
-	c.until(t, e, `location.pathname.startsWith("/user/") && !document.querySelector("#jupyterlab-splash") && document.querySelector(".jp-DirListing-item")`)
+	c.until(t, e, `location.pathname.startsWith("/user/") && !document.querySelector("#jupyterlab-splash") && document.querySelector(".jp-DirListing-item[title*='customers.ipynb']")`)
 	c.screenshot(t, "4-jupyterlab")
 	c.click(t, e, `.jp-DirListing-item[title*="customers.ipynb"]`, 2)
 	c.until(t, e, `document.querySelector("#jp-main-statusbar")?.textContent.includes("| Idle")`) // the kernel is connected
