@@ -18,6 +18,8 @@ const (
 	// LabelAllowCode is "true" on a namespace whose platform may run code of its spec, or change what runs, in its own servers, with
 	// their Secrets.
 	LabelAllowCode = "opendatahub.io/allow-code"
+	// LabelAllowVolumes is "true" on a namespace whose platform may give notebooks volumes that somebody else made there.
+	LabelAllowVolumes = "opendatahub.io/allow-volumes"
 	// LabelAllowMetrics is "true" on a namespace whose Prometheus may reach the metrics of platforms.
 	LabelAllowMetrics = "opendatahub.io/allow-metrics"
 	// AnnotationAllowDomains lists, separated by commas, the domains below which a platform may have host names.

@@ -82,7 +82,8 @@ type JupyterHubSpec struct {
 	// +optional
 	Environment []NotebookVariable `json:"environment,omitempty"`
 
-	// sharedVolumes are volumes that all notebooks, or those of some groups, have in the folder shared of the home.
+	// sharedVolumes are volumes that all notebooks, or those of some groups, have in the folder shared of the home. They take the label
+	// opendatahub.io/allow-volumes=true on the namespace: whoever may edit this need not be allowed to read them.
 	//
 	// +listType=map
 	// +listMapKey=name

@@ -215,4 +215,8 @@ func TestReach(t *testing.T) {
 	if diff := cmp.Diff(want, reach(&v1alpha1.JupyterHubSpec{ExtraConfig: "pass"})); diff != "" {
 		t.Errorf("with extraConfig (-want +got):\n%s", diff)
 	}
+	want = []components.Reach{{Mark: "opendatahub.io/allow-volumes", Field: "spec.components.jupyterHub.sharedVolumes", What: "volumes of the namespace in notebooks"}}
+	if diff := cmp.Diff(want, reach(&v1alpha1.JupyterHubSpec{SharedVolumes: []v1alpha1.NotebookVolume{{Name: "a", ClaimName: "b"}}})); diff != "" {
+		t.Errorf("with sharedVolumes (-want +got):\n%s", diff)
+	}
 }

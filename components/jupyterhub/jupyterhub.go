@@ -70,12 +70,17 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	return append(objects, in.Exposed(in.expose, web)...), nil
 }
 
-// Reach implements components.WithReach: what the hub runs may do all that the hub may, and reads its Secrets and its database.
+// Reach implements components.WithReach: what the hub runs may do all that the hub may, and reads its Secrets and its database; and
+// whoever may edit OpenDataHubs need not be allowed to read the volumes of the namespace, which notebooks show.
 func (component) Reach(facts components.Facts) []components.Reach {
-	if hub := facts.Spec.Components.JupyterHub; hub == nil || hub.ExtraConfig == "" {
-		return nil
+	var reach []components.Reach
+	if specOf(facts).ExtraConfig != "" {
+		reach = append(reach, components.Reach{Mark: components.LabelAllowCode, Field: field + "extraConfig", What: "Python in the hub, with its Secrets, its database and its rights"})
 	}
-	return []components.Reach{{Mark: components.LabelAllowCode, Field: field + "extraConfig", What: "Python in the hub, with its Secrets, its database and its rights"}}
+	if len(specOf(facts).SharedVolumes) > 0 {
+		reach = append(reach, components.Reach{Mark: components.LabelAllowVolumes, Field: field + "sharedVolumes", What: "volumes of the namespace in notebooks"})
+	}
+	return reach
 }
 
 // References implements components.WithReferences. What notebooks get their users can read, who need not be allowed to read Secrets.

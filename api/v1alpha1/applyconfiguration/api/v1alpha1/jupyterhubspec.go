@@ -39,7 +39,8 @@ type JupyterHubSpecApplyConfiguration struct {
 	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
 	// environment are variables of every notebook, besides those that the platform sets. Every user can read them.
 	Environment []NotebookVariableApplyConfiguration `json:"environment,omitempty"`
-	// sharedVolumes are volumes that all notebooks, or those of some groups, have in the folder shared of the home.
+	// sharedVolumes are volumes that all notebooks, or those of some groups, have in the folder shared of the home. They take the label
+	// opendatahub.io/allow-volumes=true on the namespace: whoever may edit this need not be allowed to read them.
 	SharedVolumes []NotebookVolumeApplyConfiguration `json:"sharedVolumes,omitempty"`
 	// s3Credentials says with which credentials notebooks use the platform's object storage. Platform (the default): those of the
 	// data lake, the same for all. PerUser: those in the Secret <platform>-s3-<user>, where <user> is as in the name of the
