@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -19,6 +18,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer/helm"
 )
@@ -70,7 +70,7 @@ of skopeo sync --src yaml).`,
 		},
 	}
 	options.addTo(command)
-	addClusterTo(command, &options.cluster)
+	options.addClusterTo(command)
 	flags := command.Flags()
 	flags.StringVar(&options.config, "config", "", "file with the installer's configuration, as in key "+dependencies.ConfigKey+" of its ConfigMap")
 	flags.BoolVar(&options.operators, "operators", false, "fetch the charts of third-party operators, and print their images too")
@@ -160,10 +160,6 @@ func imagesOfCharts(ctx context.Context, found map[string][]string, dependency d
 	return nil
 }
 
-// reference is an image with its registry, wherever it is in a text: in an argument, in a file of a ConfigMap, in the value of a variable.
-// What follows a slash is the path of an address.
-var reference = regexp.MustCompile(`(^|[^A-Za-z0-9._/@:-])((?:[a-z0-9-]+\.)+[a-z]{2,}(?::[0-9]+)?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)+(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64})?)`)
-
 // collectImages finds the images that a value names.
 func collectImages(found map[string][]string, from string, value any) {
 	add := func(name string) {
@@ -185,11 +181,8 @@ func collectImages(found map[string][]string, from string, value any) {
 			collectImages(found, from, below)
 		}
 	case string:
-		for _, match := range reference.FindAllStringSubmatch(value, -1) {
-			_, last, _ := strings.Cut(match[2], "/")
-			if strings.ContainsAny(last, ":@") { // without a tag it is any path
-				add(match[2])
-			}
+		for _, name := range images.Find(value) {
+			add(name)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 
@@ -11,6 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/controllers"
 )
 
@@ -21,7 +23,8 @@ type ManagerOptions struct {
 	ProcessOptions
 	// Image that the manager runs from. Empty: that of this version.
 	Image string
-	// UnsafePatches is as in components.Cluster.
+	// Images and UnsafePatches are as in components.Cluster.
+	Images        images.Table
 	UnsafePatches bool
 }
 
@@ -35,10 +38,16 @@ func managerCommand(version string, all []components.Component) *cobra.Command {
 	complete := options.flags(command)
 	command.Flags().StringVar(&options.Image, "image", os.Getenv("OPERATOR_IMAGE"),
 		"image that the operator runs from, for components that run it as well; $OPERATOR_IMAGE is the default, and without it that of this version")
+	table := ""
+	command.Flags().StringVar(&table, "images", "", imagesUsage)
 	command.Flags().BoolVar(&options.UnsafePatches, "allow-unsafe-patches", false,
 		"let patches in OpenDataHub resources loosen the security of Pods and change rights")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if err := complete(); err != nil {
+			return err
+		}
+		var err error
+		if options.Images, err = readImages(table); err != nil {
 			return err
 		}
 		return RunManager(command.Context(), options, all)
@@ -67,6 +76,24 @@ func NewManager(ctx context.Context, config *rest.Config, options ManagerOptions
 		return nil, err
 	}
 	return mgr, controllers.Setup(ctx, mgr, all, controllers.Options{
-		Namespaces: options.WatchNamespaces, OwnNamespace: options.Namespace, Image: options.Image, UnsafePatches: options.UnsafePatches,
+		Namespaces: options.WatchNamespaces, OwnNamespace: options.Namespace, Image: options.Image, Images: options.Images, UnsafePatches: options.UnsafePatches,
 	})
+}
+
+const imagesUsage = "file with an administrator's table of images: what takes the places of images and of registries"
+
+// readImages reads the table of a file; without a file nothing is replaced.
+func readImages(file string) (images.Table, error) {
+	if file == "" {
+		return images.Table{}, nil
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return images.Table{}, fmt.Errorf("--images: %w", err)
+	}
+	table, err := images.ParseTable(content)
+	if err != nil {
+		return images.Table{}, fmt.Errorf("--images %s: %w", file, err)
+	}
+	return table, nil
 }

@@ -28,6 +28,8 @@ const offlineDigest = "offline"
 type renderOptions struct {
 	resourceFiles
 	cluster components.Cluster
+	// table is the file with the administrator's images.
+	table string
 }
 
 func renderCommand(all []components.Component) *cobra.Command {
@@ -56,13 +58,14 @@ Where Pods are replaced when a Secret changes, its digest reads "` + offlineDige
 		},
 	}
 	options.addTo(command)
-	addClusterTo(command, &options.cluster)
+	options.addClusterTo(command)
 	return command
 }
 
 // addClusterTo defines the flags that say what rendering without a cluster depends on.
-func addClusterTo(command *cobra.Command, cluster *components.Cluster) {
-	flags := command.Flags()
+func (o *renderOptions) addClusterTo(command *cobra.Command) {
+	flags, cluster := command.Flags(), &o.cluster
+	flags.StringVar(&o.table, "images", "", imagesUsage)
 	flags.BoolVar(&cluster.OpenShift, "openshift", false, "render for OpenShift")
 	flags.StringVar(&cluster.KubeVersion, "kube-version", defaultKubeVersion, "version of Kubernetes to render for")
 	flags.StringVar(&cluster.IngressDomain, "ingress-domain", "", "domain of OpenShift's own ingress, such as apps.example.com")
@@ -77,7 +80,9 @@ func (o *renderOptions) complete() error {
 	if o.cluster.IngressDomain != "" && !o.cluster.OpenShift {
 		return errors.New("--ingress-domain is OpenShift's: add --openshift, or set spec.ingress.domain in the resource")
 	}
-	return nil
+	var err error
+	o.cluster.Images, err = readImages(o.table)
+	return err
 }
 
 // render writes to out only when all resources are valid, so that what is piped to kubectl is whole. Warnings go to warn.

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -62,6 +63,8 @@ type Cluster struct {
 	ManagerNamespace string
 	// OperatorImage is the image that this operator runs from, for components that run it as well. Empty: that of this version.
 	OperatorImage string
+	// Images are what an administrator puts in the places of images.
+	Images images.Table
 	// UnsafePatches is whether patches of the spec may loosen the security of Pods and change rights.
 	UnsafePatches bool
 	// Served holds, for each third-party kind that is served, the version to use.

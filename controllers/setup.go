@@ -33,6 +33,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/authority"
@@ -166,7 +167,8 @@ type Options struct {
 	OwnNamespace string
 	// Image that this operator runs from. Empty: that of this version.
 	Image string
-	// UnsafePatches is as in components.Cluster.
+	// Images and UnsafePatches are as in components.Cluster.
+	Images        images.Table
 	UnsafePatches bool
 }
 
@@ -180,7 +182,8 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err != nil {
 		return err
 	}
-	detected.ManagerNamespace, detected.OperatorImage, detected.UnsafePatches = options.OwnNamespace, options.Image, options.UnsafePatches
+	detected.ManagerNamespace, detected.OperatorImage = options.OwnNamespace, options.Image
+	detected.Images, detected.UnsafePatches = options.Images, options.UnsafePatches
 	var every []kinds.Kind
 	for _, component := range all {
 		every = append(every, component.Kinds()...)

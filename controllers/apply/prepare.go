@@ -140,6 +140,9 @@ func prepare(component string, known []components.Use, facts components.Facts, o
 		if err := changes.apply(target, use); err != nil {
 			return Prepared{}, err
 		}
+		if !facts.Cluster.Images.Empty() {
+			facts.Cluster.Images.Replace(target.Object)
+		}
 		label(target, component, facts, object.Data, use.Shared)
 	}
 	if err := validate(prepared.Object); err != nil {
