@@ -74,7 +74,7 @@ func Build(ctx context.Context, o Options) (*Built, error) {
 	if err := os.MkdirAll(o.Cache, 0o755); err != nil {
 		return nil, fmt.Errorf("creating the cache of images: %w", err)
 	}
-	pinned, err := readRequirements(filepath.Join(o.Root, "hack", "python"))
+	pinned, err := readRequirements(o.Root)
 	if err != nil {
 		return nil, err
 	}
@@ -98,11 +98,15 @@ func Build(ctx context.Context, o Options) (*Built, error) {
 	return built, err
 }
 
-// readRequirements reads what the tests install, too.
-func readRequirements(folder string) (requirements, error) {
+// readRequirements reads what the tests install, too, and what the operator itself has fetched.
+func readRequirements(root string) (requirements, error) {
 	var all requirements
-	for name, into := range map[string]*string{"jupyterhub.txt": &all.hub, "mlflow.txt": &all.mlflow} {
-		content, err := os.ReadFile(filepath.Join(folder, name))
+	python, spark := filepath.Join(root, "hack", "python"), filepath.Join(root, "components", "spark")
+	for path, into := range map[string]*string{
+		filepath.Join(python, "jupyterhub.txt"): &all.hub, filepath.Join(python, "mlflow.txt"): &all.mlflow,
+		filepath.Join(spark, "ivy.xml"): &all.modules, filepath.Join(spark, "jars.sha256"): &all.checksums,
+	} {
+		content, err := os.ReadFile(path)
 		if err != nil {
 			return requirements{}, fmt.Errorf("reading the packages of an image: %w", err)
 		}

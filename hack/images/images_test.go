@@ -53,6 +53,14 @@ func TestTeamHasTheVersionOfTheServer(t *testing.T) {
 	}
 }
 
+// Modules that Spark does not fit fail while a session runs.
+func TestTeamHasTheSparkOfItsModules(t *testing.T) {
+	version := regexp.MustCompile(`(?m)^pyspark==(\S+)$`)
+	if own, tested := version.FindString(pysparkRequirements), version.FindString(read(t, "hack", "python", "spark.txt")); own != tested || own == "" {
+		t.Errorf("the image has %q, and components/spark/ivy.xml is tested with %q", own, tested)
+	}
+}
+
 func TestReadmeListsTheImages(t *testing.T) {
 	readme := read(t, "README.md")
 	for _, name := range append(Names(), DNSName) {

@@ -172,7 +172,11 @@ mv "$FETCHED/` + name + `" "$ROOT/bin/"
 }
 
 // requirements of images, which are those of the tests where there are some.
-type requirements struct{ hub, mlflow string }
+type requirements struct {
+	hub, mlflow string
+	// modules of Spark for S3, as an ivy.xml, and their checksums.
+	modules, checksums string
+}
 
 func recipes(pinned requirements) []recipe {
 	const hubFolder, notebookFolder, mlflowFolder, home = "/opt/hub", "/opt/conda", "/opt/mlflow", "/home/jovyan"
@@ -186,7 +190,21 @@ func recipes(pinned requirements) []recipe {
 	const sparkHome = "/usr/local/spark"
 	pyspark := pythonLayer("pyspark", scipy, notebookFolder, pysparkRequirements, false,
 		"ln -s "+notebookFolder+"/lib/python3*/site-packages/pyspark "+sparkHome+"\n")
-	team := pythonLayer("team", pyspark, notebookFolder, teamRequirements, false, "")
+	// Spark's own Ivy fetches what it lacks for S3.
+	lake := &layer{
+		name: "lake", parent: pyspark, files: map[string]string{"ivy.xml": pinned.modules, "jars.sha256": pinned.checksums},
+		fetch: `
+cd "$FETCHED"
+mkdir jars
+tar --extract --file "$BELOW" --wildcards --to-stdout '*/pyspark/jars/ivy-*.jar' > ivy.jar
+java -cp ivy.jar org.apache.ivy.Main -warn -ivy ivy.xml -cache "$FETCHED/cache" -confs default -retrieve "$FETCHED/jars/[artifact]-[revision].[ext]" >&2
+cd jars
+sha256sum --check --strict --quiet ../jars.sha256
+`,
+		// The user is that of Apache's images: Hadoop does not start under one that has no name.
+		build: "cp \"$FETCHED\"/jars/*.jar " + sparkHome + "/jars/\nuseradd --uid 185 --no-create-home --home-dir /nonexistent spark\n",
+	}
+	team := pythonLayer("team", lake, notebookFolder, teamRequirements, false, "")
 	kafka := &layer{
 		name: "kafka", parent: java,
 		files: map[string]string{"pom.xml": kafkaProject},

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/hack/images"
 	"opendatahub.io/operator/hack/node"
 	"opendatahub.io/operator/test/cluster"
 )
@@ -70,6 +71,11 @@ func runReal(ctx context.Context, o options) (err error) {
 func deployServices(ctx context.Context, c *cluster.Cluster, hub *v1alpha1.OpenDataHub) error {
 	if external := hub.Spec.ObjectStorage.External; external != nil && external.Endpoint == node.S3Endpoint {
 		if err := node.DeployS3(ctx, c, hub.Namespace, "lake", "experiments"); err != nil {
+			return err
+		}
+	}
+	if spark := hub.Spec.Components.Spark; spark != nil && spark.HistoryServer != nil && spark.HistoryServer.Image == images.TeamName {
+		if err := node.AllowImages(ctx, c, hub.Namespace); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,10 @@ func TestPlatform(t *testing.T) {
 		if err := env.EnsureNamespace(ctx, namespace); err != nil {
 			t.Fatal(err)
 		}
+		// The history server has an image of the node's own.
+		if err := node.AllowImages(ctx, env.Cluster, namespace); err != nil {
+			t.Fatal(err)
+		}
 		if err := node.DeployS3(ctx, env.Cluster, namespace, "lake", "experiments"); err != nil {
 			t.Fatal(err)
 		}
@@ -117,6 +121,10 @@ func TestPlatform(t *testing.T) {
 		t.Run("The same in a browser, from the login to MLflow's page", func(t *testing.T) {
 			defer story.step(t)()
 			walk(t, env, bob, "bob", bobsPassword)
+		}) &&
+		t.Run("The history server shows the Spark session of the day before", func(t *testing.T) {
+			defer story.step(t)()
+			env.wantSession(t, "customers")
 		}) &&
 		t.Run("The platform is deleted", func(t *testing.T) {
 			defer story.step(t)()
@@ -301,7 +309,7 @@ func (e *env) createPlatform(t *testing.T) *v1alpha1.OpenDataHub {
 		t.Fatal(err)
 	}
 	e.ready(t, hub)
-	for _, name := range []string{"odh-jupyterhub-hub", "odh-jupyterhub-proxy", "odh-mlflow-server"} {
+	for _, name := range []string{"odh-jupyterhub-hub", "odh-jupyterhub-proxy", "odh-mlflow-server", "odh-spark-history"} {
 		deployment := &appsv1.Deployment{}
 		if err := e.Admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, deployment); err != nil {
 			t.Fatal(err)
