@@ -12,8 +12,8 @@ if [[ ! -x $folder/$program ]]; then
   # Made aside and then moved, so that nobody finds it half done.
   making=$(mktemp -d "$folder/making.XXXXXX")
   trap 'rm -rf "$making"' EXIT
-  # As for images, so that what is compiled is compiled once.
-  GOBIN=$making GOFLAGS=-trimpath CGO_ENABLED=0 go install -ldflags='-s -w' "$package@$version" >&2
+  # As for images, so that what is compiled is compiled once; and after suites that have bounds of time.
+  GOBIN=$making GOFLAGS=-trimpath CGO_ENABLED=0 nice go install -ldflags='-s -w' "$package@$version" >&2
   mv "$making/$program" "$folder/$program"
 fi
 echo "$folder/$program"
