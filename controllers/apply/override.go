@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	corev1 "k8s.io/api/core/v1"
@@ -92,17 +93,13 @@ func (o *overrides) unused(objects []Prepared) error {
 				names = append(names, prepared.Object.GetName())
 			}
 		}
-		return components.Invalid(o.patch(i), "the component renders no %s %s; %s", patch.Kind, patch.Name,
-			cmp.Or(joined("of this kind there are ", names), "see opendatahub render for what it renders"))
+		hint := "see opendatahub render for what it renders"
+		if len(names) > 0 {
+			hint = "of this kind there are " + strings.Join(names, ", ")
+		}
+		return components.Invalid(o.patch(i), "the component renders no %s %s; %s", patch.Kind, patch.Name, hint)
 	}
 	return nil
-}
-
-func joined(before string, names []string) string {
-	if len(names) == 0 {
-		return ""
-	}
-	return before + strings.Join(names, ", ")
 }
 
 // setImage reports whether the object has such a container.
@@ -137,13 +134,12 @@ func containers(object *unstructured.Unstructured) []map[string]any {
 }
 
 func podTemplate(object *unstructured.Unstructured) map[string]any {
-	path := []string{"spec", "template"}
 	switch object.GroupVersionKind().GroupKind() {
 	case kinds.Deployment.GroupKind, kinds.StatefulSet.GroupKind, kinds.DaemonSet.GroupKind, kinds.Job.GroupKind:
 	default:
 		return nil
 	}
-	value, _, _ := unstructured.NestedFieldNoCopy(object.Object, path...)
+	value, _, _ := unstructured.NestedFieldNoCopy(object.Object, "spec", "template")
 	template, _ := value.(map[string]any)
 	return template
 }
@@ -258,10 +254,13 @@ func collect(value any, found map[string]int) {
 	}
 }
 
+// podSecurity knows the Pod Security Standards.
+var podSecurity = sync.OnceValues(func() (policy.Evaluator, error) { return policy.NewEvaluator(policy.DefaultChecks(), nil) })
+
 // notWeaker refuses Pods that need a less strict Pod Security Standard than before, such as those with a container that has no
 // security context at all.
 func notWeaker(before, after map[string]any) error {
-	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
+	evaluator, err := podSecurity()
 	if err != nil {
 		return err
 	}
