@@ -71,17 +71,24 @@ func Start(t *testing.T, profile string, flags ...string) *Browser {
 		for lines.Scan() { // nobody reads what it complains about, and it must not wait for that
 		}
 	}()
-	var target struct{ TargetID string }
-	b.call("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
-	var session struct{ SessionID string }
-	b.call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session)
-	b.session = session.SessionID
-	b.call("Page.enable", nil, nil)
+	b.Tab("about:blank")
+	b.Call("Page.enable", nil, nil)
 	return b
 }
 
-// call sends a command and waits for its answer.
-func (b *Browser) call(method string, params, into any) {
+// Tab opens another tab, and stays in it.
+func (b *Browser) Tab(address string) {
+	b.t.Helper()
+	b.session = ""
+	var target struct{ TargetID string }
+	b.Call("Target.createTarget", map[string]any{"url": address}, &target)
+	var session struct{ SessionID string }
+	b.Call("Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &session)
+	b.session = session.SessionID
+}
+
+// Call sends a command of the protocol to the page and waits for its answer, which it decodes into a pointer if that is not nil.
+func (b *Browser) Call(method string, params, into any) {
 	b.t.Helper()
 	b.last++
 	request := map[string]any{"id": b.last, "method": method}
@@ -131,7 +138,7 @@ func (b *Browser) Eval(script string) string {
 			Exception struct{ Description string }
 		}
 	}
-	b.call("Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true, "awaitPromise": true}, &answer)
+	b.Call("Runtime.evaluate", map[string]any{"expression": script, "returnByValue": true, "awaitPromise": true}, &answer)
 	if e := answer.ExceptionDetails; e != nil {
 		b.t.Fatalf("JavaScript: %s %s", e.Text, e.Exception.Description)
 	}
@@ -153,7 +160,7 @@ func (b *Browser) Until(script string) {
 func (b *Browser) Open(address string) {
 	b.t.Helper()
 	var answer struct{ ErrorText string }
-	b.call("Page.navigate", map[string]any{"url": address}, &answer)
+	b.Call("Page.navigate", map[string]any{"url": address}, &answer)
 	if answer.ErrorText != "" {
 		b.t.Fatalf("opening %s: %s", address, answer.ErrorText)
 	}
@@ -172,14 +179,14 @@ type Screen struct {
 // Show changes the screen.
 func (b *Browser) Show(screen Screen) {
 	b.t.Helper()
-	b.call("Emulation.setDeviceMetricsOverride", map[string]any{
+	b.Call("Emulation.setDeviceMetricsOverride", map[string]any{
 		"width": screen.Width, "height": screen.Height, "deviceScaleFactor": 1, "mobile": screen.Phone,
 	}, nil)
 	scheme := "light"
 	if screen.Dark {
 		scheme = "dark"
 	}
-	b.call("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
+	b.Call("Emulation.setEmulatedMedia", map[string]any{"features": []any{map[string]any{"name": "prefers-color-scheme", "value": scheme}}}, nil)
 }
 
 // Press presses a key, such as Tab or Enter, as a keyboard does.
@@ -194,17 +201,17 @@ func (b *Browser) Press(key string) {
 	if key == "Enter" {
 		press["text"] = "\r"
 	}
-	b.call("Input.dispatchKeyEvent", press, nil)
+	b.Call("Input.dispatchKeyEvent", press, nil)
 	press["type"] = "keyUp"
 	delete(press, "text")
-	b.call("Input.dispatchKeyEvent", press, nil)
+	b.Call("Input.dispatchKeyEvent", press, nil)
 }
 
 // Screenshot keeps a picture of the whole page in a file.
 func (b *Browser) Screenshot(file string) {
 	b.t.Helper()
 	var answer struct{ Data string }
-	b.call("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true}, &answer)
+	b.Call("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true}, &answer)
 	content, err := base64.StdEncoding.DecodeString(answer.Data)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(file), 0o755)
