@@ -7,20 +7,27 @@ package strimzi
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
@@ -58,6 +65,9 @@ const (
 )
 
 const group = "kafka.strimzi.io"
+
+// plurals are the kinds that the operators act on, as their definitions are named.
+var plurals = []string{"kafkas", "kafkanodepools", "kafkatopics", "kafkausers"}
 
 // Player plays the operators of one cluster.
 type Player struct {
@@ -102,14 +112,26 @@ func (p *Player) Topics(clusterID string) int {
 	return count
 }
 
-// Run plays until the context ends. Kinds that are not served yet are waited for.
+// Run plays until the context ends. Kinds that are not served yet, or not any more, are waited for.
 func (p *Player) Run(ctx context.Context, connection *rest.Config) error {
 	connection = rest.CopyConfig(connection)
 	connection.QPS = -1
 	connection.UserAgent = "played-strimzi"
-	if err := p.discover(ctx, connection); err != nil || ctx.Err() != nil {
-		return err
+	for {
+		if err := p.discover(ctx, connection); err != nil || ctx.Err() != nil {
+			return err
+		}
+		if err := p.serve(ctx, connection); err != nil || ctx.Err() != nil {
+			return err
+		}
 	}
+}
+
+// serve plays until the context ends or one of the kinds is gone: a watch that is left asking for it would wait up to a minute
+// before it asks again, which is how long its return would go unnoticed.
+func (p *Player) serve(ctx context.Context, connection *rest.Config) error {
+	ctx, gone := context.WithCancel(ctx)
+	defer gone()
 	mgr, err := ctrl.NewManager(connection, ctrl.Options{
 		Metrics: server.Options{BindAddress: "0"},
 		// What it reads is what there is: an id must not be made twice because a cache is late.
@@ -122,6 +144,9 @@ func (p *Player) Run(ctx context.Context, connection *rest.Config) error {
 		return fmt.Errorf("playing Strimzi: %w", err)
 	}
 	p.client = mgr.GetClient()
+	if err := watchDefinitions(ctx, mgr, gone); err != nil {
+		return fmt.Errorf("playing Strimzi: %w", err)
+	}
 	toCluster := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
 		name := object.GetLabels()[labelCluster]
 		if name == "" {
@@ -151,6 +176,36 @@ func (p *Player) Run(ctx context.Context, connection *rest.Config) error {
 	return mgr.Start(ctx)
 }
 
+// watchDefinitions says when one of the kinds is gone.
+func watchDefinitions(ctx context.Context, mgr manager.Manager, gone func()) error {
+	definition := &metav1.PartialObjectMetadata{}
+	definition.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
+	informer, err := mgr.GetCache().GetInformer(ctx, definition, cache.BlockUntilSynced(false))
+	if err != nil {
+		return err
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{DeleteFunc: func(object any) {
+		if name, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(object); err != nil || strings.HasSuffix(name, "."+group) {
+			gone()
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	// One that went before the watch began has no event.
+	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		for _, plural := range plurals {
+			err := mgr.GetClient().Get(ctx, client.ObjectKey{Name: plural + "." + group}, definition.DeepCopy())
+			if apierrors.IsNotFound(err) {
+				gone()
+			} else if err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+		return nil
+	}))
+}
+
 // unchanging makes Behave wait while the operators act.
 func (p *Player) unchanging(act reconcile.Func) reconcile.Func {
 	return func(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
@@ -174,9 +229,9 @@ func (p *Player) discover(ctx context.Context, config *rest.Config) error {
 			}
 			served := map[string]bool{}
 			for _, resource := range list.APIResources {
-				served[resource.Kind] = true
+				served[resource.Name] = true
 			}
-			if served["Kafka"] && served["KafkaNodePool"] && served["KafkaTopic"] && served["KafkaUser"] {
+			if !slices.ContainsFunc(plurals, func(plural string) bool { return !served[plural] }) {
 				p.version = version
 				_, err := client.ServerResourcesForGroupVersion("core.strimzi.io/" + version)
 				p.podSets = err == nil
