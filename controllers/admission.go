@@ -12,15 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
+	podsecurity "k8s.io/pod-security-admission/api"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
 )
-
-// labelEnforce is the label of a namespace with the Pod Security level that its Pods must fit.
-const labelEnforce = "pod-security.kubernetes.io/enforce"
 
 // admissionInterval is how often the manager asks whether a namespace admits a component's Pods by now: it may not watch
 // namespaces.
@@ -69,12 +67,12 @@ func (r *componentReconciler) admit(ctx context.Context, odh *v1alpha1.OpenDataH
 	if err := allowed(namespace, reach, hosts); err != nil {
 		return "", err
 	}
-	set := fmt.Sprintf("kubectl label namespace %s %s=%s", odh.Namespace, labelEnforce, level)
-	enforced, labelled := namespace.Labels[labelEnforce]
+	set := fmt.Sprintf("kubectl label namespace %s %s=%s", odh.Namespace, podsecurity.EnforceLevelLabel, level)
+	enforced, labelled := namespace.Labels[podsecurity.EnforceLevelLabel]
 	switch {
 	case !labelled && level != components.PodSecurityRestricted:
 		remark = fmt.Sprintf("namespace %s has no label %s, and if the cluster's own level is stricter than %s it refuses the Pods (%s): %s",
-			odh.Namespace, labelEnforce, level, because, set)
+			odh.Namespace, podsecurity.EnforceLevelLabel, level, because, set)
 	case labelled && !level.FitsIn(components.PodSecurityLevel(enforced)):
 		return "", &components.Failure{Reason: v1alpha1.ReasonPodSecurityTooStrict, Err: fmt.Errorf(
 			"namespace %s enforces the Pod Security level %s, and the Pods need %s: %s; nothing is changed until somebody sets it: %s --overwrite",

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
+	podsecurity "k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -83,7 +84,7 @@ func TestAdmit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "lab"}}
 			if test.enforced != "" {
-				namespace.Labels = map[string]string{labelEnforce: test.enforced}
+				namespace.Labels = map[string]string{podsecurity.EnforceLevelLabel: test.enforced}
 			}
 			b := newBench(t, append(test.there, namespace)...)
 			b.component = privilegedKafka{level: test.needs, accounts: test.accounts}
@@ -111,7 +112,7 @@ func TestAdmit(t *testing.T) {
 
 // TestAdmitAsksSeldom: once for each generation, and again when what was admitted does not become ready.
 func TestAdmitAsksSeldom(t *testing.T) {
-	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "lab", Labels: map[string]string{labelEnforce: "privileged"}}}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "lab", Labels: map[string]string{podsecurity.EnforceLevelLabel: "privileged"}}}
 	b := newBench(t, namespace)
 	b.component = privilegedKafka{level: components.PodSecurityPrivileged}
 	odh := odhNamed("odh", nil)
@@ -122,7 +123,7 @@ func TestAdmitAsksSeldom(t *testing.T) {
 	if err := admit(); err != nil {
 		t.Fatal(err)
 	}
-	namespace.Labels[labelEnforce] = "restricted"
+	namespace.Labels[podsecurity.EnforceLevelLabel] = "restricted"
 	if err := b.cluster.Update(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}

@@ -9,14 +9,12 @@ import (
 	"slices"
 	"strings"
 
+	podsecurity "k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/yaml"
 )
 
 // openShiftMarketplace is where OpenShift has its catalogues; elsewhere they are in the namespace of OLM.
 const openShiftMarketplace = "openshift-marketplace"
-
-// podSecurity is the label that says which Pods a namespace admits.
-const podSecurity = "pod-security.kubernetes.io/enforce"
 
 // Hint is how a person installs the dependency on a kind of cluster, in a line for messages: commands of helm, or the package
 // to ask OLM for, or both.
@@ -50,8 +48,8 @@ func oneLine(dependency Dependency) string {
 		}
 		commands = append(commands, command)
 		// Pods that need more than Kubernetes admits by itself would not start. The other levels only take away.
-		if level := dependency.NamespaceLabels[podSecurity]; i == 0 && level == "privileged" {
-			commands = append(commands, fmt.Sprintf("kubectl label namespace %s %s=%s --overwrite", dependency.Namespace, podSecurity, level))
+		if level := dependency.NamespaceLabels[podsecurity.EnforceLevelLabel]; i == 0 && level == "privileged" {
+			commands = append(commands, fmt.Sprintf("kubectl label namespace %s %s=%s --overwrite", dependency.Namespace, podsecurity.EnforceLevelLabel, level))
 		}
 	}
 	return strings.Join(commands, " && ")

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 	"helm.sh/helm/v4/pkg/strvals"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	podsecurity "k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/validation"
@@ -66,7 +67,7 @@ func compareGolden(t *testing.T, path, got string) {
 // awkward has everything in it that a shell, YAML or helm --set-json would take for something else.
 func awkward() Dependency {
 	return Dependency{
-		Name: "Awkward", Namespace: "awkward", NamespaceLabels: map[string]string{podSecurity: "privileged"},
+		Name: "Awkward", Namespace: "awkward", NamespaceLabels: map[string]string{podsecurity.EnforceLevelLabel: "privileged"},
 		Charts: []Chart{
 			{
 				Release: "oci", Chart: "oci://registry.example.com:5000/charts/oci", Version: "v1.2.0-rc1+b", PlainHTTP: true,
@@ -100,8 +101,8 @@ func TestHelmIsToldWhatTheTableHas(t *testing.T) {
 					if call.arguments[0] != "kubectl" {
 						continue
 					}
-					want := []string{"kubectl", "label", "namespace", dependency.Namespace, podSecurity + "=privileged", "--overwrite"}
-					if diff := cmp.Diff(want, call.arguments); diff != "" || dependency.NamespaceLabels[podSecurity] != "privileged" {
+					want := []string{"kubectl", "label", "namespace", dependency.Namespace, podsecurity.EnforceLevelLabel + "=privileged", "--overwrite"}
+					if diff := cmp.Diff(want, call.arguments); diff != "" || dependency.NamespaceLabels[podsecurity.EnforceLevelLabel] != "privileged" {
 						t.Errorf("kubectl is told something else (-want +got):\n%s", diff)
 					}
 				}

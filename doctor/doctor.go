@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
+	podsecurity "k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -26,9 +27,6 @@ import (
 
 // MinKubeVersion is the oldest Kubernetes that the operator is tested with. OpenShift 4.21 is of this version.
 const MinKubeVersion = "1.34"
-
-// labelEnforce is the label of a namespace with the Pod Security level that its Pods must fit.
-const labelEnforce = "pod-security.kubernetes.io/enforce"
 
 // Severity is how bad a finding is.
 type Severity string
@@ -232,8 +230,8 @@ func (d *Doctor) namespaced(ctx context.Context, p *Patient) (findings []Finding
 			}
 		}
 	}
-	enforced, labelled := namespace.Labels[labelEnforce]
-	set := fmt.Sprintf("kubectl label namespace %s %s=%s --overwrite", namespace.Name, labelEnforce, level)
+	enforced, labelled := namespace.Labels[podsecurity.EnforceLevelLabel]
+	set := fmt.Sprintf("kubectl label namespace %s %s=%s --overwrite", namespace.Name, podsecurity.EnforceLevelLabel, level)
 	switch {
 	case labelled && !level.FitsIn(components.PodSecurityLevel(enforced)):
 		findings = append(findings, problem("namespace %s enforces the Pod Security level %s, and the Pods of %s need %s, because %s: %s", namespace.Name, enforced, whose, level, because, set))

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	fakediscovery "k8s.io/client-go/discovery/fake"
 	clientset "k8s.io/client-go/kubernetes/fake"
+	podsecurity "k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -28,6 +30,18 @@ import (
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/dependencies"
 )
+
+// TestMinKubeVersion: what the bundle demands and what the README says is the version that the doctor compares with.
+func TestMinKubeVersion(t *testing.T) {
+	for path, says := range map[string]string{
+		"../config/manifests/base.yaml": "\n  minKubeVersion: " + MinKubeVersion + ".0\n",
+		"../README.md":                  "\nKubernetes " + MinKubeVersion + " or OpenShift 4.21, or later.\n",
+	} {
+		if content, err := os.ReadFile(path); err != nil || !strings.Contains(string(content), says) {
+			t.Errorf("%s does not say %q (%v)", path, says, err)
+		}
+	}
+}
 
 // privileged is a component of Rook's that needs a privileged namespace and refers to a Secret.
 type privileged struct{}
@@ -88,7 +102,7 @@ func newHealthy(t *testing.T) *healthy {
 			Marks: func(*metav1.PartialObjectMetadata) []error { return nil },
 		},
 		objects: []client.Object{
-			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "lab", Labels: map[string]string{labelEnforce: "privileged"}}},
+			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "lab", Labels: map[string]string{podsecurity.EnforceLevelLabel: "privileged"}}},
 			&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "keys"}},
 			&storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: "fast", Annotations: map[string]string{"storageclass.kubernetes.io/is-default-class": "true"}}},
 			&networkingv1.IngressClass{ObjectMeta: metav1.ObjectMeta{Name: "nginx", Annotations: map[string]string{"ingressclass.kubernetes.io/is-default-class": "true"}}},
@@ -222,7 +236,7 @@ func TestExamine(t *testing.T) {
 		},
 		"Pod Security": {
 			func(h *healthy) {
-				h.objects[0].SetLabels(map[string]string{labelEnforce: "baseline"})
+				h.objects[0].SetLabels(map[string]string{podsecurity.EnforceLevelLabel: "baseline"})
 			},
 			[]string{"namespace problem namespace lab enforces the Pod Security level baseline, and the Pods of ceph need privileged, because they use paths of the host: kubectl label namespace lab pod-security.kubernetes.io/enforce=privileged --overwrite"},
 		},
