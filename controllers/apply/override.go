@@ -208,6 +208,8 @@ func sameIdentity(before, after *unstructured.Unstructured) error {
 var guarded = []string{
 	"securityContext", "hostNetwork", "hostPID", "hostIPC", "hostUsers", "hostPath", "hostPort", "privileged",
 	"serviceAccountName", "serviceAccount", "automountServiceAccountToken", "serviceAccountToken",
+	// Disks and folders of nodes that a custom resource claims: Rook's names. The spec has fields for them, with a mark of their own.
+	"devices", "deviceFilter", "devicePathFilter", "useAllDevices", "dataDirHostPath",
 }
 
 // asSafe refuses an object whose Pods may do more than those of the other one.

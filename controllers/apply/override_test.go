@@ -136,6 +136,7 @@ func TestOverridesThatAreRefused(t *testing.T) {
 		"another account":             {patch("Deployment", deployment, "spec: {template: {spec: {serviceAccountName: default}}}"), "serviceAccountName", true},
 		"a token":                     {patch("Deployment", deployment, "spec: {template: {spec: {volumes: [{name: a, projected: {sources: [{serviceAccountToken: {path: t}}]}}]}}}"), "serviceAccountToken", true},
 		"root in a custom resource":   {patch("Kafka", "odh", "spec: {template: {pod: {securityContext: {runAsUser: 0, runAsNonRoot: false}}}}"), "securityContext", true},
+		"every disk of every node":    {patch("Kafka", "odh", "spec: {storage: {useAllNodes: true, useAllDevices: true}}"), "may not set useAllDevices", true},
 		"what is no template of Pods": {patch("Deployment", deployment, "spec: {template: {spec: {containers: 1}}}"), "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
