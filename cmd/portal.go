@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"time"
@@ -13,10 +12,8 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/rest"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/healthz"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
@@ -129,43 +126,19 @@ func RunPortal(ctx context.Context, config *rest.Config, options PortalOptions) 
 		ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 32 << 10, // groups and tokens are in headers
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	watching, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	watched := make(chan error, 1)
-	go func() { watched <- platforms.Start(ctx) }()
-	if !platforms.WaitForCacheSync(ctx) {
+	go func() {
+		err := platforms.Start(watching)
+		watched <- err
+		end(fmt.Errorf("watching the platform: %w", cmp.Or(err, errors.New("it ended"))))
+	}()
+	if !platforms.WaitForCacheSync(watching) {
 		return errors.Join(ctx.Err(), <-watched)
 	}
-	served := make(chan error, 2)
-	serve := func(server *http.Server, address string) error {
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
-		if err != nil {
-			return err
-		}
-		ctrl.Log.Info("Serving", "version", options.Version, "platform", key, "address", listener.Addr().String())
-		go func() { served <- server.Serve(listener) }()
-		return nil
-	}
-	if err := serve(server, options.Address); err != nil {
+	if err := options.serve(watching, server, options.Address); err != nil || ctx.Err() != nil {
 		return err
 	}
-	if options.ProbeAddress != "0" {
-		probes := &http.Server{Handler: healthz.CheckHandler{Checker: healthz.Ping}, ReadHeaderTimeout: 10 * time.Second}
-		defer func() { _ = probes.Close() }()
-		if err := serve(probes, options.ProbeAddress); err != nil {
-			return err
-		}
-	}
-	select {
-	case err := <-served:
-		return err
-	case err := <-watched:
-		if ctx.Err() == nil {
-			return fmt.Errorf("watching the platform: %w", cmp.Or(err, errors.New("it ended")))
-		}
-	case <-ctx.Done():
-	}
-	ending, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer done()
-	return server.Shutdown(ending)
+	return context.Cause(watching)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -124,15 +125,23 @@ func podNamespace() (string, error) {
 	return strings.TrimSpace(string(content)), nil
 }
 
-// config logs as the options say, and finds the cluster.
-func (o *ProcessOptions) config() (*rest.Config, error) {
+// begin logs as the options say, within the memory of the container.
+func (o *ProcessOptions) begin() error {
 	log, err := logger(os.Stderr, o.LogLevel, o.LogFormat)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ctrl.SetLogger(log)
 	klog.SetLogger(log)
 	limitMemory(os.Getenv("MEMORY_LIMIT"))
+	return nil
+}
+
+// config logs as the options say, and finds the cluster.
+func (o *ProcessOptions) config() (*rest.Config, error) {
+	if err := o.begin(); err != nil {
+		return nil, err
+	}
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = o.Kubeconfig
 	// Falls back to the Pod's own ServiceAccount.
@@ -195,6 +204,38 @@ func (o *ProcessOptions) run(ctx context.Context, mgr ctrl.Manager, what string)
 		return fmt.Errorf("running the %s: %w", what, err)
 	}
 	return nil
+}
+
+// serve serves what a login proxy is in front of, at an address of a loopback interface, and the probe, until the context ends.
+func (o *ProcessOptions) serve(ctx context.Context, server *http.Server, address string) error {
+	served := make(chan error, 2)
+	listen := func(server *http.Server, address string) error {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			return err
+		}
+		ctrl.Log.Info("Serving", "version", o.Version, "address", listener.Addr().String())
+		go func() { served <- server.Serve(listener) }()
+		return nil
+	}
+	if err := listen(server, address); err != nil {
+		return err
+	}
+	if o.ProbeAddress != "0" {
+		probes := &http.Server{Handler: healthz.CheckHandler{Checker: healthz.Ping}, ReadHeaderTimeout: 10 * time.Second}
+		defer func() { _ = probes.Close() }()
+		if err := listen(probes, o.ProbeAddress); err != nil {
+			return err
+		}
+	}
+	select {
+	case err := <-served:
+		return err
+	case <-ctx.Done():
+	}
+	ending, done := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer done()
+	return server.Shutdown(ending)
 }
 
 func logger(out io.Writer, level, format string) (logr.Logger, error) {

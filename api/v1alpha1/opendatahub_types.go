@@ -488,7 +488,7 @@ type ComponentStatus struct {
 	//
 	// +listType=map
 	// +listMapKey=name
-	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:MaxItems=256
 	// +optional
 	Endpoints []Endpoint `json:"endpoints,omitempty"`
 

@@ -18,7 +18,8 @@ type SeldonSpec struct {
 	// +optional
 	Deployments []SeldonModelDeployment `json:"deployments,omitempty"`
 
-	// access says which Pods may call models: Namespace (those of the platform's namespace; the default) or Cluster.
+	// access says which Pods may call models: Namespace (those of the platform's namespace; the default) or Cluster. See also
+	// deployments[].exposure.
 	//
 	// +kubebuilder:validation:Enum=Namespace;Cluster
 	// +optional
@@ -46,6 +47,17 @@ type SeldonModelServer string
 const (
 	SeldonSKLearn SeldonModelServer = "SKLearn"
 	SeldonXGBoost SeldonModelServer = "XGBoost"
+)
+
+// SeldonExposure is how a model is reached from outside the cluster.
+//
+// +kubebuilder:validation:Enum=None;Login
+type SeldonExposure string
+
+// The exposures.
+const (
+	SeldonExposureNone  SeldonExposure = "None"
+	SeldonExposureLogin SeldonExposure = "Login"
 )
 
 // SeldonModelDeployment is a model that the platform serves.
@@ -81,4 +93,10 @@ type SeldonModelDeployment struct {
 	//
 	// +optional
 	Resources Resources `json:"resources,omitempty,omitzero"`
+
+	// exposure of the model outside the cluster: None (the default), or Login: at the host seldon-<platform> of spec.ingress, behind the
+	// login of spec.authentication.
+	//
+	// +optional
+	Exposure SeldonExposure `json:"exposure,omitempty"`
 }

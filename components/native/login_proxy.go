@@ -74,6 +74,9 @@ type WebInterface struct {
 	// PassToken gives the interface, on OpenShift, the token of whoever is logged in, which may ask what its owner may do, and
 	// nothing else: the header X-Forwarded-Access-Token.
 	PassToken bool
+	// BearerTokens lets in programs that send, under OIDC, a token of the provider that is meant for the platform's client. Groups count
+	// as they do for people.
+	BearerTokens bool
 	// IngressAnnotations and RouteAnnotations are as in Web.
 	IngressAnnotations, RouteAnnotations map[string]string
 }
@@ -471,6 +474,9 @@ func (p LoginProxy) oidcArgs() []string {
 		"--prefer-email-to-user=true",
 		"--skip-provider-button=true",
 		"--display-htpasswd-form=false",
+	}
+	if p.web.BearerTokens {
+		args = append(args, "--skip-jwt-bearer-tokens=true") // it asks for no login, and checks the token
 	}
 	for _, group := range p.groups() {
 		args = append(args, "--allowed-group="+group)

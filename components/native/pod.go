@@ -1,12 +1,23 @@
 package native
 
 import (
+	"cmp"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 )
+
+// defaultOperatorImage is that of config/manager, for renderings without a cluster.
+const defaultOperatorImage = "quay.io/opendatahub/operator:v0.1.0"
+
+// OperatorImage is the image of this operator, whose other commands are servers of components.
+func OperatorImage(facts components.Facts) string {
+	return cmp.Or(facts.Cluster.OperatorImage, defaultOperatorImage)
+}
 
 // Pod of a part, under its own ServiceAccount, as the restricted Pod Security Standard wants it. user runs the image and
 // owns its volumes; OpenShift assigns users and groups to each namespace and refuses others.

@@ -8,9 +8,6 @@ import (
 	"opendatahub.io/operator/components/native"
 )
 
-// defaultImage is that of config/manager, for renderings without a cluster.
-const defaultImage = "quay.io/opendatahub/operator:v0.1.0"
-
 // Ports of the server: that of the page on the loopback of its Pod, and that for the kubelet, which says only that it is alive.
 const (
 	port      = 8000
@@ -54,7 +51,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 		replicas = 2
 	}
 	in := inputs{
-		image:     cmp.Or(facts.Cluster.OperatorImage, defaultImage),
+		image:     native.OperatorImage(facts),
 		replicas:  cmp.Or(spec.Replicas, replicas),
 		resources: native.Fill(spec.Resources, serverResources),
 		guides:    map[string]string{},

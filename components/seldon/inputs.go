@@ -3,6 +3,8 @@ package seldon
 import (
 	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
@@ -25,6 +27,7 @@ const user = 8888
 // Parts, and names in what Seldon makes.
 const (
 	modelsPart    = "models"
+	routerPart    = "router"
 	predictorName = "default"
 	modelName     = "model"
 	engineName    = "seldon-container-engine"
@@ -46,6 +49,15 @@ const (
 	labelDeployment = "seldon-deployment-id"
 )
 
+// Ports of the router, see opendatahub.io/operator/modelrouter: on the loopback of its Pod, and for the kubelet.
+const (
+	routerPort = 8000
+	probePort  = 8081
+)
+
+// programs is the account of programs that call exposed models.
+const programs = "client"
+
 // LabelRevision says of which specification of its SeldonDeployment a Pod is: Seldon's status does not.
 const LabelRevision = "opendatahub.io/revision"
 
@@ -65,6 +77,15 @@ type inputs struct {
 	// secrets changes with the Secrets that a model is fetched with.
 	secrets string
 	models  []model
+	// exposed is what exposes models outside the cluster; nil if none is to be.
+	exposed *exposed
+}
+
+// exposed is the platform's login in front of a router to the models.
+type exposed struct {
+	proxy    native.LoginProxy
+	image    string
+	replicas int32
 }
 
 // model is one that the platform serves.
@@ -92,6 +113,12 @@ var profiles = map[v1alpha1.Profile]profile{
 	},
 }
 
+// routerResources and proxyResources are those of what exposes models.
+var (
+	routerResources = native.Resources("10m", "32Mi", "", "128Mi")
+	proxyResources  = native.Resources("10m", "32Mi", "", "256Mi")
+)
+
 // initializerResources are those of what fetches a model.
 var initializerResources = native.Resources("10m", "64Mi", "", "1Gi")
 
@@ -103,6 +130,25 @@ func specOf(facts components.Facts) v1alpha1.SeldonSpec {
 		return v1alpha1.SeldonSpec{}
 	}
 	return *facts.Spec.Components.Seldon
+}
+
+// exposes reports whether the spec exposes a model.
+func exposes(facts components.Facts) bool {
+	return slices.ContainsFunc(specOf(facts).Deployments, func(deployment v1alpha1.SeldonModelDeployment) bool {
+		return deployment.Exposure == v1alpha1.SeldonExposureLogin
+	})
+}
+
+// newProxy is the platform's login in front of the router.
+func newProxy(facts components.Facts) (native.LoginProxy, error) {
+	return native.NewLoginProxy(native.NewApp(facts, name), facts, native.WebInterface{
+		Part: routerPart, Port: routerPort, APIPaths: []string{"^/seldon/"}, Programs: []string{programs}, BearerTokens: true,
+		IngressAnnotations: map[string]string{
+			"nginx.ingress.kubernetes.io/proxy-body-size":    "32m", // as the router
+			"nginx.ingress.kubernetes.io/proxy-read-timeout": "600",
+		},
+		RouteAnnotations: map[string]string{"haproxy.router.openshift.io/timeout": "10m"},
+	})
 }
 
 func newInputs(facts components.Facts) (inputs, error) {
@@ -117,10 +163,21 @@ func newInputs(facts components.Facts) (inputs, error) {
 		storage: s3.Of(facts),
 		secrets: s3.Digest(facts, s3.Models),
 	}
+	if exposes(facts) {
+		proxy, err := newProxy(facts)
+		if err != nil {
+			return inputs{}, err
+		}
+		in.exposed = &exposed{proxy: proxy, image: native.OperatorImage(facts), replicas: profile.replicas}
+	}
 	for i, deployment := range spec.Deployments {
 		path := fmt.Sprintf("%sdeployments[%d]", field, i)
 		if in.storage == nil {
 			return inputs{}, components.Invalid(path, "the platform has no object storage to fetch the model from; give it one, in spec.objectStorage or with ceph")
+		}
+		if deployment.Exposure == v1alpha1.SeldonExposureLogin && in.exposed.proxy.Exposure.Host == "" {
+			return inputs{}, components.Invalid(path+".exposure", "the platform has no address outside the cluster at which %s could be exposed; "+
+				"give it one with spec.ingress, or use None", deployment.Name)
 		}
 		deployment.Path = cmp.Or(deployment.Path, deployment.Name)
 		deployment.Replicas = cmp.Or(deployment.Replicas, profile.replicas)
@@ -141,9 +198,36 @@ const longestName = 63
 // service is the name of the Service that Seldon's operator makes for a model.
 func (in inputs) service(m model) string { return in.Object(m.spec.Name) + "-" + predictorName }
 
-// url at which a model answers.
-func (in inputs) url(service string) string {
-	return fmt.Sprintf("http://%s.%s.svc:%d/api/v1.0/predictions", service, in.Platform.Namespace, httpPort)
+// predictions is the path at which a model answers.
+const predictions = "/api/v1.0/predictions"
+
+// address of a model's Service.
+func (in inputs) address(service string) string {
+	return fmt.Sprintf("http://%s.%s.svc:%d", service, in.Platform.Namespace, httpPort)
+}
+
+// url outside the cluster at which an exposed SeldonDeployment answers.
+func (e exposed) url(namespace, deployment string) string {
+	return strings.TrimSuffix(e.proxy.URL(), "/") + "/seldon/" + namespace + "/" + deployment + predictions
+}
+
+// endpoints of the models, with the patterns of all. Names of models have no slash.
+func (in inputs) endpoints() []v1alpha1.Endpoint {
+	endpoints := []v1alpha1.Endpoint{{Name: modelsPart, URL: in.address("<SeldonDeployment>-<predictor>") + predictions}}
+	for _, model := range in.models {
+		endpoints = append(endpoints, v1alpha1.Endpoint{Name: modelsPart + "/" + model.spec.Name, URL: in.address(in.service(model)) + predictions})
+	}
+	if in.exposed == nil {
+		return endpoints
+	}
+	for _, model := range in.models {
+		if model.spec.Exposure == v1alpha1.SeldonExposureLogin {
+			endpoints = append(endpoints, v1alpha1.Endpoint{
+				Name: "exposed/" + model.spec.Name, URL: in.exposed.url(in.Platform.Namespace, in.Object(model.spec.Name)),
+			})
+		}
+	}
+	return endpoints
 }
 
 // implementation is Seldon's name of a model server.

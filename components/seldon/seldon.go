@@ -6,10 +6,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
-	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/native"
 	"opendatahub.io/operator/components/s3"
 )
 
@@ -29,14 +28,13 @@ var (
 // Name implements components.Component.
 func (component) Name() string { return name }
 
-// Kinds implements components.Component. SeldonDeployments are served even if the platform lists no model: people make their own.
-func (component) Kinds() []kinds.Kind {
-	return []kinds.Kind{kinds.NetworkPolicy, kinds.ServiceAccount, kinds.Secret, SeldonDeployment}
-}
-
 // References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
-	return s3.References(facts, s3.Models)
+	references := s3.References(facts, s3.Models)
+	if exposes(facts) {
+		references = append(references, native.NewApp(facts, name).References(facts)...)
+	}
+	return references
 }
 
 // PodSecurity implements components.WithPodSecurity. Nothing in a SeldonDeployment reaches the security context of the executor, which
@@ -57,9 +55,10 @@ var (
 	guide []byte
 )
 
-// Declare implements components.WithDeclarations: a bucket, the metrics of all SeldonDeployments, and that notebooks may call them.
+// Declare implements components.WithDeclarations: a bucket, the metrics of all SeldonDeployments, that notebooks may call them, and the
+// login of those that are exposed.
 func (component) Declare(facts components.Facts) components.Declarations {
-	return components.Declarations{
+	declarations := components.Declarations{
 		Buckets: []components.BucketClaim{{
 			Purpose: s3.Models, Name: specOf(facts).Models.Bucket, Field: field + "models.bucket",
 		}},
@@ -73,6 +72,12 @@ func (component) Declare(facts components.Facts) components.Declarations {
 			Backends: []components.Backend{{Pods: map[string]string{labelManagedBy: managedBy}, Port: httpPort}},
 		},
 	}
+	if exposes(facts) {
+		if proxy, err := newProxy(facts); err == nil { // Render says why not
+			declarations.LoginClients = proxy.LoginClients()
+		}
+	}
+	return declarations
 }
 
 // Render implements components.Component.
@@ -88,7 +93,7 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 	for _, model := range in.models {
 		objects = append(objects, components.Owned(in.seldonDeployment(facts, model)))
 	}
-	return objects, nil
+	return append(objects, in.exposedObjects()...), nil
 }
 
 // Assess implements components.Component. SeldonDeployments that people make concern those who made them.
@@ -100,9 +105,9 @@ func (component) Assess(observed components.Observed) components.Health {
 	}
 	result.Version = version
 	result.Instances = int32(len(in.models))
-	result.Endpoints = []v1alpha1.Endpoint{{Name: modelsPart, URL: in.url("<SeldonDeployment>-<predictor>")}}
-	for _, model := range in.models {
-		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: model.spec.Name, URL: in.url(in.service(model))})
+	result.Endpoints = in.endpoints()
+	if in.exposed != nil {
+		result.CredentialsSecret = in.exposed.proxy.CredentialsSecret()
 	}
 	return result
 }

@@ -5,7 +5,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -21,10 +23,11 @@ var _ = Describe("Seldon", func() {
 		ns := namespace(ctx, "seldon")
 		hub := platform(ctx, ns, "odh", `
 profile: Development
+ingress: {domain: apps.example.com}
 components:
   ceph: {}
   kafka: {}
-  seldon: {deployments: [{name: iris, server: SKLearn}]}
+  seldon: {deployments: [{name: iris, server: SKLearn, exposure: Login}]}
 `)
 		ready(ctx, hub)
 		quiet(ctx, manager)
@@ -37,8 +40,10 @@ components:
 		}
 		current := &v1alpha1.OpenDataHub{}
 		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current)).To(Succeed())
-		Expect(current.Status.Components).To(ContainElement(SatisfyAll(HaveField("Name", "seldon"), HaveField("Endpoints", ContainElement(
-			v1alpha1.Endpoint{Name: "iris", URL: "http://odh-seldon-iris-default." + ns + ".svc:8000/api/v1.0/predictions"})))))
+		Expect(current.Status.Components).To(ContainElement(SatisfyAll(HaveField("Name", "seldon"), HaveField("Endpoints", ContainElements(
+			v1alpha1.Endpoint{Name: "models/iris", URL: "http://odh-seldon-iris-default." + ns + ".svc:8000/api/v1.0/predictions"},
+			v1alpha1.Endpoint{Name: "exposed/iris", URL: "https://seldon-odh.apps.example.com/seldon/" + ns + "/odh-seldon-iris/api/v1.0/predictions"},
+		)), HaveField("CredentialsSecret", "odh-seldon-login"))))
 		keys := func(ctx context.Context) map[string][]byte {
 			secret := &corev1.Secret{}
 			Expect(env.Admin.Get(ctx, client.ObjectKey{Namespace: ns, Name: "odh-seldon-models"}, secret)).To(Succeed())
@@ -85,6 +90,13 @@ components:
 		By("changing a key")
 		secretS3(ctx, ns, map[string]string{"AWS_ACCESS_KEY_ID": "user-7193", "AWS_SECRET_ACCESS_KEY": "password-0002"})
 		Eventually(ctx, keys).Should(HaveKeyWithValue("RCLONE_CONFIG_S3_SECRET_ACCESS_KEY", []byte("password-0002")))
+
+		By("hiding it")
+		address := &networkingv1.Ingress{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "odh-seldon"}}
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(address), address)).To(Succeed())
+		edit(ctx, hub, `{"spec":{"components":{"seldon":{"deployments":[{"name":"iris","server":"SKLearn"}]}}}}`)
+		gone(ctx, address)
+		gone(ctx, &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "odh-seldon-router"}})
 
 		By("refusing it")
 		Expect(env.StopOperator(ctx, "seldon-core")).To(Succeed())

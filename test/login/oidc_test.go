@@ -90,12 +90,18 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
+	claims := p.claims(p.user, p.groups...)
+	claims["nonce"] = p.nonce
+	reply(w, map[string]any{"access_token": "opaque", "token_type": "Bearer", "expires_in": 3600, "id_token": p.sign(claims)})
+}
+
+// claims of a token for the platform.
+func (p *provider) claims(user string, groups ...string) map[string]any {
 	now := time.Now()
-	claims := map[string]any{
-		"iss": p.server.URL, "aud": "platform", "sub": "id-of-" + p.user, "name": p.user, "roles": p.groups, "nonce": p.nonce,
+	return map[string]any{
+		"iss": p.server.URL, "aud": "platform", "sub": "id-of-" + user, "name": user, "roles": groups,
 		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
 	}
-	reply(w, map[string]any{"access_token": "opaque", "token_type": "Bearer", "expires_in": 3600, "id_token": p.sign(claims)})
 }
 
 func (p *provider) sign(claims map[string]any) string {
@@ -191,6 +197,36 @@ func TestOIDC(t *testing.T) {
 	}
 	if answer := b.get(s.proxy.InternalURL()+"/api/runs", "Authorization", basic("admin", password)); answer.status != http.StatusUnauthorized {
 		t.Errorf("there is no administrator of the proxy's own: %+v", answer)
+	}
+}
+
+// Programs may send a token of the provider instead of logging in, where the web interface takes them.
+func TestBearerTokens(t *testing.T) {
+	p, other := newProvider(t), newProvider(t)
+	s := newSite(t, v1alpha1.OpenDataHubSpec{
+		Authentication: p.authentication("data-science"), Ingress: v1alpha1.IngressSpec{Domain: "example.com"},
+	})
+	s.start()
+	ask := func(signer *provider, change func(claims map[string]any)) answer {
+		claims := p.claims("robot", "data-science")
+		change(claims)
+		return s.browser().get(s.proxy.InternalURL()+"/api/runs", "Authorization", "Bearer "+signer.sign(claims))
+	}
+	if answer := ask(p, func(map[string]any) {}); answer.body != "hello robot at odh-mlflow.lab.svc" {
+		t.Errorf("a token for the platform: %+v", answer)
+	}
+	for name, answer := range map[string]answer{
+		"a token for another client":       ask(p, func(claims map[string]any) { claims["aud"] = "other" }),
+		"a token that somebody else signs": ask(other, func(map[string]any) {}),
+		"a token of another provider":      ask(other, func(claims map[string]any) { claims["iss"] = other.server.URL }),
+		"an expired token":                 ask(p, func(claims map[string]any) { claims["exp"] = time.Now().Add(-time.Hour).Unix() }),
+		"a member of another group":        ask(p, func(claims map[string]any) { claims["roles"] = []string{"staff"} }),
+		"a member of none":                 ask(p, func(claims map[string]any) { delete(claims, "roles") }),
+		"no token":                         s.browser().get(s.proxy.InternalURL()+"/api/runs", "Authorization", "Bearer "),
+	} {
+		if answer.status != http.StatusUnauthorized && answer.status != http.StatusForbidden || strings.Contains(answer.body, "hello") {
+			t.Errorf("%s: %d %q, want 401 or 403", name, answer.status, answer.body)
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ func siteOf(t *testing.T, spec v1alpha1.OpenDataHubSpec, web http.Handler) *site
 	app := native.NewApp(facts, "mlflow")
 	proxy, err := native.NewLoginProxy(app, facts, native.WebInterface{
 		Part: "server", Port: int32(upstream.Listener.Addr().(*net.TCPAddr).Port),
-		APIPaths: []string{"^/api/"}, Programs: []string{"notebook"},
+		APIPaths: []string{"^/api/"}, Programs: []string{"notebook"}, BearerTokens: true,
 	})
 	if err != nil {
 		t.Fatal(err)

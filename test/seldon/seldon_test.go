@@ -1,6 +1,7 @@
 package seldon_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,7 +20,9 @@ import (
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cmd"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/components/seldon"
 	"opendatahub.io/operator/test/container"
 )
@@ -34,10 +37,13 @@ const (
 	httpPort, grpcPort, metricsPort = "9000", "9500", "6000"
 )
 
-// rendered is what the test reads of a SeldonDeployment.
+// rendered is what the test reads of a SeldonDeployment, or of a Deployment.
 type rendered struct {
 	Kind string
 	Spec struct {
+		Template struct {
+			Spec *core.PodSpecApplyConfiguration
+		}
 		Predictors []struct {
 			ComponentSpecs []struct {
 				Spec *core.PodSpecApplyConfiguration
@@ -47,37 +53,53 @@ type rendered struct {
 	}
 }
 
-// site is the Pod of the model iris on a platform odh in the namespace lab, whose models are in the object storage.
-func site(t *testing.T, storage *container.ObjectStorage) *container.Pod {
+// site is a platform odh in the namespace lab, whose models are in the object storage: the Pod of its model iris, and the one that exposes it.
+type site struct {
+	model, router *container.Pod
+}
+
+func newSite(t *testing.T, storage *container.ObjectStorage) site {
 	t.Helper()
 	odh := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Name: "odh", Namespace: "lab"}}
 	odh.Spec.Profile = v1alpha1.ProfileDevelopment
+	odh.Spec.Ingress = v1alpha1.IngressSpec{Domain: "example.com"}
 	odh.Spec.ObjectStorage = v1alpha1.ObjectStorageSpec{Type: v1alpha1.ObjectStorageExternal, External: &v1alpha1.ExternalObjectStorage{
 		Endpoint: storage.Endpoint, Region: storage.Region, CredentialsSecretRef: v1alpha1.LocalReference{Name: "s3"}, CASecretRef: v1alpha1.LocalReference{Name: "s3-ca"},
 	}}
-	odh.Spec.Components.Seldon = &v1alpha1.SeldonSpec{
-		Deployments: []v1alpha1.SeldonModelDeployment{{Name: "iris", Server: v1alpha1.SeldonSKLearn}},
-	}
+	odh.Spec.Components.Seldon = &v1alpha1.SeldonSpec{Deployments: []v1alpha1.SeldonModelDeployment{
+		{Name: "iris", Server: v1alpha1.SeldonSKLearn, Exposure: v1alpha1.SeldonExposureLogin},
+	}}
 	facts := components.NewFacts(odh, components.Cluster{}, []components.Component{seldon.New()})
 	objects, err := seldon.New().Render(facts)
 	if err != nil {
 		t.Fatal(err)
 	}
+	var s site
 	for _, object := range objects {
 		content, err := json.Marshal(object.ApplyConfiguration)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var model rendered
-		if json.Unmarshal(content, &model) != nil || model.Kind != seldon.SeldonDeployment.Kind {
+		var found rendered
+		if json.Unmarshal(content, &found) != nil {
 			continue
 		}
-		return container.NewPod(t, "seldon", facts.Platform, objects, model.Spec.Predictors[0].ComponentSpecs[0].Spec,
-			secret("s3", map[string]string{"AWS_ACCESS_KEY_ID": storage.AccessKey, "AWS_SECRET_ACCESS_KEY": storage.SecretKey}),
-			secret("s3-ca", map[string]string{"ca.crt": storage.CA}))
+		pod := func(spec *core.PodSpecApplyConfiguration) *container.Pod {
+			return container.NewPod(t, "seldon", facts.Platform, objects, spec,
+				secret("s3", map[string]string{"AWS_ACCESS_KEY_ID": storage.AccessKey, "AWS_SECRET_ACCESS_KEY": storage.SecretKey}),
+				secret("s3-ca", map[string]string{"ca.crt": storage.CA}))
+		}
+		switch found.Kind {
+		case seldon.SeldonDeployment.Kind:
+			s.model = pod(found.Spec.Predictors[0].ComponentSpecs[0].Spec)
+		case kinds.Deployment.Kind:
+			s.router = pod(found.Spec.Template.Spec)
+		}
 	}
-	t.Fatal("no SeldonDeployment is rendered")
-	return nil
+	if s.model == nil || s.router == nil {
+		t.Fatal("no SeldonDeployment, or no Deployment, is rendered")
+	}
+	return s
 }
 
 func secret(name string, data map[string]string) *corev1.Secret {
@@ -175,7 +197,8 @@ func TestModelIsServedFromTheObjectStorage(t *testing.T) {
 	if err := json.Unmarshal(output, &want); err != nil {
 		t.Fatalf("training said %q: %v", output, err)
 	}
-	pod := site(t, storage)
+	s := newSite(t, storage)
+	pod := s.model
 
 	if output, err := fetch(t, pod, rclone, "RCLONE_CA_CERT"); err == nil || !strings.Contains(output, "certificate signed by unknown authority") {
 		t.Errorf("a service whose authority it does not know: %v\n%s", err, output)
@@ -198,8 +221,90 @@ func TestModelIsServedFromTheObjectStorage(t *testing.T) {
 	if !equal(got.Data.NDArray, want) {
 		t.Errorf("the model answers %s, and said %v when it was trained", answer, want)
 	}
+	exposed(t, s.router, address, want)
+
 	// It has metrics of its own only if the model declares some, and Prometheus must find the address all the same.
 	request(t, http.MethodGet, "http://"+metrics+"/prometheus", "")
+}
+
+// exposed asks the model from outside: through the login, a real oauth2-proxy, and the router.
+func exposed(t *testing.T, pod *container.Pod, model string, want [][]float64) {
+	t.Helper()
+	proxy, err := container.LoginProxy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	outside, inside := container.FreeAddress(t), container.FreeAddress(t)
+	const router, loopback = "router", "127.0.0.1:8000"
+	command := cmd.New("v0.0.0", nil)
+	var arguments []string
+	for _, argument := range pod.Container(router).Args {
+		arguments = append(arguments, strings.NewReplacer(
+			"odh-seldon-iris-default.lab.svc:8000", model, loopback, inside, "=:8081", "=0").Replace(argument))
+	}
+	command.SetArgs(arguments)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- command.ExecuteContext(ctx) }()
+	defer func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("the router: %v", err)
+		}
+	}()
+	process := container.Start(t, pod.Command("login-proxy", proxy, "=:8080", "="+outside, "http://"+loopback+"/", "http://"+inside+"/"))
+	for _, address := range []string{outside, inside} {
+		if !process.Until(func() bool {
+			connection, err := net.Dial("tcp", address)
+			if err != nil {
+				return false
+			}
+			_ = connection.Close()
+			return true
+		}) {
+			t.Fatal("the login proxy ended")
+		}
+	}
+
+	ask := func(path, user, password string) (int, string) {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+outside+path, strings.NewReader(`{"data": {"ndarray": [`+flower+`]}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		if user != "" {
+			request.SetBasicAuth(user, password)
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = response.Body.Close() }()
+		content, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return response.StatusCode, string(content)
+	}
+	const path = "/seldon/lab/odh-seldon-iris/api/v1.0/predictions"
+	login := pod.Secret("odh-seldon-login")
+	for name, account := range map[string][2]string{
+		"nobody": {}, "a wrong password": {"client", "guess"}, "the administrator's name": {"admin", login["client-password"]},
+	} {
+		if status, body := ask(path, account[0], account[1]); status != http.StatusUnauthorized || strings.Contains(body, "ndarray") {
+			t.Errorf("%s: %d %s", name, status, body)
+		}
+	}
+	status, body := ask(path, "client", login["client-password"])
+	var got struct {
+		Data struct{ NDArray [][]float64 }
+	}
+	if err := json.Unmarshal([]byte(body), &got); err != nil || status != http.StatusOK || !equal(got.Data.NDArray, want) {
+		t.Errorf("a program with its account: %d %s, want %v", status, body, want)
+	}
+	if status, body := ask("/seldon/lab/odh-seldon-iris/metrics", "client", login["client-password"]); status != http.StatusNotFound {
+		t.Errorf("another path of the model: %d %s", status, body)
+	}
 }
 
 func equal(a, b [][]float64) bool {

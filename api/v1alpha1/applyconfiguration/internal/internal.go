@@ -1706,9 +1706,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.SeldonExposure
+  scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.SeldonModelDeployment
   map:
     fields:
+    - name: exposure
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.SeldonExposure
     - name: name
       type:
         scalar: string

@@ -21,6 +21,9 @@ type SeldonModelDeploymentApplyConfiguration struct {
 	Replicas *int32 `json:"replicas,omitempty"`
 	// resources of the model server in each replica. Defaults follow the profile.
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`
+	// exposure of the model outside the cluster: None (the default), or Login: at the host seldon-<platform> of spec.ingress, behind the
+	// login of spec.authentication.
+	Exposure *apiv1alpha1.SeldonExposure `json:"exposure,omitempty"`
 }
 
 // SeldonModelDeploymentApplyConfiguration constructs a declarative configuration of the SeldonModelDeployment type for use with
@@ -66,5 +69,13 @@ func (b *SeldonModelDeploymentApplyConfiguration) WithReplicas(value int32) *Sel
 // If called multiple times, the Resources field is set to the value of the last call.
 func (b *SeldonModelDeploymentApplyConfiguration) WithResources(value *ResourcesApplyConfiguration) *SeldonModelDeploymentApplyConfiguration {
 	b.Resources = value
+	return b
+}
+
+// WithExposure sets the Exposure field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Exposure field is set to the value of the last call.
+func (b *SeldonModelDeploymentApplyConfiguration) WithExposure(value apiv1alpha1.SeldonExposure) *SeldonModelDeploymentApplyConfiguration {
+	b.Exposure = &value
 	return b
 }

@@ -17,7 +17,8 @@ type SeldonSpecApplyConfiguration struct {
 	Models *SeldonModelsApplyConfiguration `json:"models,omitempty"`
 	// deployments are models that the platform serves.
 	Deployments []SeldonModelDeploymentApplyConfiguration `json:"deployments,omitempty"`
-	// access says which Pods may call models: Namespace (those of the platform's namespace; the default) or Cluster.
+	// access says which Pods may call models: Namespace (those of the platform's namespace; the default) or Cluster. See also
+	// deployments[].exposure.
 	Access *string `json:"access,omitempty"`
 }
 
