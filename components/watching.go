@@ -17,6 +17,8 @@ type Scrape struct {
 	TLS *ScrapeTLS
 	// Login that the endpoint asks for. Nil: none.
 	Login *ScrapeLogin
+	// Labels of the Pods that their metrics get. Prometheus has underscores in place of other characters of their names.
+	Labels []string
 	// Drop is a regular expression of metrics that nobody reads and that are too many to keep.
 	Drop string
 }

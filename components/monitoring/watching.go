@@ -132,6 +132,7 @@ func podMonitor(in inputs, scrape components.Scrape) *kinds.Resource[podMonitorS
 	}
 	object := kinds.New(PodMonitor.GVK(), in.Platform.Namespace, in.Object(strings.ToLower(scrape.Component)+"-"+scrape.Name), podMonitorSpec{
 		Selector:  meta.LabelSelector().WithMatchLabels(scrape.Pods),
+		PodLabels: scrape.Labels,
 		Endpoints: []podEndpoint{endpoint},
 	})
 	object.WithLabels(in.Labels(prometheusPart))

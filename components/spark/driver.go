@@ -46,6 +46,9 @@ const (
 	portRetries     = 16
 )
 
+// webName is what the ports of web interfaces are called, here and by the Spark operator.
+const webName = "web"
+
 // confFolder holds the configuration, in drivers and in the Pods of clusters. Drivers read defaultsFile.
 const (
 	confFolder   = "/etc/opendatahub/spark"

@@ -1,10 +1,13 @@
 package spark
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"opendatahub.io/operator/components"
 )
 
 var (
@@ -31,6 +34,39 @@ var (
 		Buckets: []float64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600},
 	}, []string{"namespace"})
 )
+
+// metricsPath of masters and workers. A path without the slash is redirected to it.
+const metricsPath = "/metrics/prometheus/"
+
+// droppedMetrics are those that all of Spark's processes have and that say nothing about a master or worker, and the second copy of each gauge.
+const droppedMetrics = "metrics_(CodeGenerator|HiveExternalCatalog)_.*|metrics_.*_Number"
+
+// metricsConf has processes of these parts show their metrics in their web interfaces.
+func metricsConf(parts ...string) map[string]string {
+	conf := map[string]string{}
+	for _, part := range parts {
+		sink := "spark.metrics.conf." + part + ".sink.prometheusServlet."
+		conf[sink+"class"] = "org.apache.spark.metrics.sink.PrometheusServlet"
+		conf[sink+"path"] = strings.TrimSuffix(metricsPath, "/")
+	}
+	return conf
+}
+
+// scrapes are the web interfaces of masters and workers. Drivers have none: what runs in a notebook is its user's. The workers of shared
+// clusters have none either, because the Spark operator does not say which port they listen at.
+func (in inputs) scrapes(shared bool) []components.Scrape {
+	scrape := func(name string, pods map[string]string, labels ...string) components.Scrape {
+		return components.Scrape{Name: name, Pods: pods, Port: webName, Path: metricsPath, Labels: labels, Drop: droppedMetrics}
+	}
+	scrapes := []components.Scrape{
+		scrape(masterPart, map[string]string{LabelSpark: "true", labelRole: masterPart}, LabelCluster),
+		scrape(workerPart, map[string]string{LabelSpark: "true", labelRole: workerPart}, LabelCluster),
+	}
+	if shared {
+		scrapes = append(scrapes, scrape("shared", components.Merge(in.Selector(clusterPart), map[string]string{labelSparkRole: masterPart}), LabelShared))
+	}
+	return scrapes
+}
 
 func init() { metrics.Registry.MustRegister(current, refused, startSeconds) }
 

@@ -2,6 +2,7 @@ package spark
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -82,12 +83,13 @@ func (c cluster) processes() *meta.LabelSelectorApplyConfiguration {
 		WithMatchExpressions(meta.LabelSelectorRequirement().WithKey(labelRole).WithOperator(metav1.LabelSelectorOpExists))
 }
 
-// clusterPolicy: only the driver and the cluster itself come in.
+// clusterPolicy: the driver and the cluster itself come in, and Prometheus to the web interfaces.
 func (c cluster) clusterPolicy() *networking.NetworkPolicyApplyConfiguration {
 	within := append(ports(masterPort, masterWebPort, workerPort, workerWebPort), span(blockPort))
 	egress := slices.Concat(c.egress, []native.Egress{networking.NetworkPolicyEgressRule().
 		WithPorts(within...).WithPorts(span(driverPort), span(driverBlockPort)).WithTo(native.Pods(c.members()))})
-	return c.policy("", c.processes(), networking.NetworkPolicyIngressRule().WithPorts(within...).WithFrom(native.Pods(c.members())), egress...)
+	ingress := []native.Ingress{networking.NetworkPolicyIngressRule().WithPorts(within...).WithFrom(native.Pods(c.members())), c.metrics(masterWebPort, workerWebPort)}
+	return c.policy("", c.processes(), ingress, egress...)
 }
 
 // driverPolicy adds to what the Pod may do besides: its cluster comes in, and it goes out to its cluster.
@@ -96,20 +98,25 @@ func (c cluster) driverPolicy() *networking.NetworkPolicyApplyConfiguration {
 	driver := meta.LabelSelector().WithMatchLabels(c.members()).
 		WithMatchExpressions(meta.LabelSelectorRequirement().WithKey(labelRole).WithOperator(metav1.LabelSelectorOpDoesNotExist))
 	return c.policy("-driver", driver,
-		networking.NetworkPolicyIngressRule().WithPorts(span(driverPort), span(driverBlockPort)).WithFrom(peer),
+		[]native.Ingress{networking.NetworkPolicyIngressRule().WithPorts(span(driverPort), span(driverBlockPort)).WithFrom(peer)},
 		native.DNS(),
 		networking.NetworkPolicyEgressRule().
 			WithPorts(append(ports(masterPort, masterWebPort, workerWebPort), span(blockPort))...).WithTo(peer))
 }
 
-func (c cluster) policy(suffix string, pods *meta.LabelSelectorApplyConfiguration, ingress native.Ingress, egress ...native.Egress) *networking.NetworkPolicyApplyConfiguration {
+func (c cluster) policy(suffix string, pods *meta.LabelSelectorApplyConfiguration, ingress []native.Ingress, egress ...native.Egress) *networking.NetworkPolicyApplyConfiguration {
 	return networking.NetworkPolicy(c.name()+suffix, c.Platform.Namespace).
 		WithLabels(c.labels()).WithAnnotations(c.annotations()).WithOwnerReferences(c.owner()).
 		WithSpec(networking.NetworkPolicySpec().
 			WithPodSelector(pods).
 			WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).
-			WithIngress(ingress).
+			WithIngress(ingress...).
 			WithEgress(egress...))
+}
+
+// metrics lets Prometheus in.
+func (in inputs) metrics(ports ...int32) native.Ingress {
+	return native.From(ports, native.Prometheus(in.OpenShift)...)
 }
 
 func ports(numbers ...int32) []*networking.NetworkPolicyPortApplyConfiguration {
@@ -141,6 +148,10 @@ func (c cluster) conf() *core.SecretApplyConfiguration {
 		"spark.worker.preferConfiguredMasterAddress true",
 		"spark.worker.cleanup.enabled true",
 	}, shared...)
+	metrics := metricsConf(masterPart, workerPart)
+	for _, setting := range slices.Sorted(maps.Keys(metrics)) {
+		daemons = append(daemons, setting+" "+metrics[setting])
+	}
 	files := components.Merge(c.sessionFiles(), map[string]string{defaultsFile: joined(driver), daemonConf: joined(daemons)})
 	return core.Secret(secretName(c.pod.Name), c.Platform.Namespace).
 		WithLabels(c.labels()).WithAnnotations(c.annotations()).WithOwnerReferences(c.owner()).
@@ -156,14 +167,14 @@ func (c cluster) service() *core.ServiceApplyConfiguration {
 			WithSelector(components.Merge(c.members(), map[string]string{labelRole: masterPart})).
 			// Workers begin to ask for it while it starts.
 			WithPublishNotReadyAddresses(true).
-			WithPorts(native.ServicePort(masterPart, masterPort), native.ServicePort("web", masterWebPort)))
+			WithPorts(native.ServicePort(masterPart, masterPort), native.ServicePort(webName, masterWebPort)))
 }
 
 func (c cluster) master() *core.ContainerApplyConfiguration {
 	return c.container(masterPart, c.size.Master, heap(c.size.Master.Memory),
 		"org.apache.spark.deploy.master.Master",
 		"--port", fmt.Sprint(masterPort), "--webui-port", fmt.Sprint(masterWebPort)).
-		WithPorts(native.Port(masterPart, masterPort), native.Port("web", masterWebPort)).
+		WithPorts(native.Port(masterPart, masterPort), native.Port(webName, masterWebPort)).
 		WithReadinessProbe(core.Probe().WithTCPSocket(core.TCPSocketAction().WithPort(intstr.FromInt32(masterPort))).WithPeriodSeconds(2))
 }
 
@@ -177,7 +188,7 @@ func (c cluster) worker() *core.ContainerApplyConfiguration {
 		masterURL(string(c.pod.UID))).
 		WithEnv(env...).
 		WithVolumeMounts(mounts...).
-		WithPorts(native.Port(workerPart, workerPort), native.Port("web", workerWebPort)).
+		WithPorts(native.Port(workerPart, workerPort), native.Port(webName, workerWebPort)).
 		WithReadinessProbe(core.Probe().WithTCPSocket(core.TCPSocketAction().WithPort(intstr.FromInt32(workerPort))).WithPeriodSeconds(2))
 }
 

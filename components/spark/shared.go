@@ -115,7 +115,7 @@ func (s sharedCluster) sparkCluster() sparkClusterSpec {
 	return sparkClusterSpec{
 		RuntimeVersions:    runtimeVersions{SparkVersion: s.spec.Version},
 		ClusterTolerations: clusterTolerations{InstanceConfig: instanceConfig{workers, limit, limit}},
-		SparkConf: map[string]string{
+		SparkConf: components.Merge(metricsConf(masterPart), map[string]string{
 			"spark.kubernetes.container.image":           s.spec.Image,
 			"spark.authenticate":                         "true",
 			"spark.network.crypto.enabled":               "true",
@@ -124,7 +124,7 @@ func (s sharedCluster) sparkCluster() sparkClusterSpec {
 			"spark.worker.preferConfiguredMasterAddress": "true",
 			"spark.worker.cleanup.enabled":               "true",
 			"spark.deploy.defaultCores":                  fmt.Sprint(max(1, workers*s.spec.Worker.Cores/2)),
-		},
+		}),
 		MasterSpec: s.process(masterPart, s.spec.Master),
 		WorkerSpec: s.process(workerPart, s.spec.Worker,
 			native.Env("SPARK_WORKER_PORT", fmt.Sprint(workerPort)),
@@ -190,30 +190,31 @@ func (s sharedCluster) members(own metav1.LabelSelectorOperator) *meta.LabelSele
 		WithMatchExpressions(meta.LabelSelectorRequirement().WithKey(labelSparkRole).WithOperator(own))
 }
 
-// policy: drivers and the cluster itself come in, and code of users reaches what it reaches from notebooks.
+// policy: drivers and the cluster itself come in, Prometheus to the master's web interface, and code of users reaches what it reaches from notebooks.
 func (s sharedCluster) policy() *networking.NetworkPolicyApplyConfiguration {
 	within := append(ports(masterPort, masterWebPort, workerPort, workerWebPort), span(blockPort))
 	all := native.Pods(map[string]string{LabelShared: s.spec.Name})
 	egress := slices.Concat(s.egress, []native.Egress{networking.NetworkPolicyEgressRule().
 		WithPorts(within...).WithPorts(span(driverPort), span(driverBlockPort)).WithTo(all)})
-	return s.networkPolicy("", s.members(metav1.LabelSelectorOpExists), networking.NetworkPolicyIngressRule().WithPorts(within...).WithFrom(all), egress...)
+	ingress := []native.Ingress{networking.NetworkPolicyIngressRule().WithPorts(within...).WithFrom(all), s.metrics(masterWebPort)}
+	return s.networkPolicy("", s.members(metav1.LabelSelectorOpExists), ingress, egress...)
 }
 
 // driverPolicy adds to what drivers may do besides, as that of a Pod with a cluster of its own.
 func (s sharedCluster) driverPolicy() *networking.NetworkPolicyApplyConfiguration {
 	peer := networking.NetworkPolicyPeer().WithPodSelector(s.members(metav1.LabelSelectorOpExists))
 	return s.networkPolicy("-driver", s.members(metav1.LabelSelectorOpDoesNotExist),
-		networking.NetworkPolicyIngressRule().WithPorts(span(driverPort), span(driverBlockPort)).WithFrom(peer),
+		[]native.Ingress{networking.NetworkPolicyIngressRule().WithPorts(span(driverPort), span(driverBlockPort)).WithFrom(peer)},
 		native.DNS(),
 		networking.NetworkPolicyEgressRule().WithPorts(append(ports(masterPort, masterWebPort, workerWebPort), span(blockPort))...).WithTo(peer))
 }
 
-func (s sharedCluster) networkPolicy(suffix string, pods *meta.LabelSelectorApplyConfiguration, ingress native.Ingress, egress ...native.Egress) *networking.NetworkPolicyApplyConfiguration {
+func (s sharedCluster) networkPolicy(suffix string, pods *meta.LabelSelectorApplyConfiguration, ingress []native.Ingress, egress ...native.Egress) *networking.NetworkPolicyApplyConfiguration {
 	return networking.NetworkPolicy(s.stable()+suffix, s.Platform.Namespace).WithLabels(s.labels()).
 		WithSpec(networking.NetworkPolicySpec().
 			WithPodSelector(pods).
 			WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).
-			WithIngress(ingress).
+			WithIngress(ingress...).
 			WithEgress(egress...))
 }
 
@@ -236,7 +237,7 @@ func (s sharedCluster) service() *core.ServiceApplyConfiguration {
 	return core.Service(s.stable(), s.Platform.Namespace).WithLabels(s.labels()).
 		WithSpec(core.ServiceSpec().
 			WithSelector(map[string]string{LabelShared: s.spec.Name, labelSparkRole: masterPart}).
-			WithPorts(port(masterPart, masterPort), port("web", masterWebPort)))
+			WithPorts(port(masterPart, masterPort), port(webName, masterWebPort)))
 }
 
 // driverPod is what a Pod must have to be a driver of the cluster.

@@ -71,7 +71,8 @@ func (component) References(facts components.Facts) []components.Reference {
 }
 
 // Declare implements components.WithDeclarations: sizes of notebooks can ask for a size of cluster, or
-// for a shared one. The history server reads from the data lake's bucket. The metrics are the operator's.
+// for a shared one. The history server reads from the data lake's bucket. The operator has metrics of clusters, and
+// their masters and workers have some of their own.
 func (component) Declare(facts components.Facts) components.Declarations {
 	declarations := components.Declarations{
 		Alerts:     []components.AlertRules{{Content: alerts}},
@@ -95,6 +96,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 	if err != nil {
 		return declarations // Render says why
 	}
+	declarations.Scrapes = in.scrapes(len(shared) > 0)
 	for _, cluster := range shared {
 		declarations.Notebooks.Extras = append(declarations.Notebooks.Extras, components.NotebookExtra{
 			Component: name, Name: cluster.spec.Name,

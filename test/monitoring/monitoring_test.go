@@ -53,6 +53,9 @@ const (
 	envPictures = "OPENDATAHUB_SCREENSHOTS"
 )
 
+// loopback is the address of Pods that ask for theirs.
+const loopback = "127.0.0.1"
+
 // spec has a Kafka that cannot be, because nobody installs its operator: an alert will tell of it.
 const spec = `
 profile: Development
@@ -61,6 +64,7 @@ components:
   kafka: {}
   mlflow: {}
   jupyterHub: {}
+  spark: {maxClusters: 1, clusterSizes: [{name: one, workers: 1}]}
   monitoring:
     scrapeIntervalSeconds: 5
     grafana: {state: Disabled}
@@ -84,7 +88,7 @@ type site struct {
 	// addresses that stand for Pods and for Services of the operator, by the object that has them scraped.
 	addresses map[string]string
 	// Where they listen; the proxy of JupyterHub for metrics.
-	prometheus, alertmanager, mlflow, hub, proxy string
+	prometheus, alertmanager, mlflow, hub, proxy, sparkMaster, sparkWorker string
 	// searchRuns asks MLflow behind its login.
 	searchRuns func() bool
 }
@@ -92,7 +96,7 @@ type site struct {
 func TestMonitoring(t *testing.T) {
 	ctx := t.Context()
 	s := &site{T: t, programs: build(t)}
-	for _, address := range []*string{&s.prometheus, &s.alertmanager, &s.hub, &s.proxy} {
+	for _, address := range []*string{&s.prometheus, &s.alertmanager, &s.hub, &s.proxy, &s.sparkMaster, &s.sparkWorker} {
 		*address = container.FreeAddress(t)
 	}
 	s.mlflow = atPort(t, 8443) // it answers to this port of any address, and to no other
@@ -112,11 +116,13 @@ func TestMonitoring(t *testing.T) {
 		"odh-monitoring-operator": s.MetricsAddress, "odh-monitoring-installer": s.InstallerMetricsAddress,
 		"odh-monitoring-monitoring-prometheus": s.prometheus, "odh-monitoring-monitoring-alertmanager": s.alertmanager,
 		"odh-monitoring-mlflow-server": s.mlflow, "odh-monitoring-jupyterhub-hub": s.hub, "odh-monitoring-jupyterhub-proxy": s.proxy,
+		"odh-monitoring-spark-master": s.sparkMaster, "odh-monitoring-spark-worker": s.sparkWorker,
 	}
 	told := make(chan notification, 100)
 	s.deploy(ctx, webhook(t, told))
 	s.startMLflow(ctx)
 	s.startHub(ctx)
+	s.startSpark(ctx)
 	s.startAlertmanager(ctx)
 	s.startPrometheus(ctx)
 	s.everyTargetIsUp(ctx)
@@ -348,8 +354,12 @@ func (p *pod) command(ctx context.Context, name, program string, replace ...stri
 	var variables []string
 	for _, variable := range running.Env {
 		value := variable.Value
-		if from := variable.ValueFrom; from != nil && from.SecretKeyRef != nil {
+		switch from := variable.ValueFrom; {
+		case from == nil:
+		case from.SecretKeyRef != nil:
 			value = string(p.secret(ctx, from.SecretKeyRef.Name)[from.SecretKeyRef.Key])
+		case from.FieldRef != nil && from.FieldRef.FieldPath == "status.podIP":
+			value = loopback
 		}
 		environment[variable.Name] = p.moved(replacer.Replace(value))
 		variables = append(variables, "$("+variable.Name+")", environment[variable.Name])
@@ -481,14 +491,10 @@ func (s *site) startMLflow(ctx context.Context) {
 	s.searchRuns = func() bool {
 		return answers("http://"+upstream+"/api/2.0/mlflow/experiments/search?max_results=1", "odh-mlflow")
 	}
-	_, port, err := net.SplitHostPort(upstream)
-	if err != nil {
-		s.Fatal(err)
-	}
 	python := filepath.Join(container.Programs(s.T, "mlflow"), "python")
 	// The scripts of a virtual environment do not survive its move, modules do.
 	mlflow := func(name string) *exec.Cmd {
-		command := p.command(ctx, name, python, "--port=5000", "--port="+port)
+		command := p.command(ctx, name, python, "--port=5000", "--port="+port(upstream))
 		command.Args = slices.Insert(command.Args, 1, "-m", p.container(name).Command[0])
 		return command
 	}
@@ -510,7 +516,6 @@ func (s *site) startMLflow(ctx context.Context) {
 func (s *site) startHub(ctx context.Context) {
 	s.Helper()
 	web, api := container.FreeAddress(s.T), container.FreeAddress(s.T)
-	port := func(address string) string { return address[strings.LastIndex(address, ":")+1:] }
 	deployment := &appsv1.Deployment{}
 	s.get(ctx, deployment, "odh-jupyterhub-proxy")
 	p := s.newPod(ctx, deployment.Spec.Template.Spec)
@@ -537,6 +542,9 @@ func (s *site) startHub(ctx context.Context) {
 		s.Fatal("the proxy ended")
 	}
 }
+
+// port of an address.
+func port(address string) string { return address[strings.LastIndex(address, ":")+1:] }
 
 // answers is whether somebody answers with 200, when asked for by the name of a host, if there is one.
 func answers(address, host string) bool {
@@ -745,14 +753,18 @@ func (s *site) everyTargetIsUp(ctx context.Context) {
 		for _, target := range answer.Data.ActiveTargets {
 			jobs = append(jobs, target.Labels["job"])
 			g.Expect(target.Health).To(Equal("up"), target.ScrapePool+": "+target.LastError)
+			if strings.HasPrefix(target.Labels["job"], "spark-") {
+				g.Expect(target.Labels).To(HaveKeyWithValue("opendatahub_io_spark_cluster", sparkDriver))
+			}
 		}
 		g.Expect(jobs).To(ConsistOf("opendatahub-operator", "opendatahub-installer", "monitoring-prometheus", "monitoring-alertmanager", "mlflow-server",
-			"jupyterhub-hub", "jupyterhub-proxy"))
+			"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker"))
 	})
 }
 
 // dashboards of what is scraped here.
-var dashboards = []string{"monitoring/dashboard.json", "monitoring/dashboard_servers.json", "mlflow/dashboard.json", "jupyterhub/dashboard.json"}
+var dashboards = []string{"monitoring/dashboard.json", "monitoring/dashboard_servers.json", "mlflow/dashboard.json", "jupyterhub/dashboard.json",
+	"spark/dashboard.json"}
 
 // dashboard is what Grafana reads.
 type dashboard struct {

@@ -3,8 +3,11 @@ package spark_test
 import (
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -83,11 +86,37 @@ func newSharedSite(t *testing.T, secret string) *site {
 	return s
 }
 
+// metricsOf reads them at the web interface, which is at the next free port.
+func metricsOf(t *testing.T, process *container.Process, path string) string {
+	t.Helper()
+	started := regexp.MustCompile(`WebUI to \S+, and started at http://\S+:(\d+)`).FindStringSubmatch(process.Output())
+	if started == nil {
+		t.Fatal("there is no web interface")
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+masterAddress+":"+started[1]+path, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
+}
+
 func TestASharedCluster(t *testing.T) {
 	team := newSharedSite(t, "secret-of-the-team")
 	master := team.start("master", masterAddress)
 	if !said(team.start("worker", workerAddress), "Successfully registered with master") {
 		t.Fatal("the worker ended")
+	}
+	if metrics := metricsOf(t, master, "/metrics/prometheus/"); !strings.Contains(metrics, `metrics_master_aliveWorkers_Value{type="gauges"} 1`) {
+		t.Errorf("the master does not tell Prometheus of its worker:\n%s", metrics)
 	}
 	output, err := team.driver(driverAddress).CombinedOutput()
 	if err != nil {
