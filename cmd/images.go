@@ -108,7 +108,7 @@ func printImages(ctx context.Context, options imagesOptions, all []components.Co
 				continue
 			}
 			for _, p := range prepared {
-				collectImages(found, component.Name(), p.Object.Object)
+				collectImages(found, component.Name(), images.Caused(p.Object.Object))
 			}
 		}
 		return append(failed, sayWhatIsNotSupported(all, odh, "OpenDataHub "+odh.Namespace+"/"+odh.Name, warn)...)
@@ -131,7 +131,7 @@ func printImages(ctx context.Context, options imagesOptions, all []components.Co
 		case !options.operators:
 			_, _ = fmt.Fprintf(warn, "warning: the images of %s are not among them: add --operators\n", dependency.Name)
 		default:
-			if err := imagesOfCharts(ctx, found, dependency, options.cluster.KubeVersion); err != nil {
+			if err := imagesOfCharts(ctx, found, dependency, options.cluster); err != nil {
 				return err
 			}
 		}
@@ -140,63 +140,32 @@ func printImages(ctx context.Context, options imagesOptions, all []components.Co
 }
 
 // imagesOfCharts renders the charts of an operator as the installer does.
-func imagesOfCharts(ctx context.Context, found map[string][]string, dependency dependencies.Dependency, kubeVersion string) error {
-	version, err := utilversion.ParseGeneric(kubeVersion)
+func imagesOfCharts(ctx context.Context, found map[string][]string, dependency dependencies.Dependency, cluster components.Cluster) error {
+	version, err := utilversion.ParseGeneric(cluster.KubeVersion)
 	if err != nil {
 		return err
 	}
 	capabilities := *common.DefaultCapabilities
-	capabilities.KubeVersion = common.KubeVersion{Version: kubeVersion, Major: fmt.Sprint(version.Major()), Minor: fmt.Sprint(version.Minor())}
-	client := helm.Client{UserAgent: "opendatahub"}
+	capabilities.KubeVersion = common.KubeVersion{Version: cluster.KubeVersion, Major: fmt.Sprint(version.Major()), Minor: fmt.Sprint(version.Minor())}
+	client := helm.Client{UserAgent: "opendatahub", Images: cluster.Images}
 	for _, chart := range dependency.Charts {
 		rendered, err := client.Render(ctx, chart, dependency.Namespace, &capabilities)
 		if err != nil {
 			return fmt.Errorf("%s: %w", dependency.Name, err)
 		}
 		for _, object := range rendered.Objects {
-			collectImages(found, dependency.Name, object.Object)
+			collectImages(found, dependency.Name, images.Caused(object.Object))
 		}
 	}
 	return nil
 }
 
-// collectImages finds the images that a value names.
-func collectImages(found map[string][]string, from string, value any) {
-	add := func(name string) {
+// collectImages notes who brings these images.
+func collectImages(found map[string][]string, from string, names []string) {
+	for _, name := range names {
 		if !slices.Contains(found[name], from) {
 			found[name] = append(found[name], from)
 		}
-	}
-	switch value := value.(type) {
-	case map[string]any:
-		for key, below := range value {
-			if name, ok := below.(string); ok && key == "image" && name != "" && !strings.ContainsAny(name, " \n{$") {
-				add(withRegistry(name))
-				continue
-			}
-			collectImages(found, from, below)
-		}
-	case []any:
-		for _, below := range value {
-			collectImages(found, from, below)
-		}
-	case string:
-		for _, name := range images.Find(value) {
-			add(name)
-		}
-	}
-}
-
-// withRegistry spells out what container runtimes assume of a short name.
-func withRegistry(name string) string {
-	host, _, path := strings.Cut(name, "/")
-	switch {
-	case !path:
-		return "docker.io/library/" + name
-	case !strings.ContainsAny(host, ".:") && host != "localhost":
-		return "docker.io/" + name
-	default:
-		return name
 	}
 }
 
@@ -204,14 +173,14 @@ func writeImages(out *bytes.Buffer, format string, found map[string][]string, pa
 	names := slices.Sorted(maps.Keys(found))
 	switch format {
 	case "json":
-		images := []image{}
+		listed := []image{}
 		for _, name := range names {
 			slices.Sort(found[name])
-			images = append(images, image{name, found[name]})
+			listed = append(listed, image{name, found[name]})
 		}
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
-		return encoder.Encode(images)
+		return encoder.Encode(listed)
 	case "imageset":
 		return writeYAML(out, imageSet(names, packages))
 	case "skopeo":

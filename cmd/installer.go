@@ -3,12 +3,14 @@ package cmd
 import (
 	"context"
 	"errors"
+	"os"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer"
 )
@@ -17,6 +19,8 @@ import (
 type InstallerOptions struct {
 	ProcessOptions
 	RegistryConfig string
+	// Images are what an administrator puts in the places of the images in charts.
+	Images images.Table
 }
 
 func installerCommand(version string, all []components.Component) *cobra.Command {
@@ -35,8 +39,14 @@ namespace. Nothing in an OpenDataHub chooses a chart, a repository, a version, a
 	complete := options.flags(command)
 	flags := command.Flags()
 	flags.StringVar(&options.RegistryConfig, "registry-config", "", "file with the credentials of OCI registries, as docker login writes it")
+	table := ""
+	flags.StringVar(&table, "images", os.Getenv(imagesVariable), imagesUsage+"; $"+imagesVariable+" is the default")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if err := complete(); err != nil {
+			return err
+		}
+		var err error
+		if options.Images, err = readImages(table); err != nil {
 			return err
 		}
 		return RunInstaller(command.Context(), options, all)
@@ -63,7 +73,7 @@ func NewInstaller(ctx context.Context, config *rest.Config, options InstallerOpt
 		return nil, errors.New("--namespace: the installer must know its own namespace, in which it finds its configuration")
 	}
 	setup := installer.Options{
-		Namespace: options.Namespace, WatchNamespaces: options.WatchNamespaces, RegistryConfig: options.RegistryConfig, UserAgent: "opendatahub/" + options.Version,
+		Namespace: options.Namespace, WatchNamespaces: options.WatchNamespaces, RegistryConfig: options.RegistryConfig, UserAgent: "opendatahub/" + options.Version, Images: options.Images,
 	}
 	cacheOptions, err := installer.CacheOptions(setup)
 	if err != nil {

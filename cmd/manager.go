@@ -39,16 +39,20 @@ func managerCommand(version string, all []components.Component) *cobra.Command {
 	command.Flags().StringVar(&options.Image, "image", os.Getenv("OPERATOR_IMAGE"),
 		"image that the operator runs from, for components that run it as well; $OPERATOR_IMAGE is the default, and without it that of this version")
 	table := ""
-	command.Flags().StringVar(&table, "images", "", imagesUsage)
+	command.Flags().StringVar(&table, "images", os.Getenv(imagesVariable), imagesUsage+"; $"+imagesVariable+" is the default")
 	command.Flags().BoolVar(&options.UnsafePatches, "allow-unsafe-patches", false,
 		"let patches in OpenDataHub resources loosen the security of Pods and change rights")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if err := complete(); err != nil {
 			return err
 		}
+		var unknown []string
 		var err error
-		if options.Images, err = readImages(table); err != nil {
+		if options.Images, unknown, err = managerImages(table, os.Environ(), all); err != nil {
 			return err
+		}
+		if len(unknown) > 0 {
+			ctrl.Log.Info("Ignored variables of images that no component has", "variables", unknown)
 		}
 		return RunManager(command.Context(), options, all)
 	}
@@ -80,7 +84,11 @@ func NewManager(ctx context.Context, config *rest.Config, options ManagerOptions
 	})
 }
 
-const imagesUsage = "file with an administrator's table of images: what takes the places of images and of registries"
+const (
+	imagesUsage = "file with an administrator's table of images: what takes the places of images and of registries"
+	// imagesVariable is the default of --images where it is not the flags that can be changed, as in a Subscription.
+	imagesVariable = "OPENDATAHUB_IMAGES"
+)
 
 // readImages reads the table of a file; without a file nothing is replaced.
 func readImages(file string) (images.Table, error) {
@@ -96,4 +104,13 @@ func readImages(file string) (images.Table, error) {
 		return images.Table{}, fmt.Errorf("--images %s: %w", file, err)
 	}
 	return table, nil
+}
+
+// managerImages is the table of a file over what the environment says of single images, and the variables that say nothing to this version.
+func managerImages(file string, environment []string, all []components.Component) (table images.Table, unknown []string, err error) {
+	if table, err = readImages(file); err != nil {
+		return table, nil, err
+	}
+	table.Related, unknown, err = images.Related(environment, components.Images(all))
+	return table, unknown, err
 }

@@ -48,7 +48,7 @@ func New(version string, all []components.Component) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(managerCommand(version, all), installerCommand(version, all), renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), kindsCommand(all), statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all), portalCommand(version), modelRouterCommand(version), doctorCommand(all), imagesCommand(all), versionCommand(version))
+	root.AddCommand(managerCommand(version, all), installerCommand(version, all), renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), relatedImagesCommand(all), kindsCommand(all), statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all), portalCommand(version), modelRouterCommand(version), doctorCommand(all), imagesCommand(all), versionCommand(version))
 	return root
 }
 

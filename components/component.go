@@ -39,6 +39,13 @@ type WithRule interface {
 	Wanted(Facts) bool
 }
 
+// WithImages is a component that has images of its own choice in what it renders.
+type WithImages interface {
+	// Images are those that it renders unless the spec names others, by the name that RELATED_IMAGE_<NAME> replaces each by. Names
+	// outlive versions.
+	Images() map[string]string
+}
+
 // Object is one object to apply: a client-go apply configuration or a kinds.Resource, and how it is looked after.
 // The controller adds the platform's labels, the namespace if there is none, and, unless it holds data, an owner reference.
 type Object struct {

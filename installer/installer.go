@@ -27,6 +27,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/watch"
 	"opendatahub.io/operator/dependencies"
@@ -43,6 +44,8 @@ type Options struct {
 	WatchNamespaces []string
 	// RegistryConfig is a file with the credentials of OCI registries, as docker login writes it. May be empty.
 	RegistryConfig string
+	// Images are what an administrator puts in the places of the images in charts.
+	Images images.Table
 	// UserAgent that chart repositories see.
 	UserAgent string
 }
@@ -153,7 +156,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		now:       time.Now,
 		cache:     mgr.GetCache(),
 		discovery: clients.Discovery(),
-		helm:      &helm.Client{RegistryConfig: options.RegistryConfig, UserAgent: options.UserAgent},
+		helm:      &helm.Client{RegistryConfig: options.RegistryConfig, UserAgent: options.UserAgent, Images: options.Images},
 		client:    mgr.GetClient(),
 		reader:    mgr.GetAPIReader(),
 		mapper:    mgr.GetRESTMapper(),

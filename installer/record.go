@@ -32,7 +32,7 @@ type record struct {
 // chartRecord is one chart, as it is applied.
 type chartRecord struct {
 	Release string `json:"release"`
-	// Request is helm.Request of the chart; if it is empty, the chart is rendered again.
+	// Request is that of helm.Client for the chart; if it is empty, the chart is rendered again.
 	Request string `json:"request"`
 	// Namespace that it was rendered for.
 	Namespace  string           `json:"namespace"`

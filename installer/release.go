@@ -179,7 +179,7 @@ func (r *reconciler) render(ctx context.Context, dependency dependencies.Depende
 			}
 			return next, failure, wait
 		}
-		request, err := helm.Request(chart)
+		request, err := r.helm.Request(chart)
 		if err != nil {
 			return stop(components.AsFailure(err, v1alpha1.ReasonInstallFailed), 0)
 		}

@@ -31,6 +31,13 @@ type component struct{}
 
 func (component) Name() string { return name }
 
+// Images implements components.WithImages.
+func (component) Images() map[string]string {
+	return map[string]string{
+		"ARGO_CONTROLLER": controllerImage, "ARGO_SERVER": serverImage, "ARGO_EXECUTOR": executorImage, "ARGO_CHECK": checkImage,
+	}
+}
+
 // Kinds implements components.Component.
 func (component) Kinds() []kinds.Kind { return append(native.Kinds(), WorkflowTemplate) }
 

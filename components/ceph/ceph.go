@@ -27,6 +27,9 @@ var (
 // Name implements components.Component.
 func (component) Name() string { return name }
 
+// Images implements components.WithImages.
+func (component) Images() map[string]string { return map[string]string{"CEPH": image + testedVersion} }
+
 // Kinds implements components.Component. Removal goes backwards: claims and users first, because the gateways serve their
 // finalizers and claims need their StorageClass; then stores, file systems and pools; the cluster last, because it may
 // hold the confirmation that its data may go, see confirmed.

@@ -41,6 +41,9 @@ type Table struct {
 	// Registries, with the beginning of a path or without, by how the rendered image begins: "quay.io" to "registry.example.com/quay".
 	// The longest that fits counts, and Images come first.
 	Registries map[string]string `json:"registries,omitempty"`
+	// Related are what the environment puts in the places of images that components choose, by those, see Related. They count as if they
+	// were what is rendered, so Images and Registries come on top.
+	Related map[string]string `json:"-"`
 }
 
 // ParseTable reads a table from YAML. All errors are reported.
@@ -68,13 +71,50 @@ func ParseTable(content []byte) (Table, error) {
 	return table, errors.Join(problems...)
 }
 
+// VariablePrefix begins the variables that the Operator Lifecycle Manager's tools know to hold images: RELATED_IMAGE_CEPH.
+const VariablePrefix = "RELATED_IMAGE_"
+
+// Related reads from an environment, as os.Environ has it, what takes the places of images by their names: Table.Related. Variables of
+// names that nothing has are returned as unknown: another version may have had them. All errors are reported.
+func Related(environment []string, names map[string]string) (related map[string]string, unknown []string, err error) {
+	related = map[string]string{}
+	var problems []error
+	for _, variable := range environment {
+		key, value, _ := strings.Cut(variable, "=")
+		name, ok := strings.CutPrefix(key, VariablePrefix)
+		if !ok || value == "" {
+			continue
+		}
+		image, known := names[name]
+		switch found := Find(value); {
+		case !known:
+			unknown = append(unknown, key)
+		case len(found) != 1 || found[0] != value:
+			problems = append(problems, fmt.Errorf("%s: %q is no image with its registry and a tag or a digest", key, value))
+		case value != image:
+			related[image] = value
+		}
+	}
+	slices.Sort(unknown)
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return related, unknown, errors.Join(problems...)
+}
+
 // Empty is whether nothing is replaced.
-func (t Table) Empty() bool { return len(t.Images) == 0 && len(t.Registries) == 0 }
+func (t Table) Empty() bool {
+	return len(t.Images) == 0 && len(t.Registries) == 0 && len(t.Related) == 0
+}
 
 // Image is what takes the place of an image.
 func (t Table) Image(image string) string {
 	if replaced, ok := t.Images[image]; ok {
 		return replaced
+	}
+	if related, ok := t.Related[image]; ok {
+		image = related
+		if replaced, ok := t.Images[image]; ok {
+			return replaced
+		}
 	}
 	longest := ""
 	for registry := range t.Registries {
@@ -97,13 +137,18 @@ func (t Table) Replace(value any) any {
 			value[i] = t.Replace(below)
 		}
 	case string:
-		return reference.ReplaceAllStringFunc(value, func(match string) string {
-			parts := reference.FindStringSubmatch(match)
-			if !isImage(parts[2]) {
-				return match
-			}
-			return parts[1] + t.Image(parts[2])
-		})
+		return replace(value, t.Image)
 	}
 	return value
+}
+
+// replace puts what image returns in the place of each image in a text.
+func replace(text string, image func(string) string) string {
+	return reference.ReplaceAllStringFunc(text, func(match string) string {
+		parts := reference.FindStringSubmatch(match)
+		if !isImage(parts[2]) {
+			return match
+		}
+		return parts[1] + image(parts[2])
+	})
 }

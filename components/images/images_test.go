@@ -59,3 +59,45 @@ func TestParseTable(t *testing.T) {
 		t.Error("an unknown field is accepted")
 	}
 }
+
+func TestRelated(t *testing.T) {
+	names := map[string]string{"HUB": "quay.io/hub/hub:1", "PROXY": "quay.io/hub/proxy:1", "CEPH": "quay.io/ceph/ceph:v1"}
+	related, unknown, err := Related([]string{
+		"PATH=/bin", "RELATED_IMAGE_HUB=registry.example.com/hub" + digest, "RELATED_IMAGE_PROXY=", "RELATED_IMAGE_CEPH=quay.io/ceph/ceph:v1",
+		"RELATED_IMAGE_OLD=quay.io/old/old:1",
+	}, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"quay.io/hub/hub:1": "registry.example.com/hub" + digest}, related); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if !slices.Equal(unknown, []string{"RELATED_IMAGE_OLD"}) {
+		t.Errorf("unknown: %q", unknown)
+	}
+	_, _, err = Related([]string{"RELATED_IMAGE_HUB=hub", "RELATED_IMAGE_CEPH=quay.io/ceph/ceph"}, names)
+	for _, want := range []string{`RELATED_IMAGE_HUB: "hub" is no image`, `RELATED_IMAGE_CEPH: "quay.io/ceph/ceph" is no image`} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
+// TestRelatedComesLast: what the environment says counts as what is rendered, and an administrator's table comes on top.
+func TestRelatedComesLast(t *testing.T) {
+	related := map[string]string{"quay.io/hub/hub:1": "quay.io/hub/hub" + digest}
+	for name, test := range map[string]struct {
+		table Table
+		want  string
+	}{
+		"alone":                  {Table{}, "quay.io/hub/hub" + digest},
+		"below a registry":       {Table{Registries: map[string]string{"quay.io": "mirror.example.com"}}, "mirror.example.com/hub/hub" + digest},
+		"below what is rendered": {Table{Images: map[string]string{"quay.io/hub/hub:1": "mirror.example.com/hub:2"}}, "mirror.example.com/hub:2"},
+		"below itself":           {Table{Images: map[string]string{"quay.io/hub/hub" + digest: "mirror.example.com/hub:3"}}, "mirror.example.com/hub:3"},
+	} {
+		test.table.Related = related
+		if got := test.table.Image("quay.io/hub/hub:1"); got != test.want || test.table.Empty() {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}

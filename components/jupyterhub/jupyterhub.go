@@ -4,6 +4,7 @@ package jupyterhub
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
@@ -20,6 +21,15 @@ func New() components.Component { return component{} }
 type component struct{}
 
 func (component) Name() string { return name }
+
+// Images implements components.WithImages.
+func (component) Images() map[string]string {
+	all := map[string]string{"JUPYTERHUB_HUB": hubImage, "JUPYTERHUB_PROXY": proxyImage}
+	for _, image := range slices.Concat(defaultImages, gpuImages, []v1alpha1.NotebookImage{beakerxImage}) {
+		all["NOTEBOOK_"+strings.ToUpper(strings.ReplaceAll(image.Name, "-", "_"))] = image.Image
+	}
+	return all
+}
 
 // Kinds implements components.Component.
 func (component) Kinds() []kinds.Kind {

@@ -25,6 +25,11 @@ type component struct{}
 
 func (component) Name() string { return name }
 
+// Images implements components.WithImages.
+func (component) Images() map[string]string {
+	return components.Merge(native.LoginImages(), map[string]string{"MLFLOW": image})
+}
+
 // Kinds implements components.Component.
 func (component) Kinds() []kinds.Kind { return native.Kinds() }
 

@@ -23,6 +23,11 @@ const (
 	openShiftProxyImage = "quay.io/openshift/origin-oauth-proxy:4.20"
 )
 
+// LoginImages are the images of the proxies, for components.WithImages.
+func LoginImages() map[string]string {
+	return map[string]string{"LOGIN_PROXY": loginProxyImage, "LOGIN_PROXY_OPENSHIFT": openShiftProxyImage}
+}
+
 // WebRole is the ClusterRole, shipped in config/rbac, that is bound to those who may log in to web interfaces with their
 // OpenShift accounts when spec.authentication.allowedGroups is set. It permits nothing else.
 const WebRole = "opendatahub-web-interface"

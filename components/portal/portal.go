@@ -26,6 +26,9 @@ type component struct{}
 // Name implements components.Component.
 func (component) Name() string { return name }
 
+// Images implements components.WithImages. Its own is the operator's.
+func (component) Images() map[string]string { return native.LoginImages() }
+
 // Kinds implements components.Component.
 func (component) Kinds() []kinds.Kind { return native.Kinds() }
 

@@ -28,6 +28,11 @@ var (
 // Name implements components.Component.
 func (component) Name() string { return name }
 
+// Images implements components.WithImages.
+func (component) Images() map[string]string {
+	return map[string]string{"SELDON_INITIALIZER": initializerImage}
+}
+
 // References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
 	references := s3.References(facts, s3.Models)

@@ -12,6 +12,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/health"
+	"opendatahub.io/operator/components/native"
 	"opendatahub.io/operator/components/s3"
 )
 
@@ -31,6 +32,11 @@ var (
 )
 
 func (component) Name() string { return name }
+
+// Images implements components.WithImages.
+func (component) Images() map[string]string {
+	return components.Merge(native.LoginImages(), map[string]string{"SPARK": image})
+}
 
 // Render implements components.Component.
 func (component) Render(facts components.Facts) ([]components.Object, error) {

@@ -125,15 +125,19 @@ func normalDigest(digest string) string {
 	return strings.TrimPrefix(strings.ToLower(strings.TrimSpace(digest)), "sha256:")
 }
 
-// Request is a hash of a chart with its values, short enough for a label. Of a local chart the content counts, too.
-func Request(c dependencies.Chart) (string, error) {
-	content, err := localContent(c)
+// Request is a hash of a chart with its values and the table of images, short enough for a label. Of a local chart the content counts, too.
+func (c *Client) Request(wanted dependencies.Chart) (string, error) {
+	content, err := localContent(wanted)
 	if err != nil {
 		return "", err
 	}
-	request, err := json.Marshal([]any{c.Chart, c.Version, normalDigest(c.Digest), c.Values, content})
+	all := []any{wanted.Chart, wanted.Version, normalDigest(wanted.Digest), wanted.Values, content}
+	if !c.Images.Empty() {
+		all = append(all, c.Images)
+	}
+	request, err := json.Marshal(all)
 	if err != nil {
-		return "", invalid(c, err)
+		return "", invalid(wanted, err)
 	}
 	sum := sha256.Sum256(request)
 	return hex.EncodeToString(sum[:16]), nil

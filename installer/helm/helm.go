@@ -23,6 +23,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/dependencies"
 )
 
@@ -33,6 +34,8 @@ type Client struct {
 	RegistryConfig string
 	// UserAgent that the repositories see.
 	UserAgent string
+	// Images are what an administrator puts in the places of the images in charts.
+	Images images.Table
 }
 
 // Rendered is a chart with its values.
@@ -57,6 +60,9 @@ func (c *Client) Render(ctx context.Context, wanted dependencies.Chart, namespac
 	rendered, err := render(loaded, wanted, namespace, capabilities)
 	if err != nil {
 		return Rendered{}, invalid(wanted, err)
+	}
+	for _, object := range rendered.Objects {
+		c.Images.ReplaceCaused(object.Object)
 	}
 	return rendered, nil
 }

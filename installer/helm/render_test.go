@@ -19,6 +19,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer/helm"
 )
@@ -205,6 +206,40 @@ func TestBrokenCharts(t *testing.T) {
 	refused(t, &helm.Client{}, dependencies.Chart{Chart: path, Version: "1.0.0"}, true, v1alpha1.ReasonChartInvalid, path, "gzip")
 }
 
+// TestImagesOfCharts: a table of images counts for what is rendered, and a changed one renders again; without one, what earlier versions
+// rendered counts on.
+func TestImagesOfCharts(t *testing.T) {
+	chart := newFolder(t).put(t, demo("demo", "1.0.0"), "demo", "1.0.0")
+	plain := &helm.Client{}
+	requests := map[string]bool{}
+	for mirror, want := range map[string]string{"": "example.com/main", "mirror.example.org": "mirror.example.org/main", "mirror.example.org/a": "mirror.example.org/a/main"} {
+		client := &helm.Client{}
+		if mirror != "" {
+			client.Images = images.Table{Registries: map[string]string{"example.com": mirror}}
+		}
+		result, err := rendered(t, client, chart)
+		must(t, err)
+		found := ""
+		for _, object := range result.Objects {
+			if containers, ok, _ := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers"); ok {
+				found, _, _ = unstructured.NestedString(containers[0].(map[string]any), "image")
+			}
+		}
+		if !strings.HasPrefix(found, want+":") {
+			t.Errorf("from %q comes %s, want %s", mirror, found, want)
+		}
+		request, err := client.Request(chart)
+		must(t, err)
+		requests[request] = true
+		if same, err := plain.Request(chart); err != nil || (same == request) != (mirror == "") {
+			t.Errorf("from %q: request %s, and %s without a table, %v", mirror, request, same, err)
+		}
+	}
+	if len(requests) != 3 {
+		t.Errorf("three tables make %d requests", len(requests))
+	}
+}
+
 func TestDigestsOfCharts(t *testing.T) {
 	for name, newSource := range sources {
 		t.Run(name, func(t *testing.T) {
@@ -222,8 +257,8 @@ func TestDigestsOfCharts(t *testing.T) {
 			mustRender(t, before)
 			after := chart
 			after.Digest = strings.ToUpper(strings.TrimPrefix(said, "sha256:"))
-			a, errA := helm.Request(before)
-			b, errB := helm.Request(after)
+			a, errA := (&helm.Client{}).Request(before)
+			b, errB := (&helm.Client{}).Request(after)
 			if a != b || errA != nil || errB != nil {
 				t.Errorf("the same digest in another form is another request")
 			}
@@ -324,7 +359,7 @@ func TestRequestOfALocalChartHasItsContent(t *testing.T) {
 	for _, name := range []string{"folder", "archive"} {
 		from := sources[name](t)
 		request := func(content files) string {
-			request, err := helm.Request(from.put(t, content, "demo", "1.0.0"))
+			request, err := (&helm.Client{}).Request(from.put(t, content, "demo", "1.0.0"))
 			must(t, err)
 			return request
 		}

@@ -424,7 +424,7 @@ func installAsSomebodyElse(ctx context.Context, namespace, release, archive stri
 func installAsEarlier(ctx context.Context, dependency dependencies.Dependency) {
 	GinkgoHelper()
 	chart := dependency.Charts[0]
-	request, err := helm.Request(chart)
+	request, err := (&helm.Client{}).Request(chart)
 	Expect(err).NotTo(HaveOccurred())
 	kube.ManagedFieldsManager = dependencies.FieldManager
 	DeferCleanup(func() { kube.ManagedFieldsManager = "" })
