@@ -7,6 +7,10 @@ MAKEFLAGS += --no-print-directory
 VERSION ?= 0.1.0
 # The image that is built, deployed and named in the bundle.
 IMG ?= quay.io/opendatahub/operator:v$(VERSION)
+# A table of images, as the operator's --images takes it, from which the bundle has digests.
+DIGESTS ?=
+# docker or podman: make bundle asks it for which architectures the images are.
+CONTAINER_TOOL ?=
 # What `make run` does once the platform is ready: stay or exit.
 WAIT ?= stay
 # How long `make run` waits for that.
@@ -133,14 +137,16 @@ generate: $(CONTROLLER_GEN) ## Generate code, the CRD, RBAC, docs/api.md and the
 	mv docs/api.md.new docs/api.md
 	go run . rbac config/rbac/components > config/rbac/role.yaml.new
 	mv config/rbac/role.yaml.new config/rbac/role.yaml
+	go run . related-images > config/manifests/images.yaml.new
+	mv config/manifests/images.yaml.new config/manifests/images.yaml
 	@$(MAKE) bundle
 
 .PHONY: bundle
-bundle: ## Generate the OLM bundle from config/ and validate it.
-	go run -C hack/bundle . -version $(VERSION) -image $(IMG) ../..
+bundle: ## Generate the OLM bundle from config/ and validate it (DIGESTS=file with the digests of images, CONTAINER_TOOL=docker|podman).
+	go run -C hack/bundle . -version $(VERSION) -image $(IMG) $(if $(DIGESTS),-digests $(abspath $(DIGESTS))) $(if $(CONTAINER_TOOL),-container-tool $(CONTAINER_TOOL)) ../..
 
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/v1alpha1/applyconfiguration \
-	config/crd/opendatahub.io_opendatahubs.yaml config/rbac/role.yaml docs/api.md bundle
+	config/crd/opendatahub.io_opendatahubs.yaml config/rbac/role.yaml config/manifests/images.yaml docs/api.md bundle
 
 # Compares files, not commits, so that it can be run before a commit as well.
 .PHONY: check-generated

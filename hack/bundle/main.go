@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	semver "github.com/blang/semver/v4"
@@ -29,6 +30,7 @@ const (
 	packageName    = "opendatahub-operator"
 	channel        = "fast"
 	serviceAccount = "opendatahub-operator"
+	firstSample    = "opendatahub.yaml"
 	// The first OpenShift whose Kubernetes is the minKubeVersion of the base.
 	openShiftVersions = "v4.21"
 )
@@ -36,24 +38,31 @@ const (
 func main() {
 	release := flag.String("version", "", "version of the operator, as in 0.1.0")
 	image := flag.String("image", "", "image of the operator")
+	digests := flag.String("digests", "", "file with the digests of images, as the operator's --images takes it; images that it lacks stay as they are")
+	tool := flag.String("container-tool", "", "docker or podman: ask it for which architectures images are; without it they are not asked for")
 	flag.Parse()
 	if flag.NArg() != 1 || *release == "" || *image == "" {
-		fmt.Fprintln(os.Stderr, "usage: bundle -version 0.1.0 -image IMAGE REPOSITORY")
+		fmt.Fprintln(os.Stderr, "usage: bundle -version 0.1.0 -image IMAGE [-digests FILE] [-container-tool docker|podman] REPOSITORY")
 		os.Exit(2)
 	}
 	folder := filepath.Join(flag.Arg(0), "bundle")
-	if err := errors.Join(generate(flag.Arg(0), folder, *release, *image), validate(folder)); err != nil {
+	known, err := readDigests(*digests)
+	if err == nil {
+		err = errors.Join(generate(flag.Arg(0), folder, *release, *image, known), validate(folder, *tool))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bundle:", err)
 		os.Exit(1)
 	}
 }
 
 // generate writes the bundle of the repository to the folder, which it empties first.
-func generate(repository, folder, release, image string) error {
+func generate(repository, folder, release, image string, digests map[string]string) error {
 	config, err := read(filepath.Join(repository, "config"))
 	if err != nil {
 		return err
 	}
+	config.digests = digests
 	csv, err := config.clusterServiceVersion(release, image)
 	if err != nil {
 		return err
@@ -88,7 +97,9 @@ type configuration struct {
 	description string
 	icon        []byte
 	crd         apiextensionsv1.CustomResourceDefinition
-	sample      unstructured.Unstructured
+	samples     []unstructured.Unstructured // the first is the one that people start from
+	images      map[string]string           // by the variables that replace them
+	digests     map[string]string           // of images, as they are named in images, as far as somebody knows them
 	deployment  appsv1.Deployment
 	service     corev1.Service
 	roles       []rbacv1.ClusterRole
@@ -106,8 +117,15 @@ func read(folder string) (*configuration, error) {
 	if c.icon, err = os.ReadFile(filepath.Join(folder, "manifests", "icon.svg")); err != nil {
 		return nil, err
 	}
-	files := []string{"crd/opendatahub.io_opendatahubs.yaml", "manifests/base.yaml", "samples/opendatahub.yaml"}
-	for _, pattern := range []string{"manager/*.yaml", "rbac/*.yaml", "rbac/components/*.yaml"} {
+	variables, err := os.ReadFile(filepath.Join(folder, "manifests", "images.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	if err := yaml.UnmarshalStrict(variables, &c.images); err != nil {
+		return nil, fmt.Errorf("reading images.yaml: %w", err)
+	}
+	files := []string{"crd/opendatahub.io_opendatahubs.yaml", "manifests/base.yaml", "samples/" + firstSample}
+	for _, pattern := range []string{"samples/*.yaml", "manager/*.yaml", "rbac/*.yaml", "rbac/components/*.yaml"} {
 		found, err := filepath.Glob(filepath.Join(folder, pattern))
 		if err != nil {
 			return nil, err
@@ -117,7 +135,9 @@ func read(folder string) (*configuration, error) {
 			if err != nil {
 				return nil, err
 			}
-			files = append(files, relative)
+			if !slices.Contains(files, filepath.ToSlash(relative)) {
+				files = append(files, filepath.ToSlash(relative))
+			}
 		}
 	}
 	for _, file := range files {
@@ -145,7 +165,7 @@ func (c *configuration) add(document []byte) error {
 	case "CustomResourceDefinition":
 		return yaml.UnmarshalStrict(document, &c.crd)
 	case "OpenDataHub":
-		c.sample = object
+		c.samples = append(c.samples, object)
 	case "Deployment":
 		return yaml.UnmarshalStrict(document, &c.deployment)
 	case "Service":
@@ -177,11 +197,15 @@ func (c *configuration) clusterServiceVersion(release, image string) (*operators
 	if err != nil {
 		return nil, fmt.Errorf("-version %s: %w", release, err)
 	}
-	examples, err := json.MarshalIndent([]any{c.sample.Object}, "", "  ")
+	shown := make([]any, 0, len(c.samples))
+	for _, sample := range c.samples {
+		shown = append(shown, sample.Object)
+	}
+	examples, err := json.MarshalIndent(shown, "", "  ")
 	if err != nil {
 		return nil, err
 	}
-	initial, err := json.Marshal(c.sample.Object)
+	initial, err := json.Marshal(c.samples[0].Object)
 	if err != nil {
 		return nil, err
 	}
@@ -194,17 +218,24 @@ func (c *configuration) clusterServiceVersion(release, image string) (*operators
 	csv.Spec.Version = version.OperatorVersion{Version: number}
 	csv.Spec.Description = c.description
 	csv.Spec.Icon = []operatorsv1alpha1.Icon{{Data: base64.StdEncoding.EncodeToString(c.icon), MediaType: "image/svg+xml"}}
-	csv.Spec.RelatedImages = []operatorsv1alpha1.RelatedImage{{Name: "manager", Image: image}}
+	related, err := c.relatedImages(image)
+	if err != nil {
+		return nil, err
+	}
+	csv.Spec.RelatedImages = related
+	csv.Annotations["features.operators.openshift.io/disconnected"] = strconv.FormatBool(pinned(related))
 
 	deployment := c.deployment.DeepCopy()
 	// OLM names the ServiceAccount, and puts its own labels on the rest.
 	container := &deployment.Spec.Template.Spec.Containers[0]
-	container.Image = image
+	container.Image = related[0].Image
 	for i := range container.Env {
 		if container.Env[i].Name == "OPERATOR_IMAGE" { // portals run from it
-			container.Env[i].Value = image
+			container.Env[i].Value = related[0].Image
 		}
 	}
+	container.Env = append(container.Env, variables(related)...)
+	deployment.Spec.Template.Spec.Affinity = affinity(csv.Labels)
 	strategy := &csv.Spec.InstallStrategy
 	strategy.StrategyName = operatorsv1alpha1.InstallStrategyNameDeployment
 	strategy.StrategySpec.DeploymentSpecs = []operatorsv1alpha1.StrategyDeploymentSpec{{
@@ -229,46 +260,35 @@ func (c *configuration) clusterServiceVersion(release, image string) (*operators
 	owned.Kind = c.crd.Spec.Names.Kind
 	owned.Version = c.crd.Spec.Versions[0].Name
 	owned.Description = line(schema.Description)
-	for _, field := range fields(schema.Properties["spec"]) {
+	for _, field := range fields("", schema.Properties["spec"]) {
 		owned.SpecDescriptors = append(owned.SpecDescriptors, operatorsv1alpha1.SpecDescriptor{
-			Path: field.name, DisplayName: title(field.name), Description: field.description,
+			Path: field.path, DisplayName: field.title(), Description: field.description(), XDescriptors: field.specHints(),
 		})
 	}
-	for _, field := range fields(schema.Properties["status"]) {
+	for _, field := range fields("", schema.Properties["status"]) {
 		owned.StatusDescriptors = append(owned.StatusDescriptors, operatorsv1alpha1.StatusDescriptor{
-			Path: field.name, DisplayName: title(field.name), Description: field.description,
+			Path: field.path, DisplayName: field.title(), Description: field.description(), XDescriptors: field.statusHints(),
 		})
 	}
 	return csv, nil
 }
 
-type schemaField struct{ name, description string }
-
-func fields(schema apiextensionsv1.JSONSchemaProps) []schemaField {
-	var found []schemaField
-	for name, property := range schema.Properties {
-		found = append(found, schemaField{name: name, description: line(property.Description)})
-	}
-	slices.SortFunc(found, func(a, b schemaField) int { return strings.Compare(a.name, b.name) })
-	return found
-}
-
-func line(text string) string { return strings.ReplaceAll(text, "\n", " ") }
-
-// title makes "Object Storage" of objectStorage.
-func title(name string) string {
-	var words strings.Builder
-	for i, r := range name {
-		switch {
-		case i == 0:
-			words.WriteString(strings.ToUpper(string(r)))
-		case r >= 'A' && r <= 'Z':
-			words.WriteString(" " + string(r))
-		default:
-			words.WriteRune(r)
+// affinity keeps the operator off nodes for which there is no image of it: those that the labels of the catalogue do not name.
+func affinity(labels map[string]string) *corev1.Affinity {
+	var expressions []corev1.NodeSelectorRequirement
+	for _, key := range []string{"arch", "os"} {
+		var values []string
+		for label := range labels {
+			if value, ok := strings.CutPrefix(label, "operatorframework.io/"+key+"."); ok {
+				values = append(values, value)
+			}
 		}
+		slices.Sort(values)
+		expressions = append(expressions, corev1.NodeSelectorRequirement{Key: "kubernetes.io/" + key, Operator: corev1.NodeSelectorOpIn, Values: values})
 	}
-	return words.String()
+	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: expressions}},
+	}}}
 }
 
 func annotations() any {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/operator-framework/api/pkg/manifests"
@@ -15,7 +16,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// offline are all validators of bundles but the one for architectures, which pulls the operator's image.
+// offline are all validators of bundles but the one for architectures, which pulls images.
 var offline = []interfaces.Validator{
 	validation.BundleValidator, validation.ClusterServiceVersionValidator, validation.CustomResourceDefinitionValidator,
 	validation.OperatorHubV2Validator, validation.StandardCapabilitiesValidator, validation.StandardCategoriesValidator,
@@ -29,7 +30,9 @@ const needed = "RBAC includes permission to create/update poddisruptionbudgets"
 
 // validate runs the validators that catalogues run, and checks what scorecard asks for. A warning is as bad as an error, but for
 // what is needed: users see it on the operator's page.
-func validate(folder string) error {
+//
+// With a container tool, docker or podman, the validator for architectures asks it about all images.
+func validate(folder, containerTool string) error {
 	bundle, err := manifests.GetBundleFromDir(folder)
 	if err != nil {
 		return fmt.Errorf("reading the bundle: %w", err)
@@ -38,8 +41,13 @@ func validate(folder string) error {
 	for _, object := range bundle.Objects {
 		objects = append(objects, object)
 	}
+	validators := offline
+	if containerTool != "" {
+		validators = append(slices.Clip(validators), validation.MultipleArchitecturesValidator)
+		objects = append(objects, map[string]string{"container-tools": containerTool})
+	}
 	var problems []error
-	for _, validator := range offline {
+	for _, validator := range validators {
 		for _, result := range validator.Validate(objects...) {
 			for _, problem := range append(result.Errors, result.Warnings...) {
 				if !strings.Contains(problem.Error(), needed) {
