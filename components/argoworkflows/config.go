@@ -65,9 +65,14 @@ type workflowSpec struct {
 }
 
 type artifactGC struct {
-	Strategy           string `json:"strategy"`
-	ServiceAccountName string `json:"serviceAccountName"`
-	PodSpecPatch       string `json:"podSpecPatch,omitempty"`
+	Strategy           string      `json:"strategy"`
+	ServiceAccountName string      `json:"serviceAccountName"`
+	PodMetadata        podMetadata `json:"podMetadata"`
+	PodSpecPatch       string      `json:"podSpecPatch,omitempty"`
+}
+
+type podMetadata struct {
+	Labels map[string]string `json:"labels"`
 }
 
 type ttlStrategy struct {
@@ -162,7 +167,12 @@ func (in inputs) config() string {
 	}
 	if in.storage != nil {
 		config.ArtifactRepository = &artifactRepository{ArchiveLogs: true, S3: in.bucket()}
-		config.WorkflowDefaults.Spec.ArtifactGC = &artifactGC{Strategy: in.artifactGC, ServiceAccountName: in.Object(gcPart)}
+		config.WorkflowDefaults.Spec.ArtifactGC = &artifactGC{
+			Strategy: in.artifactGC, ServiceAccountName: in.Object(gcPart),
+			// By itself Argo gives these Pods another label than the one by which its controller and our network policy know
+			// them (workflow/controller/artifact_gc.go): without it no workflow that has files ever goes.
+			PodMetadata: podMetadata{in.workflowPods()},
+		}
 		if in.OpenShift {
 			// The Pod has Argo's own user (workflow/common/security_context.go), but OpenShift assigns users.
 			config.WorkflowDefaults.Spec.ArtifactGC.PodSpecPatch = `{"securityContext":{"runAsUser":null},"containers":[{"name":"main","securityContext":{"runAsUser":null}}]}`

@@ -11,6 +11,7 @@ import (
 	"github.com/argoproj/argo-workflows/v4/config"
 	wfv1 "github.com/argoproj/argo-workflows/v4/pkg/apis/workflow/v1alpha1"
 	"github.com/argoproj/argo-workflows/v4/util/logging"
+	"github.com/argoproj/argo-workflows/v4/workflow/common"
 	"github.com/argoproj/argo-workflows/v4/workflow/validate"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -107,6 +108,9 @@ func check(t *testing.T, parsed config.Config) {
 		}
 		if defaults.ArtifactGC.GetStrategy() == wfv1.ArtifactGCStrategyUndefined {
 			t.Error("nobody deletes artifacts")
+		}
+		if metadata := defaults.ArtifactGC.PodMetadata; metadata == nil || metadata.Labels[common.LabelKeyControllerInstanceID] != parsed.InstanceID {
+			t.Error("the controller does not see the Pods that delete artifacts")
 		}
 	}
 	if persistence := parsed.Persistence; persistence != nil && (!persistence.Archive || persistence.ArchiveTTL == 0 || persistence.PostgreSQL == nil) {
