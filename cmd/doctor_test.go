@@ -54,9 +54,9 @@ func TestDoctorRefuses(t *testing.T) {
 }
 
 func TestExit(t *testing.T) {
-	for want, err := range map[int]error{0: nil, 1: errors.New("no"), exitWarnings: found(exitWarnings)} {
+	for want, err := range map[int]error{0: nil, 1: errors.New("no"), exitTrouble: trouble{errors.New("no")}, exitWarnings: found(exitWarnings)} {
 		code, message := Exit(err)
-		if code != want || (message == "Error: no") != (want == 1) {
+		if code != want || (message == "Error: no") != (want == 1 || want == exitTrouble) {
 			t.Errorf("Exit(%v) = %d, %q", err, code, message)
 		}
 	}

@@ -29,11 +29,14 @@ func (f found) Error() string { return fmt.Sprintf("exit code %d", int(f)) }
 // Exit is how a process ends after this error of a command: with which code, and what it prints, if anything.
 func Exit(err error) (code int, message string) {
 	var found found
+	var trouble trouble
 	switch {
 	case err == nil:
 		return 0, ""
 	case errors.As(err, &found):
 		return int(found), ""
+	case errors.As(err, &trouble):
+		return exitTrouble, "Error: " + err.Error()
 	default:
 		return 1, "Error: " + err.Error()
 	}
@@ -48,7 +51,13 @@ func New(version string, all []components.Component) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(managerCommand(version, all), installerCommand(version, all), renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), relatedImagesCommand(all), kindsCommand(all), statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all), portalCommand(version), modelRouterCommand(version), doctorCommand(all), imagesCommand(all), versionCommand(version))
+	root.AddCommand(
+		managerCommand(version, all), installerCommand(version, all), portalCommand(version), modelRouterCommand(version),
+		renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), kindsCommand(all), imagesCommand(all), relatedImagesCommand(all),
+		doctorCommand(all), diffCommand(all),
+		statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all),
+		versionCommand(version),
+	)
 	return root
 }
 

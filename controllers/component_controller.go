@@ -217,16 +217,21 @@ func (r *componentReconciler) render(ctx context.Context, odh *v1alpha1.OpenData
 		return facts, nil, components.AsFailure(err, v1alpha1.ReasonFactsUnavailable)
 	}
 	defer r.timed("render")()
-	prepared, err := Render(r.component, facts, ownerOf(odh))
+	prepared, err := Render(r.component, facts, OwnerOf(odh))
 	return facts, prepared, err
 }
 
-// split separates the objects that can be applied from the kinds that are missing. Objects of a missing kind that is optional are left out.
+// split is [Split] for the reconciler's component.
+func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Served) (applicable []apply.Prepared, missing []kinds.Kind) {
+	return Split(r.component, prepared, served)
+}
+
+// Split separates the objects that can be applied from the kinds that are missing. Objects of a missing kind that is optional are left out.
 // What follows a missing kind of the same third-party operator waits for it: a Kafka whose node pools cannot exist is reported as
 // failed by Strimzi.
-func (r *componentReconciler) split(prepared []apply.Prepared, served []apply.Served) (applicable []apply.Prepared, missing []kinds.Kind) {
+func Split(component components.Component, prepared []apply.Prepared, served []apply.Served) (applicable []apply.Prepared, missing []kinds.Kind) {
 	uses := map[schema.GroupKind]components.Use{}
-	for _, use := range components.UsesOf(r.component) {
+	for _, use := range components.UsesOf(component) {
 		uses[use.GroupKind] = use
 	}
 	incomplete := map[string]bool{} // by provider

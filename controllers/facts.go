@@ -28,17 +28,25 @@ func (r *componentReconciler) facts(ctx context.Context, odh *v1alpha1.OpenDataH
 	if facts.Live, err = r.live(ctx, platform, kinds); err != nil {
 		return facts, err
 	}
+	if err := OwnSecrets(&facts); err != nil {
+		return facts, err
+	}
+	return facts, r.references(ctx, platform, &facts)
+}
+
+// OwnSecrets adds the Secrets among the live objects, which have digests for values, to those that rendering knows.
+func OwnSecrets(facts *components.Facts) error {
 	for _, object := range facts.Live {
 		if object.GetKind() != "Secret" {
 			continue
 		}
 		digests, _, err := unstructured.NestedStringMap(object.Object, "data")
 		if err != nil {
-			return facts, fmt.Errorf("reading Secret %s: %w", object.GetName(), err)
+			return fmt.Errorf("reading Secret %s: %w", object.GetName(), err)
 		}
 		facts.Secrets[object.GetName()] = watch.SecretOf(digests)
 	}
-	return facts, r.references(ctx, platform, &facts)
+	return nil
 }
 
 // live lists the component's objects as last seen.
@@ -76,15 +84,25 @@ func (r *componentReconciler) references(ctx context.Context, platform types.Nam
 	if err != nil {
 		return err
 	}
+	return Refer(r.component, facts, secrets)
+}
+
+// Refer adds the Secrets that a component's spec refers to, of which these exist, to those that rendering knows. It fails when one is
+// missing, or does not allow what the spec wants with it.
+func Refer(component components.Component, facts *components.Facts, secrets map[string]components.Secret) error {
+	withReferences, ok := component.(components.WithReferences)
+	if !ok {
+		return nil
+	}
 	var missing, refused []string
-	for _, reference := range wanted {
+	for _, reference := range withReferences.References(*facts) {
 		secret, ok := secrets[reference.Name]
 		if !ok && reference.Awaited {
 			continue
 		}
 		if !ok {
 			missing = append(missing, fmt.Sprintf("Secret %s, which %s names, does not exist in namespace %s; create it with the keys %s",
-				reference.Name, reference.Field, platform.Namespace, strings.Join(reference.Keys, ", ")))
+				reference.Name, reference.Field, facts.Platform.Namespace, strings.Join(reference.Keys, ", ")))
 			continue
 		}
 		for _, key := range reference.Keys {
@@ -96,12 +114,12 @@ func (r *componentReconciler) references(ctx context.Context, platform types.Nam
 			refused = append(refused, fmt.Sprintf("Secret %s, which %s names, does not allow its values to be sent to %s; whoever the Secret belongs to allows it with: "+
 				"kubectl annotate secret %s --namespace %s --overwrite %s=%s",
 				reference.Name, reference.Field, strings.Join(forbidden, " and "),
-				reference.Name, platform.Namespace, components.AnnotationAllowAddresses, strings.Join(slices.Concat(secret.Addresses, forbidden), ",")))
+				reference.Name, facts.Platform.Namespace, components.AnnotationAllowAddresses, strings.Join(slices.Concat(secret.Addresses, forbidden), ",")))
 		}
 		if reference.Notebooks && !secret.Notebooks {
 			refused = append(refused, fmt.Sprintf("Secret %s, which %s names, does not allow that notebooks, and so their users, have its values; "+
 				"whoever the Secret belongs to allows it with: kubectl label secret %s --namespace %s %s=true",
-				reference.Name, reference.Field, reference.Name, platform.Namespace, components.LabelAllowNotebooks))
+				reference.Name, reference.Field, reference.Name, facts.Platform.Namespace, components.LabelAllowNotebooks))
 		}
 		facts.Secrets[reference.Name] = secret
 	}

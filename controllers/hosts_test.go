@@ -169,7 +169,7 @@ func TestConsent(t *testing.T) {
 			b.component = fakeKafka{references: []components.Reference{{
 				Field: "spec.x", Name: "s3", Keys: []string{"key"}, SentTo: []string{"https://mine.example.com"}, Notebooks: test.notebooks,
 			}}}
-			facts := components.Facts{Secrets: map[string]components.Secret{}}
+			facts := components.Facts{Platform: components.Platform{Namespace: "lab", Name: "odh"}, Secrets: map[string]components.Secret{}}
 			platform := types.NamespacedName{Namespace: "lab", Name: "odh"}
 			err := b.references(t.Context(), platform, &facts)
 			t.Cleanup(func() { _, _ = b.secrets.Use(t.Context(), "kafka", platform) })

@@ -170,7 +170,7 @@ func (r *componentReconciler) record(ctx context.Context, odh *v1alpha1.OpenData
 	if !ok || !scope.KeepData {
 		return nil
 	}
-	prepared, err := apply.Prepare(r.component.Name(), components.UsesOf(r.component), facts, ownerOf(odh), recorder.Record(facts))
+	prepared, err := apply.Prepare(r.component.Name(), components.UsesOf(r.component), facts, OwnerOf(odh), recorder.Record(facts))
 	if err != nil {
 		return err
 	}

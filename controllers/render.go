@@ -18,7 +18,8 @@ func Render(component components.Component, facts components.Facts, owner *metav
 	return apply.Prepare(component.Name(), components.UsesOf(component), facts, owner, objects)
 }
 
-func ownerOf(odh *v1alpha1.OpenDataHub) *metav1.OwnerReference {
+// OwnerOf is the owner reference of the objects of a platform.
+func OwnerOf(odh *v1alpha1.OpenDataHub) *metav1.OwnerReference {
 	owner := metav1.OwnerReference{
 		APIVersion: v1alpha1.GroupVersion.String(), Kind: "OpenDataHub", Name: odh.Name, UID: odh.UID,
 	}

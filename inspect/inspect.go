@@ -69,6 +69,7 @@ type Object struct {
 // Reader reads a cluster.
 type Reader struct {
 	client    client.Reader
+	dry       client.Client // writes are tried only
 	scheme    *runtime.Scheme
 	discovery discovery.DiscoveryInterface
 	all       []components.Component
@@ -77,7 +78,7 @@ type Reader struct {
 
 // New reads with the given client, which must not be a cache: a cache would watch whole kinds. all are the components that there can be.
 func New(reader client.Client, discovery discovery.DiscoveryInterface, all []components.Component) *Reader {
-	return &Reader{client: reader, scheme: reader.Scheme(), discovery: discovery, all: all, served: cluster.NewServed(discovery)}
+	return &Reader{client: reader, dry: client.NewDryRunClient(reader), scheme: reader.Scheme(), discovery: discovery, all: all, served: cluster.NewServed(discovery)}
 }
 
 // Platforms returns the platforms of a namespace, or of all where it is empty, by namespace and name. With a name only that one is

@@ -247,6 +247,11 @@ func (a *Applier) applySubresource(ctx context.Context, manager string, p Prepar
 	return &change, nil
 }
 
+// UpToDate is whether Apply would find nothing to do, as far as the API server's record of the object tells.
+func (a *Applier) UpToDate(manager string, live *unstructured.Unstructured, p Prepared) bool {
+	return a.upToDate(manager, live, p)
+}
+
 // upToDate is whether an apply would change nothing.
 func (a *Applier) upToDate(manager string, live *unstructured.Unstructured, p Prepared) bool {
 	if live.GetDeletionTimestamp() != nil {
@@ -309,12 +314,27 @@ func (a *Applier) claim(ctx context.Context, manager string, p Prepared) (exists
 		return false, explain(fmt.Errorf("reading %s: %w", p, err))
 	case a.Claim != nil:
 		return true, a.Claim(manager, p, existing)
-	case IsOurs(existing, manager):
-		return true, ofAnother(existing, manager, p)
 	default:
-		return false, &components.Failure{Reason: v1alpha1.ReasonConflict, Err: fmt.Errorf(
-			"%s exists already and is not the platform's: delete or rename it, or give the OpenDataHub another name", p)}
+		return IsOurs(existing, manager), taken(existing, manager, p)
 	}
+}
+
+// taken refuses an object that exists and is not the platform's.
+func taken(existing *unstructured.Unstructured, manager string, p Prepared) error {
+	if IsOurs(existing, manager) {
+		return ofAnother(existing, manager, p)
+	}
+	return &components.Failure{Reason: v1alpha1.ReasonConflict, Err: fmt.Errorf(
+		"%s exists already and is not the platform's: delete or rename it, or give the OpenDataHub another name", p)}
+}
+
+// Refusal is why Apply would leave an object as it is, however it differs, or nil: it is somebody else's, or a shared one over which
+// another platform decides.
+func (a *Applier) Refusal(existing *unstructured.Unstructured, manager string, p Prepared) error {
+	if err := taken(existing, manager, p); err != nil || !p.Shared {
+		return err
+	}
+	return a.contradiction(existing, p)
 }
 
 func (a *Applier) live(ctx context.Context, p Prepared) (*unstructured.Unstructured, error) {

@@ -41,27 +41,9 @@ type Served struct {
 
 // Prune deletes the component's objects that are not among the prepared ones.
 func (a *Applier) Prune(ctx context.Context, scope Scope, prepared []Prepared) ([]Change, error) {
-	type identity struct {
-		kind schema.GroupKind
-		key  types.NamespacedName
-	}
-	wanted := map[identity]bool{}
-	for _, p := range prepared {
-		wanted[identity{p.Object.GroupVersionKind().GroupKind(), client.ObjectKeyFromObject(p.Object)}] = true
-	}
-
-	var kinds []Served
-	var going []*unstructured.Unstructured
-	for _, served := range slices.Backward(scope.Kinds) {
-		objects, err := a.removable(ctx, scope, served)
-		if err != nil {
-			return nil, err
-		}
-		for _, object := range objects {
-			if !wanted[identity{served.Kind.GroupKind, client.ObjectKeyFromObject(object)}] {
-				kinds, going = append(kinds, served), append(going, object)
-			}
-		}
+	kinds, going, err := a.surplus(ctx, scope, prepared)
+	if err != nil {
+		return nil, err
 	}
 	waiting, changes, err := a.keep(ctx, scope, kinds, going)
 	if err != nil {
@@ -82,6 +64,38 @@ func (a *Applier) Prune(ctx context.Context, scope Scope, prepared []Prepared) (
 		}
 	}
 	return changes, join(failed)
+}
+
+// Surplus lists what Prune would delete, in its order.
+func (a *Applier) Surplus(ctx context.Context, scope Scope, prepared []Prepared) ([]*unstructured.Unstructured, error) {
+	_, going, err := a.surplus(ctx, scope, prepared)
+	return going, err
+}
+
+func (a *Applier) surplus(ctx context.Context, scope Scope, prepared []Prepared) ([]Served, []*unstructured.Unstructured, error) {
+	type identity struct {
+		kind schema.GroupKind
+		key  types.NamespacedName
+	}
+	wanted := map[identity]bool{}
+	for _, p := range prepared {
+		wanted[identity{p.Object.GroupVersionKind().GroupKind(), client.ObjectKeyFromObject(p.Object)}] = true
+	}
+
+	var kinds []Served
+	var going []*unstructured.Unstructured
+	for _, served := range slices.Backward(scope.Kinds) {
+		objects, err := a.removable(ctx, scope, served)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, object := range objects {
+			if !wanted[identity{served.Kind.GroupKind, client.ObjectKeyFromObject(object)}] {
+				kinds, going = append(kinds, served), append(going, object)
+			}
+		}
+	}
+	return kinds, going, nil
 }
 
 // Waiting is what a removal waits for.

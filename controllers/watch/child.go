@@ -76,7 +76,7 @@ func identify(object metav1.Object, of grouping) *child {
 		key:     types.NamespacedName{Namespace: object.GetNamespace(), Name: object.GetName()},
 		uid:     object.GetUID(),
 		version: object.GetResourceVersion(),
-		owner:   unique.Make(of.ownerOf(object.GetNamespace(), object.GetLabels())),
+		owner:   unique.Make(of.OwnerOf(object.GetNamespace(), object.GetLabels())),
 	}
 }
 
@@ -88,7 +88,7 @@ type grouping struct {
 }
 
 // ownerOf goes by the labels: objects that hold data have no owner reference.
-func (g grouping) ownerOf(namespace string, labels map[string]string) owner {
+func (g grouping) OwnerOf(namespace string, labels map[string]string) owner {
 	if !g.platforms {
 		return owner{component: labels[g.label]}
 	}

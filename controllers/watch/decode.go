@@ -46,7 +46,7 @@ func (g grouping) decode(content []byte, kind schema.GroupVersionKind) (*child, 
 		return nil, fmt.Errorf("decoding %s: %w", kind.Kind, err)
 	}
 	s.kept.raw = bytes.Clone(append(s.out, '}')) // of the size that it needs
-	s.kept.owner = unique.Make(g.ownerOf(s.kept.key.Namespace, s.labels))
+	s.kept.owner = unique.Make(g.OwnerOf(s.kept.key.Namespace, s.labels))
 	return s.kept, nil
 }
 

@@ -102,10 +102,7 @@ func (r *References) Use(ctx context.Context, component string, platform types.N
 			return nil, fmt.Errorf("reading Secret %s: %w", key, err)
 		}
 		if secret, isSecret := object.(*corev1.Secret); ok && isSecret {
-			one := SecretOf(stringData(secret))
-			one.Addresses = components.SplitMark(secret.Annotations[components.AnnotationAllowAddresses])
-			one.Notebooks = components.Allowed(secret.Labels, components.LabelAllowNotebooks)
-			found[key.Name] = one
+			found[key.Name] = ofPeople(secret)
 		}
 	}
 	return found, nil
@@ -121,9 +118,7 @@ func (r *References) start(key types.NamespacedName) *reference {
 	// Neither call fails before the informer runs.
 	_ = ref.informer.SetTransform(func(object any) (any, error) {
 		if secret, ok := object.(*corev1.Secret); ok {
-			for name, value := range secret.Data {
-				secret.Data[name] = []byte(digest(string(value)))
-			}
+			hideValues(secret)
 			secret.ManagedFields = nil
 			allowed, ok := secret.Annotations[components.AnnotationAllowAddresses]
 			secret.Annotations = nil
@@ -157,6 +152,28 @@ func (r *References) notify(key types.NamespacedName) {
 	for _, u := range users {
 		r.wake(u.component, u.platform)
 	}
+}
+
+// ReferredSecret is what rendering may know of a Secret that people provide.
+func ReferredSecret(secret *corev1.Secret) components.Secret {
+	hidden := secret.DeepCopy()
+	hideValues(hidden)
+	return ofPeople(hidden)
+}
+
+// hideValues puts digests into the places of values.
+func hideValues(secret *corev1.Secret) {
+	for name, value := range secret.Data {
+		secret.Data[name] = []byte(digest(string(value)))
+	}
+}
+
+// ofPeople is a Secret without values, with what its owner allows.
+func ofPeople(hidden *corev1.Secret) components.Secret {
+	secret := SecretOf(stringData(hidden))
+	secret.Addresses = components.SplitMark(hidden.Annotations[components.AnnotationAllowAddresses])
+	secret.Notebooks = components.Allowed(hidden.Labels, components.LabelAllowNotebooks)
+	return secret
 }
 
 func stringData(secret *corev1.Secret) map[string]string {

@@ -8,6 +8,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,9 +16,15 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cmd"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/inspect"
@@ -42,6 +49,76 @@ func doctor(ctx context.Context, namespace, spec string) (string, error) {
 	content := "apiVersion: opendatahub.io/v1alpha1\nkind: OpenDataHub\nmetadata: {name: odh}\nspec: {" + spec + "}\n"
 	Expect(os.WriteFile(file, []byte(content), 0o600)).To(Succeed())
 	return opendatahub(ctx, "doctor", "-f", file, "-n", namespace)
+}
+
+// differs looks at what diff says of changes, made by hand and in a file, of a platform with Kafka and JupyterHub.
+func differs(ctx context.Context, ns string) {
+	GinkgoHelper()
+	compare := func(arguments ...string) []inspect.Difference {
+		GinkgoHelper()
+		said, err := opendatahub(ctx, append([]string{"diff", "-n", ns, "-o", "json"}, arguments...)...)
+		Expect(err).To(MatchError("exit code 1"), said)
+		var results []inspect.Comparison
+		Expect(json.Unmarshal([]byte(said[strings.Index(said, "["):]), &results)).To(Succeed(), said)
+		Expect(results).To(HaveLen(1))
+		return results[0].Differences
+	}
+	hub := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "odh"}}
+	edit(ctx, hub, `{"spec":{"components":{"jupyterHub":{"managementState":"Unmanaged"}}}}`)
+	Eventually(ctx, status(hub, "JupyterHubReady")).Should(HavePrefix("True Unmanaged"))
+	proxy := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "odh-jupyterhub-proxy"}}
+	Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(proxy), proxy)).To(Succeed())
+	image := proxy.Spec.Template.Spec.Containers[0].Image
+	by := func(image string) string {
+		return fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":%q,"image":%q}]}}}}`, proxy.Spec.Template.Spec.Containers[0].Name, image)
+	}
+	Expect(env.Admin.Patch(ctx, proxy, client.RawPatch(types.StrategicMergePatchType, []byte(by("example.com/intruder:1"))))).To(Succeed())
+	changed := compare()
+	Expect(changed).To(HaveLen(1))
+	Expect(changed[0]).To(And(HaveField("Kind", "Deployment"), HaveField("Name", proxy.Name), HaveField("Change", inspect.Changed)))
+	Expect(changed[0].Diff).To(And(ContainSubstring("\n-        image: example.com/intruder:1\n"), ContainSubstring("\n+        image: "+image+"\n")))
+	Expect(strings.Count(changed[0].Diff, "\n-")+strings.Count(changed[0].Diff, "\n+")).To(Equal(3), changed[0].Diff) // with the line of the second name
+
+	By("comparing it as somebody who may not change it")
+	said, err := opendatahub(ctx, "diff", "-n", ns, "--as", "jane")
+	Expect(err).To(MatchError(ContainSubstring(`cannot list resource "opendatahubs"`)), said)
+	for role, resources := range map[string]string{"readers": "*", "viewers": "configmaps"} {
+		given := rbacv1ac.Role(role, ns).WithRules(rbacv1ac.PolicyRule().WithAPIGroups("*").WithResources(resources, "opendatahubs").WithVerbs("get", "list"))
+		Expect(env.Admin.Apply(ctx, given, client.FieldOwner("test"))).To(Succeed())
+		binding := rbacv1ac.RoleBinding(role, ns).WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("Role").WithName(role)).
+			WithSubjects(rbacv1ac.Subject().WithAPIGroup(rbacv1.GroupName).WithKind(rbacv1.GroupKind).WithName(role))
+		Expect(env.Admin.Apply(ctx, binding, client.FieldOwner("test"))).To(Succeed())
+	}
+	as := func(group string) func() string {
+		return func() string {
+			said, err = opendatahub(ctx, "diff", "-n", ns, "--as", "jane", "--as-group", group)
+			return fmt.Sprint(err)
+		}
+	}
+	Eventually(ctx, as("readers")).Should(HavePrefix("OpenDataHub " + ns + "/odh: jupyterHub: Deployment " + ns +
+		"/odh-jupyterhub-proxy: it differs from what the operator would make of it; to show how takes the right to patch it: "))
+	Expect(strings.Count(err.Error(), "OpenDataHub")).To(Equal(1), err.Error())
+	code, _ := cmd.Exit(err)
+	Expect(code).To(Equal(2))
+	Eventually(ctx, as("viewers")).Should(ContainSubstring("jupyterHub: you may not list Secrets in namespace " + ns))
+
+	By("comparing it with a file")
+	edit(ctx, hub, `{"spec":{"components":{"jupyterHub":{"managementState":"Managed"}}}}`)
+	ready(ctx, hub)
+	Eventually(ctx, func() (string, error) { return opendatahub(ctx, "diff", "-n", ns) }).Should(BeEmpty())
+	file := filepath.Join(GinkgoT().TempDir(), "changed.yaml")
+	Expect(os.WriteFile(file, []byte("apiVersion: opendatahub.io/v1alpha1\nkind: OpenDataHub\nmetadata: {name: odh}\n"+
+		"spec: {profile: Development, components: {jupyterHub: {}, mlflow: {}}}\n"), 0o600)).To(Succeed())
+	byName := map[string]inspect.Difference{}
+	for _, difference := range compare("-f", file) {
+		byName[difference.Component+" "+difference.Kind+"/"+difference.Name] = difference
+	}
+	Expect(byName).To(HaveKeyWithValue("mlflow Deployment/odh-mlflow-server", HaveField("Change", inspect.Added)))
+	Expect(byName).To(HaveKeyWithValue("kafka Kafka/odh", HaveField("Change", inspect.Removed)))
+	Expect(byName).To(ContainElement(And(HaveField("Component", "jupyterHub"), HaveField("Change", inspect.Changed)))) // notebooks find MLflow
+	Expect(env.Admin.Get(ctx, client.ObjectKey{Namespace: ns, Name: "odh-mlflow-server"}, &appsv1.Deployment{})).NotTo(Succeed())
+	_, err = opendatahub(ctx, "diff", "another", "-n", ns)
+	Expect(err).To(MatchError(ContainSubstring(`"another" not found`)))
 }
 
 // contents are the files of a compressed archive by their paths below its folder.
@@ -107,6 +184,10 @@ var _ = Describe("The command line", func() {
 		Expect(said).To(MatchRegexp(`(?m)^username: .+\npassword: .{16,}$`))
 		_, err = opendatahub(ctx, "login", "zeppelin", "-n", ns)
 		Expect(err).To(MatchError("no component zeppelin in namespace " + ns + ": there are kafka, jupyterHub"))
+
+		By("comparing it with its resource")
+		Eventually(ctx, func() (string, error) { return opendatahub(ctx, "diff", "-n", ns) }).Should(BeEmpty())
+		differs(ctx, ns)
 
 		By("being broken, and saying where")
 		undo, err := env.FailPods(ctx, ns, map[string]string{components.LabelComponent: "jupyterHub"}, cluster.ImagePullBackOff)
