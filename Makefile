@@ -11,6 +11,8 @@ IMG ?= quay.io/opendatahub/operator:v$(VERSION)
 DIGESTS ?=
 # docker or podman: make bundle asks it for which architectures the images are.
 CONTAINER_TOOL ?=
+# The image of the bundle, which the catalogue names.
+BUNDLE_IMG ?= quay.io/opendatahub/operator-bundle:v$(VERSION)
 # What `make run` does once the platform is ready: stay or exit.
 WAIT ?= stay
 # How long `make run` waits for that.
@@ -142,11 +144,11 @@ generate: $(CONTROLLER_GEN) ## Generate code, the CRD, RBAC, docs/api.md and the
 	@$(MAKE) bundle
 
 .PHONY: bundle
-bundle: ## Generate the OLM bundle from config/ and validate it (DIGESTS=file with the digests of images, CONTAINER_TOOL=docker|podman).
-	go run -C hack/bundle . -version $(VERSION) -image $(IMG) $(if $(DIGESTS),-digests $(abspath $(DIGESTS))) $(if $(CONTAINER_TOOL),-container-tool $(CONTAINER_TOOL)) ../..
+bundle: ## Generate the OLM bundle and its catalogue from config/, and validate them (BUNDLE_IMG, DIGESTS=file with the digests of images, CONTAINER_TOOL=docker|podman).
+	go run -C hack/bundle . -version $(VERSION) -image $(IMG) -bundle-image $(BUNDLE_IMG) $(if $(DIGESTS),-digests $(abspath $(DIGESTS))) $(if $(CONTAINER_TOOL),-container-tool $(CONTAINER_TOOL)) ../..
 
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/v1alpha1/applyconfiguration \
-	config/crd/opendatahub.io_opendatahubs.yaml config/rbac/role.yaml config/manifests/images.yaml docs/api.md bundle
+	config/crd/opendatahub.io_opendatahubs.yaml config/rbac/role.yaml config/manifests/images.yaml docs/api.md bundle bundle.Dockerfile catalog
 
 # Compares files, not commits, so that it can be run before a commit as well.
 .PHONY: check-generated

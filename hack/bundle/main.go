@@ -1,5 +1,5 @@
-// Bundle makes the OLM bundle of the operator from what make deploy would apply, so that the two cannot drift, and
-// checks it against the rules of the catalogues it is meant for.
+// Bundle makes the OLM bundle of the operator from what make deploy would apply, so that the two cannot drift, checks it against the rules
+// of the catalogues it is meant for, and adds it to the operator's own.
 package main
 
 import (
@@ -35,20 +35,29 @@ const (
 	openShiftVersions = "v4.21"
 )
 
+// options are the flags.
+type options struct {
+	// version of the operator, as in 0.1.0, its image, and that of the bundle.
+	version, image, bundleImage string
+	// digests of images, as far as somebody knows them.
+	digests map[string]string
+}
+
 func main() {
-	release := flag.String("version", "", "version of the operator, as in 0.1.0")
-	image := flag.String("image", "", "image of the operator")
+	var o options
+	flag.StringVar(&o.version, "version", "", "version of the operator, as in 0.1.0")
+	flag.StringVar(&o.image, "image", "", "image of the operator")
+	flag.StringVar(&o.bundleImage, "bundle-image", "", "image of the bundle, for the catalogue")
 	digests := flag.String("digests", "", "file with the digests of images, as the operator's --images takes it; images that it lacks stay as they are")
 	tool := flag.String("container-tool", "", "docker or podman: ask it for which architectures images are; without it they are not asked for")
 	flag.Parse()
-	if flag.NArg() != 1 || *release == "" || *image == "" {
-		fmt.Fprintln(os.Stderr, "usage: bundle -version 0.1.0 -image IMAGE [-digests FILE] [-container-tool docker|podman] REPOSITORY")
+	if flag.NArg() != 1 || o.version == "" || o.image == "" || o.bundleImage == "" {
+		fmt.Fprintln(os.Stderr, "usage: bundle -version 0.1.0 -image IMAGE -bundle-image IMAGE [-digests FILE] [-container-tool docker|podman] REPOSITORY")
 		os.Exit(2)
 	}
-	folder := filepath.Join(flag.Arg(0), "bundle")
-	known, err := readDigests(*digests)
-	if err == nil {
-		err = errors.Join(generate(flag.Arg(0), folder, *release, *image, known), validate(folder, *tool))
+	var err error
+	if o.digests, err = readDigests(*digests); err == nil {
+		err = errors.Join(generate(flag.Arg(0), flag.Arg(0), o), validate(filepath.Join(flag.Arg(0), "bundle"), *tool))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bundle:", err)
@@ -56,22 +65,37 @@ func main() {
 	}
 }
 
-// generate writes the bundle of the repository to the folder, which it empties first.
-func generate(repository, folder, release, image string, digests map[string]string) error {
+// generate writes the bundle of the repository to the folder bundle of target, which it empties first, and adds it to the catalogue there.
+func generate(repository, target string, o options) error {
 	config, err := read(filepath.Join(repository, "config"))
 	if err != nil {
 		return err
 	}
-	config.digests = digests
-	csv, err := config.clusterServiceVersion(release, image)
+	config.digests = o.digests
+	number, err := semver.Parse(o.version)
+	if err != nil {
+		return fmt.Errorf("-version %s: %w", o.version, err)
+	}
+	catalog, err := readCatalog(filepath.Join(target, catalogFolder))
 	if err != nil {
 		return err
+	}
+	earlier, err := releasesBefore(catalog, number)
+	if err != nil {
+		return err
+	}
+	csv, err := config.clusterServiceVersion(number, o.image)
+	if err != nil {
+		return err
+	}
+	if len(earlier) > 0 {
+		csv.Spec.Replaces = earlier[len(earlier)-1].bundle.Name
 	}
 	files := map[string]any{
 		"manifests/opendatahub.io_opendatahubs.yaml":               config.crd,
 		"manifests/" + packageName + ".clusterserviceversion.yaml": csv,
 		"manifests/opendatahub-operator-metrics_v1_service.yaml":   config.service,
-		"metadata/annotations.yaml":                                annotations(),
+		"metadata/annotations.yaml":                                map[string]any{"annotations": annotations()},
 		"tests/scorecard/config.yaml":                              scorecard(),
 	}
 	for _, role := range config.roles {
@@ -80,6 +104,7 @@ func generate(repository, folder, release, image string, digests map[string]stri
 			files["manifests/"+role.Name+"_rbac.authorization.k8s.io_v1_clusterrole.yaml"] = role
 		}
 	}
+	folder := filepath.Join(target, "bundle")
 	if err := os.RemoveAll(folder); err != nil {
 		return err
 	}
@@ -88,7 +113,10 @@ func generate(repository, folder, release, image string, digests map[string]stri
 			return err
 		}
 	}
-	return nil
+	if err := os.WriteFile(filepath.Join(target, "bundle.Dockerfile"), dockerfile(annotations()), 0o644); err != nil {
+		return err
+	}
+	return writeCatalog(filepath.Join(target, catalogFolder), catalogOf(earlier, csv, o.bundleImage))
 }
 
 // configuration is what lies below config/.
@@ -192,11 +220,7 @@ func (c *configuration) add(document []byte) error {
 	return nil
 }
 
-func (c *configuration) clusterServiceVersion(release, image string) (*operatorsv1alpha1.ClusterServiceVersion, error) {
-	number, err := semver.Parse(release)
-	if err != nil {
-		return nil, fmt.Errorf("-version %s: %w", release, err)
-	}
+func (c *configuration) clusterServiceVersion(number semver.Version, image string) (*operatorsv1alpha1.ClusterServiceVersion, error) {
 	shown := make([]any, 0, len(c.samples))
 	for _, sample := range c.samples {
 		shown = append(shown, sample.Object)
@@ -211,7 +235,7 @@ func (c *configuration) clusterServiceVersion(release, image string) (*operators
 	}
 
 	csv := c.base.DeepCopy()
-	csv.Name = packageName + ".v" + release
+	csv.Name = packageName + ".v" + number.String()
 	csv.Annotations["alm-examples"] = string(examples)
 	csv.Annotations["operatorframework.io/initialization-resource"] = string(initial)
 	csv.Annotations["containerImage"] = image
@@ -291,8 +315,8 @@ func affinity(labels map[string]string) *corev1.Affinity {
 	}}}
 }
 
-func annotations() any {
-	return map[string]any{"annotations": map[string]string{
+func annotations() map[string]string {
+	return map[string]string{
 		"operators.operatorframework.io.bundle.mediatype.v1":       "registry+v1",
 		"operators.operatorframework.io.bundle.manifests.v1":       "manifests/",
 		"operators.operatorframework.io.bundle.metadata.v1":        "metadata/",
@@ -302,7 +326,7 @@ func annotations() any {
 		"operators.operatorframework.io.test.mediatype.v1":         "scorecard+v1",
 		"operators.operatorframework.io.test.config.v1":            "tests/scorecard/",
 		"com.redhat.openshift.versions":                            openShiftVersions,
-	}}
+	}
 }
 
 // scorecard is the configuration of the tests that Operator SDK brings.

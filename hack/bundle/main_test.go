@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,15 +12,30 @@ import (
 	"testing"
 
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
+	"github.com/operator-framework/operator-registry/alpha/declcfg"
 	"sigs.k8s.io/yaml"
 )
 
 const repository = "../.."
 
+// bundleFolder is where a bundle is made, in a target of its own.
+func bundleFolder(t *testing.T) string {
+	t.Helper()
+	return filepath.Join(t.TempDir(), "bundle")
+}
+
+func target(folder string) string { return filepath.Dir(folder) }
+
+func optionsFor(version string, digests map[string]string) options {
+	return options{
+		version: version, image: "registry.example.com/operator:v0.1.0", bundleImage: "registry.example.com/bundle:v" + version, digests: digests,
+	}
+}
+
 // generated is the ClusterServiceVersion of a bundle made from the repository.
 func generated(t *testing.T, folder string, digests map[string]string) operatorsv1alpha1.ClusterServiceVersion {
 	t.Helper()
-	if err := generate(repository, folder, "0.1.0", "registry.example.com/operator:v0.1.0", digests); err != nil {
+	if err := generate(repository, target(folder), optionsFor("0.1.0", digests)); err != nil {
 		t.Fatal(err)
 	}
 	var csv operatorsv1alpha1.ClusterServiceVersion
@@ -39,8 +55,8 @@ func readFile(t *testing.T, file string) []byte {
 }
 
 func TestBundleIsAccepted(t *testing.T) {
-	folder := t.TempDir()
-	if err := generate(repository, folder, "0.1.0", "registry.example.com/operator:v0.1.0", nil); err != nil {
+	folder := bundleFolder(t)
+	if err := generate(repository, target(folder), optionsFor("0.1.0", nil)); err != nil {
 		t.Fatal(err)
 	}
 	if err := validate(folder, ""); err != nil {
@@ -60,8 +76,8 @@ func TestBundleIsAccepted(t *testing.T) {
 }
 
 func TestBrokenBundleIsRefused(t *testing.T) {
-	folder := t.TempDir()
-	if err := generate(repository, folder, "0.1.0", "registry.example.com/operator:v0.1.0", nil); err != nil {
+	folder := bundleFolder(t)
+	if err := generate(repository, target(folder), optionsFor("0.1.0", nil)); err != nil {
 		t.Fatal(err)
 	}
 	// Without its CustomResourceDefinition the bundle owns what it does not have.
@@ -75,8 +91,8 @@ func TestBrokenBundleIsRefused(t *testing.T) {
 
 // TestNamespaceInBundleIsRefused: OLM's unpacking refuses such a bundle, and the validators of package validation do not look.
 func TestNamespaceInBundleIsRefused(t *testing.T) {
-	folder := t.TempDir()
-	if err := generate(repository, folder, "0.1.0", "registry.example.com/operator:v0.1.0", nil); err != nil {
+	folder := bundleFolder(t)
+	if err := generate(repository, target(folder), optionsFor("0.1.0", nil)); err != nil {
 		t.Fatal(err)
 	}
 	service := filepath.Join(folder, "manifests", "opendatahub-operator-metrics_v1_service.yaml")
@@ -94,7 +110,7 @@ func TestNamespaceInBundleIsRefused(t *testing.T) {
 }
 
 func TestVersionMustBeSemantic(t *testing.T) {
-	if err := generate(repository, t.TempDir(), "latest", "registry.example.com/operator:latest", nil); err == nil {
+	if err := generate(repository, t.TempDir(), optionsFor("latest", nil)); err == nil {
 		t.Error("the version latest is accepted")
 	}
 }
@@ -125,7 +141,7 @@ func documented(t *testing.T, root string) []string {
 }
 
 func TestEveryFieldIsDescribed(t *testing.T) {
-	owned := generated(t, t.TempDir(), nil).Spec.CustomResourceDefinitions.Owned[0]
+	owned := generated(t, bundleFolder(t), nil).Spec.CustomResourceDefinitions.Owned[0]
 	var spec, status []string
 	for _, descriptor := range owned.SpecDescriptors {
 		spec = append(spec, descriptor.Path)
@@ -158,7 +174,7 @@ func TestEveryFieldIsDescribed(t *testing.T) {
 
 // TestHints: what the console makes of a field follows from its schema.
 func TestHints(t *testing.T) {
-	owned := generated(t, t.TempDir(), nil).Spec.CustomResourceDefinitions.Owned[0]
+	owned := generated(t, bundleFolder(t), nil).Spec.CustomResourceDefinitions.Owned[0]
 	want := map[string]string{
 		"profile": hintSelect + "HighAvailability", "authentication.oidc.clientSecretRef.name": hintSecret, "components.kafka.patches": hintAdvanced,
 		"components.ceph.copies": hintNumber, "components.ceph.encrypted": hintSwitch, "authentication.oidc.issuer": hintText,
@@ -174,7 +190,7 @@ func TestHints(t *testing.T) {
 }
 
 func TestEverySampleIsAnExample(t *testing.T) {
-	csv := generated(t, t.TempDir(), nil)
+	csv := generated(t, bundleFolder(t), nil)
 	var examples []map[string]any
 	if err := json.Unmarshal([]byte(csv.Annotations["alm-examples"]), &examples); err != nil {
 		t.Fatal(err)
@@ -201,7 +217,7 @@ func TestEverySampleIsAnExample(t *testing.T) {
 // TestRelatedImages: the manager gets each image as catalogues have it, and the bundle is for clusters without the internet once all
 // have digests.
 func TestRelatedImages(t *testing.T) {
-	folder := t.TempDir()
+	folder := bundleFolder(t)
 	const digest = "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	tags := generated(t, folder, nil)
 	digests := map[string]string{}
@@ -269,7 +285,7 @@ func TestDigestsAreOfTheSameImages(t *testing.T) {
 		}
 	}
 	unknown := map[string]string{"quay.io/ceph/ceph:v1": "quay.io/ceph/ceph" + digest}
-	if err := generate(repository, t.TempDir(), "0.1.0", "registry.example.com/operator:v0.1.0", unknown); err == nil || !strings.Contains(err.Error(), "deploys no quay.io/ceph/ceph:v1") {
+	if err := generate(repository, t.TempDir(), optionsFor("0.1.0", unknown)); err == nil || !strings.Contains(err.Error(), "deploys no quay.io/ceph/ceph:v1") {
 		t.Errorf("a digest that nothing uses: %v", err)
 	}
 }
@@ -277,7 +293,7 @@ func TestDigestsAreOfTheSameImages(t *testing.T) {
 // TestArchitectures: what the bundle says of architectures agrees with itself, and with images. The container tool is played, because no
 // registry answers where tests run: all images are for both architectures, or one is not.
 func TestArchitectures(t *testing.T) {
-	folder := t.TempDir()
+	folder := bundleFolder(t)
 	generated(t, folder, nil)
 	play := func(exception string) {
 		t.Helper()
@@ -305,5 +321,69 @@ esac
 	play("rclone")
 	if err := validate(folder, "docker"); err == nil || !strings.Contains(err.Error(), "rclone") {
 		t.Errorf("another image for one architecture: %v", err)
+	}
+}
+
+// TestUpgradeEdges: each version replaces the one before, a version that is made again does not replace itself, and an older one is refused.
+func TestUpgradeEdges(t *testing.T) {
+	folder := bundleFolder(t)
+	for _, version := range []string{"0.1.0", "0.2.0", "0.2.0", "0.10.0"} {
+		if err := generate(repository, target(folder), optionsFor(version, nil)); err != nil {
+			t.Fatal(err)
+		}
+		if err := validate(folder, ""); err != nil {
+			t.Errorf("%s: %v", version, err)
+		}
+	}
+	catalog, err := readCatalog(filepath.Join(target(folder), catalogFolder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	model, err := declcfg.ConvertToModel(*catalog)
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := model[packageName].DefaultChannel
+	head, err := line.Head()
+	if err != nil || line.Name != channel || head.Name != packageName+".v0.10.0" || head.Image != "registry.example.com/bundle:v0.10.0" {
+		t.Errorf("the head of %s is %v, %v", line.Name, head, err)
+	}
+	edges := map[string]string{}
+	for name, bundle := range line.Bundles {
+		edges[name] = bundle.Replaces
+	}
+	want := map[string]string{packageName + ".v0.1.0": "", packageName + ".v0.2.0": packageName + ".v0.1.0", packageName + ".v0.10.0": packageName + ".v0.2.0"}
+	if !maps.Equal(edges, want) {
+		t.Errorf("each replaces %v, want %v", edges, want)
+	}
+	var csv operatorsv1alpha1.ClusterServiceVersion
+	if err := yaml.Unmarshal(readFile(t, filepath.Join(folder, "manifests", packageName+".clusterserviceversion.yaml")), &csv); err != nil || csv.Spec.Replaces != packageName+".v0.2.0" {
+		t.Errorf("the bundle replaces %q, %v", csv.Spec.Replaces, err)
+	}
+	if err := generate(repository, target(folder), optionsFor("0.3.0", nil)); err == nil || !strings.Contains(err.Error(), "already has 0.10.0") {
+		t.Errorf("an older version: %v", err)
+	}
+}
+
+// TestCatalogIsRefused: what opm would refuse is not written.
+func TestCatalogIsRefused(t *testing.T) {
+	folder := bundleFolder(t)
+	csv := generated(t, folder, nil)
+	broken := catalogOf(nil, &csv, "registry.example.com/bundle:v1")
+	broken.Channels[0].Entries[0].Replaces = broken.Channels[0].Entries[0].Name
+	if err := writeCatalog(filepath.Join(target(folder), catalogFolder), broken); err == nil {
+		t.Error("a version that replaces itself is accepted")
+	}
+}
+
+// TestImageOfTheBundle: registries of bundles read the labels of an image before its files.
+func TestImageOfTheBundle(t *testing.T) {
+	folder := bundleFolder(t)
+	generated(t, folder, nil)
+	text := string(readFile(t, filepath.Join(target(folder), "bundle.Dockerfile")))
+	for name, value := range annotations() {
+		if !strings.Contains(text, "LABEL "+name+"="+value+"\n") {
+			t.Errorf("the image lacks %s=%s", name, value)
+		}
 	}
 }
