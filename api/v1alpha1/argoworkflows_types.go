@@ -22,7 +22,7 @@ type ArgoWorkflowsSpec struct {
 	Artifacts ArgoWorkflowsArtifacts `json:"artifacts,omitempty,omitzero"`
 
 	// archive keeps what became of workflows after they left the cluster, in a database on the server that spec.database names.
-	// Without it nothing is kept of them.
+	// Unless it is set, nothing is kept of them.
 	//
 	// +optional
 	Archive *ArgoWorkflowsArchive `json:"archive,omitempty"`
@@ -40,14 +40,14 @@ type ArgoWorkflowsSpec struct {
 
 // ArgoWorkflowsController runs workflows.
 type ArgoWorkflowsController struct {
-	// replicas, of which one works and the others wait. Without it that of the profile.
+	// replicas, of which one works and the others wait. Defaults to that of the profile.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
 
-	// parallelism is how many workflows run at the same time; the others wait. Without it there is no limit.
+	// parallelism is how many workflows run at the same time; the others wait. Defaults to no limit.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
@@ -67,7 +67,7 @@ type ArgoWorkflowsServer struct {
 	// +optional
 	State Toggle `json:"state,omitempty"`
 
-	// replicas of the server. Without it that of the profile.
+	// replicas of the server. Defaults to that of the profile.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10
@@ -84,7 +84,7 @@ type ArgoWorkflowsServer struct {
 // without either, workflows run but cannot pass files on.
 type ArgoWorkflowsArtifacts struct {
 	// bucket that holds artifacts. With Ceph the platform makes it, and chooses its name if this is empty; an external object
-	// storage must have it, and without this field it is "pipelines".
+	// storage must have it. There it defaults to "pipelines".
 	//
 	// +kubebuilder:validation:MinLength=3
 	// +kubebuilder:validation:MaxLength=63
@@ -102,7 +102,7 @@ type ArgoWorkflowsArtifacts struct {
 
 // ArgoWorkflowsArchive is a database on the server that spec.database names. Argo makes its tables in it.
 type ArgoWorkflowsArchive struct {
-	// name of the database, which must exist. Without it that in status.databases: <namespace>_<platform>_argo.
+	// name of the database, which must exist. Defaults to that in status.databases: <namespace>_<platform>_argo.
 	//
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -110,7 +110,7 @@ type ArgoWorkflowsArchive struct {
 	// +optional
 	Name string `json:"name,omitempty"`
 
-	// days that a workflow stays in the archive. Without it 365.
+	// days that a workflow stays in the archive. Defaults to 365.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3650
@@ -120,21 +120,21 @@ type ArgoWorkflowsArchive struct {
 
 // ArgoWorkflowsRetention says how long finished workflows stay in the cluster. Workflows may say otherwise themselves.
 type ArgoWorkflowsRetention struct {
-	// secondsAfterSuccess that a workflow stays after it succeeded. Without it one day.
+	// secondsAfterSuccess that a workflow stays after it succeeded. Defaults to one day.
 	//
 	// +kubebuilder:validation:Minimum=60
 	// +kubebuilder:validation:Maximum=31536000
 	// +optional
 	SecondsAfterSuccess int32 `json:"secondsAfterSuccess,omitempty"`
 
-	// secondsAfterFailure that a workflow stays after it failed. Without it seven days.
+	// secondsAfterFailure that a workflow stays after it failed. Defaults to seven days.
 	//
 	// +kubebuilder:validation:Minimum=60
 	// +kubebuilder:validation:Maximum=31536000
 	// +optional
 	SecondsAfterFailure int32 `json:"secondsAfterFailure,omitempty"`
 
-	// workflows is how many finished workflows of each outcome stay at most, however young they are. Without it there is no limit.
+	// workflows is how many finished workflows of each outcome stay at most, however young they are. Defaults to no limit.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100000

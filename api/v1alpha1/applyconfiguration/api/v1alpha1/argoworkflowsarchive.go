@@ -7,9 +7,9 @@ package v1alpha1
 //
 // ArgoWorkflowsArchive is a database on the server that spec.database names. Argo makes its tables in it.
 type ArgoWorkflowsArchiveApplyConfiguration struct {
-	// name of the database, which must exist. Without it that in status.databases: <namespace>_<platform>_argo.
+	// name of the database, which must exist. Defaults to that in status.databases: <namespace>_<platform>_argo.
 	Name *string `json:"name,omitempty"`
-	// days that a workflow stays in the archive. Without it 365.
+	// days that a workflow stays in the archive. Defaults to 365.
 	Days *int32 `json:"days,omitempty"`
 }
 

@@ -9,7 +9,7 @@ package v1alpha1
 // without either, workflows run but cannot pass files on.
 type ArgoWorkflowsArtifactsApplyConfiguration struct {
 	// bucket that holds artifacts. With Ceph the platform makes it, and chooses its name if this is empty; an external object
-	// storage must have it, and without this field it is "pipelines".
+	// storage must have it. There it defaults to "pipelines".
 	Bucket *string `json:"bucket,omitempty"`
 	// garbageCollection says when artifacts go: OnWorkflowDeletion (the default), OnWorkflowCompletion or Never.
 	// deletionPolicy Retain does not speak of them.

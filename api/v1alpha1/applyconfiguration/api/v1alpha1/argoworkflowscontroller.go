@@ -7,9 +7,9 @@ package v1alpha1
 //
 // ArgoWorkflowsController runs workflows.
 type ArgoWorkflowsControllerApplyConfiguration struct {
-	// replicas, of which one works and the others wait. Without it that of the profile.
+	// replicas, of which one works and the others wait. Defaults to that of the profile.
 	Replicas *int32 `json:"replicas,omitempty"`
-	// parallelism is how many workflows run at the same time; the others wait. Without it there is no limit.
+	// parallelism is how many workflows run at the same time; the others wait. Defaults to no limit.
 	Parallelism *int32 `json:"parallelism,omitempty"`
 	// resources of each replica.
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`

@@ -7,11 +7,11 @@ package v1alpha1
 //
 // ArgoWorkflowsRetention says how long finished workflows stay in the cluster. Workflows may say otherwise themselves.
 type ArgoWorkflowsRetentionApplyConfiguration struct {
-	// secondsAfterSuccess that a workflow stays after it succeeded. Without it one day.
+	// secondsAfterSuccess that a workflow stays after it succeeded. Defaults to one day.
 	SecondsAfterSuccess *int32 `json:"secondsAfterSuccess,omitempty"`
-	// secondsAfterFailure that a workflow stays after it failed. Without it seven days.
+	// secondsAfterFailure that a workflow stays after it failed. Defaults to seven days.
 	SecondsAfterFailure *int32 `json:"secondsAfterFailure,omitempty"`
-	// workflows is how many finished workflows of each outcome stay at most, however young they are. Without it there is no limit.
+	// workflows is how many finished workflows of each outcome stay at most, however young they are. Defaults to no limit.
 	Workflows *int32 `json:"workflows,omitempty"`
 	// pods says when the Pods of steps go: OnPodSuccess (the default), OnPodCompletion, OnWorkflowSuccess or
 	// OnWorkflowCompletion.

@@ -13,7 +13,7 @@ import (
 type ArgoWorkflowsServerApplyConfiguration struct {
 	// state is Enabled (the default) or Disabled: pipelines run without it, and kubectl shows them.
 	State *apiv1alpha1.Toggle `json:"state,omitempty"`
-	// replicas of the server. Without it that of the profile.
+	// replicas of the server. Defaults to that of the profile.
 	Replicas *int32 `json:"replicas,omitempty"`
 	// resources of each replica.
 	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`

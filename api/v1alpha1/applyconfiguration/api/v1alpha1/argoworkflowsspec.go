@@ -19,7 +19,7 @@ type ArgoWorkflowsSpecApplyConfiguration struct {
 	// artifacts says where files that steps pass on are stored.
 	Artifacts *ArgoWorkflowsArtifactsApplyConfiguration `json:"artifacts,omitempty"`
 	// archive keeps what became of workflows after they left the cluster, in a database on the server that spec.database names.
-	// Without it nothing is kept of them.
+	// Unless it is set, nothing is kept of them.
 	Archive *ArgoWorkflowsArchiveApplyConfiguration `json:"archive,omitempty"`
 	// retention says how long finished workflows stay.
 	Retention *ArgoWorkflowsRetentionApplyConfiguration `json:"retention,omitempty"`
