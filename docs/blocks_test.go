@@ -116,9 +116,12 @@ func checkYAML(t *testing.T, b block, text string) {
 		checkManifest(t, "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: a, namespace: a}\nspec:\n"+indented(text, 2))
 	case keys["envFrom"] != nil:
 		checkManifest(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nspec:\n  containers:\n  - name: a\n"+indented(text, 4))
+	case page == "olm" && keys["spec"] != nil:
+		checkManifest(t, "apiVersion: operators.coreos.com/v1alpha1\nkind: Subscription\nmetadata: {name: a, namespace: a}\n"+
+			strings.Replace(text, "spec:\n", "spec:\n  name: a\n  source: a\n  sourceNamespace: a\n", 1))
 	case keys["spec"] != nil:
 		checkPlatform(t, text)
-	case components(keys):
+	case areComponents(keys):
 		checkPlatform(t, "spec:\n  components:\n"+indented(text, 4))
 	case slices.ContainsFunc(names(), func(name string) bool { return strings.ToLower(name) == page }):
 		checkPlatform(t, "spec:\n  components:\n    "+component(page)+":\n"+indented(text, 6))
@@ -140,7 +143,7 @@ func component(page string) string {
 	return names()[slices.IndexFunc(names(), func(name string) bool { return strings.ToLower(name) == page })]
 }
 
-func components(keys map[string]any) bool {
+func areComponents(keys map[string]any) bool {
 	for key := range keys {
 		if !slices.Contains(names(), key) {
 			return false
@@ -228,7 +231,7 @@ func checkManifest(t *testing.T, text string) {
 }
 
 // programs are what commands in documents use besides ours, kubectl and make.
-var programs = strings.Fields("apt-get awk base64 bash cat createdb curl date docker git go grep helm jq podman sed skopeo tail xargs cosign oras")
+var programs = strings.Fields("apt-get awk base64 bash cat createdb curl date docker git go grep helm jq podman sed sha256sum skopeo tail xargs cosign oras printf")
 
 // Every command can be typed: its program is known, and ours know its subcommand and flags.
 func TestCommands(t *testing.T) {
