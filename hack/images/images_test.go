@@ -26,7 +26,7 @@ func TestNamesAreThoseThatAreRendered(t *testing.T) {
 		rendered.WriteString(read(t, "components", component, "testdata", "development", "objects.yaml"))
 	}
 	for _, name := range Names() {
-		if slices.Contains([]string{TeamName, S3Name, KafkaName, ShellName}, name) {
+		if slices.Contains([]string{TeamName, S3Name, KafkaName, PostgresName, ShellName}, name) {
 			continue // the sample of the node names them, or the node itself
 		}
 		if !strings.Contains(rendered.String(), name) {

@@ -18,6 +18,7 @@ const (
 	mlflowName    = "ghcr.io/mlflow/mlflow:v3.15.1-full"
 	loginName     = "quay.io/oauth2-proxy/oauth2-proxy:v7.15.6"
 	debianRelease = "trixie"
+	postgresMajor = "17"
 )
 
 // Images that no component renders.
@@ -28,6 +29,8 @@ const (
 	S3Name = "docker.io/versity/versitygw:v1.8.0"
 	// KafkaName is a Kafka that one Pod runs, for a node without Strimzi.
 	KafkaName = "docker.io/apache/kafka:4.3.1"
+	// PostgresName is a PostgreSQL that one Pod runs.
+	PostgresName = "docker.io/library/postgres:" + postgresMajor + "-" + debianRelease
 	// ShellName has a shell and Debian's small programs.
 	ShellName = "docker.io/library/debian:" + debianRelease + "-slim"
 )
@@ -51,6 +54,8 @@ var (
 	pysparkRequirements string
 	//go:embed team.txt
 	teamRequirements string
+	//go:embed mlflow.txt
+	mlflowRequirements string
 	//go:embed kafka.xml
 	kafkaProject string
 )
@@ -115,10 +120,11 @@ useradd --root "$ROOT" --uid 1000 --gid 100 --create-home --shell /bin/bash jovy
 `,
 }
 
-// java is Debian's Java without its graphics. APT on the machine works out what the base lacks for it.
-var java = &layer{
-	name: "java", parent: base,
-	fetch: mirror + `
+// debianLayer is Debian's packages on top of another layer: APT on the machine works out which of them that one lacks.
+func debianLayer(name string, parent *layer, packages, build string) *layer {
+	return &layer{
+		name: name, parent: parent,
+		fetch: mirror + `
 cd "$FETCHED"
 mkdir -p apt/lists/partial apt/archives/partial
 tar --extract --file "$BELOW" --directory apt ./var/lib/dpkg/status
@@ -128,14 +134,26 @@ apt() {
     -o Dir::Etc::SourceList="$PWD/apt/sources.list" -o Dir::Etc::SourceParts=- -o APT::Sandbox::User=root "$@"
 }
 apt update
-apt install --no-install-recommends --download-only --yes openjdk-21-jre-headless
+apt install --no-install-recommends --download-only --yes ` + packages + `
 `,
-	// It wants a folder of manual pages to be there, which Debian's small images leave out.
-	build: `
+		build: build,
+	}
+}
+
+// java is Debian's Java without its graphics. It wants a folder of manual pages to be there, which Debian's small images leave out.
+var java = debianLayer("java", base, "openjdk-21-jre-headless", `
 mkdir -p /usr/share/man/man1
 dpkg --install "$FETCHED"/apt/archives/*.deb
-`,
-}
+`)
+
+// postgres has the user of upstream's image, and no database: Debian would make one in the image.
+var postgres = debianLayer("postgres", base, "postgresql-"+postgresMajor, `
+useradd --uid 999 --create-home --home-dir /var/lib/postgresql --shell /bin/bash postgres
+mkdir -p /etc/postgresql-common
+echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
+DEBIAN_FRONTEND=noninteractive dpkg --install "$FETCHED"/apt/archives/*.deb
+rm -f /etc/ssl/private/ssl-cert-snakeoil.key /etc/ssl/certs/ssl-cert-snakeoil.pem
+`)
 
 // pythonLayer adds packages to the virtual environment in the folder; new makes it.
 func pythonLayer(name string, parent *layer, folder, requirements string, isNew bool, after string) *layer {
@@ -182,7 +200,7 @@ func recipes(pinned requirements) []recipe {
 	const hubFolder, notebookFolder, mlflowFolder, home = "/opt/hub", "/opt/conda", "/opt/mlflow", "/home/jovyan"
 	hub := pythonLayer("hub", base, hubFolder, pinned.hub+hubRequirements, true,
 		"mkdir -p /srv/jupyterhub && chown 1000:100 /srv/jupyterhub\n")
-	mlflow := pythonLayer("mlflow", base, mlflowFolder, pinned.mlflow, true, "")
+	mlflow := pythonLayer("mlflow", base, mlflowFolder, pinned.mlflow+mlflowRequirements, true, "")
 	// Notebooks of all kinds are one chain, so that a node has each layer once.
 	const kernel = notebookFolder + "/bin/python -m ipykernel install --prefix " + notebookFolder + "\n"
 	notebook := pythonLayer("notebook", java, notebookFolder, notebookRequirements, true, kernel)
@@ -246,6 +264,9 @@ ln -s /srv/configurable-http-proxy/node_modules/.bin/configurable-http-proxy /us
 		goProgram(loginName, "github.com/oauth2-proxy/oauth2-proxy/v7", tag(loginName)),
 		goProgram(S3Name, "github.com/versity/versitygw/cmd/versitygw", tag(S3Name)),
 		{name: KafkaName, top: kafka, config: config{User: "1000", Cmd: []string{"bash"}, Env: environment("", "/tmp")}},
+		{name: PostgresName, top: postgres, config: config{
+			User: "999:999", Cmd: []string{"postgres"}, Env: environment("/usr/lib/postgresql/"+postgresMajor, "/var/lib/postgresql"),
+		}},
 		{name: ShellName, top: base, config: config{Cmd: []string{"bash"}, Env: environment("", "/")}},
 	}
 }

@@ -42,6 +42,17 @@ const (
 	s3Namespace = "object-storage"
 )
 
+// The PostgreSQL that [DeployPostgreSQL] deploys.
+const (
+	// PostgresHost is its name for Pods.
+	PostgresHost = "postgres." + postgresNamespace + ".svc"
+	// PostgresSecret and PostgresCASecret are the names of the Secrets with its login and its certificate authority.
+	PostgresSecret   = "postgres"
+	PostgresCASecret = "postgres-ca"
+
+	postgresNamespace = "databases"
+)
+
 // A Requirement is what the machine lacks.
 type Requirement struct {
 	// What is missing, and the Debian package that has it; empty when no package helps.

@@ -74,6 +74,11 @@ func deployServices(ctx context.Context, c *cluster.Cluster, hub *v1alpha1.OpenD
 			return err
 		}
 	}
+	if database := hub.Spec.Database; database != nil && database.External.Host == node.PostgresHost {
+		if err := node.DeployPostgreSQL(ctx, c, hub.Namespace, "mlflow"); err != nil {
+			return err
+		}
+	}
 	if spark := hub.Spec.Components.Spark; spark != nil && spark.HistoryServer != nil && spark.HistoryServer.Image == images.TeamName {
 		if err := node.AllowImages(ctx, c, hub.Namespace); err != nil {
 			return err

@@ -198,11 +198,17 @@ func (b *browser) execute(t *testing.T, name, code string) string {
 	return printed
 }
 
-// tryExecute runs code in a new kernel, over its websocket. It returns what it printed, or why it came to no end.
+// tryExecute runs Python in a new kernel. It returns what it printed, or why it came to no end.
 func (b *browser) tryExecute(t *testing.T, name, code string) (string, error) {
 	t.Helper()
+	return b.tryIn(t, name, "python3", code)
+}
+
+// tryIn runs code in a new kernel of that name, over its websocket.
+func (b *browser) tryIn(t *testing.T, name, language, code string) (string, error) {
+	t.Helper()
 	var kernel struct{ ID string }
-	b.api(t, http.MethodPost, "/user/"+name+"/api/kernels", map[string]string{"name": "python3"}, &kernel)
+	b.api(t, http.MethodPost, "/user/"+name+"/api/kernels", map[string]string{"name": language}, &kernel)
 	config, err := websocket.NewConfig("ws"+strings.TrimPrefix(b.address, "http")+"/user/"+name+"/api/kernels/"+kernel.ID+"/channels", b.address)
 	if err != nil {
 		t.Fatal(err)

@@ -69,6 +69,9 @@ func TestPlatform(t *testing.T) {
 		if err := node.DeployS3(ctx, env.Cluster, namespace, "lake", "experiments"); err != nil {
 			t.Fatal(err)
 		}
+		if err := node.DeployPostgreSQL(ctx, env.Cluster, namespace, "mlflow"); err != nil {
+			t.Fatal(err)
+		}
 		if err := node.DeployKafka(ctx, env.Cluster); err != nil {
 			t.Fatal(err)
 		}
@@ -99,6 +102,13 @@ func TestPlatform(t *testing.T) {
 				if !strings.Contains(got, want) {
 					t.Errorf("the notebook printed %q, want %q in it", got, want)
 				}
+			}
+		}) &&
+		t.Run("A cell of Kotlin runs on the Java virtual machine", func(t *testing.T) {
+			defer story.step(t)()
+			const cell = `println(listOf("data", "hub").joinToString("-") + " on Java " + System.getProperty("java.specification.version"))`
+			if got, err := bob.tryIn(t, "bob", "kotlin", cell); err != nil || got != "data-hub on Java 21\n" {
+				t.Errorf("the cell printed %q, %v", got, err)
 			}
 		}) &&
 		t.Run("The home has the size that the platform gives", func(t *testing.T) {
