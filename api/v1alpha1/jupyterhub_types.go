@@ -192,7 +192,7 @@ type JupyterHubDatabase struct {
 	Storage `json:",inline"`
 
 	// uriSecretRef names a Secret in the platform's namespace whose key uri holds the address of a PostgreSQL database, with user
-	// and password, such as postgresql://hub:secret@postgres.example.com:5432/hub. The user must own the database: the hub makes
+	// and password, such as postgresql+psycopg2://hub:secret@postgres.example.com:5432/hub. The user must own the database: the hub makes
 	// its tables.
 	//
 	// +optional

@@ -55,7 +55,7 @@ type MLflowDatabase struct {
 	Storage Storage `json:"storage,omitempty,omitzero"`
 
 	// uriSecretRef names a Secret in the platform's namespace whose key uri holds the address of the database, with user
-	// and password, such as postgresql://mlflow:secret@postgres.example.com:5432/mlflow. The user must own the database:
+	// and password, such as postgresql+psycopg2://mlflow:secret@postgres.example.com:5432/mlflow. The user must own the database:
 	// MLflow makes its tables.
 	//
 	// +optional

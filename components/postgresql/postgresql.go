@@ -29,6 +29,9 @@ const (
 const (
 	serverField = "spec.database.external"
 	defaultPort = 5432
+	// sqlAlchemy begins addresses with the driver that JupyterHub's and MLflow's images have. Without it SQLAlchemy 2.1 takes psycopg 3,
+	// which they do not have: https://docs.sqlalchemy.org/en/21/changelog/migration_21.html
+	sqlAlchemy = "postgresql+psycopg2://"
 	// maxName is how many characters PostgreSQL keeps of the name of a database.
 	maxName = 63
 )
@@ -128,18 +131,20 @@ func (s Setting) References(facts components.Facts) []components.Reference {
 
 // address of the server, without a database.
 func (d *Database) address() string {
-	return fmt.Sprintf("postgresql://%s:%d", d.server.Host, d.server.Port)
+	return "postgresql://" + d.hostPort()
 }
 
-// Env is the environment in which programs that use libpq find the database: its URI in the variable, and what is no part of that.
-// Credentials are referred to. caFolder is where the container has Volume.
+func (d *Database) hostPort() string { return fmt.Sprintf("%s:%d", d.server.Host, d.server.Port) }
+
+// Env is the environment in which programs that use SQLAlchemy and libpq find the database: its URI in the variable, and what is no part
+// of that. Credentials are referred to. caFolder is where the container has Volume.
 func (d *Database) Env(variable, caFolder string) []*core.EnvVarApplyConfiguration {
 	if d.uriSecret != "" {
 		return []*core.EnvVarApplyConfiguration{native.SecretEnv(variable, d.uriSecret, URIKey)}
 	}
 	// https://www.postgresql.org/docs/current/libpq-envars.html
 	env := []*core.EnvVarApplyConfiguration{
-		native.Env(variable, d.address()+"/"+d.name),
+		native.Env(variable, sqlAlchemy+d.hostPort()+"/"+d.name),
 		native.SecretEnv("PGUSER", d.server.CredentialsSecretRef.Name, UsernameKey),
 		native.SecretEnv("PGPASSWORD", d.server.CredentialsSecretRef.Name, PasswordKey),
 	}

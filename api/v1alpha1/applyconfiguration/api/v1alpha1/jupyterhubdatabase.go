@@ -18,7 +18,7 @@ type JupyterHubDatabaseApplyConfiguration struct {
 	// The volume of SQLite. It must not be a network file system such as NFS, which lacks the locks that SQLite needs.
 	StorageApplyConfiguration `json:""`
 	// uriSecretRef names a Secret in the platform's namespace whose key uri holds the address of a PostgreSQL database, with user
-	// and password, such as postgresql://hub:secret@postgres.example.com:5432/hub. The user must own the database: the hub makes
+	// and password, such as postgresql+psycopg2://hub:secret@postgres.example.com:5432/hub. The user must own the database: the hub makes
 	// its tables.
 	URISecretRef *LocalReferenceApplyConfiguration `json:"uriSecretRef,omitempty"`
 	// port that PostgreSQL listens on, which the network policy opens. Defaults to 5432.

@@ -17,7 +17,7 @@ type MLflowDatabaseApplyConfiguration struct {
 	// storage is the volume of SQLite. Without an object storage artifacts are on it as well, whatever the type.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`
 	// uriSecretRef names a Secret in the platform's namespace whose key uri holds the address of the database, with user
-	// and password, such as postgresql://mlflow:secret@postgres.example.com:5432/mlflow. The user must own the database:
+	// and password, such as postgresql+psycopg2://mlflow:secret@postgres.example.com:5432/mlflow. The user must own the database:
 	// MLflow makes its tables.
 	URISecretRef *LocalReferenceApplyConfiguration `json:"uriSecretRef,omitempty"`
 	// port that PostgreSQL listens on, which the network policy opens. Defaults to 5432.
