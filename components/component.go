@@ -21,7 +21,8 @@ type Component interface {
 	Name() string
 
 	// Kinds lists every kind that the component renders, or once rendered: they are watched and pruned. Objects are
-	// removed in the reverse of this order, and all of one kind must be gone before the next kind is touched.
+	// removed in the reverse of this order, and all of one kind must be gone before the next kind is touched. Foreign kinds, see
+	// Use.Foreign, are among them.
 	Kinds() []kinds.Kind
 
 	// Render returns the objects that should exist, in the order in which they are applied. The same facts give the
@@ -230,6 +231,10 @@ type Health struct {
 	Version string
 	// Endpoints at which the component is used.
 	Endpoints []v1alpha1.Endpoint
+	// Reason is one of the reasons of package v1alpha1, where it says more than State does.
+	Reason string
+	// Devices of nodes that the component makes usable.
+	Devices []v1alpha1.NodeDevice
 	// Instances is how many things there are that the component makes for each of its users, such as clusters.
 	Instances int32
 	// CredentialsSecret names the Secret with the login.

@@ -137,6 +137,24 @@ type Notebooks struct {
 	Authorities []NotebookAuthority
 	// Extras are what a notebook has besides when its size asks for it.
 	Extras []NotebookExtra
+	// Offers are files with sizes that come and go with what the cluster has.
+	Offers []NotebookOffers
+}
+
+// NotebookOffers is a key of a ConfigMap in the platform's namespace that holds a JSON list of [NotebookOffer].
+type NotebookOffers struct{ ConfigMap, Key string }
+
+// NotebookOffer is a size with devices of nodes. Whoever starts notebooks adds CPU and memory.
+type NotebookOffer struct {
+	// Name tells it from others: letters, digits and -.
+	Name string `json:"name"`
+	// DisplayName for people, as plain text.
+	DisplayName string `json:"displayName"`
+	// Resources that the notebook asks for, by their names.
+	Resources map[string]string `json:"resources"`
+	// NodeSelector and Tolerations say which nodes have them.
+	NodeSelector map[string]string     `json:"nodeSelector,omitempty"`
+	Tolerations  []v1alpha1.Toleration `json:"tolerations,omitempty"`
 }
 
 // NotebookExtra is something of a component that notebooks have only when their size asks for it.
@@ -213,6 +231,7 @@ func (d *Declarations) add(component string, more Declarations) {
 	d.Notebooks.Offline = d.Notebooks.Offline || more.Notebooks.Offline
 	d.Notebooks.Authorities = append(d.Notebooks.Authorities, more.Notebooks.Authorities...)
 	d.Notebooks.Extras = append(d.Notebooks.Extras, more.Notebooks.Extras...)
+	d.Notebooks.Offers = append(d.Notebooks.Offers, more.Notebooks.Offers...)
 	for _, client := range more.LoginClients {
 		client.Component = component
 		d.LoginClients = append(d.LoginClients, client)

@@ -43,6 +43,8 @@ type Facts struct {
 	// Live are the component's objects as last seen: when rendering, before the apply, and in Observed after it. Empty before the first
 	// apply and when rendering offline.
 	Live Objects
+	// Found are the objects of foreign kinds that the cluster has, see Use.Keep, by kind and name. Empty when rendering offline.
+	Found Objects
 }
 
 // Platform identifies an OpenDataHub.

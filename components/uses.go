@@ -1,6 +1,10 @@
 package components
 
-import "opendatahub.io/operator/components/kinds"
+import (
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"opendatahub.io/operator/components/kinds"
+)
 
 // WithUses is a component that uses some of its kinds in a way of its own.
 type WithUses interface {
@@ -21,6 +25,11 @@ type Use struct {
 	// differs between platforms, least of all the name. A platform that wants an object to differ from the first one's is told so; the
 	// last one that leaves removes it. They hold no data.
 	Shared bool
+	// Foreign kinds are not rendered: others make their objects, for the whole cluster, and the component never writes them.
+	Foreign bool
+	// Keep takes from an object of a foreign kind what the component does not look at; what it leaves is in Facts.Found, and a change of
+	// it wakes the component. Nil: the component reads none of them, and it only matters whether the cluster serves the kind.
+	Keep func(*unstructured.Unstructured)
 	// Release is a JSON patch that is put on an object before it is deleted while data is kept, so that its operator lets go
 	// of what the object stands for instead of deleting that too. Such objects have no owner reference to the platform:
 	// garbage collection, as of kubectl delete --cascade=foreground, would delete them unreleased.
@@ -44,6 +53,17 @@ type Destruction struct {
 
 // Needs reports whether a spec takes a kind that only a third-party operator serves.
 func (u Use) Needs(facts Facts) bool { return !u.Optional && (u.Needed == nil || u.Needed(facts)) }
+
+// RenderedKinds are the kinds of a component that are not foreign.
+func RenderedKinds(component Component) []kinds.Kind {
+	var rendered []kinds.Kind
+	for _, use := range UsesOf(component) {
+		if !use.Foreign {
+			rendered = append(rendered, use.Kind)
+		}
+	}
+	return rendered
+}
 
 // KeepsData reports whether the data of a component stays when it is removed.
 func KeepsData(component Component, facts Facts) bool {

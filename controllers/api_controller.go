@@ -50,6 +50,7 @@ type apiReconciler struct {
 	odhs     *odhs
 	apis     *watch.APIs
 	children *watch.Children
+	found    *watch.Found
 	queues   *watch.Queues
 	all      []components.Component
 	// watchesCRDs is false when the manager may only look at some namespaces. Then groups are asked again while a
@@ -111,6 +112,9 @@ func (r *apiReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ct
 		if version, served := before[kind.GroupKind]; served {
 			// Its reflector would retry a version that is gone, for ever.
 			r.children.Drop(kind.WithVersion(version))
+			if err := r.found.Drop(ctx, kind.WithVersion(version)); err != nil {
+				return ctrl.Result{}, err
+			}
 		}
 	}
 	if len(changed) > 0 {

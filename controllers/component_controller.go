@@ -37,6 +37,7 @@ type componentReconciler struct {
 	children *watch.Children
 	queues   *watch.Queues
 	apis     *watch.APIs
+	found    *watch.Found
 	secrets  *watch.References
 	applier  *apply.Applier
 	status   *status.Writer
@@ -185,7 +186,7 @@ func (r *componentReconciler) watch(ctx context.Context, odh *v1alpha1.OpenDataH
 	}
 	var served []apply.Served
 	for _, use := range components.UsesOf(r.component) {
-		if !slices.ContainsFunc(wanted, func(kind kinds.Kind) bool { return kind.GroupKind == use.GroupKind }) {
+		if use.Foreign || !slices.ContainsFunc(wanted, func(kind kinds.Kind) bool { return kind.GroupKind == use.GroupKind }) {
 			continue
 		}
 		version, ok := r.apis.Version(use.Kind)
@@ -250,13 +251,16 @@ func Split(component components.Component, prepared []apply.Prepared, served []a
 	return applicable, missing
 }
 
-// needed lists the other kinds that are not served and that the spec needs, although only people make objects of them.
+// needed lists the other kinds that are not served and that the spec needs, although only others make objects of them.
 func (r *componentReconciler) needed(facts components.Facts, served []apply.Served, missing []kinds.Kind) []kinds.Kind {
 	var needed []kinds.Kind
 	for _, use := range components.UsesOf(r.component) {
 		known := slices.ContainsFunc(missing, func(kind kinds.Kind) bool { return kind.GroupKind == use.GroupKind }) ||
 			slices.ContainsFunc(served, func(s apply.Served) bool { return s.Kind.GroupKind == use.GroupKind })
-		if !known && use.Needed != nil && use.Needs(facts) {
+		if _, ok := r.apis.Version(use.Kind); use.Foreign && ok {
+			known = true
+		}
+		if !known && (use.Needed != nil || use.Foreign) && use.Needs(facts) {
 			needed = append(needed, use.Kind)
 		}
 	}

@@ -28,6 +28,9 @@ func (r *componentReconciler) facts(ctx context.Context, odh *v1alpha1.OpenDataH
 	if facts.Live, err = r.live(ctx, platform, kinds); err != nil {
 		return facts, err
 	}
+	if facts.Found, err = r.foreign(ctx); err != nil {
+		return facts, err
+	}
 	if err := OwnSecrets(&facts); err != nil {
 		return facts, err
 	}
@@ -67,6 +70,26 @@ func (r *componentReconciler) live(ctx context.Context, platform types.Namespace
 		}
 	}
 	return live, nil
+}
+
+// foreign lists what the cluster has of foreign kinds that the component reads, in the order of its kinds.
+func (r *componentReconciler) foreign(ctx context.Context) (components.Objects, error) {
+	var found components.Objects
+	for _, use := range components.UsesOf(r.component) {
+		version, served := r.apis.Version(use.Kind)
+		if !use.Foreign || use.Keep == nil || !served {
+			continue
+		}
+		if err := r.found.Ensure(ctx, use.WithVersion(version)); err != nil {
+			return nil, err
+		}
+		all, err := r.found.All(ctx, use.WithVersion(version))
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, all...)
+	}
+	return found, nil
 }
 
 // references watches what the spec refers to, and says what is missing.

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -79,10 +80,11 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 		default:
 			condition.Reason = v1alpha1.ReasonProgressing
 		}
+		condition.Reason = cmp.Or(observed.Reason, condition.Reason)
 		report.Component = &v1alpha1.ComponentStatus{
 			Name: r.component.Name(), Version: observed.Version,
 			Endpoints: observed.Endpoints, CredentialsSecret: observed.CredentialsSecret,
-			Instances: observed.Instances, Objects: observed.objects,
+			Instances: observed.Instances, Devices: observed.Devices, Objects: observed.objects,
 		}
 		if r.children.Pending(client.ObjectKeyFromObject(odh), r.component.Name()) {
 			result.RequeueAfter = watch.Confirmation

@@ -78,6 +78,34 @@ func within(namespaces []string) map[string]cache.Config {
 	return limits
 }
 
+// newFound watches what components read of the cluster, and wakes all platforms that have such a component: what is found is everybody's.
+func newFound(mgr manager.Manager, all []components.Component, queues *watch.Queues, odhs *odhs) (*watch.Found, error) {
+	var uses []components.Use
+	concerned := map[schema.GroupKind][]string{}
+	for _, component := range all {
+		for _, use := range components.UsesOf(component) {
+			if use.Foreign && use.Keep != nil {
+				uses = append(uses, use)
+				concerned[use.GroupKind] = append(concerned[use.GroupKind], component.Name())
+			}
+		}
+	}
+	found, err := watch.NewFound(mgr.GetConfig(), mgr.GetHTTPClient(), mgr.GetRESTMapper(), uses, func(kind schema.GroupKind) {
+		for _, component := range concerned[kind] {
+			for _, key := range odhs.keys() {
+				queues.WakeAfter(component, key, childDelay)
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := mgr.Add(found); err != nil {
+		return nil, fmt.Errorf("adding the watches of the cluster: %w", err)
+	}
+	return found, nil
+}
+
 // childDelay lets a component react once to what several of its objects report at about the same time, as when a platform is new: each
 // object is created, gets a status from its operator, and another one when it is ready.
 const childDelay = 100 * time.Millisecond
@@ -200,6 +228,10 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err != nil {
 		return err
 	}
+	found, err := newFound(mgr, all, queues, odhs)
+	if err != nil {
+		return err
+	}
 	access, err := newAccess(ctx, clients.AuthorizationV1().SelfSubjectAccessReviews(), mgr.GetCache(), options.OwnNamespace,
 		accessChanged(odhs, queues, all))
 	if err != nil {
@@ -248,6 +280,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			children:  children,
 			queues:    queues,
 			apis:      apis,
+			found:     found,
 			secrets:   secrets,
 			access:    access,
 			applier:   &apply.Applier{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Children: children, Exists: exists},
@@ -289,7 +322,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		return fmt.Errorf("setting up the summary controller: %w", err)
 	}
 	groups := &apiReconciler{
-		cache: mgr.GetCache(), odhs: odhs, apis: apis, children: children, queues: queues, all: all, watchesCRDs: watchesCRDs,
+		cache: mgr.GetCache(), odhs: odhs, apis: apis, children: children, found: found, queues: queues, all: all, watchesCRDs: watchesCRDs,
 		rechecks: map[string]int{},
 	}
 	return groups.setup(mgr)

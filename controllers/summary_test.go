@@ -27,6 +27,7 @@ func TestSummarize(t *testing.T) {
 
 	cases := map[string]struct {
 		components v1alpha1.ComponentsSpec
+		without    []string // components that the binary does not have
 		conditions []metav1.Condition
 		finalizers []string
 		deleted    bool
@@ -98,7 +99,7 @@ func TestSummarize(t *testing.T) {
 			wantCount: "1/2",
 		},
 		"a component that this binary cannot deploy says so": {
-			components: v1alpha1.ComponentsSpec{GPU: &v1alpha1.GPUSpec{}},
+			components: v1alpha1.ComponentsSpec{GPU: &v1alpha1.GPUSpec{}}, without: []string{"gpu"},
 			want: []string{
 				"GPUReady=False/NotSupported: this version of the operator cannot deploy gpu yet; remove spec.components.gpu or upgrade the operator",
 				"Ready=False/NotSupported: gpu: this version of the operator cannot deploy gpu yet; remove spec.components.gpu or upgrade the operator",
@@ -162,7 +163,8 @@ func TestSummarize(t *testing.T) {
 				now := metav1.Now()
 				odh.DeletionTimestamp = &now
 			}
-			report := summarize(odh, components.Cluster{}, catalog.All())
+			all := slices.DeleteFunc(catalog.All(), func(c components.Component) bool { return slices.Contains(test.without, c.Name()) })
+			report := summarize(odh, components.Cluster{}, all)
 			var got []string
 			for _, c := range report.Conditions {
 				got = append(got, c.Type+"="+string(c.Status)+"/"+c.Reason+": "+c.Message)

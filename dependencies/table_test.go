@@ -46,30 +46,32 @@ func TestTheEmbeddedTableIsValid(t *testing.T) {
 	}
 }
 
-// The table says by which kinds an operator is found, components say which they render: the two must agree.
+// The table says by which kinds an operator is found, components say which they need: the two must agree.
 func TestTheTableHasTheKindsOfComponents(t *testing.T) {
-	rendered := map[string]map[string][]string{} // operator → CRD → versions
-	for _, component := range catalog.All() {
-		for _, kind := range component.Kinds() {
-			if !kind.ThirdParty() || slices.Contains(platforms(), kind.Provider) || components.UseOf(component, kind).Optional {
+	for _, openShift := range []bool{false, true} {
+		needed := map[string]map[string][]string{} // operator → CRD → versions
+		for _, component := range catalog.All() {
+			for _, kind := range component.Kinds() {
+				use := components.UseOf(component, kind)
+				facts := components.Facts{Cluster: components.Cluster{OpenShift: openShift}}
+				if !kind.ThirdParty() || slices.Contains(platforms(), kind.Provider) || use.Optional || use.Foreign && !use.Needs(facts) {
+					continue
+				}
+				if needed[kind.Provider] == nil {
+					needed[kind.Provider] = map[string][]string{}
+				}
+				needed[kind.Provider][kind.CRD()] = kind.Versions
+			}
+		}
+		if got := slices.Sorted(maps.Keys(needed)); len(got) < 2 {
+			t.Fatalf("components need kinds of %v only; this test needs those of Rook and Strimzi", got)
+		}
+		for name, want := range needed {
+			dependency, ok := Default().Find(name)
+			if !ok {
+				t.Errorf("components need kinds of %s, which is not in the table", name)
 				continue
 			}
-			if rendered[kind.Provider] == nil {
-				rendered[kind.Provider] = map[string][]string{}
-			}
-			rendered[kind.Provider][kind.CRD()] = kind.Versions
-		}
-	}
-	if got := slices.Sorted(maps.Keys(rendered)); len(got) < 2 {
-		t.Fatalf("components render kinds of %v only; this test needs those of Rook and Strimzi", got)
-	}
-	for name, want := range rendered {
-		dependency, ok := Default().Find(name)
-		if !ok {
-			t.Errorf("components render kinds of %s, which is not in the table", name)
-			continue
-		}
-		for _, openShift := range []bool{false, true} {
 			got := map[string][]string{}
 			for _, crd := range dependency.For(openShift).CRDs {
 				got[crd.Name] = crd.Versions

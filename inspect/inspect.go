@@ -188,7 +188,7 @@ func (r *Reader) objects(ctx context.Context, odh *v1alpha1.OpenDataHub) (map[st
 	var unread []string
 	seen := map[schema.GroupKind]bool{}
 	for _, component := range r.all {
-		for _, kind := range component.Kinds() {
+		for _, kind := range components.RenderedKinds(component) {
 			if seen[kind.GroupKind] {
 				continue
 			}

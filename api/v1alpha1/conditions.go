@@ -67,6 +67,8 @@ const (
 const (
 	// ReasonAvailable: everything that the component installed says that it works.
 	ReasonAvailable = "Available"
+	// ReasonNoGPUNodes: everything that the component needs works, and no node of the cluster has a GPU.
+	ReasonNoGPUNodes = "NoGPUNodes"
 	// ReasonProgressing: the objects are applied and on their way; nothing is known to be wrong.
 	ReasonProgressing = "Progressing"
 	// ReasonDegraded: something that the component installed reports a failure; the message says which and why.

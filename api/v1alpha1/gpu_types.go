@@ -2,6 +2,8 @@ package v1alpha1
 
 // GPUSpec makes NVIDIA GPUs usable, through Node Feature Discovery and the NVIDIA GPU operator. GPUs belong to the
 // cluster: where another platform or an administrator set them up already, that set-up is used as it is.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.devicePlugin) || self.devicePlugin != 'Disabled' || !has(self.sharing) || !has(self.sharing.type) || self.sharing.type == 'None'",message="sharing is done by the device plugin: leave sharing.type out when devicePlugin is Disabled"
 type GPUSpec struct {
 	ComponentSpec `json:",inline"`
 
@@ -9,6 +11,16 @@ type GPUSpec struct {
 	//
 	// +optional
 	Driver GPUDriver `json:"driver,omitempty,omitzero"`
+
+	// toolkit is Disabled where the container runtime of the nodes is set up for GPUs already. Enabled by default.
+	//
+	// +optional
+	Toolkit Toggle `json:"toolkit,omitempty"`
+
+	// devicePlugin offers the GPUs to Pods. It is Disabled where the nodes come with one. Enabled by default.
+	//
+	// +optional
+	DevicePlugin Toggle `json:"devicePlugin,omitempty"`
 
 	// mig says how GPUs that can be partitioned (Multi-Instance GPU) are offered.
 	//

@@ -507,6 +507,46 @@ type ComponentStatus struct {
 	//
 	// +optional
 	Objects int32 `json:"objects,omitempty"`
+
+	// devices of nodes that the component makes usable: GPUs, and parts of them.
+	//
+	// +listType=map
+	// +listMapKey=node
+	// +listMapKey=resource
+	// +kubebuilder:validation:MaxItems=256
+	// +optional
+	Devices []NodeDevice `json:"devices,omitempty"`
+}
+
+// NodeDevice is what a node has of one kind of device.
+type NodeDevice struct {
+	// node that has it.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Node string `json:"node"`
+
+	// resource by which Pods ask for it: nvidia.com/gpu, or nvidia.com/mig-1g.10gb.
+	//
+	// +kubebuilder:validation:MaxLength=317
+	// +required
+	Resource string `json:"resource"`
+
+	// model of the device, where the node says it.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Model string `json:"model,omitempty"`
+
+	// capacity is how many there are.
+	//
+	// +optional
+	Capacity int32 `json:"capacity,omitempty"`
+
+	// allocatable is how many of them Pods can have: those that are healthy.
+	//
+	// +optional
+	Allocatable int32 `json:"allocatable,omitempty"`
 }
 
 // Endpoint is one address of a component.

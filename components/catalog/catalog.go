@@ -5,6 +5,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/argoworkflows"
 	"opendatahub.io/operator/components/ceph"
+	"opendatahub.io/operator/components/gpu"
 	"opendatahub.io/operator/components/jupyterhub"
 	"opendatahub.io/operator/components/kafka"
 	"opendatahub.io/operator/components/mlflow"
@@ -26,6 +27,7 @@ func All() []components.Component {
 		argoworkflows.New(),
 		seldon.New(),
 		monitoring.New(),
+		gpu.New(),
 		portal.New(),
 		objectstorage.New(),
 	}

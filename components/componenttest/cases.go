@@ -46,7 +46,8 @@ type factsYAML struct {
 		Keys   []string `json:"keys"`
 		Digest string   `json:"digest"`
 	} `json:"secrets"`
-	Live []map[string]any `json:"live"`
+	Live  []map[string]any `json:"live"`
+	Found []map[string]any `json:"found"`
 }
 
 // cases returns the names of the folders below testdata that have a hub.yaml, in order.
@@ -100,7 +101,10 @@ func readFacts(folder string) (components.Facts, error) {
 	for name, secret := range more.Secrets {
 		facts.Secrets[name] = components.Secret{Keys: secret.Keys, Digest: secret.Digest}
 	}
-	facts.Live, err = objects(more.Live)
+	if facts.Live, err = objects(more.Live); err != nil {
+		return components.Facts{}, err
+	}
+	facts.Found, err = objects(more.Found)
 	return facts, err
 }
 

@@ -5,7 +5,7 @@
 //
 //	hub.yaml      an OpenDataHub, as a user would write it; the schema's defaults and checks apply
 //	facts.yaml    optional: cluster {openShift, kubeVersion, ingressDomain, served: {Kind.group: version}},
-//	              secrets {name: {keys, digest}}, live [objects]
+//	              secrets {name: {keys, digest}}, live [objects], found [objects]
 //	objects.yaml  what must be rendered, or
 //	error.txt     how it must fail; the file must exist for a case to be allowed to fail
 //	grants.yaml   optional: what the installer must grant, see components.WithGrants

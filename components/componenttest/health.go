@@ -24,7 +24,9 @@ type healthYAML struct {
 	Case string `json:"case"`
 	// Live are the objects that do.
 	Live []map[string]any `json:"live"`
-	Pods []corev1.Pod     `json:"pods"`
+	// Found are the objects of foreign kinds, in place of those of the golden case.
+	Found []map[string]any `json:"found"`
+	Pods  []corev1.Pod     `json:"pods"`
 	// Now is when they are observed.
 	Now  metav1.Time `json:"now"`
 	Want healthWant  `json:"want"`
@@ -32,13 +34,15 @@ type healthYAML struct {
 
 // healthWant is components.Health as it is written in a file.
 type healthWant struct {
-	State             components.State    `json:"state"`
-	Message           string              `json:"message,omitempty"`
-	Version           string              `json:"version,omitempty"`
-	Endpoints         []v1alpha1.Endpoint `json:"endpoints,omitempty"`
-	Instances         int32               `json:"instances,omitempty"`
-	CredentialsSecret string              `json:"credentialsSecret,omitempty"`
-	Expires           time.Time           `json:"expires,omitzero"`
+	State             components.State      `json:"state"`
+	Message           string                `json:"message,omitempty"`
+	Version           string                `json:"version,omitempty"`
+	Endpoints         []v1alpha1.Endpoint   `json:"endpoints,omitempty"`
+	Reason            string                `json:"reason,omitempty"`
+	Devices           []v1alpha1.NodeDevice `json:"devices,omitempty"`
+	Instances         int32                 `json:"instances,omitempty"`
+	CredentialsSecret string                `json:"credentialsSecret,omitempty"`
+	Expires           time.Time             `json:"expires,omitzero"`
 }
 
 // Health checks how the component judges what it observes. A file testdata/health/<case>.yaml of the calling package
@@ -48,7 +52,8 @@ type healthWant struct {
 //	live  the objects that do exist
 //	pods  the component's Pods
 //	now   when this is observed; optional
-//	want  state, message, version, endpoints, instances, credentialsSecret and expires of the components.Health; the last key, because -update
+//	found the objects of foreign kinds; optional: those of the golden case
+//	want  state, message, version, endpoints, reason, devices, instances, credentialsSecret and expires of the components.Health; the last key, because -update
 //	      rewrites the file from there on when they differ
 func Health(t *testing.T, component components.Component) {
 	t.Helper()
@@ -74,7 +79,7 @@ func Health(t *testing.T, component components.Component) {
 				t.Fatal(err)
 			}
 			got := component.Assess(observed)
-			if got.State == components.Degraded && !namesObject(got.Message, observed.Rendered) {
+			if got.State == components.Degraded && !namesObject(got.Message, observed) {
 				t.Errorf("the message does not begin with the kind and the name of what is wrong: %q", got.Message)
 			}
 			diff := cmp.Diff(components.Health(file.Want), got)
@@ -118,13 +123,23 @@ func observe(component components.Component, file healthYAML) (components.Observ
 	for i := range file.Pods {
 		observed.Pods = append(observed.Pods, &file.Pods[i])
 	}
+	if file.Found != nil {
+		if observed.Found, err = objects(file.Found); err != nil {
+			return observed, err
+		}
+	}
 	observed.Live, err = objects(file.Live)
 	return observed, err
 }
 
 // namesObject reports whether a message begins with one of the objects, as in "Kafka odh: ...".
-func namesObject(message string, rendered []components.Rendered) bool {
-	return slices.ContainsFunc(rendered, func(r components.Rendered) bool {
+func namesObject(message string, observed components.Observed) bool {
+	for _, object := range observed.Found {
+		if strings.HasPrefix(message, object.GetKind()+" "+object.GetName()+": ") {
+			return true
+		}
+	}
+	return slices.ContainsFunc(observed.Rendered, func(r components.Rendered) bool {
 		return strings.HasPrefix(message, r.Kind.Kind+" "+r.Name+": ")
 	})
 }

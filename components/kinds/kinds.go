@@ -53,6 +53,7 @@ var (
 	NetworkPolicy         = native("networking.k8s.io", "NetworkPolicy", "networkpolicies")
 	PodDisruptionBudget   = native("policy", "PodDisruptionBudget", "poddisruptionbudgets")
 	RoleBinding           = native("rbac.authorization.k8s.io", "RoleBinding", "rolebindings")
+	Node                  = clusterScoped(native("", "Node", "nodes"))
 	StorageClass          = clusterScoped(native("storage.k8s.io", "StorageClass", "storageclasses"))
 )
 

@@ -76,6 +76,11 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 			grants.addUse(use)
 		}
 	}
+	for _, use := range found(all) {
+		if use.ClusterScoped {
+			grants.add(use.Group, use.Plural, "list", "watch")
+		}
+	}
 	for _, kind := range controlled(all) {
 		if kind.ClusterScoped {
 			grants.add(kind.Group, kind.Plural, kind.Verbs...)
@@ -95,7 +100,7 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 func Watch(all []components.Component) []rbacv1.PolicyRule {
 	grants := grants{}
 	grants.addHubs()
-	for _, kind := range append(uses(all), components.Use{Kind: kinds.Pod}) {
+	for _, kind := range slices.Concat(uses(all), found(all), []components.Use{{Kind: kinds.Pod}}) {
 		if !kind.ClusterScoped && kind.GroupKind != kinds.Secret.GroupKind {
 			grants.add(kind.Group, kind.Plural, "list", "watch")
 		}
@@ -165,10 +170,24 @@ func controlled(all []components.Component) []components.ControllerKind {
 	return controlled
 }
 
+// uses are those of what components render.
 func uses(all []components.Component) []components.Use {
+	return selected(all, func(use components.Use) bool { return !use.Foreign })
+}
+
+// found are those of what components only read.
+func found(all []components.Component) []components.Use {
+	return selected(all, func(use components.Use) bool { return use.Foreign && use.Keep != nil })
+}
+
+func selected(all []components.Component, which func(components.Use) bool) []components.Use {
 	var uses []components.Use
 	for _, component := range all {
-		uses = append(uses, components.UsesOf(component)...)
+		for _, use := range components.UsesOf(component) {
+			if which(use) {
+				uses = append(uses, use)
+			}
+		}
 	}
 	return uses
 }

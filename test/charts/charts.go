@@ -42,7 +42,8 @@ func Write(folder string, dependency dependencies.Dependency, definitions map[st
 func StandIns(operator string, all []kinds.Kind) []*apiextensionsv1.CustomResourceDefinition {
 	var own []standin.Kind
 	for _, kind := range all {
-		if kind.Provider == operator {
+		known := func(other standin.Kind) bool { return other.Group == kind.Group && other.Plural == kind.Plural }
+		if kind.Provider == operator && !slices.ContainsFunc(own, known) {
 			own = append(own, standin.Kind{
 				Group: kind.Group, Versions: kind.Versions[:1], Kind: kind.Kind, Plural: kind.Plural, ClusterScoped: kind.ClusterScoped,
 			})
@@ -79,6 +80,10 @@ func Definitions(folder, operator string, all []kinds.Kind) (map[string][]byte, 
 		name = "spark-apache" // there is another one
 	case "Seldon Core":
 		name = "seldon"
+	case "NVIDIA GPU operator":
+		name = "gpu-operator"
+	case "Node Feature Discovery":
+		name = "nfd"
 	}
 	own := filepath.Join(folder, name)
 	if _, err := os.Stat(own + "-minimal"); err == nil {

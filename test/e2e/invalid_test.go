@@ -49,9 +49,8 @@ var _ = Describe("An invalid resource", func() {
 	It("that only the operator can detect stalls, and is not retried", func(ctx context.Context) {
 		manager := start(ctx)
 		for spec, want := range map[string]string{
-			"profile: Development\ncomponents: {kafka: {replicas: 2}}":      "spec.components.kafka.replicas: 2 brokers that are controllers too make no good quorum; use 1, 3 or 5",
-			"components: {kafka: {topics: [{name: payload, replicas: 9}]}}": "spec.components.kafka.topics",
-			"components: {gpu: {}}": "this version of the operator cannot deploy gpu yet",
+			"profile: Development\ncomponents: {kafka: {replicas: 2}}":        "spec.components.kafka.replicas: 2 brokers that are controllers too make no good quorum; use 1, 3 or 5",
+			"components: {kafka: {topics: [{name: payload, replicas: 9}]}}":   "spec.components.kafka.topics",
 			"authentication: {type: OpenShift}\ncomponents: {jupyterHub: {}}": "OpenShift",
 		} {
 			ns := namespace(ctx, "stalled")

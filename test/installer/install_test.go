@@ -207,11 +207,11 @@ var _ = Describe("On a cluster with operators", func() {
 		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: s.namespace("Strimzi"), Name: "strimzi-kafka-operator"}, &appsv1.Deployment{})).To(Succeed())
 	}, SpecTimeout(5*time.Minute))
 
-	// The manager may not watch the kinds of the stand-in for GPUs, which says nothing of Kafka's.
+	// The manager may not watch the kinds of exampleUnwatched, which says nothing of Kafka's.
 	It("notices what comes although the kinds of another component cannot be watched", func(ctx context.Context) {
 		foreign(ctx, charts.StandIns("Node Feature Discovery", env.Kinds)...)
 		newScene(ctx, "")
-		hub := platform(ctx, "data", "profile: Development\ncomponents: {kafka: {}, gpu: {}}\n")
+		hub := platform(ctx, "data", "profile: Development\ncomponents: {kafka: {}, portal: {}}\n")
 		for range 5 { // whichever controller starts first
 			without(ctx, "Strimzi")
 			manager := startManager(ctx)

@@ -73,6 +73,7 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/gpu"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/authority"
 	"opendatahub.io/operator/dependencies"
@@ -85,9 +86,9 @@ import (
 
 var (
 	env *harness.Env
-	// all is what the binary deploys, and stand-ins, so that every operator is needed.
+	// all is what the binary deploys, and a component whose kinds the manager may not watch.
 	all = append(catalog.All(),
-		needing("exampleGPU", func(spec v1alpha1.ComponentsSpec) bool { return spec.GPU != nil }, "Node Feature Discovery", "NVIDIA GPU operator"),
+		deployment{name: "exampleUnwatched", wanted: func(spec v1alpha1.ComponentsSpec) bool { return spec.Portal != nil }, kinds: []kinds.Kind{gpu.NodeFeatureRule}},
 	)
 	// chartFolder holds a stand-in for every chart of the table.
 	chartFolder string
@@ -117,7 +118,8 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	}
 }, NodeTimeout(20*time.Minute))
 
-// deployment is a component that needs operators and deploys nothing.
+// deployment is a component that needs operators and deploys nothing. The API has no component of that name: a rule wants it with the
+// block of another component.
 type deployment struct {
 	name   string
 	wanted func(v1alpha1.ComponentsSpec) bool
@@ -125,25 +127,6 @@ type deployment struct {
 }
 
 var _ components.WithRule = deployment{}
-
-// needing is a component that declares every kind of some operators that the table names. The API has no component of that name: a rule
-// wants it with the block of another component, whether the binary deploys that or not.
-func needing(name string, wanted func(v1alpha1.ComponentsSpec) bool, operators ...string) components.Component {
-	needs := deployment{name: name, wanted: wanted}
-	for _, name := range operators {
-		dependency, ok := dependencies.Default().For(false).Find(name)
-		if !ok {
-			panic(name + " is not in the table")
-		}
-		for _, crd := range dependency.CRDs {
-			plural, group, _ := strings.Cut(crd.Name, ".")
-			k := kinds.Kind{Versions: crd.Versions, Plural: plural, Provider: name}
-			k.Group, k.Kind = group, strings.ToUpper(plural[:1])+plural[1:]
-			needs.kinds = append(needs.kinds, k)
-		}
-	}
-	return needs
-}
 
 func (d deployment) Name() string                                       { return d.name }
 func (d deployment) Wanted(facts components.Facts) bool                 { return d.wanted(facts.Spec.Components) }

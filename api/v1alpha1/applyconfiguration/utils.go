@@ -130,6 +130,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MLflowSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MonitoringSpec"):
 		return &apiv1alpha1.MonitoringSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NodeDevice"):
+		return &apiv1alpha1.NodeDeviceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NotebookCulling"):
 		return &apiv1alpha1.NotebookCullingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NotebookDestination"):

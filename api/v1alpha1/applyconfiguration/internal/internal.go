@@ -600,6 +600,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: credentialsSecret
       type:
         scalar: string
+    - name: devices
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.NodeDevice
+          elementRelationship: associative
+          keys:
+          - node
+          - resource
     - name: endpoints
       type:
         list:
@@ -816,6 +825,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - container
+    - name: devicePlugin
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Toggle
     - name: driver
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.GPUDriver
@@ -844,6 +856,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.opendatahub.operator.api.v1alpha1.Toleration
           elementRelationship: atomic
+    - name: toolkit
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Toggle
 - name: io.opendatahub.operator.api.v1alpha1.GatewayReference
   map:
     fields:
@@ -1297,6 +1312,24 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
     - name: type
+      type:
+        scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.NodeDevice
+  map:
+    fields:
+    - name: allocatable
+      type:
+        scalar: numeric
+    - name: capacity
+      type:
+        scalar: numeric
+    - name: model
+      type:
+        scalar: string
+    - name: node
+      type:
+        scalar: string
+    - name: resource
       type:
         scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.NotebookCulling

@@ -19,6 +19,8 @@ type ComponentStatusApplyConfiguration struct {
 	Instances *int32 `json:"instances,omitempty"`
 	// objects is how many objects the operator applied for the component.
 	Objects *int32 `json:"objects,omitempty"`
+	// devices of nodes that the component makes usable: GPUs, and parts of them.
+	Devices []NodeDeviceApplyConfiguration `json:"devices,omitempty"`
 }
 
 // ComponentStatusApplyConfiguration constructs a declarative configuration of the ComponentStatus type for use with
@@ -77,5 +79,18 @@ func (b *ComponentStatusApplyConfiguration) WithInstances(value int32) *Componen
 // If called multiple times, the Objects field is set to the value of the last call.
 func (b *ComponentStatusApplyConfiguration) WithObjects(value int32) *ComponentStatusApplyConfiguration {
 	b.Objects = &value
+	return b
+}
+
+// WithDevices adds the given value to the Devices field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Devices field.
+func (b *ComponentStatusApplyConfiguration) WithDevices(values ...*NodeDeviceApplyConfiguration) *ComponentStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithDevices")
+		}
+		b.Devices = append(b.Devices, *values[i])
+	}
 	return b
 }

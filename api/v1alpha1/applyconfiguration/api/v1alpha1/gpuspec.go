@@ -15,6 +15,10 @@ type GPUSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
 	// driver of the GPUs.
 	Driver *GPUDriverApplyConfiguration `json:"driver,omitempty"`
+	// toolkit is Disabled where the container runtime of the nodes is set up for GPUs already. Enabled by default.
+	Toolkit *apiv1alpha1.Toggle `json:"toolkit,omitempty"`
+	// devicePlugin offers the GPUs to Pods. It is Disabled where the nodes come with one. Enabled by default.
+	DevicePlugin *apiv1alpha1.Toggle `json:"devicePlugin,omitempty"`
 	// mig says how GPUs that can be partitioned (Multi-Instance GPU) are offered.
 	MIG *GPUMIGApplyConfiguration `json:"mig,omitempty"`
 	// sharing lets several Pods use one GPU.
@@ -70,6 +74,22 @@ func (b *GPUSpecApplyConfiguration) WithPatches(values ...*PatchApplyConfigurati
 // If called multiple times, the Driver field is set to the value of the last call.
 func (b *GPUSpecApplyConfiguration) WithDriver(value *GPUDriverApplyConfiguration) *GPUSpecApplyConfiguration {
 	b.Driver = value
+	return b
+}
+
+// WithToolkit sets the Toolkit field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Toolkit field is set to the value of the last call.
+func (b *GPUSpecApplyConfiguration) WithToolkit(value apiv1alpha1.Toggle) *GPUSpecApplyConfiguration {
+	b.Toolkit = &value
+	return b
+}
+
+// WithDevicePlugin sets the DevicePlugin field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DevicePlugin field is set to the value of the last call.
+func (b *GPUSpecApplyConfiguration) WithDevicePlugin(value apiv1alpha1.Toggle) *GPUSpecApplyConfiguration {
+	b.DevicePlugin = &value
 	return b
 }
 
