@@ -4,6 +4,7 @@ import (
 	"cmp"
 	_ "embed"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -203,6 +204,8 @@ func notNil(list []string) []string { return append([]string{}, list...) }
 type profiles struct {
 	Images []profileImage `json:"images"`
 	Sizes  []profileSize  `json:"sizes"`
+	// Offered is what sizes are made of that come and go with the devices of nodes.
+	Offered *profileOffered `json:"offered,omitempty"`
 	// Override are options of KubeSpawner, for every notebook.
 	Override      options         `json:"override,omitempty"`
 	SharedVolumes []profileVolume `json:"sharedVolumes,omitempty"`
@@ -216,6 +219,15 @@ type profileImage struct {
 	Image       string               `json:"image"`
 	Default     bool                 `json:"default"`
 	Groups      []v1alpha1.GroupName `json:"groups,omitempty"`
+	// Offered is shown while there are sizes with devices of nodes.
+	Offered bool `json:"offered,omitempty"`
+}
+
+// profileOffered is what a size has besides the devices that a component offers.
+type profileOffered struct {
+	Amounts  string               `json:"amounts"`
+	Groups   []v1alpha1.GroupName `json:"groups,omitempty"`
+	Override options              `json:"override"`
 }
 
 type profileSize struct {
@@ -254,6 +266,15 @@ func choices(in inputs) profiles {
 			Groups:      image.Groups,
 		})
 	}
+	if in.offers() {
+		base := largest(in.sizes)
+		choices.Offered = &profileOffered{Amounts: amounts(base), Groups: base.Groups, Override: override(base)}
+		for _, image := range in.offeredImages {
+			choices.Images = append(choices.Images, profileImage{
+				Name: image.Name, DisplayName: image.DisplayName, Description: image.Description, Image: image.Image, Offered: true,
+			})
+		}
+	}
 	for _, size := range in.sizes {
 		choices.Sizes = append(choices.Sizes, profileSize{
 			Name:        size.Name,
@@ -287,6 +308,13 @@ func override(size v1alpha1.NotebookSize) options {
 		}
 	}
 	return override
+}
+
+// largest is the size with the most memory.
+func largest(sizes []v1alpha1.NotebookSize) v1alpha1.NotebookSize {
+	return slices.MaxFunc(sizes, func(a, b v1alpha1.NotebookSize) int {
+		return a.Resources.Limits.Memory.Cmp(b.Resources.Limits.Memory)
+	})
 }
 
 func cores(cpu resource.Quantity) float64 { return float64(cpu.MilliValue()) / 1000 }

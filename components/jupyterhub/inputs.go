@@ -49,13 +49,15 @@ type inputs struct {
 	// spec has what goes to notebooks unchanged.
 	spec v1alpha1.JupyterHubSpec
 
-	images       []v1alpha1.NotebookImage
-	defaultImage string
-	sizes        []v1alpha1.NotebookSize
-	defaultSize  string
-	culling      *culling
-	limits       limits
-	extraConfig  extraConfig
+	images []v1alpha1.NotebookImage
+	// offeredImages are shown while there are sizes with devices of nodes.
+	offeredImages []v1alpha1.NotebookImage
+	defaultImage  string
+	sizes         []v1alpha1.NotebookSize
+	defaultSize   string
+	culling       *culling
+	limits        limits
+	extraConfig   extraConfig
 
 	// hubSecrets and proxySecrets change with the Secrets that each reads at its start.
 	hubSecrets, proxySecrets string
@@ -102,6 +104,10 @@ func newInputs(facts components.Facts) (inputs, error) {
 		},
 	}
 	in.images = orList(spec.Images, imagesFor(in.sizes))
+	in.notebooks = facts.Declared.Notebooks
+	if len(spec.Images) == 0 && in.offers() {
+		in.offeredImages = gpuImages
+	}
 	if spec.Culling.State != v1alpha1.Disabled {
 		in.culling = &culling{
 			IdleTimeoutSeconds: cmp.Or(spec.Culling.IdleTimeoutSeconds, 3600),
@@ -135,7 +141,6 @@ func newInputs(facts components.Facts) (inputs, error) {
 		return inputs{}, err
 	}
 	in.apiPorts = apiPorts(in.login)
-	in.notebooks = facts.Declared.Notebooks
 	if err := in.checkExtras(); err != nil {
 		return inputs{}, err
 	}
@@ -159,6 +164,11 @@ func databaseOf(spec v1alpha1.JupyterHubSpec) postgresql.Setting {
 		Purpose: "jupyterhub", Field: field + "database", Type: spec.Database.Type, Name: spec.Database.Name,
 		Secret: spec.Database.URISecretRef.Name, Port: spec.Database.Port,
 	}
+}
+
+// offers is whether sizes come and go with the devices of nodes. Whoever has sizes with GPUs has chosen already.
+func (in inputs) offers() bool {
+	return len(in.notebooks.Offers) > 0 && !slices.ContainsFunc(in.sizes, func(size v1alpha1.NotebookSize) bool { return size.GPUs > 0 })
 }
 
 // sparkComponent offers what the field spark of a size asks for.

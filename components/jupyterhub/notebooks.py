@@ -1,5 +1,6 @@
 """How this hub starts notebooks: what users choose from, and what they are told when a notebook cannot start."""
 
+import copy
 import html
 import json
 import os
@@ -11,6 +12,7 @@ from kubespawner import KubeSpawner
 from tornado import web
 
 PROFILES_DIR = Path(os.environ.get("ODH_PROFILES_DIR", "/etc/jupyterhub-profiles"))
+OFFERS_DIR = Path(os.environ.get("ODH_OFFERS_DIR", "/etc/jupyterhub-offers"))
 
 # The kubelet waits 10, 20 and 40 seconds between tries: a registry that hiccups is forgiven, and the user knows within a minute.
 PULL_TRIES = 3
@@ -145,6 +147,33 @@ def merged(into, more):
     return into
 
 
+def offered(all_of_it):
+    """The sizes with devices that nodes have now. A file is missing as long as nothing is known of the nodes."""
+    base = all_of_it.get("offered")
+    taken = {size["name"] for size in all_of_it["sizes"]}
+    sizes = []
+    for file in sorted(OFFERS_DIR.glob("*/offers.json")) if base else []:
+        for offer in json.loads(file.read_text()):
+            if offer["name"] in taken:
+                continue
+            taken.add(offer["name"])
+            devices = {"extra_resource_limits": offer["resources"]}
+            if offer.get("nodeSelector"):
+                devices["node_selector"] = offer["nodeSelector"]
+            if offer.get("tolerations"):
+                devices["tolerations"] = {f"offer-{i}": toleration for i, toleration in enumerate(offer["tolerations"])}
+            sizes.append(
+                {
+                    "name": offer["name"],
+                    "displayName": f"{offer['displayName']} ({base['amounts']})",
+                    "default": False,
+                    "groups": base.get("groups"),
+                    "override": merged(copy.deepcopy(base["override"]), devices),
+                }
+            )
+    return sizes
+
+
 def profile_list(spawner):
     """The images and sizes that a user may choose from.
 
@@ -153,7 +182,10 @@ def profile_list(spawner):
     """
     all_of_it = choice()
     groups = {group.name for group in spawner.user.groups}
-    images, sizes = allowed(all_of_it["images"], groups), allowed(all_of_it["sizes"], groups)
+    devices = allowed(offered(all_of_it), groups)
+    images, sizes = allowed(all_of_it["images"], groups), allowed(all_of_it["sizes"], groups) + devices
+    if not devices:
+        images = [image for image in images if not image.get("offered")]
     if not images or not sizes:
         raise web.HTTPError(403, "None of your groups may use a notebook. Ask an administrator.")
     override = all_of_it.get("override", {})

@@ -1,6 +1,9 @@
 package jupyterhub
 
 import (
+	"fmt"
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
 	apps "k8s.io/client-go/applyconfigurations/apps/v1"
 	core "k8s.io/client-go/applyconfigurations/core/v1"
@@ -27,6 +30,9 @@ const (
 
 // databaseCAFolder has the authority of the platform's database server.
 const databaseCAFolder = "/etc/jupyterhub-database-ca"
+
+// offersFolder has a folder with offers.json for each component that offers devices of nodes. The file may be missing.
+const offersFolder = "/etc/jupyterhub-offers"
 
 // databaseVariable has the address of PostgreSQL in the hub's environment.
 const databaseVariable = "ODH_DATABASE_URI"
@@ -145,6 +151,19 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 	if in.database == nil {
 		data = native.ClaimVolume("data", in.Object(databasePart))
 	}
+	// The Pod has a copy of the container.
+	if in.extraConfig.loaded != "" {
+		container.WithVolumeMounts(native.MountReadOnly(extraVolume, "/etc/jupyterhub-extra"))
+	}
+	var offers []*core.VolumeApplyConfiguration
+	if in.offers() {
+		for i, offered := range in.notebooks.Offers {
+			volume := fmt.Sprintf("offers-%d", i)
+			container.WithVolumeMounts(native.MountReadOnly(volume, offersFolder+"/"+strconv.Itoa(i)))
+			offers = append(offers, core.Volume().WithName(volume).WithConfigMap(core.ConfigMapVolumeSource().
+				WithName(offered.ConfigMap).WithOptional(true).WithItems(core.KeyToPath().WithKey(offered.Key).WithPath("offers.json"))))
+		}
+	}
 	pod := in.Pod(hubPart, 1000, container).
 		WithAutomountServiceAccountToken(true). // it starts notebooks
 		WithVolumes(
@@ -157,8 +176,8 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 	if databaseCA != nil {
 		pod.WithVolumes(databaseCA)
 	}
+	pod.WithVolumes(offers...)
 	if in.extraConfig.loaded != "" {
-		container.WithVolumeMounts(native.MountReadOnly(extraVolume, "/etc/jupyterhub-extra"))
 		pod.WithVolumes(native.ConfigMapVolume(extraVolume, in.extraConfig.loaded))
 	}
 	return deployment(in, hubPart, annotations, pod)

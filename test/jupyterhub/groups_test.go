@@ -8,15 +8,18 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/gpu"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -150,11 +153,64 @@ func TestGroupsAndLimits(t *testing.T) {
 		spawn(t, hub, admin, "carol", "profile", "vision")
 	})
 
+	t.Run("GPUs are sizes as long as nodes have them", func(t *testing.T) {
+		facts := platform(func(facts *components.Facts) { facts.Spec.Components.GPU = &v1alpha1.GPUSpec{} })
+		write(t, filepath.Join(hub.profiles, "profiles.json"), render(t, facts).profiles["profiles.json"])
+		admin.api(http.MethodPost, "/users/dave", "")
+		offered := func() bool {
+			form := admin.want("/hub/spawn/dave", http.StatusOK).body
+			if strings.Contains(form, `value="gpu-tesla-t4-2"`) != strings.Contains(form, `value="pytorch-gpu"`) {
+				t.Errorf("sizes and images with GPUs do not go together:\n%s", form)
+			}
+			return strings.Contains(form, "2 Tesla-T4 (1 CPU, 2Gi)")
+		}
+		if offered() {
+			t.Error("a GPU is offered before anything is known of nodes")
+		}
+		facts.Found = components.Objects{{Object: map[string]any{
+			"apiVersion": "v1", "kind": "Node",
+			"metadata": map[string]any{"name": "gpu-1", "labels": map[string]any{"nvidia.com/gpu.product": "Tesla-T4"}},
+			"status":   map[string]any{"capacity": map[string]any{"nvidia.com/gpu": "2"}, "allocatable": map[string]any{"nvidia.com/gpu": "2"}},
+		}}}
+		write(t, filepath.Join(hub.offers, "0", "offers.json"), offers(t, facts))
+		if !offered() {
+			t.Error("the GPUs of a node are not offered")
+		}
+		pod := spawn(t, hub, admin, "dave", "profile", "pytorch-gpu", "profile-option-pytorch-gpu--size", "gpu-tesla-t4-2")
+		if got := pod.Spec.Containers[0].Resources.Limits["nvidia.com/gpu"]; got.Value() != 2 {
+			t.Errorf("the notebook has %s GPUs", got.String())
+		}
+		if diff := cmp.Diff(map[string]string{"nvidia.com/gpu.product": "Tesla-T4"}, pod.Spec.NodeSelector); diff != "" {
+			t.Errorf("node selectors differ (-want +got):\n%s", diff)
+		}
+		tolerates := slices.ContainsFunc(pod.Spec.Tolerations, func(toleration corev1.Toleration) bool { return toleration.Key == "nvidia.com/gpu" })
+		if memory := pod.Spec.Containers[0].Resources.Limits.Memory(); !tolerates || memory.Value() != 2<<30 {
+			t.Errorf("tolerations %v, memory %s", pod.Spec.Tolerations, memory)
+		}
+		restricted(t, pod)
+		admin.api(http.MethodDelete, "/users/dave/server", "")
+		facts.Found = nil
+		write(t, filepath.Join(hub.offers, "0", "offers.json"), offers(t, facts))
+		if offered() {
+			t.Error("a GPU is offered that no node has any more")
+		}
+	})
+
 	t.Run("the hub was not restarted for any of it", func(t *testing.T) {
 		if after := hub.started(t); after != before {
 			t.Errorf("it started at %s, and before at %s", after, before)
 		}
 	})
+}
+
+// offers are what the component gpu offers.
+func offers(t *testing.T, facts components.Facts) string {
+	t.Helper()
+	objects, err := gpu.New().Render(facts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects[0].ApplyConfiguration.(*coreapply.ConfigMapApplyConfiguration).Data["offers.json"]
 }
 
 func sharedOf(pod corev1.Pod) []string {

@@ -42,10 +42,12 @@ type hub struct {
 	url string
 	// profiles is the folder with profiles.json.
 	profiles string
-	secrets  map[string]map[string]string
-	cluster  *cluster
-	proxy    *proxy
-	log      *log
+	// offers is the folder with a folder for each component that offers devices of nodes.
+	offers  string
+	secrets map[string]map[string]string
+	cluster *cluster
+	proxy   *proxy
+	log     *log
 	// data is the folder with the database, and pid the process of the hub.
 	data string
 	pid  int
@@ -103,6 +105,8 @@ func startFiles(t *testing.T, wrap []string, files rendered, c *cluster, noteboo
 	env["ODH_CONFIG_DIR"] = filepath.Join(folder, "config")
 	h.profiles = filepath.Join(folder, "profiles")
 	env["ODH_PROFILES_DIR"] = h.profiles
+	h.offers = filepath.Join(folder, "offers")
+	env["ODH_OFFERS_DIR"] = h.offers
 	env["ODH_DATA_DIR"] = filepath.Join(folder, "data")
 	env["ODH_EXTRA_DIR"] = filepath.Join(folder, "extra")
 	env["ODH_HUB_PORT"] = fmt.Sprint(port)
