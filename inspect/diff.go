@@ -172,6 +172,10 @@ func (c *comparer) component(ctx context.Context, component components.Component
 	if !wanted {
 		return c.removed(ctx, component, facts, snapshot, served, nil)
 	}
+	if facts.Found, err = c.found(ctx, component); err != nil {
+		c.problem("%s: what the operator would make depends on what is in the cluster: %s", component.Name(), err)
+		return nil
+	}
 	prepared, err := c.render(ctx, component, facts)
 	if err != nil {
 		c.problem("%s: %s", component.Name(), err)
@@ -204,6 +208,27 @@ func (c *comparer) component(ctx context.Context, component components.Component
 		return nil
 	}
 	return c.removed(ctx, component, facts, snapshot, served, prepared)
+}
+
+// found lists the objects of foreign kinds that a component reads.
+func (c *comparer) found(ctx context.Context, component components.Component) (components.Objects, error) {
+	var found components.Objects
+	for _, use := range components.UsesOf(component) {
+		version, served := c.apis.Version(use.Kind)
+		if !use.Foreign || use.Keep == nil || !served {
+			continue
+		}
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(use.WithVersion(version).GroupVersion().WithKind(use.Kind.Kind + "List"))
+		if err := c.client.List(ctx, list); err != nil {
+			return nil, fmt.Errorf("listing %s: %w", use.Plural, err)
+		}
+		for i := range list.Items {
+			use.Keep(&list.Items[i])
+			found = append(found, &list.Items[i])
+		}
+	}
+	return found, nil
 }
 
 func kindOf(component components.Component, of schema.GroupKind) kinds.Kind {
@@ -487,7 +512,7 @@ func (c *comparer) snapshot(ctx context.Context, component components.Component,
 	var served []apply.Served
 	for _, use := range components.UsesOf(component) {
 		version, ok := c.apis.Version(use.Kind)
-		if !ok {
+		if !ok || use.Foreign {
 			continue
 		}
 		gvk := use.WithVersion(version)
