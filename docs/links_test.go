@@ -12,6 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/catalog"
 )
 
 var (
@@ -88,6 +91,31 @@ func TestReasons(t *testing.T) {
 	for _, match := range found {
 		if !strings.Contains(operations, "| `"+match[1]+"` |") {
 			t.Errorf("operations.md does not say what to do for the reason %s", match[1])
+		}
+	}
+}
+
+// Every component has a page, and pages have these headings, in this order, besides others: a reader of one finds everything in the next.
+func TestComponentPages(t *testing.T) {
+	headings := []string{"What is installed", "What is kept", "When something is wrong"}
+	readme := read(t, filepath.Join("..", "README.md"))
+	for _, component := range catalog.All() {
+		if _, isPart := component.(components.WithRule); isPart {
+			continue
+		}
+		row := regexp.MustCompile(`(?m)^\| \[` + component.Name() + `\]\(docs/([a-z-]+\.md)\) \|`).FindStringSubmatch(readme)
+		if row == nil {
+			t.Errorf("README.md: no row of the table of components names the page of %s", component.Name())
+			continue
+		}
+		var found []string
+		for text := range strings.Lines(prose(t, row[1])) {
+			if heading, ok := strings.CutPrefix(text, "## "); ok && slices.Contains(headings, strings.TrimSpace(heading)) {
+				found = append(found, strings.TrimSpace(heading))
+			}
+		}
+		if !slices.Equal(found, headings) {
+			t.Errorf("%s has the headings %q, want %q", row[1], found, headings)
 		}
 	}
 }
