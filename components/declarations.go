@@ -21,8 +21,12 @@ type Declarations struct {
 	Buckets []BucketClaim
 	// Databases in which the component keeps tables. Package postgresql resolves them.
 	Databases []DatabaseClaim
+	// Topics to which the component sends messages.
+	Topics []TopicClaim
 	// ObjectStorage is the S3 service that the component offers the platform. Nil: none.
 	ObjectStorage *ObjectStorage
+	// MessageBroker is the service with topics that the component offers the platform. Nil: none.
+	MessageBroker *MessageBroker
 	// Notebooks is what notebooks get from the component.
 	Notebooks Notebooks
 	// LoginClients are web interfaces that the platform's OpenID Connect provider has to know. None with another login.
@@ -75,6 +79,38 @@ type DatabaseClaim struct {
 	Name string
 	// Field of the spec that asks for it, for messages: "spec.components.mlflow.database".
 	Field string
+}
+
+// TopicClaim is a request for a topic of the platform's message broker, and for an account that may send messages to it and do nothing
+// else. The account logs in with a certificate.
+type TopicClaim struct {
+	// Purpose that the account serves: "seldon". Each has one of its own.
+	Purpose string
+	// Name of the topic. It is shared with everybody who names it.
+	Name string
+	// Field of the spec that holds Name, for messages: "spec.components.seldon.requestLog.topic".
+	Field string
+	// Pods of the platform's namespace that use the account, by their labels.
+	Pods map[string]string
+}
+
+// MessageBroker is a service with topics that a component offers.
+type MessageBroker struct {
+	// Bootstrap is its address for accounts with certificates, as host:port. It speaks TLS.
+	Bootstrap string
+	// CA signed its certificate.
+	CA CertificateAuthority
+	// Client is the certificate by which it knows the account of a claim.
+	Client func(TopicClaim) ClientCertificate
+	// Backends are where its traffic arrives.
+	Backends []Backend
+}
+
+// ClientCertificate is a Secret in the platform's namespace with a certificate and its key, in PEM.
+type ClientCertificate struct {
+	Secret string
+	// Certificate and Key are the keys of the Secret that hold them.
+	Certificate, Key string
 }
 
 // ObjectStorage is an S3 service that a component offers.
@@ -223,6 +259,10 @@ func NewFacts(odh *v1alpha1.OpenDataHub, cluster Cluster, all []Component) Facts
 func (d *Declarations) add(component string, more Declarations) {
 	d.Buckets = append(d.Buckets, more.Buckets...)
 	d.Databases = append(d.Databases, more.Databases...)
+	d.Topics = append(d.Topics, more.Topics...)
+	if d.MessageBroker == nil {
+		d.MessageBroker = more.MessageBroker
+	}
 	if d.ObjectStorage == nil {
 		d.ObjectStorage = more.ObjectStorage
 	}

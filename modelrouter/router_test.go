@@ -12,7 +12,7 @@ import (
 )
 
 // answer of the router whose model is a server that keeps what it was asked.
-func answer(t *testing.T, request *http.Request) (response *http.Response, body string, asked *http.Request) {
+func answer(t *testing.T, request *http.Request) (response *httptest.ResponseRecorder, body string, asked *http.Request) {
 	t.Helper()
 	model := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		content, err := io.ReadAll(r.Body)
@@ -32,7 +32,7 @@ func answer(t *testing.T, request *http.Request) (response *http.Response, body 
 	}
 	recorder := httptest.NewRecorder()
 	modelrouter.New("lab", map[string]*url.URL{"odh-seldon-iris": address, "odh-seldon-away": {Scheme: "http", Host: "127.0.0.1:1"}}).ServeHTTP(recorder, request)
-	return recorder.Result(), recorder.Body.String(), asked
+	return recorder, recorder.Body.String(), asked
 }
 
 func post(path, body string) *http.Request {
@@ -41,8 +41,8 @@ func post(path, body string) *http.Request {
 
 func TestAPredictionReachesItsModel(t *testing.T) {
 	response, body, asked := answer(t, post("/seldon/lab/odh-seldon-iris/api/v1.0/predictions?a=b", `{"data":1}`))
-	if response.StatusCode != http.StatusOK || body != `{"data":1}` {
-		t.Errorf("got %d %q", response.StatusCode, body)
+	if response.Code != http.StatusOK || body != `{"data":1}` {
+		t.Errorf("got %d %q", response.Code, body)
 	}
 	if asked == nil || asked.URL.String() != "/api/v1.0/predictions?a=b" || asked.Method != http.MethodPost {
 		t.Errorf("the model was asked %+v", asked)
@@ -55,8 +55,8 @@ func TestNothingElseIsReached(t *testing.T) {
 		"/seldon/lab/odh-seldon-iris/api/%2e%2e/prometheus", "/seldon/lab/odh-seldon-iris/api/..%2fprometheus", "/seldon/other/odh-seldon-iris/api/v1.0/predictions",
 		"/seldon/lab/odh-seldon-other/api/v1.0/predictions", "/api/v1.0/predictions", "/seldon/lab//odh-seldon-iris/api/",
 	} {
-		if response, _, asked := answer(t, post(path, "")); asked != nil || response.StatusCode < 300 {
-			t.Errorf("%s: %d, and the model was asked %v", path, response.StatusCode, asked != nil)
+		if response, _, asked := answer(t, post(path, "")); asked != nil || response.Code < 300 {
+			t.Errorf("%s: %d, and the model was asked %v", path, response.Code, asked != nil)
 		}
 	}
 }
@@ -86,31 +86,31 @@ func TestAModelDoesNotLearnWhoAsks(t *testing.T) {
 
 func TestAnAnswerDoesNothingInABrowser(t *testing.T) {
 	response, _, _ := answer(t, post("/seldon/lab/odh-seldon-iris/api/v1.0/doc/", ""))
-	if cookies := response.Header["Set-Cookie"]; cookies != nil {
+	if cookies := response.Header()["Set-Cookie"]; cookies != nil {
 		t.Errorf("the model sets %v", cookies)
 	}
-	if policies := response.Header["Content-Security-Policy"]; len(policies) != 1 || !strings.Contains(policies[0], "sandbox") {
+	if policies := response.Header()["Content-Security-Policy"]; len(policies) != 1 || !strings.Contains(policies[0], "sandbox") {
 		t.Errorf("the browser is told %v", policies)
 	}
 }
 
 func TestALargeRequestIsRefused(t *testing.T) {
 	response, body, _ := answer(t, post("/seldon/lab/odh-seldon-iris/api/v1.0/predictions", strings.Repeat("x", modelrouter.MaxRequestBytes+1)))
-	if response.StatusCode != http.StatusRequestEntityTooLarge || !strings.Contains(body, "bytes") {
-		t.Errorf("got %d %.80q", response.StatusCode, body)
+	if response.Code != http.StatusRequestEntityTooLarge || !strings.Contains(body, "bytes") {
+		t.Errorf("got %d %.80q", response.Code, body)
 	}
 }
 
 func TestAModelThatDoesNotAnswer(t *testing.T) {
 	response, body, _ := answer(t, post("/seldon/lab/odh-seldon-away/api/v1.0/predictions", ""))
-	if response.StatusCode != http.StatusBadGateway || !strings.Contains(body, "does not answer") {
-		t.Errorf("got %d %q", response.StatusCode, body)
+	if response.Code != http.StatusBadGateway || !strings.Contains(body, "does not answer") {
+		t.Errorf("got %d %q", response.Code, body)
 	}
 }
 
 func TestWhoLogsInSeesWhatThereIs(t *testing.T) {
 	response, body, _ := answer(t, httptest.NewRequest(http.MethodGet, "/", nil))
-	if response.StatusCode != http.StatusOK || !strings.Contains(body, "/seldon/lab/odh-seldon-iris/api/v1.0/predictions\n") {
-		t.Errorf("got %d %q", response.StatusCode, body)
+	if response.Code != http.StatusOK || !strings.Contains(body, "/seldon/lab/odh-seldon-iris/api/v1.0/predictions\n") {
+		t.Errorf("got %d %q", response.Code, body)
 	}
 }

@@ -24,7 +24,40 @@ type SeldonSpec struct {
 	// +kubebuilder:validation:Enum=Namespace;Cluster
 	// +optional
 	Access string `json:"access,omitempty"`
+
+	// requestLog sends what the models of deployments are asked and what they answer to the platform's Kafka. Nothing is logged without it.
+	//
+	// +optional
+	RequestLog *SeldonRequestLog `json:"requestLog,omitempty"`
 }
+
+// SeldonRequestLog is where requests to models are logged.
+type SeldonRequestLog struct {
+	// topic of Kafka. Defaults to seldon-requests. It is created if spec.components.kafka.topics does not have it.
+	//
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=200
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][-A-Za-z0-9._]*$`
+	// +optional
+	Topic string `json:"topic,omitempty"`
+
+	// content that is logged: All (the default), Requests or Responses.
+	//
+	// +optional
+	Content SeldonLogContent `json:"content,omitempty"`
+}
+
+// SeldonLogContent is what is logged of requests.
+//
+// +kubebuilder:validation:Enum=All;Requests;Responses
+type SeldonLogContent string
+
+// The contents.
+const (
+	SeldonLogAll       SeldonLogContent = "All"
+	SeldonLogRequests  SeldonLogContent = "Requests"
+	SeldonLogResponses SeldonLogContent = "Responses"
+)
 
 // SeldonModels is where models are stored.
 type SeldonModels struct {

@@ -49,6 +49,7 @@ type inputs struct {
 	exporter           requirements
 	userAuthentication userAuthentication
 	topics             []topicInputs
+	clients            []clientInputs
 
 	// passwordSecret and jmxConfigMap are empty when there is none.
 	passwordSecret string
@@ -81,6 +82,12 @@ type poolInputs struct {
 type topicInputs struct {
 	objectName string
 	spec       topicSpec
+}
+
+// clientInputs is the account of another component.
+type clientInputs struct {
+	name   string
+	topics []string
 }
 
 type spread struct {
@@ -156,8 +163,33 @@ func newInputs(facts components.Facts) (inputs, error) {
 	if in.listeners, err = listeners(spec, facts); err != nil {
 		return inputs{}, err
 	}
+	in.clients = clients(facts)
 	in.topics, err = topics(spec, facts, layout.brokers)
 	return in, err
+}
+
+// clients are the accounts that other components want.
+func clients(facts components.Facts) []clientInputs {
+	var all []clientInputs
+	for _, claim := range facts.Declared.Topics {
+		name := clientName(facts.Platform, claim.Purpose)
+		i := slices.IndexFunc(all, func(client clientInputs) bool { return client.name == name })
+		if i < 0 {
+			i, all = len(all), append(all, clientInputs{name: name})
+		}
+		if !slices.Contains(all[i].topics, claim.Name) {
+			all[i].topics = append(all[i].topics, claim.Name)
+		}
+	}
+	return all
+}
+
+// certificatePort is that of the listener at which accounts of other components log in.
+func certificatePort(facts components.Facts) int32 {
+	if spec := facts.Spec.Components.Kafka; spec != nil && authentication(*spec) == "tls" {
+		return listenerInternalPort
+	}
+	return listenerCertificatePort
 }
 
 // annotate sets the annotations that v1beta2 needs.
@@ -241,6 +273,15 @@ func listeners(spec v1alpha1.KafkaSpec, facts components.Facts) ([]listener, err
 		Name: listenerInternal, Port: listenerInternalPort, Type: "internal", TLS: true,
 		Authentication: login, NetworkPolicyPeers: peers,
 	}}
+	if len(facts.Declared.Topics) > 0 && certificatePort(facts) == listenerCertificatePort {
+		certificate := listener{
+			Name: listenerCertificate, Port: listenerCertificatePort, Type: "internal", TLS: true, Authentication: typed{Type: "tls"},
+		}
+		for _, claim := range facts.Declared.Topics {
+			certificate.NetworkPolicyPeers = append(certificate.NetworkPolicyPeers, native.Pods(claim.Pods))
+		}
+		all = append(all, certificate)
+	}
 	external := listener{Name: listenerExternal, Port: listenerExternalPort, TLS: true, Authentication: login}
 	switch spec.ExternalAccess.Type {
 	case v1alpha1.KafkaExternalAccessRoute:
@@ -260,10 +301,21 @@ func listeners(spec v1alpha1.KafkaSpec, facts components.Facts) ([]listener, err
 	return append(all, external), nil
 }
 
+// wantedTopics are those of the spec, and those of other components that it does not name.
+func wantedTopics(spec v1alpha1.KafkaSpec, facts components.Facts) []v1alpha1.KafkaTopic {
+	wanted := slices.Clone(spec.Topics)
+	for _, claim := range facts.Declared.Topics {
+		if !slices.ContainsFunc(wanted, func(topic v1alpha1.KafkaTopic) bool { return topic.Name == claim.Name }) {
+			wanted = append(wanted, v1alpha1.KafkaTopic{Name: claim.Name})
+		}
+	}
+	return wanted
+}
+
 func topics(spec v1alpha1.KafkaSpec, facts components.Facts, brokers int32) ([]topicInputs, error) {
 	var all []topicInputs
 	similar := map[string]string{}
-	for _, topic := range spec.Topics {
+	for _, topic := range wantedTopics(spec, facts) {
 		// Kafka refuses the second of two such topics: their metrics would have the same name.
 		metric := strings.ReplaceAll(topic.Name, ".", "_")
 		if other, ok := similar[metric]; ok {

@@ -86,6 +86,9 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 		objects = append(objects, cluster(in))
 	}
 	objects = append(objects, administrator(in))
+	for _, c := range in.clients {
+		objects = append(objects, client(in, c))
+	}
 	for _, t := range in.topics {
 		objects = append(objects, topic(in, t))
 	}
@@ -97,6 +100,11 @@ func (component) Render(facts components.Facts) ([]components.Object, error) {
 func clusterName(platform components.Platform) string { return platform.Name }
 
 func adminName(platform components.Platform) string { return platform.Name + "-kafka-admin" }
+
+// clientName is the account of another component.
+func clientName(platform components.Platform, purpose string) string {
+	return platform.Name + "-kafka-" + purpose
+}
 
 // Names of the node pools. They do not begin with the platform's name, because Strimzi puts that in front:
 // <platform>-kafka-broker-0.
@@ -120,4 +128,7 @@ const (
 	listenerInternalPort = 9093
 	listenerExternal     = "external"
 	listenerExternalPort = 9094
+	// listenerCertificate is for accounts of other components, where the other listeners take passwords.
+	listenerCertificate     = "certificate"
+	listenerCertificatePort = 9095
 )

@@ -185,6 +185,21 @@ func administrator(in inputs) components.Object {
 	return components.Owned(object)
 }
 
+// client is the account of another component: it may send messages to its topics, and see that they are there.
+func client(in inputs, client clientInputs) components.Object {
+	authorization := userAuthorization{Type: "simple"}
+	for _, topic := range client.topics {
+		authorization.ACLs = append(authorization.ACLs, acl{
+			Resource: aclResource{Type: "topic", Name: topic, PatternType: "literal"}, Operations: []string{"Describe", "Write"},
+		})
+	}
+	object := kinds.New(in.userKind, in.namespace, client.name, userSpec{
+		Authentication: userAuthentication{Type: "tls"}, Authorization: authorization,
+	})
+	object.WithLabels(clusterLabels(in, "client"))
+	return components.Owned(object)
+}
+
 // topic stands for messages that Strimzi deletes with it, unless it is told to let go first, see Uses.
 func topic(in inputs, topic topicInputs) components.Object {
 	object := kinds.New(in.topicKind, in.namespace, topic.objectName, topic.spec)

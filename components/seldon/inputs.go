@@ -77,6 +77,8 @@ type inputs struct {
 	// secrets changes with the Secrets that a model is fetched with.
 	secrets string
 	models  []model
+	// log is where requests are logged; nil if they are not.
+	log *requestLog
 	// exposed is what exposes models outside the cluster; nil if none is to be.
 	exposed *exposed
 }
@@ -162,6 +164,10 @@ func newInputs(facts components.Facts) (inputs, error) {
 		access:  spec.Access,
 		storage: s3.Of(facts),
 		secrets: s3.Digest(facts, s3.Models),
+	}
+	var err error
+	if in.log, err = newRequestLog(facts); err != nil {
+		return inputs{}, err
 	}
 	if exposes(facts) {
 		proxy, err := newProxy(facts)

@@ -51,12 +51,18 @@ type podMetadata struct {
 }
 
 type predictiveUnit struct {
-	Name             string `json:"name"`
-	Implementation   string `json:"implementation"`
-	ModelURI         string `json:"modelUri"`
-	EnvSecretRefName string `json:"envSecretRefName"`
+	Name             string         `json:"name"`
+	Implementation   string         `json:"implementation"`
+	ModelURI         string         `json:"modelUri"`
+	EnvSecretRefName string         `json:"envSecretRefName"`
+	Logger           *requestLogger `json:"logger,omitempty"`
+}
+
+type requestLogger struct {
+	Mode string `json:"mode"`
 }
 
 type svcOrchSpec struct {
+	Env       []*core.EnvVarApplyConfiguration             `json:"env,omitempty"`
 	Resources *core.ResourceRequirementsApplyConfiguration `json:"resources"`
 }

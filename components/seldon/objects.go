@@ -23,8 +23,8 @@ const (
 	caFolder    = "/etc/object-storage-ca"
 )
 
-// policy is that of all Pods that Seldon's operator makes in the namespace: those who may call models come in, and what fetches a model
-// reaches the object storage. The Pods of one graph may call each other.
+// policy is that of all Pods that Seldon's operator makes in the namespace: those who may call models come in, what fetches a model
+// reaches the object storage, and executors reach Kafka if they log requests. The Pods of one graph may call each other.
 func (in inputs) policy() *networking.NetworkPolicyApplyConfiguration {
 	seldon := map[string]string{labelManagedBy: managedBy}
 	callers := networking.NetworkPolicyPeer().WithPodSelector(meta.LabelSelector())
@@ -34,6 +34,9 @@ func (in inputs) policy() *networking.NetworkPolicyApplyConfiguration {
 	egress := []native.Egress{native.DNS(), native.To(nil, native.Pods(seldon))}
 	if in.storage != nil {
 		egress = append(egress, in.storage.Egress()...)
+	}
+	if in.log != nil {
+		egress = append(egress, native.Reach(in.log.broker.Backends...)...)
 	}
 	return in.PolicyFor(modelsPart, seldon, []native.Ingress{
 		native.From(native.Ports(httpPort, grpcPort), callers),
@@ -78,19 +81,25 @@ func (in inputs) seldonDeployment(facts components.Facts, m model) *kinds.Resour
 		},
 		SvcOrchSpec: svcOrchSpec{Resources: native.Container("", "", m.executor).Resources},
 	}}}
+	secrets := []string{in.secrets}
+	if in.log != nil {
+		spec.Predictors[0].Graph.Logger = &requestLogger{Mode: in.log.mode}
+		spec.Predictors[0].SvcOrchSpec.Env = in.log.env()
+		secrets = append(secrets, in.log.secrets)
+	}
 	// A Pod reads the Secrets when it starts.
-	labels[LabelRevision] = revision(spec, in.secrets)
+	labels[LabelRevision] = revision(spec, secrets...)
 	deployment := kinds.New(facts.GVK(SeldonDeployment), in.Platform.Namespace, in.Object(m.spec.Name), spec)
 	deployment.WithLabels(in.Labels(modelsPart))
 	return deployment
 }
 
-func revision(spec deploymentSpec, secrets string) string {
+func revision(spec deploymentSpec, secrets ...string) string {
 	content, err := json.Marshal(spec)
 	if err != nil {
 		panic(fmt.Sprintf("a SeldonDeployment cannot be encoded: %v", err)) // it is encoded to be applied, too
 	}
-	return native.Digest(string(content), secrets)[:10]
+	return native.Digest(append([]string{string(content)}, secrets...)...)[:10]
 }
 
 // uri of the folder with the model, for rclone.

@@ -35,7 +35,7 @@ func (component) Images() map[string]string {
 
 // References implements components.WithReferences.
 func (component) References(facts components.Facts) []components.Reference {
-	references := s3.References(facts, s3.Models)
+	references := append(s3.References(facts, s3.Models), requestLogReferences(facts)...)
 	if exposes(facts) {
 		references = append(references, native.NewApp(facts, name).References(facts)...)
 	}
@@ -60,8 +60,8 @@ var (
 	guide []byte
 )
 
-// Declare implements components.WithDeclarations: a bucket, the metrics of all SeldonDeployments, that notebooks may call them, and the
-// login of those that are exposed.
+// Declare implements components.WithDeclarations: a bucket, the metrics of all SeldonDeployments, that notebooks may call them, a
+// topic for requests, and the login of those that are exposed.
 func (component) Declare(facts components.Facts) components.Declarations {
 	declarations := components.Declarations{
 		Buckets: []components.BucketClaim{{
@@ -76,6 +76,9 @@ func (component) Declare(facts components.Facts) components.Declarations {
 		Notebooks: components.Notebooks{
 			Backends: []components.Backend{{Pods: map[string]string{labelManagedBy: managedBy}, Port: httpPort}},
 		},
+	}
+	if claim, wanted := topicClaim(facts); wanted {
+		declarations.Topics = []components.TopicClaim{claim}
 	}
 	if exposes(facts) {
 		if proxy, err := newProxy(facts); err == nil { // Render says why not

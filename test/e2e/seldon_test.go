@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -27,7 +28,7 @@ ingress: {domain: apps.example.com}
 components:
   ceph: {}
   kafka: {}
-  seldon: {deployments: [{name: iris, server: SKLearn, exposure: Login}]}
+  seldon: {requestLog: {}, deployments: [{name: iris, server: SKLearn, exposure: Login}]}
 `)
 		ready(ctx, hub)
 		quiet(ctx, manager)
@@ -52,6 +53,15 @@ components:
 		bucket := &corev1.Secret{}
 		Expect(env.Admin.Get(ctx, client.ObjectKey{Namespace: ns, Name: "odh-ceph-models"}, bucket)).To(Succeed())
 		Expect(keys(ctx)).To(HaveKeyWithValue("RCLONE_CONFIG_S3_SECRET_ACCESS_KEY", bucket.Data["AWS_SECRET_ACCESS_KEY"]))
+
+		By("logging requests as an account of Kafka")
+		login := &corev1.Secret{}
+		Expect(env.Admin.Get(ctx, client.ObjectKey{Namespace: ns, Name: "odh-kafka-seldon"}, login)).To(Succeed())
+		Expect(login.Data).To(SatisfyAll(HaveKey("user.crt"), HaveKey("user.key")))
+		iris := model("odh-seldon-iris")
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(iris), iris)).To(Succeed())
+		Expect(fmt.Sprint(iris.Object["spec"])).To(SatisfyAll(
+			ContainSubstring("odh-kafka-bootstrap."+ns+".svc:9095"), ContainSubstring("name:odh-kafka-seldon")))
 
 		By("a model of somebody else")
 		own := model("own")

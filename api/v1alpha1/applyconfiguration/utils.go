@@ -178,6 +178,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.SeldonModelDeploymentApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SeldonModels"):
 		return &apiv1alpha1.SeldonModelsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SeldonRequestLog"):
+		return &apiv1alpha1.SeldonRequestLogApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SeldonSpec"):
 		return &apiv1alpha1.SeldonSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SparkClusterSize"):

@@ -1741,6 +1741,8 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.SeldonExposure
   scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.SeldonLogContent
+  scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.SeldonModelDeployment
   map:
     fields:
@@ -1768,6 +1770,15 @@ var schemaYAML = typed.YAMLObject(`types:
   map:
     fields:
     - name: bucket
+      type:
+        scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.SeldonRequestLog
+  map:
+    fields:
+    - name: content
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.SeldonLogContent
+    - name: topic
       type:
         scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.SeldonSpec
@@ -1805,6 +1816,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.opendatahub.operator.api.v1alpha1.Patch
           elementRelationship: atomic
+    - name: requestLog
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.SeldonRequestLog
 - name: io.opendatahub.operator.api.v1alpha1.SparkClusterSize
   map:
     fields:

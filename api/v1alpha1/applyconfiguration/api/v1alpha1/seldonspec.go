@@ -20,6 +20,8 @@ type SeldonSpecApplyConfiguration struct {
 	// access says which Pods may call models: Namespace (those of the platform's namespace; the default) or Cluster. See also
 	// deployments[].exposure.
 	Access *string `json:"access,omitempty"`
+	// requestLog sends what the models of deployments are asked and what they answer to the platform's Kafka. Nothing is logged without it.
+	RequestLog *SeldonRequestLogApplyConfiguration `json:"requestLog,omitempty"`
 }
 
 // SeldonSpecApplyConfiguration constructs a declarative configuration of the SeldonSpec type for use with
@@ -88,5 +90,13 @@ func (b *SeldonSpecApplyConfiguration) WithDeployments(values ...*SeldonModelDep
 // If called multiple times, the Access field is set to the value of the last call.
 func (b *SeldonSpecApplyConfiguration) WithAccess(value string) *SeldonSpecApplyConfiguration {
 	b.Access = &value
+	return b
+}
+
+// WithRequestLog sets the RequestLog field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RequestLog field is set to the value of the last call.
+func (b *SeldonSpecApplyConfiguration) WithRequestLog(value *SeldonRequestLogApplyConfiguration) *SeldonSpecApplyConfiguration {
+	b.RequestLog = value
 	return b
 }
