@@ -15,9 +15,11 @@ import (
 	"strings"
 	"testing"
 
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	core "k8s.io/client-go/applyconfigurations/core/v1"
+	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/cmd"
@@ -56,6 +58,8 @@ type rendered struct {
 // site is a platform odh in the namespace lab, whose models are in the object storage: the Pod of its model iris, and the one that exposes it.
 type site struct {
 	model, router *container.Pod
+	// sample is the Pod of the Job in config/samples that stores the model.
+	sample *container.Pod
 }
 
 func newSite(t *testing.T, storage *container.ObjectStorage) site {
@@ -74,7 +78,12 @@ func newSite(t *testing.T, storage *container.ObjectStorage) site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s site
+	pod := func(spec *core.PodSpecApplyConfiguration) *container.Pod {
+		return container.NewPod(t, "seldon", facts.Platform, objects, spec,
+			secret("s3", map[string]string{"AWS_ACCESS_KEY_ID": storage.AccessKey, "AWS_SECRET_ACCESS_KEY": storage.SecretKey}),
+			secret("s3-ca", map[string]string{"ca.crt": storage.CA}))
+	}
+	s := site{sample: pod(sample(t))}
 	for _, object := range objects {
 		content, err := json.Marshal(object.ApplyConfiguration)
 		if err != nil {
@@ -83,11 +92,6 @@ func newSite(t *testing.T, storage *container.ObjectStorage) site {
 		var found rendered
 		if json.Unmarshal(content, &found) != nil {
 			continue
-		}
-		pod := func(spec *core.PodSpecApplyConfiguration) *container.Pod {
-			return container.NewPod(t, "seldon", facts.Platform, objects, spec,
-				secret("s3", map[string]string{"AWS_ACCESS_KEY_ID": storage.AccessKey, "AWS_SECRET_ACCESS_KEY": storage.SecretKey}),
-				secret("s3-ca", map[string]string{"ca.crt": storage.CA}))
 		}
 		switch found.Kind {
 		case seldon.SeldonDeployment.Kind:
@@ -100,6 +104,52 @@ func newSite(t *testing.T, storage *container.ObjectStorage) site {
 		t.Fatal("no SeldonDeployment, or no Deployment, is rendered")
 	}
 	return s
+}
+
+// sample is the Pod of the Job in config/samples, which is for Ceph, on the platform of this test.
+func sample(t *testing.T) *core.PodSpecApplyConfiguration {
+	t.Helper()
+	content, err := os.ReadFile("../../config/samples/workloads/seldon-model.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var job batchv1.Job
+	if err := yaml.UnmarshalStrict(content, &job); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(job.Spec.Template.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := core.PodSpec()
+	if err := json.Unmarshal([]byte(strings.NewReplacer("odh-models", "models", "odh-ceph-s3-tls", "s3-ca").Replace(string(text))), pod); err != nil {
+		t.Fatal(err)
+	}
+	return pod
+}
+
+// train runs the sample, and returns what its log says of the flower.
+func train(t *testing.T, pod *container.Pod, python, rclone string) [][]float64 {
+	t.Helper()
+	const folder = "/trained"
+	command := pod.Command("train", python, folder, pod.Path(folder))
+	command.Args = slices.Insert(command.Args, 1, "-c") // the rest of the command
+	var problems strings.Builder
+	command.Stderr = &problems
+	output, err := command.Output()
+	if err != nil {
+		t.Fatalf("training: %v\n%s", err, &problems)
+	}
+	var want [][]float64
+	if err := json.Unmarshal(output, &want); err != nil {
+		t.Fatalf("training said %q: %v", output, err)
+	}
+	store := pod.Command("store", rclone, folder, pod.Path(folder))
+	store.Args = slices.Insert(store.Args, 1, "copy")
+	if output, err := store.CombinedOutput(); err != nil {
+		t.Fatalf("storing the model: %v\n%s", err, output)
+	}
+	return want
 }
 
 func secret(name string, data map[string]string) *corev1.Secret {
@@ -189,15 +239,8 @@ func TestModelIsServedFromTheObjectStorage(t *testing.T) {
 	python := filepath.Join(container.Programs(t, "seldon"), "python")
 	rclone := rcloneProgram(t)
 	storage := container.StartObjectStorage(t, "models")
-	output, err := exec.Command(python, "train.py", filepath.Join(storage.Folder, "models", "iris"), flower).Output()
-	if err != nil {
-		t.Fatalf("training: %v", err)
-	}
-	var want [][]float64
-	if err := json.Unmarshal(output, &want); err != nil {
-		t.Fatalf("training said %q: %v", output, err)
-	}
 	s := newSite(t, storage)
+	want := train(t, s.sample, python, rclone)
 	pod := s.model
 
 	if output, err := fetch(t, pod, rclone, "RCLONE_CA_CERT"); err == nil || !strings.Contains(output, "certificate signed by unknown authority") {
