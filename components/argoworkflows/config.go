@@ -108,6 +108,7 @@ type postgreSQL struct {
 	Host     string    `json:"host"`
 	Port     int32     `json:"port"`
 	Database string    `json:"database"`
+	Table    string    `json:"tableName"`
 	User     secretKey `json:"userNameSecret"`
 	Password secretKey `json:"passwordSecret"`
 	SSL      bool      `json:"ssl"`
@@ -223,7 +224,7 @@ func (in inputs) persistence() *persistence {
 	return &persistence{
 		Archive: true, ArchiveTTL: fmt.Sprintf("%dd", in.archiveDays), ClusterName: in.Platform.Namespace + "." + in.Platform.Name,
 		PostgreSQL: postgreSQL{
-			Host: server.Host, Port: server.Port, Database: name,
+			Host: server.Host, Port: server.Port, Database: name, Table: "argo_workflows", // without a name Argo refuses to start
 			User: secretKey{credentials, postgresql.UsernameKey}, Password: secretKey{credentials, postgresql.PasswordKey},
 			SSL: true, SSLMode: mode, // without ssl Argo does not look at the mode
 		},

@@ -113,8 +113,13 @@ func check(t *testing.T, parsed config.Config) {
 			t.Error("the controller does not see the Pods that delete artifacts")
 		}
 	}
-	if persistence := parsed.Persistence; persistence != nil && (!persistence.Archive || persistence.ArchiveTTL == 0 || persistence.PostgreSQL == nil) {
-		t.Errorf("the archive is %+v", persistence)
+	if persistence := parsed.Persistence; persistence != nil {
+		if !persistence.Archive || persistence.ArchiveTTL == 0 || persistence.PostgreSQL == nil {
+			t.Errorf("the archive is %+v", persistence)
+		}
+		if persistence.PostgreSQL != nil && persistence.PostgreSQL.TableName == "" {
+			t.Error("the archive has no table, and Argo does not start without one")
+		}
 	}
 	if sso := parsed.SSO; sso.Issuer != "" && (!sso.RBAC.IsEnabled() || sso.ClientID.Key == "" || sso.ClientSecret.Key == "") {
 		t.Errorf("the login is %+v: everybody would get the rights of the server", sso)
