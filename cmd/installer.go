@@ -11,6 +11,7 @@ import (
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/images"
+	"opendatahub.io/operator/controllers/serving"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer"
 )
@@ -79,9 +80,10 @@ func NewInstaller(ctx context.Context, config *rest.Config, options InstallerOpt
 	if err != nil {
 		return nil, err
 	}
-	mgr, err := options.newManager(config, dependencies.LeaseName, cacheOptions, nil)
+	mgr, certificate, err := options.newManager(ctx, config, serving.Installer, dependencies.LeaseName, cacheOptions, nil)
 	if err != nil {
 		return nil, err
 	}
+	setup.MetricsCertificate = certificate
 	return mgr, installer.Setup(ctx, mgr, all, setup)
 }

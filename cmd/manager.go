@@ -14,6 +14,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/controllers"
+	"opendatahub.io/operator/controllers/serving"
 )
 
 const managerLease = "opendatahub-operator"
@@ -75,12 +76,12 @@ func RunManager(ctx context.Context, options ManagerOptions, all []components.Co
 // NewManager makes a manager with all controllers.
 func NewManager(ctx context.Context, config *rest.Config, options ManagerOptions, all []components.Component) (ctrl.Manager, error) {
 	mapper := func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return controllers.Mapper(all), nil }
-	mgr, err := options.newManager(config, managerLease, controllers.CacheOptions(all, options.WatchNamespaces), mapper)
+	mgr, certificate, err := options.newManager(ctx, config, serving.Operator, managerLease, controllers.CacheOptions(all, options.WatchNamespaces), mapper)
 	if err != nil {
 		return nil, err
 	}
 	return mgr, controllers.Setup(ctx, mgr, all, controllers.Options{
-		Namespaces: options.WatchNamespaces, OwnNamespace: options.Namespace, Image: options.Image, Images: options.Images, UnsafePatches: options.UnsafePatches,
+		Namespaces: options.WatchNamespaces, OwnNamespace: options.Namespace, MetricsCertificate: certificate, Image: options.Image, Images: options.Images, UnsafePatches: options.UnsafePatches,
 	})
 }
 

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
@@ -29,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"opendatahub.io/operator/cluster"
+	"opendatahub.io/operator/controllers/serving"
 )
 
 // Leader election: a crashed leader is replaced within the lease, one that stops gracefully at once. A renewal every few
@@ -158,11 +161,14 @@ func (o *ProcessOptions) config() (*rest.Config, error) {
 // mapping makes the REST mapper of a process; nil asks the API server.
 type mapping func(*rest.Config, *http.Client) (meta.RESTMapper, error)
 
-// newManager makes a manager. lease names the Lease of its leader.
-func (o *ProcessOptions) newManager(config *rest.Config, lease string, cacheOptions cache.Options, mapper mapping) (ctrl.Manager, error) {
+// newManager makes a manager. process is which of them this is, and lease names the Lease of its leader. The certificate is nil if no
+// metrics are served over TLS.
+func (o *ProcessOptions) newManager(ctx context.Context, config *rest.Config, process, lease string, cacheOptions cache.Options, mapper mapping) (
+	ctrl.Manager, *serving.Certificate, error,
+) {
 	scheme, err := cluster.Scheme()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	metrics := server.Options{
 		BindAddress:   o.MetricsAddress,
@@ -171,6 +177,13 @@ func (o *ProcessOptions) newManager(config *rest.Config, lease string, cacheOpti
 	if !o.MetricsInsecure {
 		metrics.SecureServing = true
 		metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	certificate, err := o.certificate(ctx, config, process)
+	if err != nil {
+		return nil, nil, err
+	}
+	if certificate != nil {
+		metrics.TLSOpts = append(metrics.TLSOpts, func(config *tls.Config) { config.GetCertificate = certificate.Get })
 	}
 	duration, renew, retry := leaseDuration, renewDeadline, retryPeriod
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
@@ -189,9 +202,26 @@ func (o *ProcessOptions) newManager(config *rest.Config, lease string, cacheOpti
 		RetryPeriod:                   &retry,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making the manager: %w", err)
+		return nil, nil, fmt.Errorf("making the manager: %w", err)
 	}
-	return mgr, nil
+	if certificate != nil {
+		if err := mgr.Add(certificate); err != nil {
+			return nil, nil, fmt.Errorf("adding the certificate of the metrics: %w", err)
+		}
+	}
+	return mgr, certificate, nil
+}
+
+// certificate of the metrics; nil if none are served over TLS. Without a namespace the metrics have one that nobody can check.
+func (o *ProcessOptions) certificate(ctx context.Context, config *rest.Config, process string) (*serving.Certificate, error) {
+	if o.MetricsInsecure || o.MetricsAddress == "0" || o.Namespace == "" {
+		return nil, nil
+	}
+	clients, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return nil, fmt.Errorf("making a client: %w", err)
+	}
+	return serving.New(ctx, clients, o.Namespace, process)
 }
 
 // run runs a manager until the context ends.

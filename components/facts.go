@@ -63,6 +63,8 @@ type Cluster struct {
 	IngressDomain string
 	// ManagerNamespace is where this operator and its installer run. Empty: the namespace that config/ gives them.
 	ManagerNamespace string
+	// MetricsAuthorities signed the certificates with which this operator and its installer serve metrics.
+	MetricsAuthorities MetricsAuthorities
 	// OperatorImage is the image that this operator runs from, for components that run it as well. Empty: that of this version.
 	OperatorImage string
 	// Images are what an administrator puts in the places of images.
@@ -74,6 +76,11 @@ type Cluster struct {
 	// OperatorNamespaces holds the namespace in which each third-party operator runs, by the operator's name: "Rook". It is
 	// known when grants are asked for, see WithGrants; rendering must not depend on it.
 	OperatorNamespaces map[string]string
+}
+
+// MetricsAuthorities are certificates in PEM. Empty: that process serves no metrics, or it is not known yet who signed its certificate.
+type MetricsAuthorities struct {
+	Operator, Installer string
 }
 
 // Secret is what rendering may know of a Secret: never a value.

@@ -51,7 +51,9 @@ type componentReconciler struct {
 	// admitted has, by UID, the platforms whose namespaces admit the component's Pods.
 	admitted sync.Map
 	// now is the clock for both.
-	now func() time.Time
+	// authorities signed the certificates of this operator's metrics and its installer's.
+	authorities func() components.MetricsAuthorities
+	now         func() time.Time
 	// watchesCRDs is false when the manager may only look at some namespaces.
 	watchesCRDs bool
 }

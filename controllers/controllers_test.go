@@ -82,6 +82,7 @@ func newBench(t *testing.T, objects ...client.Object) *bench {
 		events:      b.events,
 		access:      &access{everywhere: true},
 		now:         now,
+		authorities: func() components.MetricsAuthorities { return components.MetricsAuthorities{} },
 		watchesCRDs: true,
 	}
 	b.operators = &operators{

@@ -20,7 +20,9 @@ import (
 // facts reads everything that rendering may depend on.
 func (r *componentReconciler) facts(ctx context.Context, odh *v1alpha1.OpenDataHub, kinds []apply.Served) (components.Facts, error) {
 	platform := client.ObjectKeyFromObject(odh)
-	facts := components.NewFacts(odh, r.cluster, r.all)
+	cluster := r.cluster
+	cluster.MetricsAuthorities = r.authorities()
+	facts := components.NewFacts(odh, cluster, r.all)
 	facts.Secrets = map[string]components.Secret{}
 	facts.Cluster.Served = r.apis.Served()
 

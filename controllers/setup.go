@@ -37,6 +37,7 @@ import (
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/authority"
+	"opendatahub.io/operator/controllers/serving"
 	"opendatahub.io/operator/controllers/status"
 	"opendatahub.io/operator/controllers/watch"
 	"opendatahub.io/operator/dependencies"
@@ -193,6 +194,8 @@ type Options struct {
 	Namespaces []string
 	// OwnNamespace is the operator's own, in which the installer reports. Without it there is no installer.
 	OwnNamespace string
+	// MetricsCertificate is that of this process. Nil: it serves no metrics.
+	MetricsCertificate *serving.Certificate
 	// Image that this operator runs from. Empty: that of this version.
 	Image string
 	// Images and UnsafePatches are as in components.Cluster.
@@ -248,10 +251,12 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		exists = nil // other managers look after other namespaces
 	}
 	table := dependencies.Default().For(detected.OpenShift)
-	report, err := watch.NewReport(ctx, clients, options.OwnNamespace, reportChanged(odhs, queues, all, table))
+	reportChanged := reportChanged(odhs, queues, all, table)
+	report, err := watch.NewReport(ctx, clients, options.OwnNamespace, reportChanged)
 	if err != nil {
 		return err
 	}
+	options.MetricsCertificate.OnChange(func(ctx context.Context) { reportChanged(ctx, nil) })
 	if err := mgr.Add(report); err != nil {
 		return fmt.Errorf("watching what the installer reports: %w", err)
 	}
@@ -289,6 +294,9 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			cluster:   detected,
 			operators: operators,
 			now:       time.Now,
+			authorities: func() components.MetricsAuthorities {
+				return components.MetricsAuthorities{Operator: string(options.MetricsCertificate.Authority()), Installer: string(report.Authority())}
+			},
 
 			watchesCRDs: watchesCRDs,
 		}

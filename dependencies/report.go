@@ -13,6 +13,9 @@ import (
 // installer and goes with it, so a cluster that has one has an installer.
 const ReportName = "opendatahub-dependencies"
 
+// ReportAuthority is the key, among the binary data of that ConfigMap, with who signed the certificate of the installer's metrics.
+const ReportAuthority = "metrics-ca.crt"
+
 // LeaseName is the Lease, beside the installer, that the working one of its replicas renews.
 const LeaseName = "opendatahub-installer"
 

@@ -29,6 +29,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/controllers/apply"
+	"opendatahub.io/operator/controllers/serving"
 	"opendatahub.io/operator/controllers/watch"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/installer/grants"
@@ -38,6 +39,8 @@ import (
 
 // Options of the installer.
 type Options struct {
+	// MetricsCertificate is that of this process. Nil: it serves no metrics.
+	MetricsCertificate *serving.Certificate
 	// Namespace is the installer's own: its configuration and its report are there.
 	Namespace string
 	// WatchNamespaces are those whose OpenDataHubs count; all without any.
@@ -161,7 +164,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		reader:    mgr.GetAPIReader(),
 		mapper:    mgr.GetRESTMapper(),
 		records:   &records{client: mgr.GetClient(), reader: mgr.GetAPIReader(), namespace: options.Namespace, known: map[string]*record{}},
-		report:    &reporter{client: mgr.GetClient(), reader: mgr.GetAPIReader(), namespace: options.Namespace},
+		report:    &reporter{client: mgr.GetClient(), reader: mgr.GetAPIReader(), namespace: options.Namespace, authority: options.MetricsCertificate.Authority},
 		retries:   newRetries(time.Now),
 		uses:      newUses(mgr.GetCache(), mgr.GetAPIReader(), clients.Discovery()),
 	}
@@ -183,6 +186,11 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		},
 	}
 	r.olm = olm.New(r.packages, mgr.GetAPIReader(), mgr.GetClient(), clients.Discovery())
+	options.MetricsCertificate.OnChange(func(context.Context) {
+		if r.queue != nil {
+			r.queue.Add(reportRequest)
+		}
+	})
 	if err := r.setup(mgr); err != nil {
 		return err
 	}

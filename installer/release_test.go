@@ -76,7 +76,7 @@ func (l *lab) restart() {
 		now: func() time.Time { return l.now }, helm: &helm.Client{},
 		discovery: &fake.FakeDiscovery{Fake: &clienttesting.Fake{}, FakedServerVersion: &version.Info{GitVersion: "v1.37.2", Major: "1", Minor: "37"}},
 		records:   &records{client: l.cluster, reader: l.cluster, namespace: "installer", known: map[string]*record{}},
-		report:    &reporter{client: l.cluster, reader: l.cluster, namespace: "installer"},
+		report:    &reporter{client: l.cluster, reader: l.cluster, namespace: "installer", authority: func() []byte { return nil }},
 		retries:   newRetries(func() time.Time { return l.now }),
 		applier:   &apply.Applier{Client: l.cluster, Reader: l.cluster, Children: objects, Claim: claim},
 	}

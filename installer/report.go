@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -27,6 +28,8 @@ type reporter struct {
 	client    client.Client
 	reader    client.Reader
 	namespace string
+	// authority signed the certificate of the installer's metrics.
+	authority func() []byte
 	// owner is the installer's Deployment, with which the report goes, even if a last write comes after its deletion.
 	owner *metav1ac.OwnerReferenceApplyConfiguration
 
@@ -63,7 +66,7 @@ func (r *reporter) load(ctx context.Context) error {
 		dependencyReady.set(name, status.State == v1alpha1.DependencyReady)
 	}
 	owned := r.owner == nil || slices.ContainsFunc(config.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == *r.owner.UID })
-	if err != nil || !owned {
+	if err != nil || !owned || !r.signs(config) {
 		if err := r.write(ctx, r.report); err != nil { // that there is a ConfigMap says that there is an installer
 			return err
 		}
@@ -116,10 +119,15 @@ func (r *reporter) restore(ctx context.Context, reader client.Reader) error {
 		return fmt.Errorf("reading what is reported: %w", err)
 	}
 	data, dataErr := r.report.Data()
-	if dataErr != nil || err == nil && maps.Equal(data, config.Data) {
+	if dataErr != nil || err == nil && maps.Equal(data, config.Data) && r.signs(config) {
 		return dataErr
 	}
 	return r.write(ctx, r.report)
+}
+
+// signs is whether a report has the authority.
+func (r *reporter) signs(config *corev1.ConfigMap) bool {
+	return bytes.Equal(config.BinaryData[dependencies.ReportAuthority], r.authority())
 }
 
 func (r *reporter) write(ctx context.Context, report dependencies.Report) error {
@@ -128,6 +136,9 @@ func (r *reporter) write(ctx context.Context, report dependencies.Report) error 
 		return err
 	}
 	config := corev1ac.ConfigMap(dependencies.ReportName, r.namespace).WithData(data)
+	if authority := r.authority(); authority != nil {
+		config.WithBinaryData(map[string][]byte{dependencies.ReportAuthority: authority})
+	}
 	if r.owner != nil {
 		config.WithOwnerReferences(r.owner)
 	}

@@ -14,7 +14,7 @@ import (
 func TestAStandbyKeepsTheLastWordsOfTheLeader(t *testing.T) {
 	l := newLab(t)
 	leader := l.r.report
-	standby := &reporter{client: leader.client, reader: leader.reader, namespace: leader.namespace}
+	standby := &reporter{client: leader.client, reader: leader.reader, namespace: leader.namespace, authority: leader.authority}
 	say := func(by *reporter, name string, state v1alpha1.DependencyState) {
 		t.Helper()
 		if _, err := by.set(t.Context(), name, &v1alpha1.DependencyStatus{Name: name, State: state}); err != nil {
@@ -49,5 +49,33 @@ func TestAStandbyKeepsTheLastWordsOfTheLeader(t *testing.T) {
 	}
 	if got := report["Rook"].State; got != v1alpha1.DependencyInstalling {
 		t.Errorf("Rook is %q in the report", got)
+	}
+}
+
+// The manager learns from the report who signed the certificate of the installer's metrics, also when it changes.
+func TestTheReportSaysWhoSignedTheMetrics(t *testing.T) {
+	l := newLab(t)
+	authority := []byte("first")
+	l.r.report.authority = func() []byte { return authority }
+	if err := l.r.report.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	published := func() string {
+		t.Helper()
+		config := &corev1.ConfigMap{}
+		if err := l.r.report.reader.Get(t.Context(), client.ObjectKey{Namespace: l.r.report.namespace, Name: dependencies.ReportName}, config); err != nil {
+			t.Fatal(err)
+		}
+		return string(config.BinaryData[dependencies.ReportAuthority])
+	}
+	if got := published(); got != "first" {
+		t.Errorf("the report says %q", got)
+	}
+	authority = []byte("second")
+	if err := l.r.report.restore(t.Context(), l.r.report.reader); err != nil {
+		t.Fatal(err)
+	}
+	if got := published(); got != "second" {
+		t.Errorf("the report says %q after a change", got)
 	}
 }

@@ -37,6 +37,11 @@ type factsYAML struct {
 		KubeVersion   string `json:"kubeVersion"`
 		IngressDomain string `json:"ingressDomain"`
 		OperatorImage string `json:"operatorImage"`
+		// MetricsAuthorities is as in components.Cluster.
+		MetricsAuthorities struct {
+			Operator  string `json:"operator"`
+			Installer string `json:"installer"`
+		} `json:"metricsAuthorities"`
 		// Served maps Kind.group to the version that is served.
 		Served map[string]string `json:"served"`
 		// OperatorNamespaces is as in components.Cluster.
@@ -88,6 +93,7 @@ func readFacts(folder string) (components.Facts, error) {
 	}
 	cluster.OpenShift = more.Cluster.OpenShift
 	cluster.IngressDomain, cluster.OperatorImage = more.Cluster.IngressDomain, more.Cluster.OperatorImage
+	cluster.MetricsAuthorities = components.MetricsAuthorities(more.Cluster.MetricsAuthorities)
 	if more.Cluster.KubeVersion != "" {
 		cluster.KubeVersion = more.Cluster.KubeVersion
 	}

@@ -19,9 +19,8 @@ type secretOrConfigMap struct {
 }
 
 type tlsConfig struct {
-	CA                 *secretOrConfigMap `json:"ca,omitempty"`
-	ServerName         string             `json:"serverName,omitempty"`
-	InsecureSkipVerify bool               `json:"insecureSkipVerify,omitempty"`
+	CA         *secretOrConfigMap `json:"ca,omitempty"`
+	ServerName string             `json:"serverName,omitempty"`
 }
 
 type basicAuth struct {

@@ -78,11 +78,7 @@ func watchingObjects(in inputs) []components.Object {
 	for _, scrape := range in.facts.Declared.Scrapes {
 		objects = append(objects, components.Owned(podMonitor(in, scrape)))
 	}
-	if in.prometheus != nil {
-		for _, process := range []string{"operator", "installer"} {
-			objects = append(objects, components.Owned(processScrape(in, process)))
-		}
-	}
+	objects = append(objects, processScrapes(in)...)
 	numbers := map[string]int{}
 	for _, rules := range in.rules {
 		numbers[rules.Component]++
@@ -142,18 +138,45 @@ func podMonitor(in inputs, scrape components.Scrape) *kinds.Resource[podMonitorS
 // processMetrics is the path of the metrics of this operator and its installer, without those of other platforms.
 func (in inputs) processMetrics() string { return "/metrics/" + in.Platform.Namespace }
 
-// processScrape is this operator or its installer, in its namespace. They answer whoever may read that path, with self-signed
-// certificates that they make at their start.
+// processScrapes are this operator and its installer, in their namespace, as far as it is known who signed their certificates: the
+// metrics of nobody else must pass for theirs.
+func processScrapes(in inputs) []components.Object {
+	if in.prometheus == nil {
+		return nil
+	}
+	known := in.facts.Cluster.MetricsAuthorities
+	authorities := map[string]string{}
+	var objects []components.Object
+	for _, process := range []struct{ name, authority string }{{"operator", known.Operator}, {"installer", known.Installer}} {
+		if process.authority == "" {
+			continue
+		}
+		authorities[authorityOf(process.name)] = process.authority
+		objects = append(objects, components.Owned(processScrape(in, process.name)))
+	}
+	if len(objects) == 0 {
+		return nil
+	}
+	return append([]components.Object{components.Owned(in.ConfigMap(prometheusPart, processesName).WithData(authorities))}, objects...)
+}
+
+// processesName is what the ConfigMap with the authorities of this operator and its installer is called; authorityOf is the key of one.
+const processesName = "processes"
+
+func authorityOf(process string) string { return process + ".crt" }
+
+// processScrape is one of them. They answer whoever may read that path.
 func processScrape(in inputs, process string) *kinds.Resource[scrapeConfigSpec] {
+	server := fmt.Sprintf("opendatahub-%s-metrics.%s.svc", process, in.operatorNamespace)
 	object := kinds.New(ScrapeConfig.GVK(), in.Platform.Namespace, in.Object(process), scrapeConfigSpec{
 		JobName: "opendatahub-" + process,
 		Static: []staticConfig{{
-			Targets: []string{fmt.Sprintf("opendatahub-%s-metrics.%s.svc:8443", process, in.operatorNamespace)},
+			Targets: []string{server + ":8443"},
 			Labels:  map[string]string{"namespace": in.Platform.Namespace}, // for metrics that belong to no platform
 		}},
 		Scheme: "HTTPS", MetricsPath: in.processMetrics(), HonorLabels: true, ScrapeInterval: in.interval,
 		Authorization: authorization{Type: "Bearer", Credentials: keyReference{in.tokenSecret(), "token"}},
-		TLS:           tlsConfig{InsecureSkipVerify: true},
+		TLS:           tlsConfig{CA: &secretOrConfigMap{ConfigMap: &keyReference{in.Object(processesName), authorityOf(process)}}, ServerName: server},
 	})
 	object.WithLabels(in.Labels(prometheusPart))
 	return object

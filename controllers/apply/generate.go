@@ -88,7 +88,7 @@ func (p Prepared) values(live *unstructured.Unstructured) (map[string]any, error
 	if p.Certificate == nil || live != nil && !lacks(live, []string{certificateKey, privateKey, authorityKey}) {
 		return values, nil
 	}
-	made, err := makeCertificate(*p.Certificate, time.Now())
+	made, err := MakeCertificate(*p.Certificate, time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("making the certificate of %s: %w", p, err)
 	}
@@ -208,8 +208,8 @@ func randomValue(random components.Random) (string, error) {
 	return base64.StdEncoding.EncodeToString([]byte(hex.EncodeToString(value))), nil
 }
 
-// makeCertificate makes an authority, and a server certificate signed by it. The key of the authority is forgotten.
-func makeCertificate(wanted components.Certificate, now time.Time) (map[string][]byte, error) {
+// MakeCertificate makes an authority, and a server certificate signed by it. The key of the authority is forgotten.
+func MakeCertificate(wanted components.Certificate, now time.Time) (map[string][]byte, error) {
 	authorityPair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err

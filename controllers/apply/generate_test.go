@@ -16,7 +16,7 @@ import (
 
 func TestCertificateIsTrustedForItsNamesAndNoOthers(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	made, err := makeCertificate(components.Certificate{DNSNames: []string{"s3.lab.svc", "s3.lab"}}, now)
+	made, err := MakeCertificate(components.Certificate{DNSNames: []string{"s3.lab.svc", "s3.lab"}}, now)
 	if err != nil {
 		t.Fatal(err)
 	}

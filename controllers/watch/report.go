@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sync"
@@ -21,11 +22,12 @@ import (
 type Report struct {
 	client    kubernetes.Interface
 	namespace string
-	// changed receives the operators whose reported status has changed.
+	// changed receives the operators whose reported status has changed; none when there is news of the installer itself.
 	changed func(ctx context.Context, operators []string)
 
-	mu     sync.RWMutex
-	report dependencies.Report
+	mu        sync.RWMutex
+	report    dependencies.Report
+	authority []byte
 }
 
 // NewReport reads the report of the installer in a namespace, the operator's own. Without a namespace, or without the
@@ -44,7 +46,7 @@ func NewReport(ctx context.Context, client kubernetes.Interface, namespace strin
 	case err != nil:
 		return nil, fmt.Errorf("reading what the installer reports: %w", err)
 	default:
-		r.report = read(ctx, config)
+		r.report, r.authority = read(ctx, config), config.BinaryData[dependencies.ReportAuthority]
 	}
 	return r, nil
 }
@@ -54,6 +56,13 @@ func (r *Report) Current() dependencies.Report {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.report
+}
+
+// Authority signed the certificate with which the installer serves its metrics, in PEM. Nil: it serves none.
+func (r *Report) Authority() []byte {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.authority
 }
 
 // Start implements manager.Runnable: it watches until the context ends.
@@ -67,7 +76,7 @@ func (r *Report) Start(ctx context.Context) error {
 	_, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc:    func(object any) { r.saw(ctx, object) },
 		UpdateFunc: func(_, object any) { r.saw(ctx, object) },
-		DeleteFunc: func(any) { r.set(ctx, nil) },
+		DeleteFunc: func(any) { r.set(ctx, nil, nil) },
 	})
 	if err != nil {
 		return fmt.Errorf("watching what the installer reports: %w", err)
@@ -81,17 +90,20 @@ func (*Report) NeedLeaderElection() bool { return false }
 
 func (r *Report) saw(ctx context.Context, object any) {
 	if config, ok := object.(*corev1.ConfigMap); ok {
-		r.set(ctx, read(ctx, config))
+		r.set(ctx, read(ctx, config), config.BinaryData[dependencies.ReportAuthority])
 	}
 }
 
-func (r *Report) set(ctx context.Context, report dependencies.Report) {
+func (r *Report) set(ctx context.Context, report dependencies.Report, authority []byte) {
 	r.mu.Lock()
-	before := r.report
-	r.report = report
+	before, signed := r.report, r.authority
+	r.report, r.authority = report, authority
 	r.mu.Unlock()
 	operators := report.Changed(before)
-	if len(operators) > 0 || (before == nil) != (report == nil) {
+	switch {
+	case !bytes.Equal(signed, authority):
+		r.changed(ctx, nil)
+	case len(operators) > 0 || (before == nil) != (report == nil):
 		r.changed(ctx, operators)
 	}
 }

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	streams "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
 	clienttesting "k8s.io/client-go/testing"
 
@@ -22,6 +24,14 @@ func reportOf(data map[string]string) *corev1.ConfigMap {
 
 func TestReportFollowsTheConfigMap(t *testing.T) {
 	clients := fake.NewClientset()
+	// The fake API loses what happens between a list and the watch that follows.
+	watching := make(chan struct{})
+	watched := sync.OnceFunc(func() { close(watching) })
+	clients.PrependWatchReactor("configmaps", func(action clienttesting.Action) (bool, streams.Interface, error) {
+		defer watched()
+		w, err := clients.Tracker().Watch(action.GetResource(), action.GetNamespace())
+		return true, w, err
+	})
 	news := make(chan []string, 10)
 	changed := func(_ context.Context, operators []string) { news <- operators }
 	report, err := NewReport(t.Context(), clients, "operator", changed)
@@ -48,6 +58,7 @@ func TestReportFollowsTheConfigMap(t *testing.T) {
 		}
 	}
 
+	<-watching
 	maps := clients.CoreV1().ConfigMaps("operator")
 	if _, err := maps.Create(ctx, reportOf(nil), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -56,6 +67,19 @@ func TestReportFollowsTheConfigMap(t *testing.T) {
 	if report.Current() == nil {
 		t.Error("the installer is not known")
 	}
+	signed := reportOf(nil)
+	signed.BinaryData = map[string][]byte{dependencies.ReportAuthority: []byte("somebody")}
+	if _, err := maps.Update(ctx, signed, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	next(nil) // it serves metrics
+	if got := string(report.Authority()); got != "somebody" {
+		t.Errorf("authority = %q", got)
+	}
+	if _, err := maps.Update(ctx, reportOf(nil), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	next(nil) // and no longer
 	if _, err := maps.Update(ctx, reportOf(map[string]string{"strimzi": "{name: Strimzi, state: Ready}"}), metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -92,11 +92,12 @@ func generate(repository, target string, o options) error {
 		csv.Spec.Replaces = earlier[len(earlier)-1].bundle.Name
 	}
 	files := map[string]any{
-		"manifests/opendatahub.io_opendatahubs.yaml":               config.crd,
-		"manifests/" + packageName + ".clusterserviceversion.yaml": csv,
-		"manifests/opendatahub-operator-metrics_v1_service.yaml":   config.service,
-		"metadata/annotations.yaml":                                map[string]any{"annotations": annotations()},
-		"tests/scorecard/config.yaml":                              scorecard(),
+		"manifests/opendatahub.io_opendatahubs.yaml":                config.crd,
+		"manifests/" + packageName + ".clusterserviceversion.yaml":  csv,
+		"manifests/opendatahub-operator-metrics_v1_service.yaml":    config.service,
+		"manifests/opendatahub-operator-metrics-tls_v1_secret.yaml": config.certificate,
+		"metadata/annotations.yaml":                                 map[string]any{"annotations": annotations()},
+		"tests/scorecard/config.yaml":                               scorecard(),
 	}
 	for _, role := range config.roles {
 		// The manager's own rights are in the ClusterServiceVersion.
@@ -130,6 +131,7 @@ type configuration struct {
 	digests     map[string]string           // of images, as they are named in images, as far as somebody knows them
 	deployment  appsv1.Deployment
 	service     corev1.Service
+	certificate corev1.Secret
 	roles       []rbacv1.ClusterRole
 	role        rbacv1.Role
 	bound       map[string]bool // names of the ClusterRoles that the manager has everywhere
@@ -201,6 +203,11 @@ func (c *configuration) add(document []byte) error {
 			return err
 		}
 		c.service.Namespace = "" // OLM puts what a bundle holds into the operator's namespace, and refuses one that is named
+	case "Secret":
+		if err := yaml.UnmarshalStrict(document, &c.certificate); err != nil {
+			return err
+		}
+		c.certificate.Namespace = "" // as the Service
 	case "Role":
 		return yaml.UnmarshalStrict(document, &c.role)
 	case "ClusterRole":

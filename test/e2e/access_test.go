@@ -3,17 +3,20 @@ package e2e
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"net/http"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/controllers/authority"
+	"opendatahub.io/operator/controllers/serving"
 	"opendatahub.io/operator/test/container"
 	"opendatahub.io/operator/test/harness"
 )
@@ -33,8 +36,14 @@ var _ = Describe("The metrics of the operator", func() {
 		Expect(err).NotTo(HaveOccurred())
 		other, err := env.ServiceAccountConfig(ctx, harness.OperatorNamespace, "default")
 		Expect(err).NotTo(HaveOccurred())
+		certificate := &corev1.Secret{}
+		Expect(env.Admin.Get(ctx, client.ObjectKey{Namespace: harness.OperatorNamespace, Name: "opendatahub-operator-metrics-tls"}, certificate)).To(Succeed())
+		authority := x509.NewCertPool()
+		Expect(authority.AppendCertsFromPEM(certificate.Data["ca.crt"])).To(BeTrue(), "the shipped Secret is filled in")
 		get := func(token string) func(context.Context) (int, error) {
-			insecure := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // nobody signs it
+			checking := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{
+				RootCAs: authority, ServerName: serving.ServerName(serving.Operator, harness.OperatorNamespace), MinVersion: tls.VersionTLS12,
+			}}}
 			return func(ctx context.Context) (int, error) {
 				request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+address+"/metrics", nil)
 				if err != nil {
@@ -43,7 +52,7 @@ var _ = Describe("The metrics of the operator", func() {
 				if token != "" {
 					request.Header.Set("Authorization", "Bearer "+token)
 				}
-				response, err := insecure.Do(request)
+				response, err := checking.Do(request)
 				if err != nil {
 					return 0, err
 				}

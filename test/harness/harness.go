@@ -270,7 +270,7 @@ func (e *Env) StartReplica(ctx context.Context, metrics string) (*Manager, error
 
 // InstallInstaller installs what the installer needs, and by which the manager knows that there is one.
 func (e *Env) InstallInstaller(ctx context.Context) error {
-	for _, file := range []string{"service_account.yaml", "report.yaml", "admission_policy.yaml"} {
+	for _, file := range []string{"service_account.yaml", "report.yaml", "metrics_tls.yaml", "admission_policy.yaml"} {
 		if err := e.ApplyFile(ctx, filepath.Join(e.Root, "config", "installer", file)); err != nil {
 			return err
 		}

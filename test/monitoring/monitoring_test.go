@@ -34,12 +34,15 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/monitoring"
 	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/container"
 	"opendatahub.io/operator/test/harness"
@@ -113,13 +116,14 @@ func TestMonitoring(t *testing.T) {
 	})
 	s.MetricsAddress, s.InstallerMetricsAddress = container.FreeAddress(t), container.FreeAddress(t)
 	s.addresses = map[string]string{
-		"odh-monitoring-operator": s.MetricsAddress, "odh-monitoring-installer": s.InstallerMetricsAddress,
+		"odh-monitoring-operator": s.MetricsAddress, "stranger": s.MetricsAddress, "odh-monitoring-installer": s.InstallerMetricsAddress,
 		"odh-monitoring-monitoring-prometheus": s.prometheus, "odh-monitoring-monitoring-alertmanager": s.alertmanager,
 		"odh-monitoring-mlflow-server": s.mlflow, "odh-monitoring-jupyterhub-hub": s.hub, "odh-monitoring-jupyterhub-proxy": s.proxy,
 		"odh-monitoring-spark-master": s.sparkMaster, "odh-monitoring-spark-worker": s.sparkWorker,
 	}
 	told := make(chan notification, 100)
 	s.deploy(ctx, webhook(t, told))
+	s.addStranger(ctx)
 	s.startMLflow(ctx)
 	s.startHub(ctx)
 	s.startSpark(ctx)
@@ -750,7 +754,14 @@ func (s *site) everyTargetIsUp(ctx context.Context) {
 		}
 		g.Expect(s.ask(ctx, "/api/v1/targets?state=active", &answer)).To(Succeed())
 		var jobs []string
+		stranger := false
 		for _, target := range answer.Data.ActiveTargets {
+			if target.Labels["job"] == strangerJob {
+				g.Expect(target.Health).To(Equal("down"))
+				g.Expect(target.LastError).To(ContainSubstring("certificate signed by unknown authority"))
+				stranger = true
+				continue
+			}
 			jobs = append(jobs, target.Labels["job"])
 			g.Expect(target.Health).To(Equal("up"), target.ScrapePool+": "+target.LastError)
 			if strings.HasPrefix(target.Labels["job"], "spark-") {
@@ -759,7 +770,39 @@ func (s *site) everyTargetIsUp(ctx context.Context) {
 		}
 		g.Expect(jobs).To(ConsistOf("opendatahub-operator", "opendatahub-installer", "monitoring-prometheus", "monitoring-alertmanager", "mlflow-server",
 			"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker"))
+		g.Expect(stranger).To(BeTrue(), "what somebody else has signed is asked for")
 	})
+}
+
+// strangerJob has the operator scraped by somebody who trusts another authority than that which signed its certificate.
+const strangerJob = "stranger"
+
+// addStranger adds it, as people add metrics of their own.
+func (s *site) addStranger(ctx context.Context) {
+	s.Helper()
+	scrape := &unstructured.Unstructured{}
+	s.eventually(func(g Gomega) {
+		scrape.SetGroupVersionKind(monitoring.ScrapeConfig.GVK())
+		g.Expect(s.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "odh-monitoring-operator"}, scrape)).To(Succeed())
+	})
+	spec, ok := scrape.Object["spec"].(map[string]any)
+	if !ok {
+		s.Fatal("the ScrapeConfig of the operator has no spec")
+	}
+	spec["jobName"] = strangerJob
+	tls, ok := spec["tlsConfig"].(map[string]any)
+	if !ok {
+		s.Fatal("the certificate of the operator is not checked")
+	}
+	tls["ca"] = map[string]any{"secret": map[string]any{"name": "odh-monitoring-prometheus-tls", "key": "ca.crt"}}
+	own := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	own.SetGroupVersionKind(scrape.GroupVersionKind())
+	own.SetNamespace(namespace)
+	own.SetName("stranger")
+	own.SetLabels(map[string]string{components.LabelPlatform: platform})
+	if err := s.Admin.Create(ctx, own); err != nil {
+		s.Fatal(err)
+	}
 }
 
 // dashboards of what is scraped here.
