@@ -29,6 +29,7 @@ type imagesOptions struct {
 	config    string
 	operators bool
 	format    string
+	caFile    string
 }
 
 // image is a reference, and who brings it.
@@ -74,6 +75,7 @@ of skopeo sync --src yaml).`,
 	flags := command.Flags()
 	flags.StringVar(&options.config, "config", "", "file with the installer's configuration, as in key "+dependencies.ConfigKey+" of its ConfigMap")
 	flags.BoolVar(&options.operators, "operators", false, "fetch the charts of third-party operators, and print their images too")
+	flags.StringVar(&options.caFile, "ca-file", "", caUsage)
 	flags.StringVar(&options.format, "format", "text", "text, json, imageset or skopeo")
 	return command
 }
@@ -131,7 +133,7 @@ func printImages(ctx context.Context, options imagesOptions, all []components.Co
 		case !options.operators:
 			_, _ = fmt.Fprintf(warn, "warning: the images of %s are not among them: add --operators\n", dependency.Name)
 		default:
-			if err := imagesOfCharts(ctx, found, dependency, options.cluster); err != nil {
+			if err := imagesOfCharts(ctx, found, dependency, options); err != nil {
 				return err
 			}
 		}
@@ -140,14 +142,14 @@ func printImages(ctx context.Context, options imagesOptions, all []components.Co
 }
 
 // imagesOfCharts renders the charts of an operator as the installer does.
-func imagesOfCharts(ctx context.Context, found map[string][]string, dependency dependencies.Dependency, cluster components.Cluster) error {
-	version, err := utilversion.ParseGeneric(cluster.KubeVersion)
+func imagesOfCharts(ctx context.Context, found map[string][]string, dependency dependencies.Dependency, options imagesOptions) error {
+	version, err := utilversion.ParseGeneric(options.cluster.KubeVersion)
 	if err != nil {
 		return err
 	}
 	capabilities := *common.DefaultCapabilities
-	capabilities.KubeVersion = common.KubeVersion{Version: cluster.KubeVersion, Major: fmt.Sprint(version.Major()), Minor: fmt.Sprint(version.Minor())}
-	client := helm.Client{UserAgent: "opendatahub", Images: cluster.Images}
+	capabilities.KubeVersion = common.KubeVersion{Version: options.cluster.KubeVersion, Major: fmt.Sprint(version.Major()), Minor: fmt.Sprint(version.Minor())}
+	client := helm.Client{UserAgent: "opendatahub", Images: options.cluster.Images, CAFile: options.caFile}
 	for _, chart := range dependency.Charts {
 		rendered, err := client.Render(ctx, chart, dependency.Namespace, &capabilities)
 		if err != nil {

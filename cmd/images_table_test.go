@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
@@ -184,6 +186,47 @@ func TestEveryVariableIsHeard(t *testing.T) {
 		}
 		if mirrored < 10 {
 			t.Errorf("openshift %t: only %d images are what variables say", openShift, mirrored)
+		}
+	}
+}
+
+// TestEveryPodCanPull: with a Secret for registries in the table, every ServiceAccount has it, and every Pod that we make is of such a one.
+func TestEveryPodCanPull(t *testing.T) {
+	table := filepath.Join(t.TempDir(), "images.yaml")
+	if err := os.WriteFile(table, []byte("pullSecrets: [mirror]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, cluster := range [][]string{nil, {"--openshift", "--ingress-domain", "apps.example.com"}} {
+		out, _, err := cataloged(t, "", append([]string{"render", "-f", "../config/samples/full.yaml", "--images", table}, cluster...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		accounts, pods := map[string]bool{}, map[string]string{}
+		for document := range strings.SplitSeq(out, "\n---") {
+			object := &unstructured.Unstructured{}
+			if err := yaml.Unmarshal([]byte(document), &object.Object); err != nil {
+				t.Fatal(err)
+			}
+			if object.GetKind() == "ServiceAccount" {
+				secrets, _, _ := unstructured.NestedSlice(object.Object, "imagePullSecrets")
+				accounts[object.GetName()] = len(secrets) > 0
+			}
+			if account, ok, _ := unstructured.NestedString(object.Object, "spec", "template", "spec", "serviceAccountName"); ok {
+				pods[object.GetKind()+" "+object.GetName()] = account
+			}
+		}
+		if len(accounts) < 8 || len(pods) < 8 {
+			t.Fatalf("%v: only %d ServiceAccounts and %d Pods", cluster, len(accounts), len(pods))
+		}
+		for name, pulls := range accounts {
+			if !pulls {
+				t.Errorf("%v: ServiceAccount %s has no Secret to pull with", cluster, name)
+			}
+		}
+		for name, account := range pods {
+			if !accounts[account] {
+				t.Errorf("%v: %s is of ServiceAccount %s, which has no Secret to pull with", cluster, name, account)
+			}
 		}
 	}
 }

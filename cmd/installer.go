@@ -16,10 +16,14 @@ import (
 	"opendatahub.io/operator/installer"
 )
 
+const caUsage = "file with authorities, in PEM, that repositories of charts may have their certificates from besides those that the system trusts"
+
 // InstallerOptions are the flags of the installer command.
 type InstallerOptions struct {
 	ProcessOptions
 	RegistryConfig string
+	// CAFile has the authorities of repositories of charts.
+	CAFile string
 	// Images are what an administrator puts in the places of the images in charts.
 	Images images.Table
 }
@@ -40,6 +44,7 @@ namespace. Nothing in an OpenDataHub chooses a chart, a repository, a version, a
 	complete := options.flags(command)
 	flags := command.Flags()
 	flags.StringVar(&options.RegistryConfig, "registry-config", "", "file with the credentials of OCI registries, as docker login writes it")
+	flags.StringVar(&options.CAFile, "ca-file", "", caUsage)
 	table := ""
 	flags.StringVar(&table, "images", os.Getenv(imagesVariable), imagesUsage+"; $"+imagesVariable+" is the default")
 	command.RunE = func(command *cobra.Command, _ []string) error {
@@ -74,7 +79,7 @@ func NewInstaller(ctx context.Context, config *rest.Config, options InstallerOpt
 		return nil, errors.New("--namespace: the installer must know its own namespace, in which it finds its configuration")
 	}
 	setup := installer.Options{
-		Namespace: options.Namespace, WatchNamespaces: options.WatchNamespaces, RegistryConfig: options.RegistryConfig, UserAgent: "opendatahub/" + options.Version, Images: options.Images,
+		Namespace: options.Namespace, WatchNamespaces: options.WatchNamespaces, RegistryConfig: options.RegistryConfig, CAFile: options.CAFile, UserAgent: "opendatahub/" + options.Version, Images: options.Images,
 	}
 	cacheOptions, err := installer.CacheOptions(setup)
 	if err != nil {

@@ -47,6 +47,8 @@ type Options struct {
 	WatchNamespaces []string
 	// RegistryConfig is a file with the credentials of OCI registries, as docker login writes it. May be empty.
 	RegistryConfig string
+	// CAFile has the authorities of repositories, see helm.Client. May be empty.
+	CAFile string
 	// Images are what an administrator puts in the places of the images in charts.
 	Images images.Table
 	// UserAgent that chart repositories see.
@@ -159,7 +161,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		now:       time.Now,
 		cache:     mgr.GetCache(),
 		discovery: clients.Discovery(),
-		helm:      &helm.Client{RegistryConfig: options.RegistryConfig, UserAgent: options.UserAgent, Images: options.Images},
+		helm:      &helm.Client{RegistryConfig: options.RegistryConfig, CAFile: options.CAFile, UserAgent: options.UserAgent, Images: options.Images},
 		client:    mgr.GetClient(),
 		reader:    mgr.GetAPIReader(),
 		mapper:    mgr.GetRESTMapper(),

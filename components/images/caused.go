@@ -10,8 +10,7 @@ func base(text string) (before, repository string, ok bool) {
 	if i := strings.LastIndexByte(text, '='); i >= 0 {
 		before, text = text[:i+1], text[i+1:]
 	}
-	place := reference.FindStringIndex(text)
-	return before, text, place != nil && place[0] == 0 && place[1] == len(text) && !isImage(text)
+	return before, text, slices.Equal(reference.FindStringIndex(text), []int{0, len(text)}) && !isImage(text)
 }
 
 // inParts is the image that fields of their own are for, as in custom resources of NVIDIA's operators.
@@ -58,12 +57,13 @@ func Caused(value any) []string {
 
 // ReplaceCaused is Replace for an object of a third-party operator's chart, which is changed. Short names in containers, images whose parts
 // are in fields of their own, and repositories to which the operator adds the tag itself are replaced as well, the last by
-// Registries only.
+// Registries only. ServiceAccounts get PullSecrets.
 func (t Table) ReplaceCaused(object map[string]any) {
 	if t.Empty() {
 		return
 	}
 	visit(object, false, t.Image, t.Image)
+	t.AddPullSecrets(object)
 }
 
 // visit puts what image returns in the place of each image, and what repository returns, unless it is nil, in the place of each

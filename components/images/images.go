@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/yaml"
 )
 
@@ -41,6 +42,9 @@ type Table struct {
 	// Registries, with the beginning of a path or without, by how the rendered image begins: "quay.io" to "registry.example.com/quay".
 	// The longest that fits counts, and Images come first.
 	Registries map[string]string `json:"registries,omitempty"`
+	// PullSecrets are the Secrets, in the namespace of each Pod, with the credentials of registries: every ServiceAccount has them, and so
+	// have its Pods.
+	PullSecrets []string `json:"pullSecrets,omitempty"`
 	// Related are what the environment puts in the places of images that components choose, by those, see Related. They count as if they
 	// were what is rendered, so Images and Registries come on top.
 	Related map[string]string `json:"-"`
@@ -65,6 +69,11 @@ func ParseTable(content []byte) (Table, error) {
 			if probe := registry + "/image:tag"; !slices.Equal(Find(probe), []string{probe}) {
 				problems = append(problems, fmt.Errorf("registries: %q is no registry, such as quay.io or registry.example.com:5000/mirror", registry))
 			}
+		}
+	}
+	for _, name := range table.PullSecrets {
+		if wrong := validation.IsDNS1123Subdomain(name); len(wrong) > 0 {
+			problems = append(problems, fmt.Errorf("pullSecrets: %q is no name of a Secret: %s", name, strings.Join(wrong, "; ")))
 		}
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
@@ -102,7 +111,7 @@ func Related(environment []string, names map[string]string) (related map[string]
 
 // Empty is whether nothing is replaced.
 func (t Table) Empty() bool {
-	return len(t.Images) == 0 && len(t.Registries) == 0 && len(t.Related) == 0
+	return len(t.Images) == 0 && len(t.Registries) == 0 && len(t.PullSecrets) == 0 && len(t.Related) == 0
 }
 
 // Image is what takes the place of an image.
@@ -123,6 +132,26 @@ func (t Table) Image(image string) string {
 		}
 	}
 	return cmp.Or(t.Registries[longest], longest) + strings.TrimPrefix(image, longest)
+}
+
+// AddPullSecrets gives an object, as JSON decodes it, the Secrets with the credentials of registries if it is a ServiceAccount. Those that
+// it has come first.
+func (t Table) AddPullSecrets(object map[string]any) {
+	if object["kind"] != "ServiceAccount" || object["apiVersion"] != "v1" {
+		return
+	}
+	secrets, _ := object["imagePullSecrets"].([]any)
+	for _, name := range t.PullSecrets {
+		if !slices.ContainsFunc(secrets, func(secret any) bool {
+			named, _ := secret.(map[string]any)
+			return named["name"] == name
+		}) {
+			secrets = append(secrets, map[string]any{"name": name})
+		}
+	}
+	if len(secrets) > 0 {
+		object["imagePullSecrets"] = secrets
+	}
 }
 
 // Replace returns the value with all images in its texts replaced: a map as JSON decodes it, which is changed.

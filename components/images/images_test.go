@@ -55,6 +55,9 @@ func TestParseTable(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
+	if _, err := ParseTable([]byte("pullSecrets: [Mirror]")); err == nil || !strings.Contains(err.Error(), `pullSecrets: "Mirror" is no name`) {
+		t.Errorf("a name that no Secret has: %v", err)
+	}
 	if _, err := ParseTable([]byte("image: {}")); err == nil {
 		t.Error("an unknown field is accepted")
 	}
@@ -99,5 +102,29 @@ func TestRelatedComesLast(t *testing.T) {
 		if got := test.table.Image("quay.io/hub/hub:1"); got != test.want || test.table.Empty() {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
 		}
+	}
+}
+
+func TestAddPullSecrets(t *testing.T) {
+	table := Table{PullSecrets: []string{"mirror", "second"}}
+	for name, test := range map[string]struct{ object, want map[string]any }{
+		"ServiceAccount": {
+			map[string]any{"apiVersion": "v1", "kind": "ServiceAccount"},
+			map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "imagePullSecrets": []any{map[string]any{"name": "mirror"}, map[string]any{"name": "second"}}},
+		},
+		"one that has some": {
+			map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "imagePullSecrets": []any{map[string]any{"name": "second"}, map[string]any{"name": "own"}}},
+			map[string]any{"apiVersion": "v1", "kind": "ServiceAccount", "imagePullSecrets": []any{map[string]any{"name": "second"}, map[string]any{"name": "own"}, map[string]any{"name": "mirror"}}},
+		},
+		"another kind": {map[string]any{"apiVersion": "v1", "kind": "Secret"}, map[string]any{"apiVersion": "v1", "kind": "Secret"}},
+	} {
+		table.AddPullSecrets(test.object)
+		if diff := cmp.Diff(test.want, test.object); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	account := map[string]any{"apiVersion": "v1", "kind": "ServiceAccount"}
+	if (Table{}).AddPullSecrets(account); len(account) != 2 || table.Empty() {
+		t.Errorf("without Secrets: %v", account)
 	}
 }

@@ -142,6 +142,7 @@ func prepare(component string, known []components.Use, facts components.Facts, o
 		}
 		if !facts.Cluster.Images.Empty() {
 			facts.Cluster.Images.Replace(target.Object)
+			facts.Cluster.Images.AddPullSecrets(target.Object)
 		}
 		label(target, component, facts, object.Data, use.Shared)
 	}

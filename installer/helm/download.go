@@ -45,7 +45,12 @@ const (
 func (c *Client) download(parent context.Context, wanted dependencies.Chart) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(parent, downloadTimeout)
 	defer cancel()
+	trusted, err := c.trusted()
+	if err != nil {
+		return nil, err
+	}
 	transport := &http.Transport{
+		TLSClientConfig:       trusted,
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: connectTimeout}).DialContext,
 		TLSHandshakeTimeout:   connectTimeout,
@@ -67,6 +72,25 @@ func (c *Client) download(parent context.Context, wanted dependencies.Chart) ([]
 		return nil, fmt.Errorf("fetching %s: %w", nameOf(wanted), parent.Err())
 	}
 	return archive, err
+}
+
+// trusted is whom to trust, or nil: those that the system does.
+func (c *Client) trusted() (*tls.Config, error) {
+	if c.CAFile == "" {
+		return nil, nil //nolint:nilnil // the default
+	}
+	content, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading the authorities of repositories: %w", err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("reading the authorities of the system: %w", err)
+	}
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("reading the authorities of repositories: %s has no certificate in PEM", c.CAFile)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
 type downloader struct {

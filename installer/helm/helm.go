@@ -32,6 +32,9 @@ type Client struct {
 	// RegistryConfig is a file with the credentials of repositories, as docker login writes it; programs that it names are
 	// not run. It is read for each chart that is fetched, so a new password is noticed. May be empty.
 	RegistryConfig string
+	// CAFile has authorities, in PEM, that repositories may have their certificates from besides those that the system trusts. It is read
+	// for each chart that is fetched. May be empty.
+	CAFile string
 	// UserAgent that the repositories see.
 	UserAgent string
 	// Images are what an administrator puts in the places of the images in charts.

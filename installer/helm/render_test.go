@@ -2,12 +2,15 @@ package helm_test
 
 import (
 	"bytes"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -324,6 +327,44 @@ func TestRepositoriesThatDoNotAnswer(t *testing.T) {
 		"/elsewhere/demo": "/elsewhere/index.yaml", "/stable/web/demo": "is not the index of a chart repository", "/stable/demo": "has no chart demo",
 	} {
 		refused(t, &helm.Client{}, dependencies.Chart{Chart: from.URL + path, Version: "1.0.0"}, false, v1alpha1.ReasonChartNotFound, from.URL, says)
+	}
+}
+
+// TestAuthoritiesOfRepositories: a repository behind a private authority is read once that is in the file, which is read each time.
+func TestAuthoritiesOfRepositories(t *testing.T) {
+	hosts := map[string]func() (source, *server){
+		"HTTP repository": func() (source, *server) { r := newRepository(t); return r, r.server },
+		"OCI registry":    func() (source, *server) { r := newRegistry(t); return r, r.server },
+	}
+	for name, newHost := range hosts {
+		t.Run(name, func(t *testing.T) {
+			from, host := newHost()
+			chart := from.put(t, demo("demo", "1.0.0"), "demo", "1.0.0")
+			behind, err := url.Parse(host.URL)
+			must(t, err)
+			front := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(behind))
+			front.Config.ErrorLog = log.New(io.Discard, "", 0)
+			front.StartTLS()
+			defer front.Close()
+			chart.Chart = strings.Replace(strings.Replace(chart.Chart, "http://", "https://", 1), host.host(), strings.TrimPrefix(front.URL, "https://"), 1)
+			chart.PlainHTTP = false
+			refused(t, &helm.Client{}, chart, false, v1alpha1.ReasonRegistryUnavailable, "unknown authority")
+
+			file := filepath.Join(t.TempDir(), "ca.crt")
+			client := &helm.Client{CAFile: file}
+			says := func(text string) {
+				t.Helper()
+				if _, err := rendered(t, client, chart); err == nil || !strings.Contains(err.Error(), text) {
+					t.Errorf("%v, want %q", err, text)
+				}
+			}
+			says("no such file")
+			must(t, os.WriteFile(file, []byte("nothing"), 0o600))
+			says("no certificate in PEM")
+			must(t, os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw}), 0o600))
+			_, err = rendered(t, client, chart)
+			must(t, err)
+		})
 	}
 }
 
