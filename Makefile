@@ -80,6 +80,7 @@ clean: ## Delete what was built. Cached tools and running clusters stay.
 .PHONY: test
 test: ## Run every test: unit, golden, schema, and the suites on a local cluster.
 	go run ./hack/cluster build # minutes the first time, which no suite has to wait for then
+	hack/argo/build.sh
 	go test -timeout 60m $(TESTFLAGS) ./...
 	@# Their results are not kept: they read files outside their module, whose changes go test does not notice.
 	@for module in $(MODULES); do (cd $$module && go test -count=1 $(TESTFLAGS) ./...) || exit 1; done

@@ -269,8 +269,8 @@ var environments sync.Map
 
 // Programs is the folder of the programs of a Python that has what a file of hack/python lists, such as "mlflow": python itself is among
 // them. The environment is made once, and kept.
-func Programs(t *testing.T, requirements string) string {
-	t.Helper()
+func Programs(tb testing.TB, requirements string) string {
+	tb.Helper()
 	made, _ := environments.LoadOrStore(requirements, sync.OnceValues(func() (string, error) {
 		command := exec.Command("../../hack/python/venv.sh", "../../hack/python/"+requirements+".txt")
 		var problems strings.Builder
@@ -283,7 +283,7 @@ func Programs(t *testing.T, requirements string) string {
 	}))
 	folder, err := made.(func() (string, error))()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return folder
 }

@@ -51,7 +51,7 @@ func StartObjectStorage(t *testing.T, buckets ...string) *ObjectStorage {
 		}
 	}
 	certificate, key := filepath.Join(folder, "tls.crt"), filepath.Join(folder, "tls.key")
-	authority, own, private := signed(t)
+	authority, own, private := Signed(t)
 	s.CA = string(authority)
 	for path, content := range map[string][]byte{s.Authority: authority, certificate: own, key: private} {
 		if err := os.WriteFile(path, content, 0o600); err != nil {
@@ -83,14 +83,14 @@ func StartObjectStorage(t *testing.T, buckets ...string) *ObjectStorage {
 	return s
 }
 
-// signed is an authority, and a certificate for this host with its key, as PEM.
-func signed(t *testing.T) (authority, certificate, key []byte) {
-	t.Helper()
+// Signed is an authority, and a certificate for this host with its key, as PEM.
+func Signed(tb testing.TB) (authority, certificate, key []byte) {
+	tb.Helper()
 	issue := func(template, parent *x509.Certificate, public, signer *ecdsa.PrivateKey) []byte {
 		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
 		der, err := x509.CreateCertificate(rand.Reader, template, parent, public.Public(), signer)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return der
 	}
@@ -98,11 +98,11 @@ func signed(t *testing.T) (authority, certificate, key []byte) {
 	for i := range keys {
 		var err error
 		if keys[i], err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	ca := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	ca.Subject.CommonName = "the object storage's authority"
+	ca.Subject.CommonName = "the test's authority"
 	own := &x509.Certificate{
 		SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"localhost"},
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -110,12 +110,12 @@ func signed(t *testing.T) (authority, certificate, key []byte) {
 	caDER := issue(ca, ca, keys[0], keys[0])
 	parent, err := x509.ParseCertificate(caDER)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ownDER := issue(own, parent, keys[1], keys[0])
 	private, err := x509.MarshalPKCS8PrivateKey(keys[1])
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	block := func(kind string, content []byte) []byte {
 		return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: content})

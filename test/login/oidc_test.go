@@ -1,151 +1,47 @@
 package login_test
 
 import (
-	"crypto"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/json"
-	"math/big"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/test/oidc"
 )
 
-const (
-	clientSecret = "known to both"
-	outside      = "https://mlflow-odh.example.com"
-)
+const outside = "https://mlflow-odh.example.com"
 
-// provider is an OpenID Connect provider that logs in whoever user names.
+// provider is an OpenID Connect provider that logs in whoever is named.
 type provider struct {
 	*testing.T
-	server *httptest.Server
-	key    *rsa.PrivateKey
-	// user and groups of the next login.
-	user   string
-	groups []string
-	// challenge and nonce of the login that is going on.
-	challenge, nonce string
+	*oidc.Provider
 }
 
-func newProvider(t *testing.T) *provider {
+func newProvider(t *testing.T) provider {
 	t.Helper()
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &provider{T: t, key: key}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		reply(w, map[string]any{
-			"issuer": p.server.URL, "authorization_endpoint": p.server.URL + "/auth", "token_endpoint": p.server.URL + "/token",
-			"jwks_uri": p.server.URL + "/keys", "code_challenge_methods_supported": []string{"S256"},
-			"id_token_signing_alg_values_supported": []string{"RS256"},
-		})
-	})
-	mux.HandleFunc("GET /keys", func(w http.ResponseWriter, _ *http.Request) {
-		encode := base64.RawURLEncoding.EncodeToString
-		reply(w, map[string]any{"keys": []any{map[string]any{
-			"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "1",
-			"n": encode(key.N.Bytes()), "e": encode(big.NewInt(int64(key.E)).Bytes()),
-		}}})
-	})
-	mux.HandleFunc("GET /auth", func(w http.ResponseWriter, r *http.Request) {
-		query := r.URL.Query()
-		p.challenge, p.nonce = query.Get("code_challenge"), query.Get("nonce")
-		http.Redirect(w, r, query.Get("redirect_uri")+"?"+url.Values{"code": {"one"}, "state": {query.Get("state")}}.Encode(), http.StatusFound)
-	})
-	mux.HandleFunc("POST /token", p.token)
-	p.server = httptest.NewServer(mux)
-	t.Cleanup(p.server.Close)
-	return p
+	return provider{t, oidc.Start(t)}
 }
 
-func (p *provider) authentication(allowed ...string) v1alpha1.AuthenticationSpec {
+func (p provider) authentication(allowed ...string) v1alpha1.AuthenticationSpec {
 	return v1alpha1.AuthenticationSpec{
 		Type: v1alpha1.AuthenticationOIDC, AdminGroups: []string{"admins"}, AllowedGroups: allowed,
 		OIDC: &v1alpha1.OIDCSpec{
-			Issuer: p.server.URL, ClientID: "platform", ClientSecretRef: v1alpha1.LocalReference{Name: "sso"},
+			Issuer: p.URL, ClientID: oidc.ClientID, ClientSecretRef: v1alpha1.LocalReference{Name: "sso"},
 			UsernameClaim: "name", GroupsClaim: "roles",
 		},
 	}
 }
 
-// token is for those who know the client's secret and began the login.
-func (p *provider) token(w http.ResponseWriter, r *http.Request) {
-	client, secret, ok := r.BasicAuth()
-	if !ok {
-		client, secret = r.FormValue("client_id"), r.FormValue("client_secret")
-	}
-	secret, _ = url.QueryUnescape(secret)
-	verifier := sha256.Sum256([]byte(r.FormValue("code_verifier")))
-	if client != "platform" || secret != clientSecret || base64.RawURLEncoding.EncodeToString(verifier[:]) != p.challenge {
-		w.WriteHeader(http.StatusUnauthorized)
-		return
-	}
-	claims := p.claims(p.user, p.groups...)
-	claims["nonce"] = p.nonce
-	reply(w, map[string]any{"access_token": "opaque", "token_type": "Bearer", "expires_in": 3600, "id_token": p.sign(claims)})
-}
-
-// claims of a token for the platform.
-func (p *provider) claims(user string, groups ...string) map[string]any {
-	now := time.Now()
-	return map[string]any{
-		"iss": p.server.URL, "aud": "platform", "sub": "id-of-" + user, "name": user, "roles": groups,
-		"iat": now.Unix(), "exp": now.Add(time.Hour).Unix(),
-	}
-}
-
-func (p *provider) sign(claims map[string]any) string {
-	part := func(value any) string {
-		content, err := json.Marshal(value)
-		if err != nil {
-			p.Error(err)
-		}
-		return base64.RawURLEncoding.EncodeToString(content)
-	}
-	text := part(map[string]any{"alg": "RS256", "kid": "1"}) + "." + part(claims)
-	sum := sha256.Sum256([]byte(text))
-	signature, err := rsa.SignPKCS1v15(rand.Reader, p.key, crypto.SHA256, sum[:])
-	if err != nil {
-		p.Error(err)
-	}
-	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
-}
-
-func reply(w http.ResponseWriter, value any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(value)
-}
-
 // login is sent away to the provider and comes back. It returns what the web interface then answers.
-func (p *provider) login(b *browser, user string, groups ...string) answer {
+func (p provider) login(b *browser, user string, groups ...string) answer {
 	b.site.Helper()
-	p.user, p.groups = user, groups
+	p.User, p.Groups = user, groups
 	away := b.get(outside + "/runs")
-	if away.status != http.StatusFound || !strings.HasPrefix(away.location, p.server.URL+"/auth?") {
+	if away.status != http.StatusFound || !strings.HasPrefix(away.location, p.URL+"/auth?") {
 		b.site.Fatalf("without a login: %+v, want to be sent to the provider", away)
 	}
-	request, err := http.NewRequestWithContext(b.site.Context(), http.MethodGet, away.location, nil)
-	if err != nil {
-		b.site.Fatal(err)
-	}
-	client := p.server.Client()
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	response, err := client.Do(request)
-	if err != nil {
-		b.site.Fatal(err)
-	}
-	_ = response.Body.Close()
-	back := response.Header.Get("Location")
+	back := p.Send(away.location)
 	if !strings.HasPrefix(back, outside+"/oauth2/callback?") {
 		b.site.Fatalf("the provider sends the browser to %s", back)
 	}
@@ -207,10 +103,10 @@ func TestBearerTokens(t *testing.T) {
 		Authentication: p.authentication("data-science"), Ingress: v1alpha1.IngressSpec{Domain: "example.com"},
 	})
 	s.start()
-	ask := func(signer *provider, change func(claims map[string]any)) answer {
-		claims := p.claims("robot", "data-science")
+	ask := func(signer provider, change func(claims map[string]any)) answer {
+		claims := p.Claims("robot", "data-science")
 		change(claims)
-		return s.browser().get(s.proxy.InternalURL()+"/api/runs", "Authorization", "Bearer "+signer.sign(claims))
+		return s.browser().get(s.proxy.InternalURL()+"/api/runs", "Authorization", "Bearer "+signer.Sign(claims))
 	}
 	if answer := ask(p, func(map[string]any) {}); answer.body != "hello robot at odh-mlflow.lab.svc" {
 		t.Errorf("a token for the platform: %+v", answer)
@@ -218,7 +114,7 @@ func TestBearerTokens(t *testing.T) {
 	for name, answer := range map[string]answer{
 		"a token for another client":       ask(p, func(claims map[string]any) { claims["aud"] = "other" }),
 		"a token that somebody else signs": ask(other, func(map[string]any) {}),
-		"a token of another provider":      ask(other, func(claims map[string]any) { claims["iss"] = other.server.URL }),
+		"a token of another provider":      ask(other, func(claims map[string]any) { claims["iss"] = other.URL }),
 		"an expired token":                 ask(p, func(claims map[string]any) { claims["exp"] = time.Now().Add(-time.Hour).Unix() }),
 		"a member of another group":        ask(p, func(claims map[string]any) { claims["roles"] = []string{"staff"} }),
 		"a member of none":                 ask(p, func(claims map[string]any) { delete(claims, "roles") }),
@@ -243,7 +139,7 @@ func TestOIDCWithoutGroupsLetsInWhomTheProviderKnows(t *testing.T) {
 func TestOIDCWithoutItsProvider(t *testing.T) {
 	p := newProvider(t)
 	s := newSite(t, v1alpha1.OpenDataHubSpec{Authentication: p.authentication(), Ingress: v1alpha1.IngressSpec{Domain: "example.com"}})
-	p.server.Close()
+	p.Close()
 	if output, ends := s.ends(); !ends {
 		t.Errorf("it runs:\n%s", output)
 	}

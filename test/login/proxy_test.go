@@ -23,6 +23,7 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/native"
 	"opendatahub.io/operator/test/container"
+	"opendatahub.io/operator/test/oidc"
 )
 
 // site is a web interface that says who asks, and the proxy in front of it, as rendered.
@@ -53,10 +54,10 @@ func siteOf(t *testing.T, spec v1alpha1.OpenDataHubSpec, web http.Handler) *site
 		t.Fatal(err)
 	}
 	var others []*corev1.Secret
-	if oidc := spec.Authentication.OIDC; oidc != nil {
+	if login := spec.Authentication.OIDC; login != nil {
 		others = append(others, &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Name: oidc.ClientSecretRef.Name, Namespace: "lab"},
-			Data:       map[string][]byte{native.OIDCSecretKey: []byte(clientSecret)},
+			ObjectMeta: metav1.ObjectMeta{Name: login.ClientSecretRef.Name, Namespace: "lab"},
+			Data:       map[string][]byte{native.OIDCSecretKey: []byte(oidc.ClientSecret)},
 		})
 	}
 	pod := app.Pod("server", 1000)
