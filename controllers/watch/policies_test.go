@@ -53,6 +53,7 @@ func TestPolicies(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := fake.NewClientset(test.objects...)
+			watching := watchedFrom(client)
 			if test.refuses != nil {
 				client.PrependReactor("list", "*", func(clienttesting.Action) (bool, runtime.Object, error) { return true, nil, test.refuses })
 				client.PrependWatchReactor("*", func(clienttesting.Action) (bool, machinerywatch.Interface, error) { return true, nil, test.refuses })
@@ -65,6 +66,7 @@ func TestPolicies(t *testing.T) {
 			go func() { done <- policies.Start(ctx) }()
 			for i, want := range test.want {
 				if i > 0 {
+					<-watching
 					if err := test.then(ctx, client); err != nil {
 						t.Fatal(err)
 					}

@@ -22,16 +22,21 @@ func reportOf(data map[string]string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "operator", Name: dependencies.ReportName}, Data: data}
 }
 
-func TestReportFollowsTheConfigMap(t *testing.T) {
-	clients := fake.NewClientset()
-	// The fake API loses what happens between a list and the watch that follows.
+// watchedFrom is closed once something is watched. The fake API loses what happens between a list and the watch that follows.
+func watchedFrom(clients *fake.Clientset) <-chan struct{} {
 	watching := make(chan struct{})
 	watched := sync.OnceFunc(func() { close(watching) })
-	clients.PrependWatchReactor("configmaps", func(action clienttesting.Action) (bool, streams.Interface, error) {
+	clients.PrependWatchReactor("*", func(action clienttesting.Action) (bool, streams.Interface, error) {
 		defer watched()
 		w, err := clients.Tracker().Watch(action.GetResource(), action.GetNamespace())
 		return true, w, err
 	})
+	return watching
+}
+
+func TestReportFollowsTheConfigMap(t *testing.T) {
+	clients := fake.NewClientset()
+	watching := watchedFrom(clients)
 	news := make(chan []string, 10)
 	changed := func(_ context.Context, operators []string) { news <- operators }
 	report, err := NewReport(t.Context(), clients, "operator", changed)

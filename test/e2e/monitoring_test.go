@@ -9,10 +9,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/components/monitoring"
+	"opendatahub.io/operator/test/container"
 )
 
 var _ = Describe("Monitoring", func() {
 	It("watches what the platform has, and no longer what it had", func(ctx context.Context) {
+		env.MetricsAddress = container.FreeAddress(GinkgoTB())
+		DeferCleanup(func() { env.MetricsAddress = "" })
 		manager := start(ctx)
 		ns := namespace(ctx, "monitoring")
 		odh := platform(ctx, ns, "odh", `
@@ -34,6 +37,9 @@ components: {monitoring: {}, mlflow: {}}
 			return names
 		}
 		Expect(monitors(ctx)).To(ConsistOf("odh-monitoring-mlflow-server", "odh-monitoring-monitoring-prometheus", "odh-monitoring-monitoring-alertmanager"))
+		operator := &unstructured.Unstructured{}
+		operator.SetGroupVersionKind(monitoring.ScrapeConfig.GVK())
+		Expect(env.Admin.Get(ctx, client.ObjectKey{Namespace: ns, Name: "odh-monitoring-operator"}, operator)).To(Succeed(), "who signed its certificate is known")
 
 		By("taking a component away")
 		Expect(env.Admin.Patch(ctx, odh, client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"components":{"mlflow":null}}}`)))).To(Succeed())
