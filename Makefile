@@ -131,7 +131,7 @@ check: ## Do exactly what CI does.
 ##@ Generate
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Generate code, the CRD, RBAC, docs/api.md and the bundle.
+generate: $(CONTROLLER_GEN) ## Generate code, the CRD, RBAC, docs/api.md, docs/command-line.md and the bundle.
 	rm -rf api/v1alpha1/applyconfiguration
 	$(CONTROLLER_GEN) object paths=./api/v1alpha1
 	$(CONTROLLER_GEN) applyconfiguration paths=./api/v1alpha1
@@ -142,6 +142,8 @@ generate: $(CONTROLLER_GEN) ## Generate code, the CRD, RBAC, docs/api.md and the
 	mv config/rbac/role.yaml.new config/rbac/role.yaml
 	go run . related-images > config/manifests/images.yaml.new
 	mv config/manifests/images.yaml.new config/manifests/images.yaml
+	go run . reference > docs/command-line.md.new
+	mv docs/command-line.md.new docs/command-line.md
 	@$(MAKE) bundle
 
 .PHONY: bundle
@@ -149,7 +151,7 @@ bundle: ## Generate the OLM bundle and its catalogue from config/, and validate 
 	go run -C hack/bundle . -version $(VERSION) -image $(IMG) -bundle-image $(BUNDLE_IMG) $(if $(DIGESTS),-digests $(abspath $(DIGESTS))) $(if $(CONTAINER_TOOL),-container-tool $(CONTAINER_TOOL)) ../..
 
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/v1alpha1/applyconfiguration \
-	config/crd/opendatahub.io_opendatahubs.yaml config/rbac/role.yaml config/manifests/images.yaml docs/api.md bundle bundle.Dockerfile catalog
+	config/crd/opendatahub.io_opendatahubs.yaml config/rbac/role.yaml config/manifests/images.yaml docs/api.md docs/command-line.md bundle bundle.Dockerfile catalog
 
 # Compares files, not commits, so that it can be run before a commit as well.
 .PHONY: check-generated

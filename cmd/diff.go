@@ -147,7 +147,9 @@ func (o *diffOptions) settings(ctx context.Context, looking *inspect.Reader, war
 		settings.Image = o.operatorImage
 	}
 	if o.table != "" {
+		related := settings.Images.Related
 		settings.Images, err = readImages(o.table)
+		settings.Images.Related = related
 	}
 	return settings, err
 }

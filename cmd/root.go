@@ -56,6 +56,7 @@ func New(version string, all []components.Component) *cobra.Command {
 		renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), kindsCommand(all), imagesCommand(all), relatedImagesCommand(all),
 		doctorCommand(all), diffCommand(all),
 		statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all),
+		installCommand(), uninstallCommand(), referenceCommand(),
 		versionCommand(version),
 	)
 	return root

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/images"
 )
 
@@ -46,9 +47,14 @@ func (r *Reader) Settings(ctx context.Context, namespace string) (Settings, erro
 		return settings, fmt.Errorf("the Deployment %s/%s has no container %s", namespace, ManagerDeployment, managerContainer)
 	}
 	container := pod.Containers[i]
+	environment, file := []string{}, ""
 	for _, variable := range container.Env {
-		if variable.Name == "OPERATOR_IMAGE" {
+		environment = append(environment, variable.Name+"="+variable.Value)
+		switch variable.Name {
+		case "OPERATOR_IMAGE":
 			settings.Image = variable.Value
+		case "OPENDATAHUB_IMAGES":
+			file = variable.Value
 		}
 	}
 	if image, ok := argument(container.Args, "image"); ok {
@@ -56,9 +62,15 @@ func (r *Reader) Settings(ctx context.Context, namespace string) (Settings, erro
 	}
 	unsafe, ok := argument(container.Args, "allow-unsafe-patches")
 	settings.UnsafePatches = ok && unsafe != "false"
-	if file, ok := argument(container.Args, "images"); ok {
-		settings.Images, err = r.table(ctx, namespace, file, container, pod.Volumes)
+	if named, ok := argument(container.Args, "images"); ok {
+		file = named
 	}
+	if file != "" {
+		if settings.Images, err = r.table(ctx, namespace, file, container, pod.Volumes); err != nil {
+			return settings, err
+		}
+	}
+	settings.Images.Related, _, err = images.Related(environment, components.Images(r.all))
 	return settings, err
 }
 
