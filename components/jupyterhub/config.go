@@ -64,7 +64,7 @@ func config(in inputs) hubConfig {
 				"allow_named_servers":         in.limits.namedServers > 0,
 				"named_server_limit_per_user": in.limits.namedServers,
 				// Routes that a restarted proxy lost are put back at this interval.
-				"last_activity_interval":  60,
+				"last_activity_interval":  15,
 				"authenticate_prometheus": true,
 				// People are asked to log in once a day: membership of groups is looked at only then.
 				"cookie_max_age_days": 1,
@@ -97,6 +97,8 @@ func spawner(in inputs) options {
 			// Finds the homes with the rest of what a platform keeps.
 			components.LabelPlatform: in.Platform.Name,
 		},
+		// How long a notebook that ended by itself seems to run. The hub looks at what it watches, and asks nobody.
+		"poll_interval":                   10,
 		"service_account":                 in.Object(notebookPart),
 		"automount_service_account_token": false,
 		"allow_privilege_escalation":      false,
