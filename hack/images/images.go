@@ -18,8 +18,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Options say where things are.
@@ -84,18 +87,48 @@ func Build(ctx context.Context, o Options) (*Built, error) {
 	}
 	defer unlock()
 	built := &Built{}
+	var tops []*layer
 	for _, recipe := range recipes(pinned) {
 		image := Image{Name: recipe.name, config: recipe.config}
 		for _, layer := range recipe.top.chain() {
-			if err := o.build(ctx, layer); err != nil {
-				return nil, fmt.Errorf("building image %s: %w", recipe.name, err)
-			}
 			image.layers = append(image.layers, o.file(layer))
 		}
 		built.Images = append(built.Images, image)
+		tops = append(tops, recipe.top)
+	}
+	if err := o.buildAll(ctx, tops); err != nil {
+		return nil, err
 	}
 	built.Store, err = o.store(ctx, built.Images)
 	return built, err
+}
+
+// buildAll builds layers and those below them, two at a time: one waits for the network while another one compiles.
+func (o Options) buildAll(ctx context.Context, tops []*layer) error {
+	group, ctx := errgroup.WithContext(ctx)
+	turns := make(chan struct{}, 2)
+	builds := map[string]func() error{} // by key
+	for _, top := range tops {
+		for _, l := range top.chain() {
+			if builds[l.key()] != nil {
+				continue
+			}
+			below := func() error { return nil }
+			if l.parent != nil {
+				below = builds[l.parent.key()]
+			}
+			builds[l.key()] = sync.OnceValue(func() error {
+				if err := below(); err != nil {
+					return err
+				}
+				turns <- struct{}{}
+				defer func() { <-turns }()
+				return o.build(ctx, l)
+			})
+		}
+		group.Go(builds[top.key()])
+	}
+	return group.Wait()
 }
 
 // readRequirements reads what the tests install, too, and what the operator itself has fetched.
@@ -146,14 +179,12 @@ func (o Options) build(ctx context.Context, l *layer) (err error) {
 	if _, err := os.Stat(file); err == nil {
 		return nil
 	}
-	_, _ = fmt.Fprintf(o.Log, "building the layer %s ... ", l.name)
+	_, _ = fmt.Fprintf(o.Log, "building the layer %s\n", l.name)
 	started := time.Now()
 	defer func() {
-		if err != nil {
-			_, _ = fmt.Fprintln(o.Log, "failed")
-			return
+		if err == nil {
+			_, _ = fmt.Fprintf(o.Log, "built the layer %s in %s\n", l.name, time.Since(started).Round(100*time.Millisecond))
 		}
-		_, _ = fmt.Fprintln(o.Log, time.Since(started).Round(100*time.Millisecond))
 	}()
 	work, err := os.MkdirTemp(o.Cache, "making-")
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"text/template"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -111,12 +112,19 @@ func Up(ctx context.Context, o Options) (c *cluster.Cluster, existed bool, err e
 			return nil, false, err
 		}
 	}
-	binaries, err := cluster.BuildNode(ctx, cluster.BuildOptions{Root: o.Root, Log: o.Log})
-	if err != nil {
-		return nil, false, err
-	}
-	built, err := images.Build(ctx, images.Options{Root: o.Root, Log: o.Log})
-	if err != nil {
+	// The compiler and what downloads packages do not wait for each other.
+	var binaries cluster.NodeBinaries
+	var built *images.Built
+	group, building := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		binaries, err = cluster.BuildNode(building, cluster.BuildOptions{Root: o.Root, Log: o.Log})
+		return err
+	})
+	group.Go(func() (err error) {
+		built, err = images.Build(building, images.Options{Root: o.Root, Log: o.Log})
+		return err
+	})
+	if err := group.Wait(); err != nil {
 		return nil, false, err
 	}
 	n := &node{options: o, binaries: binaries, images: built}
