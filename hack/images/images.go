@@ -135,8 +135,10 @@ func (o Options) buildAll(ctx context.Context, tops []*layer) error {
 func readRequirements(root string) (requirements, error) {
 	var all requirements
 	python, spark := filepath.Join(root, "hack", "python"), filepath.Join(root, "components", "spark")
+	prometheus := filepath.Join(root, "hack", "prometheus-operator")
 	for path, into := range map[string]*string{
 		filepath.Join(python, "jupyterhub.txt"): &all.hub, filepath.Join(python, "mlflow.txt"): &all.mlflow,
+		filepath.Join(prometheus, "go.mod"): &all.operator, filepath.Join(prometheus, "go.sum"): &all.operatorSums,
 		filepath.Join(spark, "ivy.xml"): &all.modules, filepath.Join(spark, "jars.sha256"): &all.checksums,
 	} {
 		content, err := os.ReadFile(path)

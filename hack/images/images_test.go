@@ -26,8 +26,8 @@ func TestNamesAreThoseThatAreRendered(t *testing.T) {
 		rendered.WriteString(read(t, "components", component, "testdata", "development", "objects.yaml"))
 	}
 	for _, name := range Names() {
-		if slices.Contains([]string{TeamName, S3Name, KafkaName, PostgresName, ShellName}, name) {
-			continue // the sample of the node names them, or the node itself
+		if slices.Contains([]string{TeamName, S3Name, KafkaName, PostgresName, ShellName, PrometheusOperatorName, reloaderName, prometheusName, alertmanagerName}, name) {
+			continue // the sample of the node names them, or the node itself, or the Prometheus operator
 		}
 		if !strings.Contains(rendered.String(), name) {
 			t.Errorf("no component renders the image %s: a Pod would ask for another one", name)
@@ -58,6 +58,14 @@ func TestTeamHasTheSparkOfItsModules(t *testing.T) {
 	version := regexp.MustCompile(`(?m)^pyspark==(\S+)$`)
 	if own, tested := version.FindString(pysparkRequirements), version.FindString(read(t, "hack", "python", "spark.txt")); own != tested || own == "" {
 		t.Errorf("the image has %q, and components/spark/ivy.xml is tested with %q", own, tested)
+	}
+}
+
+// The operator gives Pods images of its own version, and of what it was tested with.
+func TestPrometheusOperatorHasTheVersionOfTheTests(t *testing.T) {
+	version := regexp.MustCompile(`(?m)prometheus-operator/prometheus-operator (v\S+)`).FindStringSubmatch(read(t, "hack", "prometheus-operator", "go.mod"))
+	if len(version) == 0 || version[1] != prometheusOperatorVersion {
+		t.Errorf("the image has %q, the tests run %q", prometheusOperatorVersion, version)
 	}
 }
 

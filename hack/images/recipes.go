@@ -4,6 +4,7 @@ package images
 
 import (
 	_ "embed"
+	"fmt"
 	"path"
 	"strings"
 )
@@ -21,6 +22,15 @@ const (
 	postgresMajor = "17"
 )
 
+// The names that the Prometheus operator gives its Pods.
+const (
+	reloaderName     = "quay.io/prometheus-operator/prometheus-config-reloader:" + prometheusOperatorVersion
+	prometheusName   = "quay.io/prometheus/prometheus:v3.13.1"
+	alertmanagerName = "quay.io/prometheus/alertmanager:v0.33.1"
+
+	prometheusOperatorVersion = "v0.93.0"
+)
+
 // Images that no component renders.
 const (
 	// TeamName is a team's own notebook: PySpark's with the clients of what a platform has.
@@ -31,6 +41,8 @@ const (
 	KafkaName = "docker.io/apache/kafka:4.3.1"
 	// PostgresName is a PostgreSQL that one Pod runs.
 	PostgresName = "docker.io/library/postgres:" + postgresMajor + "-" + debianRelease
+	// PrometheusOperatorName is the operator that runs Prometheus and Alertmanager.
+	PrometheusOperatorName = "quay.io/prometheus-operator/prometheus-operator:" + prometheusOperatorVersion
 	// ShellName has a shell and Debian's small programs.
 	ShellName = "docker.io/library/debian:" + debianRelease + "-slim"
 )
@@ -173,11 +185,30 @@ func goProgram(image, module, version string) recipe {
 	if strings.HasPrefix(name, "v") && len(name) == 2 { // a major version
 		name = path.Base(path.Dir(module))
 	}
+	return staticProgram(image, name, "65532:65532", nil,
+		"GOBIN=\"$FETCHED\" GOFLAGS=-trimpath CGO_ENABLED=0 go install -ldflags='-s -w' "+module+"@"+version+"\n")
+}
+
+// goSources is an image of a program that is built with the versions of its own module, in a copy of it, as go install refuses modules
+// that exclude or replace others. The script before prepares the copy.
+func goSources(image, module, version, before, flags string) recipe {
+	name := path.Base(module)
+	return staticProgram(image, name, "65534:65534", nil, `
+cd "$FETCHED"
+cp -r "$(go mod download -json `+module+`@`+version+` | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')" sources
+chmod -R u+w sources
+cd sources
+`+before+`
+GOWORK=off GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w' `+flags+` -o "$FETCHED/`+name+`" ./cmd/`+name+`
+`)
+}
+
+// staticProgram is an image of the file name that fetch leaves in $FETCHED.
+func staticProgram(image, name, user string, files map[string]string, fetch string) recipe {
 	return recipe{
 		name: image,
 		top: &layer{
-			name:  name,
-			fetch: "GOBIN=\"$FETCHED\" GOFLAGS=-trimpath CGO_ENABLED=0 go install -ldflags='-s -w' " + module + "@" + version + "\n",
+			name: name, files: files, fetch: fetch,
 			build: `
 mkdir -p "$ROOT/bin" "$ROOT/etc" "$ROOT/tmp"
 chmod 1777 "$ROOT/tmp"
@@ -185,8 +216,19 @@ printf 'root:x:0:0:root:/:/\nnonroot:x:65532:65532:nonroot:/:/\n' > "$ROOT/etc/p
 mv "$FETCHED/` + name + `" "$ROOT/bin/"
 `,
 		},
-		config: config{User: "65532:65532", Entrypoint: []string{"/bin/" + name}, Env: environment("", "/")},
+		config: config{User: user, Entrypoint: []string{"/bin/" + name}, Env: environment("", "/")},
 	}
+}
+
+// operatorProgram is an image of a program of the Prometheus operator, whose module is nobody's but with others of its own: the tests
+// have one that names them. Its version is part of the image that it gives Pods.
+func operatorProgram(image, name string, pinned requirements) recipe {
+	const module = "github.com/prometheus-operator/prometheus-operator"
+	return staticProgram(image, name, "65534:65534", map[string]string{"go.mod": pinned.operator, "go.sum": pinned.operatorSums}, `
+cd "$FETCHED"
+GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w -X github.com/prometheus/common/version.Version=`+strings.TrimPrefix(tag(image), "v")+`' \
+  -o "$FETCHED/`+name+`" `+module+`/cmd/`+name+`
+`)
 }
 
 // requirements of images, which are those of the tests where there are some.
@@ -194,6 +236,8 @@ type requirements struct {
 	hub, mlflow string
 	// modules of Spark for S3, as an ivy.xml, and their checksums.
 	modules, checksums string
+	// The module of the Prometheus operator.
+	operator, operatorSums string
 }
 
 func recipes(pinned requirements) []recipe {
@@ -263,12 +307,24 @@ ln -s /srv/configurable-http-proxy/node_modules/.bin/configurable-http-proxy /us
 		{name: mlflowName, top: mlflow, config: config{Cmd: []string{"python3"}, Env: environment(mlflowFolder, "/tmp")}},
 		goProgram(loginName, "github.com/oauth2-proxy/oauth2-proxy/v7", tag(loginName)),
 		goProgram(S3Name, "github.com/versity/versitygw/cmd/versitygw", tag(S3Name)),
+		operatorProgram(PrometheusOperatorName, "operator", pinned),
+		operatorProgram(reloaderName, "prometheus-config-reloader", pinned),
+		// The module of Prometheus has another version than its releases: v3.13.1 is v0.313.1.
+		goSources(prometheusName, "github.com/prometheus/prometheus", moduleVersion(tag(prometheusName)), "", "-tags remove_all_sd,enable_kubernetes_sd"),
+		// Pages that Node.js makes are not in the module.
+		goSources(alertmanagerName, "github.com/prometheus/alertmanager", tag(alertmanagerName), "mkdir -p ui/app/dist && touch ui/app/dist/index.html", ""),
 		{name: KafkaName, top: kafka, config: config{User: "1000", Cmd: []string{"bash"}, Env: environment("", "/tmp")}},
 		{name: PostgresName, top: postgres, config: config{
 			User: "999:999", Cmd: []string{"postgres"}, Env: environment("/usr/lib/postgresql/"+postgresMajor, "/var/lib/postgresql"),
 		}},
 		{name: ShellName, top: base, config: config{Cmd: []string{"bash"}, Env: environment("", "/")}},
 	}
+}
+
+// moduleVersion is the version of Prometheus's module that is a release: v0.313.1 for v3.13.1.
+func moduleVersion(release string) string {
+	parts := strings.Split(strings.TrimPrefix(release, "v"), ".")
+	return fmt.Sprintf("v0.%s%02s.%s", parts[0], parts[1], parts[2])
 }
 
 // Names are the images that are built of packages, under the names that the operator renders.
