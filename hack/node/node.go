@@ -53,6 +53,16 @@ const (
 	postgresNamespace = "databases"
 )
 
+// What [DeployMonitoring] deploys.
+const (
+	// Receiver is the name of the Secret with the address that alerts are sent to, and of the Deployment that prints them.
+	Receiver = "receiver"
+	// ReceiverNamespace is where that Deployment is.
+	ReceiverNamespace = "alerts"
+
+	monitoringNamespace = "prometheus-operator"
+)
+
 // A Requirement is what the machine lacks.
 type Requirement struct {
 	// What is missing, and the Debian package that has it; empty when no package helps.

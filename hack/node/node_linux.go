@@ -444,21 +444,31 @@ func apply(ctx context.Context, kube client.Client, folder string, values any) e
 		if err != nil {
 			return err
 		}
-		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return fmt.Errorf("reading %s: %w", file.Name(), err)
-			}
-			err := kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("opendatahub-node"), client.ForceOwnership)
-			if err != nil {
-				return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
-			}
+		if err := applyObjects(ctx, kube, file.Name(), bytes.NewReader(content)); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// applyObjects applies all objects of a text in YAML.
+func applyObjects(ctx context.Context, kube client.Client, what string, text io.Reader) error {
+	decoder := yaml.NewYAMLOrJSONDecoder(text, 4096)
+	for {
+		object := &unstructured.Unstructured{}
+		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("reading %s: %w", what, err)
+		}
+		if len(object.Object) == 0 {
+			continue
+		}
+		err := kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("opendatahub-node"), client.ForceOwnership)
+		if err != nil {
+			return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+	}
 }
 
 // prepareCgroups makes the cgroup that everything in Pods is accounted to.

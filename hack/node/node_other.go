@@ -33,3 +33,8 @@ func DeployKafka(context.Context, *cluster.Cluster) error {
 func DeployS3(context.Context, *cluster.Cluster, string, ...string) error {
 	return errors.New(Explain(Missing()))
 }
+
+// DeployMonitoring needs Linux.
+func DeployMonitoring(context.Context, *cluster.Cluster, string) error {
+	return errors.New(Explain(Missing()))
+}

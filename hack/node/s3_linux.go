@@ -27,19 +27,50 @@ func DeployS3(ctx context.Context, c *cluster.Cluster, namespace string, buckets
 	if err := apply(ctx, kube, "s3", values); err != nil {
 		return err
 	}
-	// The server and clients call the two parts of its key by different names.
 	own := &corev1.Secret{}
 	err = kube.Get(ctx, client.ObjectKey{Namespace: s3Namespace, Name: S3Secret}, own)
 	if apierrors.IsNotFound(err) {
-		own = &corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: s3Namespace, Name: S3Secret},
-			Data:       map[string][]byte{"ROOT_ACCESS_KEY": []byte(rand.Text()[:20]), "ROOT_SECRET_KEY": []byte(rand.Text())},
-		}
+		own = s3Key()
 		err = kube.Create(ctx, own)
 	}
 	if err != nil {
 		return fmt.Errorf("making the key of the object storage: %w", err)
 	}
+	if err := giveS3Key(ctx, kube, namespace, own); err != nil {
+		return err
+	}
+	return waitAvailable(ctx, c.Kubeconfig(), s3Namespace)
+}
+
+// RotateS3Key gives the object storage another key, and the namespace with it. The server is started again.
+func RotateS3Key(ctx context.Context, c *cluster.Cluster, namespace string) error {
+	kube, err := client.New(c.Config(), client.Options{})
+	if err != nil {
+		return err
+	}
+	own := s3Key()
+	if err := kube.Update(ctx, own); err != nil {
+		return fmt.Errorf("replacing the key of the object storage: %w", err)
+	}
+	if err := kube.DeleteAllOf(ctx, &corev1.Pod{}, client.InNamespace(s3Namespace)); err != nil {
+		return fmt.Errorf("starting the object storage again: %w", err)
+	}
+	if err := giveS3Key(ctx, kube, namespace, own); err != nil {
+		return err
+	}
+	return waitAvailable(ctx, c.Kubeconfig(), s3Namespace)
+}
+
+// s3Key is a new Secret for the server.
+func s3Key() *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: s3Namespace, Name: S3Secret},
+		Data:       map[string][]byte{"ROOT_ACCESS_KEY": []byte(rand.Text()[:20]), "ROOT_SECRET_KEY": []byte(rand.Text())},
+	}
+}
+
+// giveS3Key gives clients the key. They call its two parts by other names than the server.
+func giveS3Key(ctx context.Context, kube client.Client, namespace string, own *corev1.Secret) error {
 	secret := corev1ac.Secret(S3Secret, namespace).
 		WithAnnotations(map[string]string{components.AnnotationAllowAddresses: S3Endpoint}).
 		WithLabels(map[string]string{components.LabelAllowNotebooks: "true"}).
@@ -47,5 +78,5 @@ func DeployS3(ctx context.Context, c *cluster.Cluster, namespace string, buckets
 	if err := kube.Apply(ctx, secret, client.FieldOwner("opendatahub-node"), client.ForceOwnership); err != nil {
 		return fmt.Errorf("giving namespace %s the key of the object storage: %w", namespace, err)
 	}
-	return waitAvailable(ctx, c.Kubeconfig(), s3Namespace)
+	return nil
 }

@@ -84,11 +84,20 @@ func deployServices(ctx context.Context, c *cluster.Cluster, hub *v1alpha1.OpenD
 			return err
 		}
 	}
+	if monitoring := hub.Spec.Components.Monitoring; monitoring != nil && slices.ContainsFunc(monitoring.Alertmanager.Receivers, isNodesReceiver) {
+		if err := node.DeployMonitoring(ctx, c, hub.Namespace); err != nil {
+			return err
+		}
+	}
 	jupyter := hub.Spec.Components.JupyterHub
 	if jupyter == nil || !slices.ContainsFunc(jupyter.Reachable, isNodesKafka) {
 		return nil
 	}
 	return node.DeployKafka(ctx, c)
+}
+
+func isNodesReceiver(receiver v1alpha1.AlertReceiver) bool {
+	return receiver.SecretRef.Name == node.Receiver
 }
 
 func isNodesKafka(destination v1alpha1.NotebookDestination) bool {

@@ -142,9 +142,104 @@ func (b *browser) start(t *testing.T, name string) {
 	})
 }
 
+// offers is nil when the form in which users choose has an image of that name.
+func (b *browser) offers(ctx context.Context, image string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.address+"/hub/spawn", http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := b.client.Do(request)
+	if err != nil {
+		return err
+	}
+	content, err := io.ReadAll(response.Body)
+	if err == nil && !strings.Contains(string(content), `value="`+image+`"`) {
+		err = fmt.Errorf("%s, with status %s, does not offer the image %s", response.Request.URL.Path, response.Status, image)
+	}
+	return errors.Join(err, response.Body.Close())
+}
+
+// failToStart starts a notebook that cannot start, and returns what the user reads of it.
+func (b *browser) failToStart(t *testing.T, name, image string) string {
+	t.Helper()
+	path := "/hub/api/users/" + name + "/server"
+	status, _, answer := b.do(t, http.MethodPost, path, strings.NewReader(fmt.Sprintf(`{"profile":%q,"size":"small"}`, image)), "Authorization", "token "+b.token)
+	if status >= http.StatusBadRequest { // it was certain at once
+		return answer
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, b.address+path+"/progress", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Authorization", "token "+b.token)
+	response, err := (&http.Client{Timeout: patience}).Do(request) // the answer ends when it is certain
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAll(t, response)
+}
+
 func (b *browser) stop(t *testing.T, name string) {
 	t.Helper()
 	b.api(t, http.MethodDelete, "/hub/api/users/"+name+"/server", nil, nil)
+}
+
+// answers is nil when somebody answers the user's request as they should, in good time.
+func (b *browser) answers(ctx context.Context, path string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.address+path, http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "token "+b.token)
+	client := &http.Client{Timeout: 5 * time.Second} // without cookies, and without connections of an earlier server
+	defer client.CloseIdleConnections()
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s answers %s", path, response.Status)
+	}
+	return errors.Join(err, response.Body.Close())
+}
+
+// canLogIn is nil when the user gets in with a new browser.
+func (b *browser) canLogIn(ctx context.Context, user, password string) error {
+	fresh := newBrowser(b.address, b.env)
+	fresh.client.Timeout = 10 * time.Second
+	defer fresh.client.CloseIdleConnections()
+	request := func(method, path string, form url.Values) (where, body string, err error) {
+		request, err := http.NewRequestWithContext(ctx, method, fresh.address+path, strings.NewReader(form.Encode()))
+		if err != nil {
+			return "", "", err
+		}
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.Header.Set("Sec-Fetch-Mode", "navigate")
+		response, err := fresh.client.Do(request)
+		if err != nil {
+			return "", "", err
+		}
+		content, err := io.ReadAll(response.Body)
+		if response.StatusCode != http.StatusOK {
+			err = errors.Join(err, fmt.Errorf("%s %s answers %s", method, path, response.Status))
+		}
+		return response.Request.URL.Path, string(content), errors.Join(err, response.Body.Close())
+	}
+	_, page, err := request(http.MethodGet, "/hub/login", nil)
+	if err != nil {
+		return err
+	}
+	token := xsrfToken.FindStringSubmatch(page)
+	if token == nil {
+		return errors.New("the login page has no form")
+	}
+	where, _, err := request(http.MethodPost, "/hub/login?next=/hub/home", url.Values{
+		"_xsrf": {token[1] + token[2]}, "username": {user}, "password": {password},
+	})
+	if err == nil && where != "/hub/home" {
+		err = fmt.Errorf("logging in leads to %s", where)
+	}
+	return err
 }
 
 // upload puts a notebook into the user's home.
@@ -175,6 +270,19 @@ func (b *browser) wantFile(t *testing.T, name string) {
 	b.api(t, http.MethodGet, "/user/"+name+"/api/contents/answer.txt", nil, &file)
 	if file.Content != "kept" {
 		t.Errorf("the file has %q, want what the kernel wrote", file.Content)
+	}
+}
+
+// wantExperiments asks MLflow, in a kernel, for what the user's notebook told it.
+func (b *browser) wantExperiments(t *testing.T, name string) {
+	t.Helper()
+	got := b.execute(t, name, `
+import mlflow
+runs = mlflow.search_runs(experiment_names=["churn"])
+print(sorted(set(runs["params.C"])), mlflow.artifacts.load_dict(runs["artifact_uri"].iloc[-1] + "/model.json").keys())
+`)
+	if want := "['0.5'] dict_keys(['coefficients'])\n"; !strings.Contains(got, want) { // besides what it says of its progress
+		t.Errorf("MLflow has %q, want %q", got, want)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -75,6 +76,9 @@ func TestPlatform(t *testing.T) {
 		if err := node.DeployKafka(ctx, env.Cluster); err != nil {
 			t.Fatal(err)
 		}
+		if err := node.DeployMonitoring(ctx, env.Cluster, namespace); err != nil {
+			t.Fatal(err)
+		}
 		env.createPlatform(t)
 		password = env.secret(t, "odh-jupyterhub-login")["password"]
 		admin, bob = env.browser(t), env.browser(t)
@@ -128,6 +132,10 @@ func TestPlatform(t *testing.T) {
 			bob.stop(t, "bob")
 			env.podGone(t, "odh-nb-bob")
 		}) &&
+		t.Run("The namespace's quota is used up, and the user reads why no notebook starts", func(t *testing.T) {
+			defer story.step(t)()
+			env.failByQuota(t, bob, "bob")
+		}) &&
 		t.Run("The same in a browser, from the login to MLflow's page", func(t *testing.T) {
 			defer story.step(t)()
 			walk(t, env, bob, "bob", bobsPassword)
@@ -136,10 +144,13 @@ func TestPlatform(t *testing.T) {
 			defer story.step(t)()
 			env.wantSession(t, "customers")
 		}) &&
+		t.Run("An alert tells of the notebooks that did not start, and reaches its receiver", func(t *testing.T) {
+			defer story.step(t)()
+			env.wantAlert(t, "JupyterHubSpawnsFail")
+		}) &&
 		t.Run("The platform is deleted", func(t *testing.T) {
 			defer story.step(t)()
-			hub := &v1alpha1.OpenDataHub{}
-			hub.Namespace, hub.Name = namespace, platform
+			hub := env.platform()
 			if err := env.Admin.Delete(ctx, hub); err != nil {
 				t.Fatal(err)
 			}
@@ -164,14 +175,7 @@ func TestPlatform(t *testing.T) {
 			bob.login(t, "bob", bobsPassword)
 			bob.start(t, "bob")
 			bob.wantFile(t, "bob")
-			got := bob.execute(t, "bob", `
-import mlflow
-runs = mlflow.search_runs(experiment_names=["churn"])
-print(sorted(set(runs["params.C"])), mlflow.artifacts.load_dict(runs["artifact_uri"].iloc[-1] + "/model.json").keys())
-`)
-			if want := "['0.5'] dict_keys(['coefficients'])\n"; !strings.Contains(got, want) { // besides what it says of its progress
-				t.Errorf("MLflow has %q, want %q", got, want)
-			}
+			bob.wantExperiments(t, "bob")
 		}) &&
 		t.Run("NetworkPolicies let through what the documents say, and nothing else", func(t *testing.T) {
 			defer story.step(t)()
@@ -310,6 +314,11 @@ func (e *env) until(t *testing.T, what string, condition func(context.Context) e
 		case <-ticker.C:
 		}
 	}
+}
+
+// platform is the one that is tested, by name.
+func (e *env) platform() *v1alpha1.OpenDataHub {
+	return &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: platform}}
 }
 
 func (e *env) createPlatform(t *testing.T) *v1alpha1.OpenDataHub {
