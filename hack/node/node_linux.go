@@ -481,6 +481,16 @@ func (n *node) prepareCgroups() error {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return fmt.Errorf("making a cgroup: %w", err)
 		}
+		// As much as sixteen processes of the machine get, which is the default times sixteen: beside a few compilers Pods would be too slow for
+		// their probes.
+		for name, shares := range map[string]string{"cpu.shares": "16384", "cpu.weight": "1600"} { // by version
+			if _, err := os.Stat(filepath.Join(folder, name)); err != nil {
+				continue // another hierarchy
+			}
+			if err := os.WriteFile(filepath.Join(folder, name), []byte(shares), 0o644); err != nil {
+				return fmt.Errorf("making a cgroup: %w", err)
+			}
+		}
 		// With version 1 a new cpuset is empty, and nothing can run in it.
 		for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 			above, err := os.ReadFile(filepath.Join(filepath.Dir(folder), name))
