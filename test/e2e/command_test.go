@@ -58,8 +58,10 @@ func differs(ctx context.Context, ns string) {
 		GinkgoHelper()
 		said, err := opendatahub(ctx, append([]string{"diff", "-n", ns, "-o", "json"}, arguments...)...)
 		Expect(err).To(MatchError("exit code 1"), said)
+		_, list, found := strings.Cut(said, "[") // behind warnings
+		Expect(found).To(BeTrue(), said)
 		var results []inspect.Comparison
-		Expect(json.Unmarshal([]byte(said[strings.Index(said, "["):]), &results)).To(Succeed(), said)
+		Expect(json.Unmarshal([]byte("["+list), &results)).To(Succeed(), said)
 		Expect(results).To(HaveLen(1))
 		return results[0].Differences
 	}
