@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 )
 
 // AnnotationSettings is on an object of a third-party operator that the cluster has one of, and that the installer wrote: which platform
@@ -74,4 +75,26 @@ func Fields(settings []Setting) []string {
 		}
 	}
 	return fields
+}
+
+// WithSettings is a component whose spec has settings of objects of which the cluster has one. The installer writes them, from what all
+// platforms ask for whose namespaces have the mark [LabelAllowNodes].
+type WithSettings interface {
+	// Settings are what a spec asks for. They follow from the spec alone.
+	Settings(Facts) []Setting
+	// Shared are the objects with the settings that count, by Setting.Path, in the order in which they are applied.
+	Shared(settings map[string]any, cluster Cluster) []SharedObject
+	// UsesResource is whether Pods that have a resource of that name depend on the objects, so that these stay as long as there are some.
+	UsesResource(name string) bool
+}
+
+// SharedObject is an object of which the cluster has one.
+type SharedObject struct {
+	runtime.ApplyConfiguration
+	// Dependency is the third-party operator that acts on it, by its name in the table.
+	Dependency string
+	// Only one object of its kind counts: if somebody else has made one, of whatever name, that is used as it is.
+	Only bool
+	// Laid is over the object of the same kind and name that the operator's chart brings; without such a chart it is not applied.
+	Laid bool
 }

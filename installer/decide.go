@@ -37,7 +37,9 @@ type situation struct {
 	policy    v1alpha1.DeletionPolicy
 	packaged  *olm.Found
 	installed installed
-	presence  presence
+	// shared is what platforms share of it.
+	shared   []shared
+	presence presence
 	// removing is whether a removal has begun; what is left of it may say nothing of a dependency.
 	removing bool
 }

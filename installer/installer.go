@@ -234,7 +234,8 @@ func (r *reconciler) setup(mgr manager.Manager) error {
 		WatchesRawSource(atStart).
 		Watches(&v1alpha1.OpenDataHub{}, every, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.ConfigMap{}, configOrReport).
-		WatchesMetadata(cluster.NewNamespace(), handler.EnqueueRequestsFromMapFunc(r.concernedByNamespace), builder.WithPredicates(marked(components.LabelAllowInstalls))).
+		WatchesMetadata(cluster.NewNamespace(), handler.EnqueueRequestsFromMapFunc(r.concernedByNamespace), builder.WithPredicates(
+			predicate.Or(marked(components.LabelAllowInstalls), marked(components.LabelAllowNodes)))).
 		WatchesMetadata(newDeployment(), handler.EnqueueRequestsFromMapFunc(r.concernedByDeployment)).
 		WatchesMetadata(cluster.NewCRD(), handler.EnqueueRequestsFromMapFunc(r.concernedByCRD)).
 		WithOptions(controller.Options{

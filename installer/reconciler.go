@@ -95,7 +95,12 @@ func (r *reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 
 // reconcile finds out where the dependency stands, and takes the next step.
 func (r *reconciler) reconcile(ctx context.Context, dependency dependencies.Dependency) (outcome, error) {
-	wants, err := r.wantFor(ctx, dependency)
+	// Read once: settings of a platform that is gone must not be missed by what was decided while it was there.
+	platforms, err := r.platforms(ctx)
+	if err != nil {
+		return outcome{}, err
+	}
+	wants, err := r.wantFor(ctx, platforms, dependency)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -129,7 +134,10 @@ func (r *reconciler) reconcile(ctx context.Context, dependency dependencies.Depe
 	if s.packaged, err = r.olm.Find(ctx, dependency); err != nil {
 		return outcome{}, err
 	}
-	if s.installed, err = r.installedOf(ctx, dependency); err != nil {
+	if s.shared, err = r.shared(ctx, platforms, dependency); err != nil {
+		return outcome{}, err
+	}
+	if s.installed, err = r.installedOf(ctx, dependency, s.shared); err != nil {
 		return outcome{}, err
 	}
 	found, err := r.crdsOf(ctx, dependency, apis.V0)
@@ -138,6 +146,15 @@ func (r *reconciler) reconcile(ctx context.Context, dependency dependencies.Depe
 	}
 	s.presence = found.presence
 	result, err := r.take(ctx, decide(s), dependency, s, found, apis)
+	if err == nil && s.want == wanted && s.packaged != nil && result.status != nil && result.status.State == v1alpha1.DependencyReady {
+		again, sharedErr := r.keepShared(ctx, s.shared, s.installed.shared)
+		if sharedErr != nil {
+			result.status, again = unchanged(*result.status, sharedErr.Error(), found), r.retries.after(dependency)
+		}
+		if again > 0 && (result.again == 0 || again < result.again) {
+			result.again = again
+		}
+	}
 	if wants != unwanted && found.again > 0 && (result.again == 0 || found.again < result.again) {
 		result.again = found.again
 	}
@@ -330,14 +347,28 @@ func (r *reconciler) remove(ctx context.Context, dependency dependencies.Depende
 	if err != nil {
 		return outcome{}, err
 	}
+	again := time.Duration(0)
+	if inUse == "" {
+		again = lookAgain // nobody watches Pods
+		if inUse, err = r.usedBy(ctx, dependency); err != nil {
+			return outcome{}, err
+		}
+	}
 	if inUse != "" {
 		status.Reason = v1alpha1.ReasonInUse
 		status.Message = fmt.Sprintf("no platform needs it any more; it stays as long as %s exists", inUse)
-		return outcome{status: status}, nil
+		return outcome{status: status, again: again}, nil
 	}
 	status.State, status.Reason, status.Message = v1alpha1.DependencyRemoving, v1alpha1.ReasonRemoving, "no platform needs it any more"
 	if _, err := r.report.set(ctx, dependency.Name, status); err != nil {
 		return outcome{}, err
+	}
+	if len(s.installed.shared) > 0 { // while their operator runs, which may have to clean up after them
+		if _, err := r.applier.Delete(ctx, dependencies.FieldManager, s.installed.shared...); err != nil {
+			return r.attempted(dependency, v1alpha1.ReasonRemoveFailed, err), nil
+		}
+		status.Message = "waiting for " + nameOf(s.installed.shared[0]) + " to be gone"
+		return outcome{status: status}, nil // the watches wake us
 	}
 	gone := true
 	if apis.V0 {

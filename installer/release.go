@@ -37,6 +37,8 @@ type installed struct {
 	record *record
 	// objects of ours, without those that a chart says to keep.
 	objects []*unstructured.Unstructured
+	// shared are objects of ours that belong to no chart, see keepShared.
+	shared []*unstructured.Unstructured
 	// releases are the Secrets of releases that earlier versions of this installer left to Helm.
 	releases []*unstructured.Unstructured
 }
@@ -44,7 +46,7 @@ type installed struct {
 func (i installed) any() bool { return i.record != nil || len(i.objects) > 0 || len(i.releases) > 0 }
 
 // installedOf finds what is ours by its label, in whatever namespace it is.
-func (r *reconciler) installedOf(ctx context.Context, dependency dependencies.Dependency) (installed, error) {
+func (r *reconciler) installedOf(ctx context.Context, dependency dependencies.Dependency, shared []shared) (installed, error) {
 	var found installed
 	if err := r.objects.ensure(ctx, usual...); err != nil {
 		return found, err
@@ -59,6 +61,9 @@ func (r *reconciler) installedOf(ctx context.Context, dependency dependencies.De
 			return found, err
 		}
 	}
+	if err := r.objects.ensure(ctx, sharedKinds(shared)...); err != nil {
+		return found, err
+	}
 	all, err := r.objects.all(ctx, dependency.ID())
 	if err != nil {
 		return found, err
@@ -67,6 +72,8 @@ func (r *reconciler) installedOf(ctx context.Context, dependency dependencies.De
 		switch {
 		case object.GetKind() == "Secret" && object.Object["type"] == helm.ReleaseType:
 			found.releases = append(found.releases, object)
+		case apply.IsOurs(object, dependencies.FieldManager) && isShared(object):
+			found.shared = append(found.shared, object)
 		case apply.IsOurs(object, dependencies.FieldManager) && !helm.IsKept(object):
 			found.objects = append(found.objects, object)
 		}
@@ -125,7 +132,7 @@ func (r *reconciler) release(ctx context.Context, dependency dependencies.Depend
 	}
 	complete := failure == nil
 	if next != nil {
-		waiting, again, err := r.applyRecord(ctx, dependency, next, complete, s.installed.releases)
+		waiting, again, err := r.applyRecord(ctx, dependency, next, s.shared, complete, s.installed.releases)
 		if err != nil && failure == nil {
 			failure = components.AsFailure(err, v1alpha1.ReasonInstallFailed)
 		}
@@ -226,12 +233,12 @@ func (r *reconciler) announce(ctx context.Context, dependency dependencies.Depen
 
 // applyRecord applies the objects of a record, and deletes what is not among them. Deployments that are not wanted any more go first, and
 // the others wait for that: two operators at a time would work on the same resources. What is left of Helm's releases goes last.
-func (r *reconciler) applyRecord(ctx context.Context, dependency dependencies.Dependency, next *record, complete bool, releases []*unstructured.Unstructured) (waiting string, again time.Duration, err error) {
-	prepared, pending, err := r.prepare(ctx, dependency, next)
+func (r *reconciler) applyRecord(ctx context.Context, dependency dependencies.Dependency, next *record, shared []shared, complete bool, releases []*unstructured.Unstructured) (waiting string, again time.Duration, err error) {
+	prepared, pending, err := r.prepare(ctx, dependency, next, shared)
 	if err != nil {
 		return "", 0, err
 	}
-	all, err := r.installedOf(ctx, dependency)
+	all, err := r.installedOf(ctx, dependency, shared)
 	if err != nil {
 		return "", 0, err
 	}
@@ -293,13 +300,21 @@ func (r *reconciler) forgetReleases(ctx context.Context, releases []*unstructure
 }
 
 // prepare is the record as it is applied. pending are objects of kinds that are not served, or not yet.
-func (r *reconciler) prepare(ctx context.Context, dependency dependencies.Dependency, next *record) (prepared []apply.Prepared, pending []*unstructured.Unstructured, err error) {
+func (r *reconciler) prepare(ctx context.Context, dependency dependencies.Dependency, next *record, shared []shared) (prepared []apply.Prepared, pending []*unstructured.Unstructured, err error) {
 	if err := r.objects.ensure(ctx, kindsOf(next.objects())...); err != nil {
 		return nil, nil, err
 	}
 	for _, chart := range next.Charts {
+		objects := make([]*unstructured.Unstructured, 0, len(chart.Objects))
 		for _, content := range chart.Objects {
-			object := (&unstructured.Unstructured{Object: content}).DeepCopy()
+			objects = append(objects, (&unstructured.Unstructured{Object: content}).DeepCopy())
+		}
+		if len(dependency.Charts) > 0 && chart.Release == dependency.Charts[0].Release {
+			if objects, err = r.laidOverChart(ctx, shared, objects); err != nil {
+				return nil, nil, err
+			}
+		}
+		for _, object := range objects {
 			mapping, err := r.mapper.RESTMapping(object.GroupVersionKind().GroupKind(), object.GroupVersionKind().Version)
 			switch {
 			case meta.IsNoMatchError(err):

@@ -88,7 +88,7 @@ func (l *lab) once() (v1alpha1.DependencyStatus, error) {
 	if err := l.r.report.load(ctx); err != nil {
 		return v1alpha1.DependencyStatus{}, err
 	}
-	found, err := l.r.installedOf(ctx, l.dependency)
+	found, err := l.r.installedOf(ctx, l.dependency, nil)
 	if err != nil {
 		return v1alpha1.DependencyStatus{}, err
 	}
@@ -298,7 +298,7 @@ func TestWhatIsTheirsStays(t *testing.T) {
 	l.cluster.Do(ours, func(c client.Client) error { return c.Delete(t.Context(), ours.DeepCopy()) })
 	create(account)
 	for range 5 {
-		found, err := l.r.installedOf(t.Context(), l.dependency)
+		found, err := l.r.installedOf(t.Context(), l.dependency, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -397,7 +397,7 @@ func TestACrashAfterAnyWrite(t *testing.T) {
 		l.cluster.Fail = nil
 		l.restart()
 		l.wantReady(l.reconcile(), l.dependency.Charts[0].Version, "")
-		found, err := l.r.installedOf(t.Context(), l.dependency)
+		found, err := l.r.installedOf(t.Context(), l.dependency, nil)
 		if err != nil || len(found.objects) != 4 {
 			t.Errorf("after write %d: %d objects, %v", n, len(found.objects), err)
 		}
@@ -458,7 +458,7 @@ func TestUninstall(t *testing.T) {
 	l := newLab(t)
 	l.reconcile()
 	for range 5 {
-		found, err := l.r.installedOf(t.Context(), l.dependency)
+		found, err := l.r.installedOf(t.Context(), l.dependency, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -470,7 +470,7 @@ func TestUninstall(t *testing.T) {
 			break
 		}
 	}
-	found, err := l.r.installedOf(t.Context(), l.dependency)
+	found, err := l.r.installedOf(t.Context(), l.dependency, nil)
 	if err != nil || found.any() {
 		t.Errorf("%v is left, %v", found, err)
 	}

@@ -14,22 +14,31 @@ import (
 	"opendatahub.io/operator/dependencies"
 )
 
-// wantFor is what the platforms of the cluster want of a dependency.
-func (r *reconciler) wantFor(ctx context.Context, dependency dependencies.Dependency) (want, error) {
+// platforms are the OpenDataHubs that are deployed, one of each namespace.
+func (r *reconciler) platforms(ctx context.Context) ([]*v1alpha1.OpenDataHub, error) {
 	var list v1alpha1.OpenDataHubList
 	if err := r.cache.List(ctx, &list); err != nil {
-		return unwanted, fmt.Errorf("listing OpenDataHubs: %w", err)
+		return nil, fmt.Errorf("listing OpenDataHubs: %w", err)
 	}
 	namespaces := map[string][]*v1alpha1.OpenDataHub{}
 	for i := range list.Items {
 		hub := &list.Items[i]
 		namespaces[hub.Namespace] = append(namespaces[hub.Namespace], hub)
 	}
+	platforms := make([]*v1alpha1.OpenDataHub, 0, len(namespaces))
+	for _, hubs := range namespaces {
+		platforms = append(platforms, cluster.PlatformOf(hubs))
+	}
+	return platforms, nil
+}
+
+// wantFor is what the platforms of the cluster want of a dependency.
+func (r *reconciler) wantFor(ctx context.Context, platforms []*v1alpha1.OpenDataHub, dependency dependencies.Dependency) (want, error) {
 	most := unwanted
-	for name, hubs := range namespaces {
-		wants := wantOf(cluster.PlatformOf(hubs), r.all, r.cluster, dependency)
+	for _, platform := range platforms {
+		wants := wantOf(platform, r.all, r.cluster, dependency)
 		if wants > most && wants == wanted {
-			allowed, err := r.mayInstall(ctx, name)
+			allowed, err := r.allows(ctx, platform.Namespace, components.LabelAllowInstalls)
 			if err != nil {
 				return unwanted, err
 			}
@@ -42,14 +51,14 @@ func (r *reconciler) wantFor(ctx context.Context, dependency dependencies.Depend
 	return most, nil
 }
 
-// mayInstall is whether an administrator allows that operators are installed for the platform of a namespace.
-func (r *reconciler) mayInstall(ctx context.Context, name string) (bool, error) {
+// allows is whether an administrator has put a mark on a namespace.
+func (r *reconciler) allows(ctx context.Context, name, mark string) (bool, error) {
 	namespace := cluster.NewNamespace()
 	err := r.cache.Get(ctx, types.NamespacedName{Name: name}, namespace)
 	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("reading namespace %s: %w", name, err)
 	}
-	return components.Allowed(namespace.Labels, components.LabelAllowInstalls), nil
+	return components.Allowed(namespace.Labels, mark), nil
 }
 
 // wantOf is what one platform wants of a dependency: of its spec, only which components it names and whether anything may

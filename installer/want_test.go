@@ -2,6 +2,7 @@ package installer
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -106,6 +107,52 @@ func TestNoFieldChoosesWhatIsInstalled(t *testing.T) {
 		})
 	if fields < 200 {
 		t.Errorf("only %d fields were tried", fields)
+	}
+}
+
+// TestSettingsOfNodes is the other half: what a field may change of what the installer writes. Without the mark nothing, and with it, of all
+// fields, those that the component lists, in the places that it lists. No place holds an image, a command or a name of anything.
+func TestSettingsOfNodes(t *testing.T) {
+	places := []string{
+		"spec.driver.enabled", "spec.driver.version", "spec.driver.upgradePolicy.autoUpgrade", "spec.toolkit.enabled", "spec.devicePlugin.enabled",
+		"spec.devicePlugin.config", "spec.mig.strategy", "spec.dcgmExporter.enabled", "spec.daemonsets.tolerations",
+	}
+	facts := func(hub *v1alpha1.OpenDataHub) components.Facts {
+		return components.NewFacts(hub, components.Cluster{}, all)
+	}
+	asked := map[string]bool{}
+	leaves(reflect.TypeFor[v1alpha1.OpenDataHubSpec](), "spec", func(hub reflect.Value) reflect.Value { return hub },
+		func(path string, set func(reflect.Value)) {
+			hub := &v1alpha1.OpenDataHub{}
+			hub.Spec.Components.GPU = &v1alpha1.GPUSpec{}
+			set(reflect.ValueOf(&hub.Spec).Elem())
+			for _, component := range all {
+				sharing, ok := component.(components.WithSettings)
+				if !ok {
+					continue
+				}
+				settings := sharing.Settings(facts(hub))
+				if len(settings) > 0 && !strings.HasPrefix(path, "spec.Components.GPU.") {
+					t.Errorf("%s asks for %v", path, settings)
+				}
+				for _, setting := range settings {
+					asked[setting.Path] = true
+					if !slices.Contains(places, setting.Path) {
+						t.Errorf("%s is written to %s", path, setting.Path)
+					}
+					marked := slices.ContainsFunc(components.ReachOf(component, facts(hub)), func(reach components.Reach) bool {
+						return reach.Mark == components.LabelAllowNodes && reach.Field == setting.Field
+					})
+					if !marked {
+						t.Errorf("%s needs no mark", setting.Field)
+					}
+				}
+			}
+		})
+	for _, place := range places {
+		if !asked[place] {
+			t.Errorf("no field asks for %s", place)
+		}
 	}
 }
 

@@ -1,7 +1,10 @@
 package gpu_test
 
 import (
+	"flag"
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -136,5 +139,69 @@ func TestADeletedClusterPolicy(t *testing.T) {
 	health := gpu.New().Assess(components.Observed{Facts: components.Facts{Found: components.Objects{policy}}})
 	if health.State != components.Progressing || !strings.Contains(health.Message, "there is no ClusterPolicy") {
 		t.Errorf("%s: %s", health.State, health.Message)
+	}
+}
+
+// What the installer makes, with every setting: over the chart's ClusterPolicy on Kubernetes, and whole on OpenShift, where it must be
+// what the operators accept.
+func TestShared(t *testing.T) {
+	sharing := gpu.New().(components.WithSettings)
+	spec := v1alpha1.GPUSpec{
+		Driver: v1alpha1.GPUDriver{Type: v1alpha1.GPUDriverContainer, Version: "580.95.05", AutoUpgrade: v1alpha1.Disabled}, Toolkit: v1alpha1.Enabled,
+		DevicePlugin: v1alpha1.Enabled, MIG: v1alpha1.GPUMIG{Strategy: "Mixed"}, Metrics: v1alpha1.Disabled,
+		Tolerations: []v1alpha1.Toleration{{Key: "node.example.com/pool", Operator: "Equal", Value: "gpu", Effect: "NoSchedule"}},
+	}
+	shared := spec
+	shared.Sharing = v1alpha1.GPUSharing{Type: "TimeSlicing", Replicas: 4}
+	for name, test := range map[string]struct {
+		spec      v1alpha1.GPUSpec
+		openShift bool
+	}{"kubernetes": {spec: shared}, "openshift": {spec: spec, openShift: true}, "openshift-without-settings": {openShift: true}} {
+		t.Run(name, func(t *testing.T) {
+			values := map[string]any{}
+			for _, setting := range sharing.Settings(components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{GPU: &test.spec}}}) {
+				values[setting.Path] = setting.Value
+			}
+			var documents []string
+			for _, object := range sharing.Shared(values, components.Cluster{OpenShift: test.openShift, OperatorNamespaces: map[string]string{
+				"NVIDIA GPU operator": "nvidia-gpu-operator", "Node Feature Discovery": "openshift-nfd",
+			}}) {
+				content, err := yaml.Marshal(object.ApplyConfiguration)
+				if err != nil {
+					t.Fatal(err)
+				}
+				documents = append(documents, string(content))
+			}
+			got, file := strings.Join(documents, "---\n"), filepath.Join("testdata", "shared", name+".yaml")
+			if flag.Lookup("update").Value.String() == "true" {
+				if err := os.WriteFile(file, []byte(got), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", file, diff)
+			}
+			if test.openShift {
+				componenttest.Sample(t, "components/gpu/"+filepath.ToSlash(file), "nvidia.com", "nfd.openshift.io")
+			}
+		})
+	}
+}
+
+// MPS and time slicing are the two ways of NVIDIA's device plugin.
+func TestWaysOfSharing(t *testing.T) {
+	sharing := gpu.New().(components.WithSettings)
+	for way, want := range map[string]string{"TimeSlicing": "timeSlicing", "MPS": "mps"} {
+		spec := v1alpha1.GPUSpec{Sharing: v1alpha1.GPUSharing{Type: way, Replicas: 10}}
+		setting := sharing.Settings(components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{GPU: &spec}}})[0]
+		objects := sharing.Shared(map[string]any{setting.Path: setting.Value}, components.Cluster{})
+		content, err := yaml.Marshal(objects[0].ApplyConfiguration)
+		if err != nil || !strings.Contains(string(content), `"`+want+`": {`) || !strings.Contains(string(content), `"replicas": 10`) {
+			t.Errorf("%s: %v\n%s", way, err, content)
+		}
 	}
 }

@@ -38,7 +38,7 @@ func (component) Assess(observed components.Observed) components.Health {
 	policy := policyOf(observed.Found)
 	if policy == nil {
 		result.State = components.Progressing
-		result.Message = "there is no ClusterPolicy, without which the NVIDIA GPU operator does nothing: where the installer did not install it, somebody must create one"
+		result.Message = "there is no ClusterPolicy, without which the NVIDIA GPU operator does nothing: the installer makes one for an operator that it installed, otherwise somebody must"
 		return result
 	}
 	verdict, reason := judge(policy, observed.Facts)

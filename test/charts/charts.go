@@ -113,7 +113,8 @@ func write(archive string, chart dependencies.Chart, crds map[string][]byte, wor
 		return err
 	}
 	files := map[string][]byte{"Chart.yaml": meta, "templates/deployment.yaml": []byte(deployment), "templates/rights.yaml": []byte(rights),
-		"values.yaml": fmt.Appendf(nil, "{workload: %s, replicas: 1}\n", workload)}
+		"templates/extra.yaml": []byte(extras[path.Base(chart.Chart)]),
+		"values.yaml":          fmt.Appendf(nil, "{workload: %s, replicas: 1}\n", workload)}
 	for name, content := range crds {
 		files["crds/"+name] = content
 	}
@@ -134,6 +135,32 @@ func write(archive string, chart dependencies.Chart, crds map[string][]byte, wor
 		}
 	}
 	return errors.Join(packed.Close(), compressed.Close())
+}
+
+// extras are what charts have besides that matters to components.
+var extras = map[string]string{
+	// As templates/clusterpolicy.yaml of v26.7.0: the one that the operator acts on, with the names of all images.
+	"gpu-operator": `apiVersion: nvidia.com/v1
+kind: ClusterPolicy
+metadata:
+  name: cluster-policy
+  labels:
+    app.kubernetes.io/component: gpu-operator
+spec:
+  operator: {runtimeClass: nvidia}
+  daemonsets:
+    tolerations:
+    - {key: nvidia.com/gpu, operator: Exists, effect: NoSchedule}
+    updateStrategy: RollingUpdate
+  driver: {enabled: true, repository: nvcr.io/nvidia, image: driver, version: 595.91.07, upgradePolicy: {autoUpgrade: true}}
+  toolkit: {enabled: true, repository: nvcr.io/nvidia/k8s, image: container-toolkit, version: v1.20.0}
+  devicePlugin: {enabled: true, repository: nvcr.io/nvidia, image: k8s-device-plugin, version: v0.20.0}
+  dcgm: {enabled: false}
+  dcgmExporter: {enabled: true, repository: nvcr.io/nvidia/k8s, image: dcgm-exporter, version: 4.6.0-4.8.3-distroless}
+  gfd: {enabled: true}
+  nodeStatusExporter: {enabled: false}
+  mig: {strategy: single}
+`,
 }
 
 // deployment fits the restricted Pod Security Standard. Its image is never pulled.

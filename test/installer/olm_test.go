@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/components/gpu"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/test/charts"
 	"opendatahub.io/operator/test/cluster/standin"
@@ -320,6 +321,13 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, spark: {applications: Enabl
 			want = append(want, "OperatorGroup "+namespace+"/"+dependencies.Dependency{Name: operator}.ID(), "Subscription "+namespace+"/"+name)
 		}
 		Expect(created(ctx)).To(ConsistOf(want))
+
+		By("making what their packages leave to an administrator")
+		Eventually(ctx, policy("gpu-cluster-policy", "spec", "operator", "use_ocp_driver_toolkit")).Should(BeTrue())
+		discovery := &unstructured.Unstructured{}
+		discovery.SetGroupVersionKind(gpu.NodeFeatureDiscovery.GVK())
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: "openshift-nfd", Name: "nfd-instance"}, discovery)).To(Succeed())
+		Expect(discovery.GetLabels()).To(HaveKeyWithValue(dependencies.Label, "node-feature-discovery"))
 	}, SpecTimeout(5*time.Minute))
 
 	It("keeps a platform Ready through upgrades that fail, hang and succeed, and writes its report for news only", func(ctx context.Context) {

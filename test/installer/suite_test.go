@@ -34,6 +34,8 @@
 //     TestParseConfigRefuses, TestValidate.
 //   - Nobody waits for an installer that is not there: "says what to type where there is no installer", "is not believed for ever", "goes
 //     with the installer's Deployment", TestJudge; what is typed does what the table says: TestHelmIsToldWhatTheTableHas, TestManifestsFitOLM.
+//   - Settings of nodes are for marked namespaces, are merged, and belong to the older platform; a ClusterPolicy of somebody else stays as it
+//     is: "are merged from the platforms", "change nothing of a ClusterPolicy", TestSettingsOfNodes, TestMerge.
 //   - The manager can install nothing: "can install nothing".
 //   - Memory is small however large catalogues are: TestTransforms, TestLargeCatalogs.
 package installer
@@ -189,6 +191,14 @@ func (scene) clean(ctx context.Context) {
 			Expect(meta.EachListItem(list, func(object runtime.Object) error {
 				return client.IgnoreNotFound(env.Admin.Delete(ctx, object.(client.Object)))
 			})).To(Succeed())
+		}
+	}
+	// Those of the installer stay with the definitions, which stay.
+	policies := &unstructured.UnstructuredList{}
+	policies.SetGroupVersionKind(gpu.ClusterPolicy.GVK())
+	if err := env.Admin.List(ctx, policies); err == nil {
+		for i := range policies.Items {
+			Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, &policies.Items[i]))).To(Succeed())
 		}
 	}
 	for _, dependency := range dependencies.Default() {
