@@ -123,7 +123,7 @@ func checkYAML(t *testing.T, b block, text string) {
 		checkPlatform(t, text)
 	case areComponents(keys):
 		checkPlatform(t, "spec:\n  components:\n"+indented(text, 4))
-	case slices.ContainsFunc(names(), func(name string) bool { return strings.ToLower(name) == page }):
+	case slices.ContainsFunc(names(), func(name string) bool { return strings.EqualFold(name, page) }):
 		checkPlatform(t, "spec:\n  components:\n    "+component(page)+":\n"+indented(text, 6))
 	default:
 		t.Errorf("nobody knows what reads this; it has the keys %v", keys)
@@ -140,7 +140,7 @@ func names() []string {
 }
 
 func component(page string) string {
-	return names()[slices.IndexFunc(names(), func(name string) bool { return strings.ToLower(name) == page })]
+	return names()[slices.IndexFunc(names(), func(name string) bool { return strings.EqualFold(name, page) })]
 }
 
 func areComponents(keys map[string]any) bool {

@@ -457,6 +457,13 @@ var _ = Describe("The controller of a platform", Ordered, ContinueOnFailure, fun
 			Eventually(ctx, phase(workflow)).Should(HavePrefix("Running"))
 		}
 
+		By("deleting Pods of steps that have succeeded, seconds later")
+		Eventually(ctx, func(ctx context.Context) ([]corev1.Pod, error) {
+			var pods corev1.PodList
+			err := env.Admin.List(ctx, &pods, client.InNamespace("one"), client.MatchingLabels{"workflows.argoproj.io/workflow": "mine"})
+			return pods.Items, err
+		}).Should(BeEmpty(), func() string { return process.said() })
+
 		By("deleting its files before it goes")
 		Expect(env.Admin.Delete(ctx, mine)).To(Succeed())
 		deleteFiles(ctx, "one", "mine")

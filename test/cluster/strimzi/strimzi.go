@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -112,7 +111,7 @@ func (p *Player) Topics(clusterID string) int {
 	return count
 }
 
-// Run plays until the context ends. Kinds that are not served yet, or not any more, are waited for.
+// Run plays until the context ends. Kinds that are not served yet are waited for.
 func (p *Player) Run(ctx context.Context, connection *rest.Config) error {
 	connection = rest.CopyConfig(connection)
 	connection.QPS = -1
@@ -127,11 +126,11 @@ func (p *Player) Run(ctx context.Context, connection *rest.Config) error {
 	}
 }
 
-// serve plays until the context ends or one of the kinds is gone: a watch that is left asking for it would wait up to a minute
-// before it asks again, which is how long its return would go unnoticed.
+// serve plays until the context ends or one of the kinds is back after it was gone: a watch that was left asking for it waits up to a
+// minute before it asks again, which is how long that would go unnoticed.
 func (p *Player) serve(ctx context.Context, connection *rest.Config) error {
-	ctx, gone := context.WithCancel(ctx)
-	defer gone()
+	ctx, back := context.WithCancel(ctx)
+	defer back()
 	mgr, err := ctrl.NewManager(connection, ctrl.Options{
 		Metrics: server.Options{BindAddress: "0"},
 		// What it reads is what there is: an id must not be made twice because a cache is late.
@@ -144,7 +143,7 @@ func (p *Player) serve(ctx context.Context, connection *rest.Config) error {
 		return fmt.Errorf("playing Strimzi: %w", err)
 	}
 	p.client = mgr.GetClient()
-	if err := watchDefinitions(ctx, mgr, gone); err != nil {
+	if err := watchDefinitions(ctx, mgr, back); err != nil {
 		return fmt.Errorf("playing Strimzi: %w", err)
 	}
 	toCluster := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
@@ -176,34 +175,32 @@ func (p *Player) serve(ctx context.Context, connection *rest.Config) error {
 	return mgr.Start(ctx)
 }
 
-// watchDefinitions says when one of the kinds is gone.
-func watchDefinitions(ctx context.Context, mgr manager.Manager, gone func()) error {
+// watchDefinitions says when one of the kinds is back. While they are gone the operators go on: a topic that is deleted with its kind
+// still waits for them to take their finalizer away.
+func watchDefinitions(ctx context.Context, mgr manager.Manager, back func()) error {
 	definition := &metav1.PartialObjectMetadata{}
 	definition.SetGroupVersionKind(apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"))
 	informer, err := mgr.GetCache().GetInformer(ctx, definition, cache.BlockUntilSynced(false))
 	if err != nil {
 		return err
 	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{DeleteFunc: func(object any) {
-		if name, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(object); err != nil || strings.HasSuffix(name, "."+group) {
-			gone()
-		}
-	}})
-	if err != nil {
-		return err
+	played := func(object any) bool {
+		name, err := toolscache.DeletionHandlingMetaNamespaceKeyFunc(object)
+		return err == nil && slices.ContainsFunc(plurals, func(plural string) bool { return name == plural+"."+group })
 	}
-	// One that went before the watch began has no event.
-	return mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
-		for _, plural := range plurals {
-			err := mgr.GetClient().Get(ctx, client.ObjectKey{Name: plural + "." + group}, definition.DeepCopy())
-			if apierrors.IsNotFound(err) {
-				gone()
-			} else if err != nil && ctx.Err() == nil {
-				return err
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(object any, initial bool) {
+			if !initial && played(object) {
+				back()
 			}
-		}
-		return nil
-	}))
+		},
+		UpdateFunc: func(before, after any) {
+			if played(after) && before.(metav1.Object).GetUID() != after.(metav1.Object).GetUID() {
+				back()
+			}
+		},
+	})
+	return err
 }
 
 // unchanging makes Behave wait while the operators act.
