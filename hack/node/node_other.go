@@ -38,3 +38,13 @@ func DeployS3(context.Context, *cluster.Cluster, string, ...string) error {
 func DeployMonitoring(context.Context, *cluster.Cluster, string) error {
 	return errors.New(Explain(Missing()))
 }
+
+// DeployPostgreSQL needs Linux.
+func DeployPostgreSQL(context.Context, *cluster.Cluster, string, ...string) error {
+	return errors.New(Explain(Missing()))
+}
+
+// RotateS3Key needs Linux.
+func RotateS3Key(context.Context, *cluster.Cluster, string) error {
+	return errors.New(Explain(Missing()))
+}
