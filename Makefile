@@ -34,6 +34,8 @@ PLATFORMS ?= 1,10,100,300
 FOCUS ?= Kafka|platforms share|controller that
 # A folder: make test-real has Chromium walk through the pages, and puts pictures of them there.
 SCREENSHOTS ?=
+# all: make test-real breaks things while a user works, see docs/faults.md.
+FAULTS ?=
 # More flags for go test, as in TESTFLAGS='-run TestX -v'.
 TESTFLAGS ?=
 
@@ -87,7 +89,8 @@ test: ## Run every test: unit, golden, schema, and the suites on a local cluster
 
 .PHONY: test-real
 test-real: build ## Run the tests that need Pods that really run (Linux, root). They are skipped where that cannot be.
-	OPENDATAHUB_TEST_REAL=$(or $(OPENDATAHUB_TEST_REAL),try) OPENDATAHUB_SCREENSHOTS=$(abspath $(SCREENSHOTS)) go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/real
+	OPENDATAHUB_TEST_REAL=$(or $(OPENDATAHUB_TEST_REAL),try) OPENDATAHUB_SCREENSHOTS=$(abspath $(SCREENSHOTS)) OPENDATAHUB_FAULTS=$(FAULTS) \
+		go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/real
 
 # The suite runs the whole operator beside what plays the cluster and Strimzi; all of it would take too long.
 .PHONY: test-race

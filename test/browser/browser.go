@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -90,6 +91,14 @@ func (b *Browser) Tab(address string) {
 // Call sends a command of the protocol to the page and waits for its answer, which it decodes into a pointer if that is not nil.
 func (b *Browser) Call(method string, params, into any) {
 	b.t.Helper()
+	if refusal := b.ask(method, params, into); refusal != "" {
+		b.t.Fatalf("chromium, %s: %s", method, refusal)
+	}
+}
+
+// ask is Call for what the browser may refuse. It returns the browser's words.
+func (b *Browser) ask(method string, params, into any) (refusal string) {
+	b.t.Helper()
 	b.last++
 	request := map[string]any{"id": b.last, "method": method}
 	if params != nil {
@@ -117,14 +126,14 @@ func (b *Browser) Call(method string, params, into any) {
 			continue // an event
 		}
 		if answer.Error != nil {
-			b.t.Fatalf("chromium, %s: %s", method, answer.Error.Message)
+			return answer.Error.Message
 		}
 		if into != nil {
 			if err := json.Unmarshal(answer.Result, into); err != nil {
 				b.t.Fatal(err)
 			}
 		}
-		return
+		return ""
 	}
 }
 
@@ -211,7 +220,18 @@ func (b *Browser) Press(key string) {
 func (b *Browser) Screenshot(file string) {
 	b.t.Helper()
 	var answer struct{ Data string }
-	b.Call("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true}, &answer)
+	refusal := ""
+	err := wait.PollUntilContextTimeout(b.t.Context(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		refusal = b.ask("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true}, &answer)
+		// Between two pages there is none to take a picture of.
+		if refusal != "" && !strings.Contains(refusal, "0 width") {
+			return false, errors.New("chromium refuses it")
+		}
+		return refusal == "", nil
+	})
+	if err != nil {
+		b.t.Fatalf("picture of %s: %v: %s", b.Eval("location.href"), err, refusal)
+	}
 	content, err := base64.StdEncoding.DecodeString(answer.Data)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(file), 0o755)

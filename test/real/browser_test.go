@@ -142,23 +142,6 @@ func (b *browser) start(t *testing.T, name string) {
 	})
 }
 
-// offers is nil when the form in which users choose has an image of that name.
-func (b *browser) offers(ctx context.Context, image string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.address+"/hub/spawn", http.NoBody)
-	if err != nil {
-		return err
-	}
-	response, err := b.client.Do(request)
-	if err != nil {
-		return err
-	}
-	content, err := io.ReadAll(response.Body)
-	if err == nil && !strings.Contains(string(content), `value="`+image+`"`) {
-		err = fmt.Errorf("%s, with status %s, does not offer the image %s", response.Request.URL.Path, response.Status, image)
-	}
-	return errors.Join(err, response.Body.Close())
-}
-
 // failToStart starts a notebook that cannot start, and returns what the user reads of it.
 func (b *browser) failToStart(t *testing.T, name, image string) string {
 	t.Helper()

@@ -181,6 +181,11 @@ func TestPlatform(t *testing.T) {
 			defer story.step(t)()
 			env.wantPolicies(t, bob, "bob")
 		}) &&
+		t.Run("Things break while the user works", func(t *testing.T) {
+			defer story.step(t)()
+			v := &victim{env: env, hub: env.platform(), user: bob, name: "bob", password: bobsPassword}
+			v.suffer(t)
+		}) &&
 		// The notebook still runs, with a volume mounted: this is what a crash finds.
 		t.Run("Everything is killed, and nothing is left", func(t *testing.T) {
 			defer story.step(t)()
@@ -426,4 +431,17 @@ func readAll(t *testing.T, response *http.Response) string {
 		t.Fatal(err)
 	}
 	return string(content)
+}
+
+// available is nil when a Deployment is, at its present generation.
+func (e *env) available(ctx context.Context, name string) error {
+	deployment := &appsv1.Deployment{}
+	if err := e.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, deployment); err != nil {
+		return err
+	}
+	status := deployment.Status
+	if status.ObservedGeneration != deployment.Generation || status.AvailableReplicas != 1 || status.UpdatedReplicas != 1 || status.Replicas != 1 {
+		return fmt.Errorf("Deployment %s is not rolled out: %+v", name, status)
+	}
+	return nil
 }

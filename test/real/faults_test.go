@@ -1,0 +1,383 @@
+package real_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/hack/node"
+	"opendatahub.io/operator/test/harness"
+)
+
+// envFaults has things break when it is "all".
+const envFaults = "OPENDATAHUB_FAULTS"
+
+// A fault is something that breaks while a user works.
+type fault struct {
+	what string
+	// strike breaks it.
+	strike func(t *testing.T)
+	// noticed are texts that the status must say of it, in one condition; none where the platform itself is well, or mends it within seconds.
+	noticed []string
+	// meanwhile is nil when what the fault must not disturb works, asked once the status has said it; it may be nil itself.
+	meanwhile func(context.Context) error
+	// repair mends what does not mend itself; it may be nil.
+	repair func(t *testing.T)
+	// works is nil when what was struck works again.
+	works func(context.Context) error
+}
+
+// A victim is a user with a notebook, and what faults strike.
+type victim struct {
+	*env
+	hub            *v1alpha1.OpenDataHub
+	user           *browser
+	name, password string
+	// replaced is nil when what the last fault killed has been replaced; it is nil itself when that killed no Pod.
+	replaced func(context.Context) error
+}
+
+// suffer has faults strike one after the other. After each the user has the file that a kernel wrote.
+func (v *victim) suffer(t *testing.T) {
+	t.Helper()
+	if os.Getenv(envFaults) != "all" {
+		t.Skip("set " + envFaults + "=all to have things break")
+	}
+	var rows []string
+	defer func() { tellFaults(t, rows) }()
+	for _, fault := range v.faults() {
+		if !t.Run(fault.what, func(t *testing.T) {
+			rows = append(rows, v.strike(t, fault))
+			v.user.wantFile(t, v.name)
+		}) {
+			return
+		}
+	}
+}
+
+func (v *victim) faults() []fault {
+	notebookAnswers := func(ctx context.Context) error { return v.user.answers(ctx, "/user/"+v.name+"/api/status") }
+	hubAnswers := func(ctx context.Context) error { return v.user.answers(ctx, "/hub/api/user") }
+	part := func(component, name string) client.MatchingLabels {
+		return client.MatchingLabels{"opendatahub.io/platform": platform, "app.kubernetes.io/name": component, "app.kubernetes.io/component": name}
+	}
+	const rotated = "another correct horse battery"
+	return []fault{
+		{
+			what:      "The hub is killed",
+			strike:    v.killPods(namespace, part("jupyterhub", "hub")),
+			meanwhile: notebookAnswers, works: hubAnswers,
+		},
+		{
+			what:   "JupyterHub's proxy is killed",
+			strike: v.killPods(namespace, part("jupyterhub", "proxy")),
+			works:  notebookAnswers,
+		},
+		{
+			what:   "The user's notebook is killed",
+			strike: v.killPods(namespace, client.MatchingLabels{"opendatahub.io/hub": platform}),
+			repair: func(t *testing.T) {
+				t.Helper()
+				v.until(t, "the hub has noticed it", func(context.Context) error {
+					var current struct{ Servers map[string]any }
+					v.user.api(t, http.MethodGet, "/hub/api/users/"+v.name, nil, &current)
+					if len(current.Servers) > 0 {
+						return errors.New("the hub believes that it runs")
+					}
+					return nil
+				})
+				v.user.start(t, v.name)
+			},
+			works: notebookAnswers,
+		},
+		{
+			what: "The operator is killed, and then somebody deletes what it made",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.killPods(harness.OperatorNamespace, client.MatchingLabels{"app.kubernetes.io/component": "manager"})(t)
+				if err := v.Admin.Delete(t.Context(), profiles()); err != nil {
+					t.Fatal(err)
+				}
+			},
+			meanwhile: notebookAnswers,
+			works: func(ctx context.Context) error {
+				found := profiles()
+				return v.Admin.Get(ctx, client.ObjectKeyFromObject(found), found)
+			},
+		},
+		{
+			what: "A kernel wants more memory than the notebook may have",
+			strike: func(t *testing.T) {
+				t.Helper()
+				if _, err := v.user.tryExecute(t, v.name, "data = bytearray(3 * 2**30); print(len(data))"); err == nil {
+					t.Error("it got 3 GiB, and its limit is 2")
+				}
+			},
+			works: notebookAnswers,
+		},
+		{
+			what: "The user's home is full",
+			strike: func(t *testing.T) {
+				t.Helper()
+				got := v.user.execute(t, v.name, `
+try:
+    with open("large", "wb") as file:
+        while True:
+            file.write(bytes(2**24))
+except OSError as error:
+    print(error.strerror)
+`)
+				if got != "No space left on device\n" {
+					t.Errorf("writing too much says %q", got)
+				}
+			},
+			repair: func(t *testing.T) {
+				t.Helper()
+				v.user.execute(t, v.name, "import os; os.remove('large')")
+			},
+			works: notebookAnswers,
+		},
+		{
+			what:    "MLflow gets an image that does not exist",
+			strike:  v.patchSpec(`{"components":{"mlflow":{"containerImages":[{"container":"migration","image":"example.com/mlflow:missing"}]}}}`),
+			noticed: []string{"mlflow", "example.com/mlflow:missing"},
+			repair:  v.patchSpec(`{"components":{"mlflow":{"containerImages":null}}}`),
+			works:   func(ctx context.Context) error { return v.available(ctx, "odh-mlflow-server") },
+		},
+		{
+			what: "JupyterHub's password, keys and proxy secret are replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.deleteSecrets(t, "odh-jupyterhub-keys", "odh-jupyterhub-proxy")
+				v.patchSecret("odh-jupyterhub-login", `{"stringData":{"password":"`+rotated+`"}}`)(t)
+			},
+			works: func(ctx context.Context) error {
+				return errors.Join(v.user.canLogIn(ctx, "admin", rotated), v.user.canLogIn(ctx, v.name, v.password), notebookAnswers(ctx))
+			},
+		},
+		{
+			what: "MLflow's passwords, cookie key and certificate are replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.deleteSecrets(t, "odh-mlflow-cookie", "odh-mlflow-tls")
+				v.patchSecret("odh-mlflow-login", `{"stringData":{"password":"`+rotated+`","notebook-password":"`+rotated+`","prometheus-password":"`+rotated+`"}}`)(t)
+			},
+			works: func(ctx context.Context) error {
+				return v.answersTo(ctx, "mlflow", rotated, "/api/2.0/mlflow/experiments/search?max_results=1")
+			},
+		},
+	}
+}
+
+// profiles is what the operator made for the hub to read.
+func profiles() *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "odh-jupyterhub-profiles"}}
+}
+
+// strike breaks it, waits until all is well, and tells what the status said meanwhile.
+func (v *victim) strike(t *testing.T, fault fault) string {
+	t.Helper()
+	started := time.Now()
+	heard := v.listen(t)
+	v.replaced = nil
+	fault.strike(t)
+	said := ""
+	if len(fault.noticed) > 0 {
+		v.until(t, "the status says it", func(context.Context) error {
+			for _, text := range heard() {
+				if !slices.ContainsFunc(fault.noticed, func(part string) bool { return !strings.Contains(text, part) }) {
+					said = text
+					return nil
+				}
+			}
+			return fmt.Errorf("it said %q, want %q", heard(), fault.noticed)
+		})
+	}
+	if fault.meanwhile != nil {
+		if err := fault.meanwhile(t.Context()); err != nil {
+			t.Errorf("meanwhile: %v", err)
+		}
+	}
+	if fault.repair != nil {
+		fault.repair(t)
+	}
+	if v.replaced != nil {
+		v.until(t, "what was killed is replaced", v.replaced)
+	}
+	v.until(t, "it works again", fault.works)
+	works := time.Since(started)
+	v.ready(t, v.hub)
+	ready := time.Since(started)
+	if said == "" { // whatever it said first, if it noticed at all
+		said = "Ready throughout"
+		for _, text := range heard() {
+			if strings.HasPrefix(text, "False") {
+				said = text
+				break
+			}
+		}
+	}
+	return fmt.Sprintf("| %s | %s | %.0f s | %.0f s |", fault.what, said, works.Seconds(), ready.Seconds())
+}
+
+// listen collects what condition Ready says from now on, to the end of the test.
+func (v *victim) listen(t *testing.T) func() []string {
+	t.Helper()
+	var mutex sync.Mutex
+	var said []string
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		ticker := time.NewTicker(100 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			if text, err := v.Condition(v.hub, v1alpha1.ConditionReady)(ctx); err == nil {
+				mutex.Lock()
+				if len(said) == 0 || said[len(said)-1] != text {
+					said = append(said, text)
+				}
+				mutex.Unlock()
+			}
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return func() []string {
+		mutex.Lock()
+		defer mutex.Unlock()
+		return slices.Clone(said)
+	}
+}
+
+// killPods ends Pods at once, as if their processes were killed. They are replaced when others are ready.
+func (v *victim) killPods(namespace string, labels client.MatchingLabels) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Helper()
+		var before corev1.PodList
+		if err := v.Admin.List(t.Context(), &before, client.InNamespace(namespace), labels); err != nil || len(before.Items) == 0 {
+			t.Fatalf("there are no Pods with %v: %v", labels, err)
+		}
+		old := map[types.UID]bool{}
+		for _, pod := range before.Items {
+			old[pod.UID] = true
+			if err := v.Admin.Delete(t.Context(), &pod, client.GracePeriodSeconds(0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		v.replaced = func(ctx context.Context) error {
+			var pods corev1.PodList
+			if err := v.Admin.List(ctx, &pods, client.InNamespace(namespace), labels); err != nil {
+				return err
+			}
+			for _, pod := range pods.Items {
+				for _, condition := range pod.Status.Conditions {
+					if !old[pod.UID] && condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
+						return nil
+					}
+				}
+			}
+			return fmt.Errorf("no new Pod with %v is ready", labels)
+		}
+	}
+}
+
+// patch changes an object of the platform's namespace.
+func (v *victim) patch(kind types.PatchType, object client.Object, name, patch string) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Helper()
+		object.SetNamespace(namespace)
+		object.SetName(name)
+		if err := v.Admin.Patch(t.Context(), object, client.RawPatch(kind, []byte(patch))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (v *victim) patchSpec(spec string) func(*testing.T) {
+	return v.patch(types.MergePatchType, &v1alpha1.OpenDataHub{}, platform, `{"spec":`+spec+`}`)
+}
+
+func (v *victim) patchSecret(name, patch string) func(*testing.T) {
+	return v.patch(types.MergePatchType, &corev1.Secret{}, name, patch)
+}
+
+// deleteSecrets has the operator generate them anew.
+func (v *victim) deleteSecrets(t *testing.T, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := v.Admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// answersTo is nil when the component lets its administrator in with the password, under a certificate of the Secret that it has now.
+func (v *victim) answersTo(ctx context.Context, component, password, path string) error {
+	name := "odh-" + component
+	secret := &corev1.Secret{}
+	if err := v.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name + "-tls"}, secret); err != nil {
+		return err
+	}
+	port, err := node.Forward(ctx, v.Cluster, client.ObjectKey{Namespace: namespace, Name: name}, 443)
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(secret.Data["ca.crt"])
+	browser := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+		RootCAs: roots, ServerName: name + "." + namespace + ".svc", MinVersion: tls.VersionTLS12,
+	}}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d%s", port, path), http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Host = name + "." + namespace + ".svc" // MLflow refuses names that are not its own
+	request.SetBasicAuth("admin", password)
+	response, err := browser.Do(request)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s%s answers %s", name, path, response.Status)
+	}
+	return errors.Join(err, response.Body.Close())
+}
+
+// tellFaults prints the table of docs/faults.md, and checks that it has these faults.
+func tellFaults(t *testing.T, rows []string) {
+	t.Helper()
+	t.Logf("| what breaks | what condition Ready says | works again after | Ready again after |\n|---|---|---|---|\n%s", strings.Join(rows, "\n"))
+	told, err := os.ReadFile(filepath.Join("..", "..", "docs", "faults.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range rows {
+		if what, _, _ := strings.Cut(row[len("| "):], " | "); !strings.Contains(string(told), "| "+what+" |") {
+			t.Errorf("docs/faults.md does not have the fault %q", what)
+		}
+	}
+}
