@@ -130,6 +130,9 @@ func TestProblemsOfRenderedObjectsAreFound(t *testing.T) {
 	if got := notRestricted(rendered); len(got) != 1 || !strings.Contains(got[0], "Deployment d") {
 		t.Errorf("an unrestricted Pod is not reported: %q\n%s", got, golden)
 	}
+	if got := notMounted(rendered); got != nil {
+		t.Errorf("a Pod without volumes is reported: %q", got)
+	}
 	if got := undeclared([]kinds.Kind{kinds.StatefulSet}, rendered); len(got) != 1 {
 		t.Errorf("an undeclared kind is not reported: %q", got)
 	}
@@ -143,6 +146,20 @@ func TestProblemsOfRenderedObjectsAreFound(t *testing.T) {
 	}
 	if got := notRestricted(rendered); got != nil {
 		t.Errorf("a restricted Pod is reported: %q", got)
+	}
+	rendered, _, err = encode([]components.Object{components.Owned(appsapply.Deployment("d", "n").WithSpec(appsapply.DeploymentSpec().WithTemplate(
+		coreapply.PodTemplateSpec().WithSpec(coreapply.PodSpec().
+			WithContainers(restricted.WithVolumeMounts(coreapply.VolumeMount().WithName("seen").WithMountPath("/seen"))).
+			WithVolumes(coreapply.Volume().WithName("seen"), coreapply.Volume().WithName("forgotten"))))))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := notMounted(rendered); len(got) != 1 || !strings.Contains(got[0], "forgotten") {
+		t.Errorf("a volume that nobody mounts is not reported: %q", got)
+	}
+	rendered, _, err = encode([]components.Object{deployment(restricted), deployment(restricted)})
+	if err != nil {
+		t.Fatal(err)
 	}
 	if got := duplicates(rendered); len(got) != 1 {
 		t.Errorf("an object that is rendered twice is not reported: %q", got)

@@ -2,6 +2,7 @@ package componenttest
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -40,6 +41,34 @@ func notRestricted(rendered []renderedObject) []string {
 		result := policy.AggregateCheckResults(evaluator.EvaluatePod(restricted, &template.ObjectMeta, &template.Spec))
 		if !result.Allowed {
 			problems = append(problems, fmt.Sprintf("%s does not fit the restricted Pod Security Standard: %s", object, result.ForbiddenDetail()))
+		}
+	}
+	return problems
+}
+
+// notMounted returns the volumes of Pod templates that no container mounts: what they hold reaches nobody. An API server refuses the
+// reverse, and admits this.
+func notMounted(rendered []renderedObject) []string {
+	var problems []string
+	for _, object := range rendered {
+		path, ok := podTemplates[object.GetKind()]
+		if !ok {
+			continue
+		}
+		template, err := podTemplate(object.Unstructured, path)
+		if err != nil {
+			continue // notRestricted says so
+		}
+		mounted := map[string]bool{}
+		for _, container := range slices.Concat(template.Spec.InitContainers, template.Spec.Containers) {
+			for _, mount := range container.VolumeMounts {
+				mounted[mount.Name] = true
+			}
+		}
+		for _, volume := range template.Spec.Volumes {
+			if !mounted[volume.Name] {
+				problems = append(problems, fmt.Sprintf("%s: no container mounts the volume %s", object, volume.Name))
+			}
 		}
 	}
 	return problems

@@ -87,14 +87,16 @@ func startFiles(t *testing.T, wrap []string, files rendered, c *cluster, noteboo
 	folder := t.TempDir()
 	port := freePort(t)
 	h.url = fmt.Sprintf("http://127.0.0.1:%d", port)
-	for name, content := range files.config {
-		write(t, filepath.Join(folder, "config", name), content)
-	}
-	for name, content := range files.profiles {
-		write(t, filepath.Join(folder, "profiles", name), content)
-	}
-	for name, content := range files.extra {
-		write(t, filepath.Join(folder, "extra", name), content)
+	// The hub has what its container mounts, and no more.
+	for _, mount := range container.VolumeMounts {
+		switch mount.MountPath {
+		case "/etc/jupyterhub":
+			writeAll(t, filepath.Join(folder, "config"), files.config)
+		case "/etc/jupyterhub-profiles":
+			writeAll(t, filepath.Join(folder, "profiles"), files.profiles)
+		case "/etc/jupyterhub-extra":
+			writeAll(t, filepath.Join(folder, "extra"), files.extra)
+		}
 	}
 	if err := os.Mkdir(filepath.Join(folder, "data"), 0o700); err != nil {
 		t.Fatal(err)
@@ -122,6 +124,13 @@ func startFiles(t *testing.T, wrap []string, files rendered, c *cluster, noteboo
 	command := append(slices.Clone(wrap), append([]string{python}, append(args, options...)...)...)
 	h.run(t, exec.Command(command[0], command[1:]...), env, filepath.Join(folder, "data"))
 	return h
+}
+
+func writeAll(t *testing.T, folder string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		write(t, filepath.Join(folder, name), content)
+	}
 }
 
 // run starts the hub and waits until it serves.
