@@ -17,15 +17,12 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"text/template"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/hack/images"
@@ -401,76 +398,6 @@ func (n *node) dnsImage() string {
 	return images.DNSName + ":" + version
 }
 
-func execute(name string, values any) ([]byte, error) {
-	content, err := templates.ReadFile("templates/" + name)
-	if err != nil {
-		return nil, err
-	}
-	parsed, err := template.New(name).Option("missingkey=error").Parse(string(content))
-	if err != nil {
-		return nil, err
-	}
-	var text bytes.Buffer
-	err = parsed.Execute(&text, values)
-	return text.Bytes(), err
-}
-
-// render writes the files of a folder of templates to another one.
-func (n *node) render(folder, to string) error {
-	files, err := templates.ReadDir("templates/" + folder)
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		content, err := execute(folder+"/"+file.Name(), n.values())
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(to, file.Name()), content, 0o600); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// apply applies the objects of a folder of templates.
-func apply(ctx context.Context, kube client.Client, folder string, values any) error {
-	files, err := templates.ReadDir("templates/" + folder)
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		content, err := execute(folder+"/"+file.Name(), values)
-		if err != nil {
-			return err
-		}
-		if err := applyObjects(ctx, kube, file.Name(), bytes.NewReader(content)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// applyObjects applies all objects of a text in YAML.
-func applyObjects(ctx context.Context, kube client.Client, what string, text io.Reader) error {
-	decoder := yaml.NewYAMLOrJSONDecoder(text, 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("reading %s: %w", what, err)
-		}
-		if len(object.Object) == 0 {
-			continue
-		}
-		err := kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("opendatahub-node"), client.ForceOwnership)
-		if err != nil {
-			return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
-		}
-	}
-}
-
 // prepareCgroups makes the cgroup that everything in Pods is accounted to.
 func (n *node) prepareCgroups() error {
 	folders, err := cluster.Cgroups(n.cgroup())
@@ -501,72 +428,6 @@ func (n *node) prepareCgroups() error {
 				return fmt.Errorf("making a cgroup: %w", err)
 			}
 		}
-	}
-	return nil
-}
-
-// imagesFile says which images the node has.
-const imagesFile = "images"
-
-// importNew loads what has been built since the node started.
-func (n *node) importNew(ctx context.Context) error {
-	known, err := os.ReadFile(n.path(imagesFile))
-	if err != nil {
-		return err
-	}
-	if string(known) == n.images.Store {
-		return n.importImages(ctx)
-	}
-	if err := n.importImages(ctx, n.images.Images...); err != nil {
-		return err
-	}
-	return os.WriteFile(n.path(imagesFile), []byte(n.images.Store), 0o600)
-}
-
-// importImages loads images into the runtime, and with them those of the programs that are built here.
-func (n *node) importImages(ctx context.Context, all ...images.Image) error {
-	pause := n.path("pause")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", pause, "./hack/images/pause")
-	build.Dir, build.Env = n.options.Root, append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building the first process of Pods: %w\n%s", err, output)
-	}
-	type program struct {
-		name, user, path, source string
-	}
-	for _, p := range []program{
-		{images.PauseName, "65532:65532", "pause", pause},
-		{n.dnsImage(), "65532:65532", "coredns", n.binaries.DNS},
-		{n.options.OperatorImage, "65532:65532", "opendatahub", n.options.Operator},
-	} {
-		if p.name == "" {
-			continue // a cluster without the operator
-		}
-		image, err := images.Program(n.MachineDir(), p.name, p.user, []string{"/" + p.path}, images.File{Path: p.path, Source: p.source, Mode: 0o755})
-		if err != nil {
-			return err
-		}
-		all = append(all, image)
-	}
-	reader, writer := io.Pipe()
-	go func() { writer.CloseWithError(images.Archive(writer, all)) }()
-	started := time.Now()
-	err := n.ctr(ctx, reader, "images", "import", "-")
-	_ = reader.Close() // ends the writer when ctr ended early
-	if err != nil {
-		return fmt.Errorf("importing images: %w", err)
-	}
-	_, _ = fmt.Fprintf(n.options.Log, "imported %d images in %s\n", len(all), time.Since(started).Round(100*time.Millisecond))
-	return nil
-}
-
-// ctr runs containerd's own client.
-func (n *node) ctr(ctx context.Context, input io.Reader, args ...string) error {
-	path, all := n.enter(append([]string{"ctr", "--namespace", "k8s.io"}, args...)...)
-	command := exec.CommandContext(ctx, path, all...)
-	command.Stdin = input
-	if output, err := command.CombinedOutput(); err != nil {
-		return fmt.Errorf("ctr %s: %w: %s", args[0], err, bytes.TrimSpace(output))
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,11 +12,10 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
 )
 
@@ -153,20 +151,14 @@ func applyAll(ctx context.Context, what string, workers int) error {
 }
 
 func applyText(ctx context.Context, api client.Client, text []byte) (applied int, err error) {
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
-			return applied, nil
-		} else if err != nil {
+	for object, err := range cluster.Objects(bytes.NewReader(text)) {
+		if err != nil {
 			return applied, err
-		}
-		if len(object.Object) == 0 {
-			continue
 		}
 		if err := api.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("bench"), client.ForceOwnership); err != nil {
 			return applied, fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 		applied++
 	}
+	return applied, nil
 }

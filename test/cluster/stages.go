@@ -6,7 +6,6 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -27,7 +26,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -395,20 +393,13 @@ func readObjects(fsys fs.FS, replacer *strings.Replacer) ([]*unstructured.Unstru
 		if err != nil {
 			return err
 		}
-		decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(replacer.Replace(string(content))), 4096)
-		for {
-			object := &unstructured.Unstructured{}
-			err := decoder.Decode(&object.Object)
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
+		for object, err := range Objects(strings.NewReader(replacer.Replace(string(content)))) {
 			if err != nil {
 				return fmt.Errorf("reading %s: %w", name, err)
 			}
-			if len(object.Object) > 0 {
-				objects = append(objects, object)
-			}
+			objects = append(objects, object)
 		}
+		return nil
 	})
 	return objects, err
 }

@@ -21,8 +21,6 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -223,16 +221,9 @@ func (e *Env) ApplyFile(ctx context.Context, path string) error {
 
 // Apply applies manifests, as `kubectl apply --server-side` would. what says where they are from.
 func (e *Env) Apply(ctx context.Context, what string, manifests io.Reader) error {
-	decoder := yaml.NewYAMLOrJSONDecoder(manifests, 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
+	for object, err := range cluster.Objects(manifests) {
+		if err != nil {
 			return fmt.Errorf("reading %s: %w", what, err)
-		}
-		if len(object.Object) == 0 {
-			continue
 		}
 		if object.GetNamespace() != "" { // that of an operator that is not there yet
 			if err := e.EnsureNamespace(ctx, object.GetNamespace()); err != nil {
@@ -244,6 +235,7 @@ func (e *Env) Apply(ctx context.Context, what string, manifests io.Reader) error
 			return fmt.Errorf("applying %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
 	}
+	return nil
 }
 
 // Manager is a running operator, or its installer, in this process.
