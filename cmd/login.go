@@ -68,6 +68,7 @@ func (o *loginOptions) run(ctx context.Context, name string, out io.Writer) erro
 	if len(names) == 0 {
 		return fmt.Errorf("no platform in namespace %s has a component that can be used yet: see opendatahub status -n %s", namespace, namespace)
 	}
+	slices.Sort(names) // in the status they are in the order in which they first had something to say
 	return fmt.Errorf("no component %s in namespace %s: there are %s", name, namespace, strings.Join(names, ", "))
 }
 

@@ -185,7 +185,7 @@ var _ = Describe("The command line", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(said).To(MatchRegexp(`(?m)^username: .+\npassword: .{16,}$`))
 		_, err = opendatahub(ctx, "login", "zeppelin", "-n", ns)
-		Expect(err).To(MatchError("no component zeppelin in namespace " + ns + ": there are kafka, jupyterHub"))
+		Expect(err).To(MatchError("no component zeppelin in namespace " + ns + ": there are jupyterHub, kafka"))
 
 		By("comparing it with its resource")
 		Eventually(ctx, func() (string, error) { return opendatahub(ctx, "diff", "-n", ns) }).Should(BeEmpty())
