@@ -21,7 +21,7 @@ const (
 	LabelPlatformNamespace = "opendatahub.io/platform-namespace"
 	// LabelComponent holds the component's name. The operator's cache holds only objects that have it.
 	LabelComponent = "opendatahub.io/component"
-	// LabelShared is "true" on objects that belong to all platforms which want them, see Use.Shared. They have no LabelPlatform.
+	// LabelShared is "true" on objects that the installer makes for all platforms which want them, see WithSettings.
 	LabelShared = "opendatahub.io/shared"
 	// LabelData is "true" on objects that hold data and outlive the platform under deletionPolicy Retain.
 	LabelData = "opendatahub.io/data"

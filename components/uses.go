@@ -21,10 +21,6 @@ type Use struct {
 	// Needed is whether a spec takes the kind, so that the third-party operator that serves it is installed: for the objects that the
 	// component renders, or for those that people make. Nil: every spec does.
 	Needed func(Facts) bool
-	// Shared kinds are cluster-scoped, and their objects belong to all platforms that want them, so they are rendered from nothing that
-	// differs between platforms, least of all the name. A platform that wants an object to differ from the first one's is told so; the
-	// last one that leaves removes it. They hold no data.
-	Shared bool
 	// Foreign kinds are not rendered: others make their objects, for the whole cluster, and the component never writes them.
 	Foreign bool
 	// Keep takes from an object of a foreign kind what the component does not look at; what it leaves is in Facts.Found, and a change of

@@ -59,9 +59,6 @@ func (r *componentReconciler) live(ctx context.Context, platform types.Namespace
 	var live components.Objects
 	for _, served := range kinds {
 		objects, err := r.children.List(ctx, served.GVK, platform, r.component.Name())
-		if served.Shared {
-			objects, err = r.children.Shared(ctx, served.GVK, r.component.Name())
-		}
 		if err != nil {
 			return nil, err
 		}

@@ -61,12 +61,6 @@ func (h *odhs) keys() []types.NamespacedName {
 	return keys
 }
 
-// exists reports whether there is an OpenDataHub. If the cache cannot tell, it reports true.
-func (h *odhs) exists(key types.NamespacedName) bool {
-	odh, err := h.get(context.Background(), key)
-	return err != nil || odh != nil
-}
-
 func (h *odhs) saw(object any) {
 	if odh, ok := object.(*v1alpha1.OpenDataHub); ok {
 		h.overlay.Saw(odh)

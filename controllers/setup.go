@@ -246,10 +246,6 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 		return fmt.Errorf("watching Secrets that people provide: %w", err)
 	}
 	watchesCRDs := len(options.Namespaces) == 0
-	exists := odhs.exists
-	if len(options.Namespaces) > 0 {
-		exists = nil // other managers look after other namespaces
-	}
 	table := dependencies.Default().For(detected.OpenShift)
 	reportChanged := reportChanged(odhs, queues, all, table)
 	report, err := watch.NewReport(ctx, clients, options.OwnNamespace, reportChanged)
@@ -288,7 +284,7 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 			found:     found,
 			secrets:   secrets,
 			access:    access,
-			applier:   &apply.Applier{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Children: children, Exists: exists},
+			applier:   &apply.Applier{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Children: children},
 			status:    writer,
 			events:    mgr.GetEventRecorder(apply.Manager(component.Name())),
 			cluster:   detected,

@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
@@ -191,7 +190,7 @@ func (c *comparer) component(ctx context.Context, component components.Component
 	for _, kind := range missing {
 		c.warn("%s: CRD %s is not installed: its objects are shown as they are rendered", component.Name(), kind.CRD())
 	}
-	applier := &apply.Applier{Client: c.dry, Reader: c.client, Children: snapshot, Exists: c.exists(ctx)}
+	applier := &apply.Applier{Client: c.dry, Reader: c.client, Children: snapshot}
 	for _, p := range prepared {
 		use := components.UseOf(component, kindOf(component, p.Object.GroupVersionKind().GroupKind()))
 		_, servedKind := c.apis.Version(use.Kind)
@@ -236,13 +235,6 @@ func kindOf(component components.Component, of schema.GroupKind) kinds.Kind {
 		}
 	}
 	return kinds.Kind{}
-}
-
-// exists is whether there is a platform, for those that share objects. One of another namespace, which may not be read, counts.
-func (c *comparer) exists(ctx context.Context) func(types.NamespacedName) bool {
-	return func(platform types.NamespacedName) bool {
-		return !apierrors.IsNotFound(c.client.Get(ctx, platform, &v1alpha1.OpenDataHub{}))
-	}
 }
 
 // render renders a component as the controllers do, once they have generated the values of its Secrets.
@@ -354,7 +346,7 @@ func announceMissing(wanted, live *unstructured.Unstructured, p apply.Prepared) 
 
 // removed shows what the operator would delete.
 func (c *comparer) removed(ctx context.Context, component components.Component, facts components.Facts, snapshot *snapshot, served []apply.Served, prepared []apply.Prepared) error {
-	applier := &apply.Applier{Client: c.dry, Reader: c.client, Children: snapshot, Exists: c.exists(ctx)}
+	applier := &apply.Applier{Client: c.dry, Reader: c.client, Children: snapshot}
 	surplus, err := applier.Surplus(ctx, apply.Scope{
 		Platform: client.ObjectKeyFromObject(c.odh), Component: component.Name(), Kinds: served, KeepData: components.KeepsData(component, facts),
 	}, prepared)

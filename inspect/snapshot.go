@@ -47,13 +47,10 @@ func (c *comparer) snapshot(ctx context.Context, component components.Component,
 		served = append(served, apply.Served{Use: use, GVK: gvk})
 		labels := client.MatchingLabels{components.LabelComponent: component.Name()}
 		options := []client.ListOption{labels}
-		switch {
-		case use.Shared:
-			labels[components.LabelShared] = "true"
-		case use.ClusterScoped:
-			labels[components.LabelPlatform], labels[components.LabelPlatformNamespace] = c.odh.Name, c.odh.Namespace
-		default:
-			labels[components.LabelPlatform] = c.odh.Name
+		labels[components.LabelPlatform] = c.odh.Name
+		if use.ClusterScoped {
+			labels[components.LabelPlatformNamespace] = c.odh.Namespace
+		} else {
 			options = append(options, client.InNamespace(c.odh.Namespace))
 		}
 		list := &unstructured.UnstructuredList{}
@@ -112,11 +109,6 @@ func (s *snapshot) List(_ context.Context, kind schema.GroupVersionKind, platfor
 	if platform != s.platform || component != s.component {
 		return nil, errors.New("these are the objects of another platform or component")
 	}
-	return slices.Clone(s.objects[kind.GroupKind()]), nil
-}
-
-// Shared implements apply.Objects.
-func (s *snapshot) Shared(_ context.Context, kind schema.GroupVersionKind, _ string) ([]*unstructured.Unstructured, error) {
 	return slices.Clone(s.objects[kind.GroupKind()]), nil
 }
 

@@ -31,8 +31,6 @@ type Objects interface {
 	Get(ctx context.Context, kind schema.GroupVersionKind, key types.NamespacedName) (*unstructured.Unstructured, error)
 	// List returns the objects of a component of a platform.
 	List(ctx context.Context, kind schema.GroupVersionKind, platform types.NamespacedName, component string) ([]*unstructured.Unstructured, error)
-	// Shared returns the objects of a component that platforms share.
-	Shared(ctx context.Context, kind schema.GroupVersionKind, component string) ([]*unstructured.Unstructured, error)
 	// Wrote records the answer to a write.
 	Wrote(object *unstructured.Unstructured)
 	// Deleting records that a deletion was asked for, and returns whether it had been before.
@@ -81,10 +79,6 @@ type Applier struct {
 	// Claim decides about an object that exists and that Children does not know: nil lets it be taken over. Without it, an
 	// object that the field manager never wrote is a conflict with the platform.
 	Claim func(manager string, want Prepared, existing *unstructured.Unstructured) error
-
-	// Exists is whether there is an OpenDataHub: one that went without leaving a shared object must not hold it. Without it, all
-	// that are on the list count.
-	Exists func(types.NamespacedName) bool
 	// Now is the clock, time.Now by default.
 	Now func() time.Time
 
@@ -170,9 +164,6 @@ func (a *Applier) Apply(ctx context.Context, manager string, prepared []Prepared
 func (a *Applier) apply(ctx context.Context, manager string, p Prepared) (*Change, error) {
 	if p.Subresource != "" {
 		return a.applySubresource(ctx, manager, p)
-	}
-	if p.Shared {
-		return a.applyShared(ctx, manager, p)
 	}
 	live, err := a.live(ctx, p)
 	if err != nil {
@@ -328,13 +319,9 @@ func taken(existing *unstructured.Unstructured, manager string, p Prepared) erro
 		"%s exists already and is not the platform's: delete or rename it, or give the OpenDataHub another name", p)}
 }
 
-// Refusal is why Apply would leave an object as it is, however it differs, or nil: it is somebody else's, or a shared one over which
-// another platform decides.
+// Refusal is why Apply would leave an object as it is, however it differs, or nil: it is somebody else's.
 func (a *Applier) Refusal(existing *unstructured.Unstructured, manager string, p Prepared) error {
-	if err := taken(existing, manager, p); err != nil || !p.Shared {
-		return err
-	}
-	return a.contradiction(existing, p)
+	return taken(existing, manager, p)
 }
 
 func (a *Applier) live(ctx context.Context, p Prepared) (*unstructured.Unstructured, error) {

@@ -146,7 +146,7 @@ func podTemplate(object *unstructured.Unstructured) map[string]any {
 
 func (o *overrides) patchObject(object *unstructured.Unstructured, use components.Use, patch v1alpha1.Patch) error {
 	switch {
-	case use.ClusterScoped || use.Shared:
+	case use.ClusterScoped:
 		return errors.New("it is not the platform's alone, so no platform may change it")
 	case object.GroupVersionKind().GroupKind() == kinds.Secret.GroupKind:
 		return errors.New("change the values of Secrets in the Secrets: the operator keeps them")

@@ -46,8 +46,7 @@ type Prepared struct {
 	Subresource string
 	// copied changes when a Secret changes that Copies names. Empty as long as one of them, or a key, is missing.
 	copied string
-	// Shared objects belong to all platforms that want them, of which Platform is one.
-	Shared   bool
+	// Platform is whose it is.
 	Platform types.NamespacedName
 	// Hash changes when anything but the owner references of Object changes.
 	Hash string
@@ -124,13 +123,10 @@ func prepare(component string, known []components.Use, facts components.Facts, o
 	}
 	prepared := Prepared{
 		Object: target, Data: object.Data, Generate: object.Generate, Certificate: object.Certificate, Htpasswd: object.Htpasswd,
-		Copies: object.Copies, Subresource: object.Subresource, Shared: use.Shared,
+		Copies: object.Copies, Subresource: object.Subresource,
 		Platform: types.NamespacedName{Namespace: facts.Platform.Namespace, Name: facts.Platform.Name},
 	}
 	prepared.copied = copied(facts, object.Copies)
-	if use.Shared && (!kind.ClusterScoped || object.Data || prepared.generated() || object.Subresource != "") {
-		return Prepared{}, fmt.Errorf("%s is shared, so it must be cluster-scoped, and must not hold data or generated values", prepared)
-	}
 	if kind.ClusterScoped && target.GetNamespace() != "" {
 		return Prepared{}, fmt.Errorf("%s has a namespace, but its kind has none", prepared)
 	}
@@ -144,7 +140,7 @@ func prepare(component string, known []components.Use, facts components.Facts, o
 			facts.Cluster.Images.Replace(target.Object)
 			facts.Cluster.Images.AddPullSecrets(target.Object)
 		}
-		label(target, component, facts, object.Data, use.Shared)
+		label(target, component, facts, object.Data)
 	}
 	if err := validate(prepared.Object); err != nil {
 		return Prepared{}, fmt.Errorf("%s: %w", prepared, err)
@@ -210,17 +206,13 @@ func only(object *unstructured.Unstructured, subresource string) *unstructured.U
 	return kept
 }
 
-func label(object *unstructured.Unstructured, component string, facts components.Facts, data, shared bool) {
+func label(object *unstructured.Unstructured, component string, facts components.Facts, data bool) {
 	common := map[string]string{labelPartOf: partOf}
 	ours := components.Merge(facts.Labels(component), map[string]string{labelManagedBy: managedBy})
 	if data {
 		ours[components.LabelData] = "true"
 	}
-	switch {
-	case shared:
-		delete(ours, components.LabelPlatform)
-		ours[components.LabelShared] = "true"
-	case object.GetNamespace() != facts.Platform.Namespace:
+	if object.GetNamespace() != facts.Platform.Namespace {
 		ours[components.LabelPlatformNamespace] = facts.Platform.Namespace
 	}
 	object.SetLabels(components.Merge(common, object.GetLabels(), ours))

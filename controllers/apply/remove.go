@@ -162,14 +162,6 @@ func (a *Applier) Remove(ctx context.Context, scope Scope) (*Waiting, []Change, 
 		if len(failed) > 0 {
 			return nil, changes, join(failed)
 		}
-		if served.Shared {
-			if objects, err = a.removable(ctx, scope, served); err != nil {
-				return nil, changes, err
-			}
-			if len(objects) == 0 {
-				continue // others go on with them
-			}
-		}
 		return &Waiting{Object: objects[0], Operator: served.Provider, Others: len(objects) - 1}, changes, nil
 	}
 	return nil, changes, nil
@@ -177,13 +169,6 @@ func (a *Applier) Remove(ctx context.Context, scope Scope) (*Waiting, []Change, 
 
 // removable lists the objects of a kind that we made, without data that is to be kept.
 func (a *Applier) removable(ctx context.Context, scope Scope, served Served) ([]*unstructured.Unstructured, error) {
-	if served.Shared {
-		objects, err := a.Children.Shared(ctx, served.GVK, scope.Component)
-		return slices.DeleteFunc(objects, func(object *unstructured.Unstructured) bool {
-			holders := a.holders(object)
-			return !IsOurs(object, Manager(scope.Component)) || len(holders) > 0 && !slices.Contains(holders, scope.Platform)
-		}), err
-	}
 	objects, err := a.Children.List(ctx, served.GVK, scope.Platform, scope.Component)
 	if err != nil {
 		return nil, err
@@ -235,13 +220,6 @@ func (a *Applier) listLeftovers(ctx context.Context, scope Scope, leftover compo
 func (a *Applier) delete(ctx context.Context, scope Scope, served Served, object *unstructured.Unstructured) (bool, error) {
 	if object.GetDeletionTimestamp() != nil || a.Children.Deleting(object) {
 		return false, nil
-	}
-	if served.Shared {
-		deleted, err := a.leave(ctx, scope, object)
-		if err != nil || !deleted {
-			a.Children.NotDeleting(object)
-		}
-		return deleted, err
 	}
 	err := a.wipe(ctx, scope, served, object)
 	if err == nil {

@@ -33,7 +33,7 @@ var objectTexts = map[string]string{
 	"others' fields only":        `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"managedFields":[{"manager":"kubectl","fieldsV1":{}}],"name":"a"}}`,
 	"no metadata":                `{"apiVersion":"v1","kind":"ConfigMap"}`,
 	"a Secret of another group":  `{"apiVersion":"example.com/v1","kind":"Secret","metadata":{"name":"a"},"data":{"password":"aHVudGVyMg=="}}`,
-	"shared between platforms":   `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","labels":{"opendatahub.io/component":"kafka"}}}`,
+	"of no platform":             `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","labels":{"opendatahub.io/component":"kafka"}}}`,
 	"of another namespace":       `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"b","labels":{"opendatahub.io/platform-namespace":"lab"}}}`,
 	"metadata that is no object": `{"apiVersion":"v1","kind":"ConfigMap","metadata":null,"data":null}`,
 }

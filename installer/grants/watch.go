@@ -214,8 +214,3 @@ func (o *objects) NotDeleting(object *unstructured.Unstructured) {
 		k.deleting.Delete(object.GetUID())
 	}
 }
-
-// Shared implements apply.Objects. No grant is shared.
-func (*objects) Shared(context.Context, schema.GroupVersionKind, string) ([]*unstructured.Unstructured, error) {
-	return nil, nil
-}

@@ -29,7 +29,7 @@ import (
 
 var (
 	env *harness.Env
-	all = append(catalog.All(), reader{}, sharer{})
+	all = append(catalog.All(), reader{}, optional{})
 )
 
 func TestE2E(t *testing.T) {
