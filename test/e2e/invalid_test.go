@@ -3,8 +3,6 @@ package e2e
 import (
 	"bytes"
 	"context"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,11 +12,10 @@ import (
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
 	"opendatahub.io/operator/test/invalid"
 	"opendatahub.io/operator/test/upstream"
@@ -96,16 +93,10 @@ var _ = Describe("Everything that is rendered", func() {
 		for _, file := range files {
 			content, err := os.ReadFile(file)
 			Expect(err).NotTo(HaveOccurred())
-			decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
-			for {
-				object := &unstructured.Unstructured{}
-				err := decoder.Decode(&object.Object)
-				if errors.Is(err, io.EOF) {
-					break
-				}
+			for object, err := range cluster.Objects(bytes.NewReader(content)) {
 				Expect(err).NotTo(HaveOccurred(), file)
 				_, status := object.Object["status"]
-				if len(object.Object) == 0 || status {
+				if status {
 					continue
 				}
 				object.SetNamespace(ns)

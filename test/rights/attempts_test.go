@@ -2,15 +2,12 @@ package rights
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/apiserver/pkg/admission"
 	sigsyaml "sigs.k8s.io/yaml"
 
@@ -18,6 +15,7 @@ import (
 	"opendatahub.io/operator/cmd"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/test/cluster"
 )
 
 const (
@@ -306,12 +304,8 @@ func TestCephTakesTheMark(t *testing.T) {
 		if command.ExecuteContext(t.Context()) != nil {
 			continue
 		}
-		decoder := yaml.NewYAMLOrJSONDecoder(&out, 4096)
-		for {
-			u := &unstructured.Unstructured{}
-			if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
+		for u, err := range cluster.Objects(&out) {
+			if err != nil {
 				t.Fatal(err)
 			}
 			if u.GetKind() != "CephCluster" {
@@ -332,15 +326,11 @@ func TestCephTakesTheMark(t *testing.T) {
 // admit tries the whole life of each object.
 func admit(t *testing.T, p policy, from string, rendered io.Reader, admitted map[string]int) {
 	t.Helper()
-	decoder := yaml.NewYAMLOrJSONDecoder(rendered, 4096)
-	for {
-		u := &unstructured.Unstructured{}
-		if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
-			return
-		} else if err != nil {
+	for u, err := range cluster.Objects(rendered) {
+		if err != nil {
 			t.Fatal(err)
 		}
-		if len(u.Object) == 0 || len(u.GetLabels()) == 0 {
+		if len(u.GetLabels()) == 0 {
 			continue // a subresource holds nothing else
 		}
 		for _, a := range []attempt{

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -30,6 +29,7 @@ import (
 	"k8s.io/apiserver/pkg/cel/environment"
 
 	"opendatahub.io/operator/controllers/authority"
+	"opendatahub.io/operator/test/cluster"
 )
 
 const policies = "../../config/admission"
@@ -57,12 +57,8 @@ func load(t *testing.T) map[string]policy {
 	}
 	loaded := map[string]policy{}
 	bound := map[string]bool{}
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(all), 4096)
-	for {
-		var object unstructured.Unstructured
-		if err := decoder.Decode(&object.Object); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
+	for object, err := range cluster.Objects(bytes.NewReader(all)) {
+		if err != nil {
 			t.Fatal(err)
 		}
 		switch object.GetKind() {

@@ -2,9 +2,7 @@ package rights
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,9 +12,9 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"opendatahub.io/operator/controllers/authority"
+	"opendatahub.io/operator/test/cluster"
 )
 
 // shipped is what config/rbac grants the manager: the rules of ClusterRoles by name, and which of them are bound for the whole cluster.
@@ -37,12 +35,8 @@ func readShipped(t *testing.T) shipped {
 		if err != nil {
 			t.Fatal(err)
 		}
-		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
-		for {
-			var u unstructured.Unstructured
-			if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
+		for u, err := range cluster.Objects(bytes.NewReader(content)) {
+			if err != nil {
 				t.Fatal(err)
 			}
 			switch u.GetKind() {

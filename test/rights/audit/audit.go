@@ -17,9 +17,8 @@ import (
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/yaml"
+	"opendatahub.io/operator/test/cluster"
 )
 
 // Policy is the audit policy with which an API server logs the requests of these users, and of nobody else: so few that they do not slow
@@ -273,12 +272,8 @@ func ReadRules(files ...string) (map[string][]rbacv1.PolicyRule, error) {
 		if err != nil {
 			return nil, fmt.Errorf("reading roles: %w", err)
 		}
-		decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
-		for {
-			var u unstructured.Unstructured
-			if err := decoder.Decode(&u.Object); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
+		for u, err := range cluster.Objects(bytes.NewReader(content)) {
+			if err != nil {
 				return nil, fmt.Errorf("reading the roles of %s: %w", file, err)
 			}
 			if kind := u.GetKind(); kind != "Role" && kind != "ClusterRole" {
