@@ -194,7 +194,7 @@ func (s server) scheme() string {
 
 func (s server) web() native.Web {
 	return native.Web{
-		Part: serverPart, Secure: s.secure(),
+		Part: serverPart, Title: "Argo Workflows", Secure: s.secure(),
 		// Logs and the state of workflows are streams.
 		IngressAnnotations: map[string]string{"nginx.ingress.kubernetes.io/proxy-read-timeout": "600"},
 		RouteAnnotations:   map[string]string{"haproxy.router.openshift.io/timeout": "10m"},

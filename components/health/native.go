@@ -32,6 +32,7 @@ var native = map[schema.GroupKind]Rule{
 	kinds.PersistentVolumeClaim.GroupKind: claim,
 	kinds.Route.GroupKind:                 route,
 	kinds.HTTPRoute.GroupKind:             httpRoute,
+	kinds.ConsoleLink.GroupKind:           Exists, // it has no status
 }
 
 func builtIn(kind schema.GroupKind) Rule {

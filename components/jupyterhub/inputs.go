@@ -69,7 +69,7 @@ type limits struct{ concurrentSpawns, activeServers, namedServers int32 }
 // web is what browsers talk to: the proxy. Kernels talk over websockets that may be silent for long, and people upload
 // notebooks with pictures in them.
 var web = native.Web{
-	Part: proxyPart,
+	Part: proxyPart, Title: "JupyterHub",
 	IngressAnnotations: map[string]string{
 		"nginx.ingress.kubernetes.io/proxy-body-size":    "256m",
 		"nginx.ingress.kubernetes.io/proxy-read-timeout": "3600",

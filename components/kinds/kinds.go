@@ -71,6 +71,11 @@ var ImageStream = Kind{
 
 // Kinds that publish web interfaces.
 var (
+	// ConsoleLink is a link in OpenShift's console.
+	ConsoleLink = Kind{
+		GroupKind: schema.GroupKind{Group: "console.openshift.io", Kind: "ConsoleLink"},
+		Versions:  []string{"v1"}, Plural: "consolelinks", ClusterScoped: true, Provider: OpenShift,
+	}
 	Route = Kind{
 		GroupKind: schema.GroupKind{Group: "route.openshift.io", Kind: "Route"},
 		Versions:  []string{"v1"}, Plural: "routes", Provider: OpenShift,

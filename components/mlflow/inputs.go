@@ -93,7 +93,7 @@ func databaseOf(spec v1alpha1.MLflowSpec) postgresql.Setting {
 func newProxy(facts components.Facts) (native.App, native.LoginProxy, error) {
 	app := native.NewApp(facts, name)
 	proxy, err := native.NewLoginProxy(app, facts, native.WebInterface{
-		Part: serverPart, Port: port, APIPaths: []string{"^/(api|ajax-api)/", "^/metrics$"}, Programs: []string{notebooks, prometheus},
+		Part: serverPart, Title: "MLflow", Port: port, APIPaths: []string{"^/(api|ajax-api)/", "^/metrics$"}, Programs: []string{notebooks, prometheus},
 		IngressAnnotations: map[string]string{
 			"nginx.ingress.kubernetes.io/proxy-body-size":         "0",
 			"nginx.ingress.kubernetes.io/proxy-request-buffering": "off",

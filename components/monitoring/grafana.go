@@ -27,7 +27,7 @@ const (
 // authoritiesFolder has the authorities of the cluster, for Go's crypto/x509 beside those of the image.
 const authoritiesFolder = "/etc/grafana-authorities"
 
-var grafanaWeb = native.Web{Part: grafanaPart}
+var grafanaWeb = native.Web{Part: grafanaPart, Title: "Grafana"}
 
 // callback is where a login provider sends browsers back to.
 func (g grafanaInputs) callback() string { return g.URL(g.expose, grafanaWeb) + "login/generic_oauth" }

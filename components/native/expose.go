@@ -27,6 +27,8 @@ type Exposure struct {
 type Web struct {
 	// Part that serves it.
 	Part string
+	// Title of the link to it in OpenShift's console. Empty: it is for programs, and there is no link.
+	Title string
 	// Secure is whether a Route speaks TLS to the Service's port https. An Ingress or an HTTPRoute speaks HTTP to the port
 	// http: they have no portable way to be told an authority.
 	Secure bool
@@ -35,11 +37,17 @@ type Web struct {
 }
 
 // ExposureKinds are the kinds that expose web interfaces.
-func ExposureKinds() []kinds.Kind { return []kinds.Kind{kinds.Ingress, kinds.Route, kinds.HTTPRoute} }
+func ExposureKinds() []kinds.Kind {
+	return []kinds.Kind{kinds.Ingress, kinds.Route, kinds.HTTPRoute, kinds.ConsoleLink}
+}
 
-// ExposureUses is how they are used: OpenShift asks for a separate right when a Route names its host.
+// ExposureUses is how they are used: OpenShift asks for a separate right when a Route names its host, and it may have been installed
+// without its console.
 func ExposureUses() []components.Use {
-	return []components.Use{{Kind: kinds.Route, Subresources: map[string][]string{"custom-host": {"create", "update"}}}}
+	return []components.Use{
+		{Kind: kinds.Route, Subresources: map[string][]string{"custom-host": {"create", "update"}}},
+		{Kind: kinds.ConsoleLink, Optional: true},
+	}
 }
 
 func ingressType(facts components.Facts) v1alpha1.IngressType {
@@ -107,18 +115,47 @@ func (a App) URL(exposure Exposure, web Web) string {
 	}
 }
 
-// Exposed publishes the web interface in the way that the platform asks for.
+// Exposed publishes the web interface in the way that the platform asks for, and links to it from OpenShift's console.
 func (a App) Exposed(exposure Exposure, web Web) []components.Object {
+	var objects []components.Object
 	switch exposure.Type {
 	case v1alpha1.IngressRoute:
-		return []components.Object{components.Owned(a.route(exposure, web))}
+		objects = append(objects, components.Owned(a.route(exposure, web)))
 	case v1alpha1.IngressIngress:
-		return []components.Object{components.Owned(a.ingress(exposure, web))}
+		objects = append(objects, components.Owned(a.ingress(exposure, web)))
 	case v1alpha1.IngressGateway:
-		return []components.Object{components.Owned(a.httpRoute(exposure, web))}
+		objects = append(objects, components.Owned(a.httpRoute(exposure, web)))
 	default:
 		return nil
 	}
+	if a.OpenShift && web.Title != "" {
+		objects = append(objects, components.Owned(a.consoleLink(exposure, web)))
+	}
+	return objects
+}
+
+// consoleLinkSpec has the fields that are set of
+// https://docs.openshift.com/container-platform/latest/rest_api/console_apis/consolelink-console-openshift-io-v1.html
+type consoleLinkSpec struct {
+	Href               string             `json:"href"`
+	Text               string             `json:"text"`
+	Location           string             `json:"location"`
+	NamespaceDashboard namespaceDashboard `json:"namespaceDashboard"`
+}
+
+type namespaceDashboard struct {
+	Namespaces []string `json:"namespaces"`
+}
+
+// consoleLink is on the page of the platform's namespace. The menus of the console are everybody's, and the address is the choice of
+// whoever may write the OpenDataHub. An admission policy holds the manager to such names and such a place.
+func (a App) consoleLink(exposure Exposure, web Web) *kinds.Resource[consoleLinkSpec] {
+	link := kinds.New(kinds.ConsoleLink.GVK(), "", a.Platform.Namespace+"."+a.Platform.Name+"."+a.Name, consoleLinkSpec{
+		Href: a.URL(exposure, web), Text: web.Title, Location: "NamespaceDashboard",
+		NamespaceDashboard: namespaceDashboard{Namespaces: []string{a.Platform.Namespace}},
+	})
+	link.WithLabels(a.Labels(web.Part))
+	return link
 }
 
 // ingress has TLS even without a Secret of its own: the controller then uses its default certificate.

@@ -69,6 +69,8 @@ const (
 type WebInterface struct {
 	// Part whose Pod serves it.
 	Part string
+	// Title is as in Web.
+	Title string
 	// Port at which it listens on the loopback.
 	Port int32
 	// APIPaths are regular expressions of paths that programs use: without a login they get 401 instead of a login page.
@@ -164,7 +166,7 @@ func (p LoginProxy) scheme() string {
 
 func (p LoginProxy) exposed() Web {
 	return Web{
-		Part: p.web.Part, Secure: p.secure(), IngressAnnotations: p.web.IngressAnnotations, RouteAnnotations: p.web.RouteAnnotations,
+		Part: p.web.Part, Title: p.web.Title, Secure: p.secure(), IngressAnnotations: p.web.IngressAnnotations, RouteAnnotations: p.web.RouteAnnotations,
 	}
 }
 

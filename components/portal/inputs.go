@@ -40,7 +40,7 @@ func specOf(facts components.Facts) v1alpha1.PortalSpec {
 
 func newProxy(facts components.Facts) (native.App, native.LoginProxy, error) {
 	app := native.NewApp(facts, name)
-	proxy, err := native.NewLoginProxy(app, facts, native.WebInterface{Part: part, Port: port, PassToken: true})
+	proxy, err := native.NewLoginProxy(app, facts, native.WebInterface{Part: part, Title: "Open Data Hub", Port: port, PassToken: true})
 	return app, proxy, err
 }
 

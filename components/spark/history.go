@@ -72,7 +72,9 @@ var historyProxyResources = native.Resources("10m", "32Mi", "", "256Mi")
 
 // historyProxy is the platform's login in front of the history server.
 func (in inputs) historyProxy(facts components.Facts) (native.LoginProxy, error) {
-	return native.NewLoginProxy(in.App, facts, native.WebInterface{Part: historyPart, Port: historyPort, APIPaths: []string{"^/api/"}})
+	return native.NewLoginProxy(in.App, facts, native.WebInterface{
+		Part: historyPart, Title: "Spark history server", Port: historyPort, APIPaths: []string{"^/api/"},
+	})
 }
 
 // history of the spec; nil if it asks for none.

@@ -99,12 +99,16 @@ var unused = []audit.Exception{
 		Reason: "The same outside namespaces.",
 	},
 	{
-		Resources: []string{"routes.route.openshift.io", "imagestreams.image.openshift.io"}, Verbs: []string{"watch", "create", "patch", "delete"},
+		Resources: []string{"routes.route.openshift.io", "imagestreams.image.openshift.io", "consolelinks.console.openshift.io"}, Verbs: []string{"watch", "create", "patch", "delete"},
 		Reason: "The cluster of the suite is no OpenShift.",
 	},
 	{
 		Resources: []string{"routes.route.openshift.io/custom-host"}, Verbs: []string{"create", "update"},
 		Reason: "The cluster of the suite is no OpenShift.",
+	},
+	{
+		Resources: []string{"consolelinks.console.openshift.io"}, Verbs: []string{"get"}, Role: authority.ManagerRole, Sometimes: true,
+		Reason: "What is in the way of one of our objects is read, outside namespaces.",
 	},
 	{
 		Resources: []string{"ingresses.config.openshift.io"}, Verbs: []string{"get"},

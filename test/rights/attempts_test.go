@@ -61,6 +61,12 @@ func claimVolume(name string) string {
 	return notebookWith("", "volumes: [{name: v, persistentVolumeClaim: {claimName: "+name+"}}]")
 }
 
+// consoleLink is a ConsoleLink of a platform's web interface.
+func consoleLink(name, place string) string {
+	return "{apiVersion: console.openshift.io/v1, kind: ConsoleLink, metadata: {name: " + name +
+		", labels: {opendatahub.io/platform: odh, opendatahub.io/platform-namespace: lab}}, spec: {text: MLflow, href: 'https://mlflow.example.com/', " + place + "}}"
+}
+
 // ceph is a CephCluster with what is given of its storage and besides.
 func ceph(storage, spec string) string {
 	return "{apiVersion: ceph.rook.io/v1, kind: CephCluster, metadata: {namespace: lab, name: odh, " + ours + "}, spec: {storage: {" + storage + "}, " + spec + "}}"
@@ -133,6 +139,14 @@ func TestAttempts(t *testing.T) {
 			object: "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: lab.odh.block, labels: {opendatahub.io/platform: odh, opendatahub.io/platform-namespace: lab}}}"},
 		"the default StorageClass, deleted": {operation: remove, resource: "storageclasses", want: "named after",
 			old: "{apiVersion: storage.k8s.io/v1, kind: StorageClass, metadata: {name: standard}}"},
+		"a ConsoleLink of another name": {operation: create, resource: "consolelinks", want: "named after", object: consoleLink("help", "location: NamespaceDashboard, namespaceDashboard: {namespaces: [lab]}")},
+		"a ConsoleLink in a menu":       {operation: create, resource: "consolelinks", want: "namespace only", object: consoleLink("lab.odh.mlflow", "location: ApplicationMenu, applicationMenu: {section: Apps}")},
+		"a ConsoleLink on other pages":  {operation: create, resource: "consolelinks", want: "namespace only", object: consoleLink("lab.odh.mlflow", "location: NamespaceDashboard, namespaceDashboard: {namespaces: [lab, other]}")},
+		"a ConsoleLink on all pages":    {operation: create, resource: "consolelinks", want: "namespace only", object: consoleLink("lab.odh.mlflow", "location: NamespaceDashboard")},
+		"a ConsoleLink by labels":       {operation: create, resource: "consolelinks", want: "namespace only", object: consoleLink("lab.odh.mlflow", "location: NamespaceDashboard, namespaceDashboard: {namespaces: [lab], namespaceSelector: {}}")},
+		"its own ConsoleLink":           {operation: create, resource: "consolelinks", object: consoleLink("lab.odh.mlflow", "location: NamespaceDashboard, namespaceDashboard: {namespaces: [lab]}")},
+		"a ConsoleLink, deleted": {operation: remove, resource: "consolelinks", want: "named after",
+			old: "{apiVersion: console.openshift.io/v1, kind: ConsoleLink, metadata: {name: help}, spec: {location: HelpMenu}}"},
 		"a Service with an address": {operation: create, resource: "services", want: "no addresses",
 			object: "{apiVersion: v1, kind: Service, metadata: {namespace: lab, name: x, " + ours + "}, spec: {externalIPs: [192.0.2.1]}}"},
 		"the spec of an OpenDataHub": {operation: update, resource: "opendatahubs", want: "status and the finalizers",
@@ -263,7 +277,7 @@ func TestEveryRenderedObjectIsAdmitted(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []string{"Secret", "Deployment", "RoleBinding", "StorageClass", "Service", "Kafka", "CephCluster"} {
+	for _, kind := range []string{"Secret", "Deployment", "RoleBinding", "StorageClass", "ConsoleLink", "Service", "Kafka", "CephCluster"} {
 		if admitted[kind] < 5 {
 			t.Errorf("%d objects of kind %s were tried", admitted[kind], kind)
 		}

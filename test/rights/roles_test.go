@@ -66,6 +66,9 @@ var clusterWide = map[string]string{
 	"create storageclasses.storage.k8s.io":                 "Ceph's; a policy refuses other names",
 	"patch storageclasses.storage.k8s.io":                  "Ceph's; a policy refuses other names",
 	"delete storageclasses.storage.k8s.io":                 "Ceph's; a policy refuses other names",
+	"create consolelinks.console.openshift.io":             "of web interfaces; a policy refuses other names and other pages",
+	"patch consolelinks.console.openshift.io":              "of web interfaces; a policy refuses other names and other pages",
+	"delete consolelinks.console.openshift.io":             "of web interfaces; a policy refuses other names",
 }
 
 // problems says what is granted that should not be.
