@@ -18,6 +18,7 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
 	"opendatahub.io/operator/test/cluster"
 )
 
