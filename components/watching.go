@@ -7,8 +7,10 @@ type Scrape struct {
 	Component string
 	// Name tells the endpoints of a component apart: "hub".
 	Name string
-	// Pods in the platform's namespace that have it, by their labels.
+	// Pods that have it, by their labels: in the platform's namespace, or Elsewhere.
 	Pods map[string]string
+	// Elsewhere is where the Pods are that are not in the platform's namespace. Nil: they are there.
+	Elsewhere *Elsewhere
 	// Port of the Pods, by the name that their container gives it.
 	Port string
 	// Path of the metrics. Empty: /metrics.
@@ -21,6 +23,17 @@ type Scrape struct {
 	Labels []string
 	// Drop is a regular expression of metrics that nobody reads and that are too many to keep.
 	Drop string
+}
+
+// Elsewhere is where a third-party operator runs Pods with metrics of the whole cluster. A platform gets those that name its namespace in
+// the label namespace, and no others. DNS says where the Pods are, so Prometheus needs no right in their namespace.
+type Elsewhere struct {
+	// Namespaces in one of which the Pods are.
+	Namespaces []string
+	// Service without an address of its own, beside the Pods: its name stands for the addresses of all of them.
+	Service string
+	// Port of the Pods, which DNS does not tell.
+	Port int32
 }
 
 // ScrapeTLS is how the certificate of an endpoint is checked.

@@ -30,17 +30,30 @@ func New() components.Component { return component{} }
 // Name implements components.Component.
 func (component) Name() string { return name }
 
-//go:embed guide.yaml
-var guide []byte
+var (
+	//go:embed alerts.yaml
+	alerts []byte
+	//go:embed dashboard.json
+	dashboard []byte
+	//go:embed guide.yaml
+	guide []byte
+)
 
-// Declare implements components.WithDeclarations: sizes of notebooks.
+// Declare implements components.WithDeclarations: sizes of notebooks, and the metrics of the GPUs that Pods of the platform have.
 func (component) Declare(facts components.Facts) components.Declarations {
-	return components.Declarations{
+	declarations := components.Declarations{
 		Notebooks: components.Notebooks{Offers: []components.NotebookOffers{{
 			ConfigMap: native.NewApp(facts, name).Object(offersPart), Key: offersKey,
 		}}},
 		Guides: []components.Guide{{Content: guide}},
 	}
+	if specOf(facts).Metrics == v1alpha1.Disabled {
+		return declarations
+	}
+	declarations.Scrapes = []components.Scrape{exporter()}
+	declarations.Alerts = []components.AlertRules{{Content: alerts}}
+	declarations.Dashboards = []components.Dashboard{{Content: dashboard}}
+	return declarations
 }
 
 // Reach implements components.WithReach: settings are of nodes that other platforms use too.

@@ -98,6 +98,18 @@ func TestSettingsNeedAMark(t *testing.T) {
 	}
 }
 
+// Without the exporter there is nothing to ask, to warn of or to show.
+func TestMetricsAreDisabled(t *testing.T) {
+	for metrics, want := range map[v1alpha1.Toggle]int{"": 1, v1alpha1.Enabled: 1, v1alpha1.Disabled: 0} {
+		facts := components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{GPU: &v1alpha1.GPUSpec{Metrics: metrics}}}}
+		declared := gpu.New().(components.WithDeclarations).Declare(facts)
+		if len(declared.Scrapes) != want || len(declared.Alerts) != want || len(declared.Dashboards) != want {
+			t.Errorf("metrics: %q: %d endpoints, %d files of rules, %d dashboards, and not %d of each", metrics, len(declared.Scrapes),
+				len(declared.Alerts), len(declared.Dashboards), want)
+		}
+	}
+}
+
 // A cluster has any number of nodes, and a status has not.
 func TestAThousandNodes(t *testing.T) {
 	observed := components.Observed{}
@@ -156,7 +168,7 @@ func TestShared(t *testing.T) {
 	for name, test := range map[string]struct {
 		spec      v1alpha1.GPUSpec
 		openShift bool
-	}{"kubernetes": {spec: shared}, "openshift": {spec: spec, openShift: true}, "openshift-without-settings": {openShift: true}} {
+	}{"kubernetes": {spec: shared}, "kubernetes-without-settings": {}, "openshift": {spec: spec, openShift: true}, "openshift-without-settings": {openShift: true}} {
 		t.Run(name, func(t *testing.T) {
 			values := map[string]any{}
 			for _, setting := range sharing.Settings(components.Facts{Spec: v1alpha1.OpenDataHubSpec{Components: v1alpha1.ComponentsSpec{GPU: &test.spec}}}) {

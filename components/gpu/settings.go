@@ -94,7 +94,7 @@ func (component) UsesResource(name string) bool { return isGPU(name) }
 
 // Shared implements components.WithSettings. On Kubernetes the chart of the GPU operator has the names of all images in its ClusterPolicy,
 // and settings are laid over it. OLM's package has them in the operator's environment, and somebody has to make the ClusterPolicy; the same
-// goes for Node Feature Discovery.
+// goes for Node Feature Discovery. The Service is for Prometheus.
 func (component) Shared(settings map[string]any, cluster components.Cluster) []components.SharedObject {
 	spec := map[string]any{}
 	name := chartPolicy
@@ -120,6 +120,11 @@ func (component) Shared(settings map[string]any, cluster components.Cluster) []c
 			Dependency:         nvidia,
 		})
 	}
+	if enabled, asked := settings["spec.dcgmExporter.enabled"]; !asked || enabled == true {
+		shared = append(shared, components.SharedObject{
+			ApplyConfiguration: service(cluster.OperatorNamespaces[nvidia]), Dependency: nvidia,
+		})
+	}
 	return append(shared, components.SharedObject{
 		ApplyConfiguration: kinds.New(ClusterPolicy.GVK(), "", name, spec),
 		Dependency:         nvidia, Only: true, Laid: !cluster.OpenShift,
@@ -136,8 +141,10 @@ func openShiftSpec() map[string]any {
 		"driver": map[string]any{"enabled": true, "upgradePolicy": map[string]any{
 			"autoUpgrade": true, "maxParallelUpgrades": int64(1), "maxUnavailable": "25%", "drain": map[string]any{"enable": false},
 		}},
-		"toolkit": enabled(), "devicePlugin": enabled(), "dcgm": enabled(), "dcgmExporter": enabled(), "gfd": enabled(),
-		"migManager": enabled(), "mig": map[string]any{"strategy": "single"}, "nodeStatusExporter": enabled(),
+		"toolkit": enabled(), "devicePlugin": enabled(), "dcgm": enabled(), "gfd": enabled(),
+		// The cluster's monitoring asks the exporters, and shows metrics to the namespace that they name: that of the Pod with the GPU.
+		"dcgmExporter": map[string]any{"enabled": true, "serviceMonitor": map[string]any{"enabled": true, "honorLabels": true}},
+		"migManager":   enabled(), "mig": map[string]any{"strategy": "single"}, "nodeStatusExporter": enabled(),
 	}
 }
 

@@ -217,14 +217,23 @@ type relabeling struct {
 }
 
 type scrapeConfigSpec struct {
-	JobName        string         `json:"jobName"`
-	Static         []staticConfig `json:"staticConfigs"`
-	Scheme         string         `json:"scheme"`
-	MetricsPath    string         `json:"metricsPath"`
-	HonorLabels    bool           `json:"honorLabels"`
-	ScrapeInterval string         `json:"scrapeInterval"`
-	Authorization  authorization  `json:"authorization"`
-	TLS            tlsConfig      `json:"tlsConfig"`
+	JobName           string         `json:"jobName"`
+	Static            []staticConfig `json:"staticConfigs,omitempty"`
+	DNS               []dnsConfig    `json:"dnsSDConfigs,omitempty"`
+	Scheme            string         `json:"scheme"`
+	MetricsPath       string         `json:"metricsPath"`
+	HonorLabels       bool           `json:"honorLabels"`
+	ScrapeInterval    string         `json:"scrapeInterval"`
+	Authorization     *authorization `json:"authorization,omitempty"`
+	TLS               *tlsConfig     `json:"tlsConfig,omitempty"`
+	Relabelings       []relabeling   `json:"relabelings,omitempty"`
+	MetricRelabelings []relabeling   `json:"metricRelabelings,omitempty"`
+}
+
+type dnsConfig struct {
+	Names []string `json:"names"`
+	Type  string   `json:"type"`
+	Port  int32    `json:"port"`
 }
 
 type staticConfig struct {

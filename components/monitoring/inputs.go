@@ -46,6 +46,8 @@ type inputs struct {
 	grafana      *grafanaInputs
 	rules        []components.AlertRules
 	strictSpread bool
+	// scrapesElsewhere is whether Prometheus asks Pods of other namespaces. OpenShift's, for user-defined projects, does not.
+	scrapesElsewhere bool
 }
 
 type server struct {
@@ -155,6 +157,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 		operatorNamespace: cmp.Or(facts.Cluster.ManagerNamespace, "opendatahub-operator"),
 		interval:          fmt.Sprintf("%ds", cmp.Or(spec.ScrapeIntervalSeconds, 30)),
 		strictSpread:      facts.Spec.Profile == v1alpha1.ProfileHighAvailability,
+		scrapesElsewhere:  typeOf(facts) == typePlatform || !facts.Cluster.OpenShift,
 	}
 	if spec.Alerts != v1alpha1.Disabled {
 		in.rules = facts.Declared.Alerts

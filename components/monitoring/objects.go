@@ -135,14 +135,19 @@ func (in inputs) server(part string, s server) serverSpec {
 	return spec
 }
 
-// prometheusPolicy: Grafana and Prometheus itself come in; out go the Pods of the platform, the API server, this operator and what
-// gets copies of metrics.
+// prometheusPolicy: Grafana and Prometheus itself come in; out go the Pods of the platform, those elsewhere that it scrapes, the API
+// server, this operator and what gets copies of metrics.
 func prometheusPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 	ports := append(native.APIServerPorts(), in.prometheus.remotePorts...)
 	slices.Sort(ports)
+	egress := []native.Egress{native.DNS(), native.To(nil, native.Pods(map[string]string{})), native.To(slices.Compact(ports), native.Anywhere()...)}
+	for _, scrape := range in.facts.Declared.Scrapes {
+		if elsewhere := scrape.Elsewhere; elsewhere != nil {
+			egress = append(egress, native.To(native.Ports(elsewhere.Port), native.PodsIn(elsewhere.Namespaces, scrape.Pods)))
+		}
+	}
 	return in.PolicyFor(prometheusPart, in.pods(prometheusPart),
-		[]native.Ingress{native.From(native.Ports(prometheusPort), in.readers()...)},
-		[]native.Egress{native.DNS(), native.To(nil, native.Pods(map[string]string{})), native.To(slices.Compact(ports), native.Anywhere()...)})
+		[]native.Ingress{native.From(native.Ports(prometheusPort), in.readers()...)}, egress)
 }
 
 // readers are the Pods that ask the servers.

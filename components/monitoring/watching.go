@@ -76,7 +76,12 @@ func watchingObjects(in inputs) []components.Object {
 		objects = append(objects, components.Owned(users))
 	}
 	for _, scrape := range in.facts.Declared.Scrapes {
-		objects = append(objects, components.Owned(podMonitor(in, scrape)))
+		switch {
+		case scrape.Elsewhere == nil:
+			objects = append(objects, components.Owned(podMonitor(in, scrape)))
+		case in.scrapesElsewhere:
+			objects = append(objects, components.Owned(scrapeElsewhere(in, scrape)))
+		}
 	}
 	objects = append(objects, processScrapes(in)...)
 	numbers := map[string]int{}
@@ -102,12 +107,16 @@ func usersSecret(in inputs) *core.SecretApplyConfiguration {
 	return in.Secret(prometheusPart, "users").WithData(users)
 }
 
+func jobOf(scrape components.Scrape) string {
+	return strings.ToLower(scrape.Component) + "-" + scrape.Name
+}
+
 func podMonitor(in inputs, scrape components.Scrape) *kinds.Resource[podMonitorSpec] {
 	endpoint := podEndpoint{
 		Port: scrape.Port, Path: cmp.Or(scrape.Path, "/metrics"), Scheme: "http", Interval: in.interval,
 		// The same on every cluster, and short: dashboards and rules select by it.
 		Relabelings: []relabeling{
-			{Action: "replace", TargetLabel: "job", Replacement: strings.ToLower(scrape.Component) + "-" + scrape.Name},
+			{Action: "replace", TargetLabel: "job", Replacement: jobOf(scrape)},
 		},
 	}
 	if scrape.TLS != nil {
@@ -126,11 +135,37 @@ func podMonitor(in inputs, scrape components.Scrape) *kinds.Resource[podMonitorS
 	if scrape.Drop != "" {
 		endpoint.MetricRelabelings = []relabeling{{Action: "drop", SourceLabels: []string{"__name__"}, Regex: scrape.Drop}}
 	}
-	object := kinds.New(PodMonitor.GVK(), in.Platform.Namespace, in.Object(strings.ToLower(scrape.Component)+"-"+scrape.Name), podMonitorSpec{
+	object := kinds.New(PodMonitor.GVK(), in.Platform.Namespace, in.Object(jobOf(scrape)), podMonitorSpec{
 		Selector:  meta.LabelSelector().WithMatchLabels(scrape.Pods),
 		PodLabels: scrape.Labels,
 		Endpoints: []podEndpoint{endpoint},
 	})
+	object.WithLabels(in.Labels(prometheusPart))
+	return object
+}
+
+// scrapeElsewhere asks Pods of another namespace, and keeps what is about this one. Their own label namespace says what a metric is about.
+// Prometheus calls it exported_namespace, because the target has a label of that name; what is about nobody's Pod does not have it.
+func scrapeElsewhere(in inputs, scrape components.Scrape) *kinds.Resource[scrapeConfigSpec] {
+	spec := scrapeConfigSpec{
+		JobName: jobOf(scrape), Scheme: "HTTP", MetricsPath: cmp.Or(scrape.Path, "/metrics"), ScrapeInterval: in.interval,
+		Relabelings: []relabeling{{Action: "replace", TargetLabel: "namespace", Replacement: in.Platform.Namespace}},
+		MetricRelabelings: []relabeling{
+			{Action: "keep", SourceLabels: []string{"exported_namespace"}, Regex: in.Platform.Namespace},
+			{Action: "labeldrop", Regex: "exported_namespace"},
+		},
+	}
+	if scrape.Drop != "" {
+		spec.MetricRelabelings = append(spec.MetricRelabelings, relabeling{Action: "drop", SourceLabels: []string{"__name__"}, Regex: scrape.Drop})
+	}
+	var names []string
+	for _, namespace := range scrape.Elsewhere.Namespaces {
+		names = append(names, scrape.Elsewhere.Service+"."+namespace+".svc")
+	}
+	for _, family := range []string{"A", "AAAA"} {
+		spec.DNS = append(spec.DNS, dnsConfig{Names: names, Type: family, Port: scrape.Elsewhere.Port})
+	}
+	object := kinds.New(ScrapeConfig.GVK(), in.Platform.Namespace, in.Object(jobOf(scrape)), spec)
 	object.WithLabels(in.Labels(prometheusPart))
 	return object
 }
@@ -175,8 +210,8 @@ func processScrape(in inputs, process string) *kinds.Resource[scrapeConfigSpec] 
 			Labels:  map[string]string{"namespace": in.Platform.Namespace}, // for metrics that belong to no platform
 		}},
 		Scheme: "HTTPS", MetricsPath: in.processMetrics(), HonorLabels: true, ScrapeInterval: in.interval,
-		Authorization: authorization{Type: "Bearer", Credentials: keyReference{in.tokenSecret(), "token"}},
-		TLS:           tlsConfig{CA: &secretOrConfigMap{ConfigMap: &keyReference{in.Object(processesName), authorityOf(process)}}, ServerName: server},
+		Authorization: &authorization{Type: "Bearer", Credentials: keyReference{in.tokenSecret(), "token"}},
+		TLS:           &tlsConfig{CA: &secretOrConfigMap{ConfigMap: &keyReference{in.Object(processesName), authorityOf(process)}}, ServerName: server},
 	})
 	object.WithLabels(in.Labels(prometheusPart))
 	return object

@@ -67,6 +67,12 @@ func Pods(labels map[string]string) Peer {
 	return networking.NetworkPolicyPeer().WithPodSelector(meta.LabelSelector().WithMatchLabels(labels))
 }
 
+// PodsIn are Pods of these namespaces with these labels.
+func PodsIn(namespaces []string, labels map[string]string) Peer {
+	return Pods(labels).WithNamespaceSelector(meta.LabelSelector().WithMatchExpressions(meta.LabelSelectorRequirement().
+		WithKey(corev1.LabelMetadataName).WithOperator(metav1.LabelSelectorOpIn).WithValues(namespaces...)))
+}
+
 // Prometheus is that of the platform's namespace, those of namespaces that an administrator marked, and on OpenShift the cluster's.
 func Prometheus(openShift bool) []Peer {
 	pods := map[string]string{"app.kubernetes.io/name": "prometheus"}
@@ -75,8 +81,7 @@ func Prometheus(openShift bool) []Peer {
 		Pods(pods).WithNamespaceSelector(meta.LabelSelector().WithMatchLabels(map[string]string{components.LabelAllowMetrics: "true"})),
 	}
 	if openShift {
-		peers = append(peers, Pods(pods).WithNamespaceSelector(meta.LabelSelector().WithMatchExpressions(meta.LabelSelectorRequirement().
-			WithKey(corev1.LabelMetadataName).WithOperator(metav1.LabelSelectorOpIn).WithValues("openshift-monitoring", "openshift-user-workload-monitoring"))))
+		peers = append(peers, PodsIn([]string{"openshift-monitoring", "openshift-user-workload-monitoring"}, pods))
 	}
 	return peers
 }

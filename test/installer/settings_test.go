@@ -59,6 +59,9 @@ var _ = Describe("Settings of nodes", func() {
 		sharing := &corev1.ConfigMap{}
 		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: s.namespace("NVIDIA GPU operator"), Name: "opendatahub-gpu-sharing"}, sharing)).To(Succeed())
 		Expect(sharing.Data["timeslicing-4"]).To(ContainSubstring(`"replicas": 4`))
+		exporters := &corev1.Service{}
+		Expect(env.Admin.Get(ctx, types.NamespacedName{Namespace: s.namespace("NVIDIA GPU operator"), Name: "opendatahub-gpu-metrics"}, exporters)).To(Succeed())
+		Expect(exporters.Spec).To(SatisfyAll(HaveField("ClusterIP", "None"), HaveField("PublishNotReadyAddresses", true)))
 		Eventually(ctx, condition(first, "GPUReady")).Should(HavePrefix("True NoGPUNodes"))
 
 		By("asking for the same, and for something else, from younger platforms")
