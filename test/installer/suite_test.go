@@ -182,6 +182,7 @@ func (scene) clean(ctx context.Context) {
 	for label, lists := range map[string][]client.ObjectList{
 		dependencies.Label: {
 			&appsv1.DeploymentList{}, &corev1.ServiceAccountList{}, &corev1.SecretList{}, &rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{},
+			&corev1.ServiceList{},
 		},
 		// What this installer would take back at its next look, or else the next one of the suite.
 		grants.Label: {&corev1.ServiceAccountList{}, &rbacv1.ClusterRoleList{}, &rbacv1.ClusterRoleBindingList{}, &rbacv1.RoleList{}, &rbacv1.RoleBindingList{}},
