@@ -93,7 +93,21 @@ const (
 	SeldonExposureLogin SeldonExposure = "Login"
 )
 
+// SeldonAnswer is what a model of scikit-learn says.
+//
+// +kubebuilder:validation:Enum=Probabilities;Prediction;Decision
+type SeldonAnswer string
+
+// The answers.
+const (
+	SeldonAnswerProbabilities SeldonAnswer = "Probabilities"
+	SeldonAnswerPrediction    SeldonAnswer = "Prediction"
+	SeldonAnswerDecision      SeldonAnswer = "Decision"
+)
+
 // SeldonModelDeployment is a model that the platform serves.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.answer) || self.server == 'SKLearn'",message="answer is for the server SKLearn; leave it out",fieldPath=".answer"
 type SeldonModelDeployment struct {
 	// name of the model, in its address.
 	//
@@ -107,6 +121,12 @@ type SeldonModelDeployment struct {
 	//
 	// +required
 	Server SeldonModelServer `json:"server"`
+
+	// answer of a model of SKLearn: Probabilities of the classes (the default), Prediction (the class; for a model of numbers, such as a
+	// regression, which has no probabilities, the number), or Decision (the score of each class).
+	//
+	// +optional
+	Answer SeldonAnswer `json:"answer,omitempty"`
 
 	// path of the folder in the bucket with the model's file. Defaults to the name.
 	//

@@ -243,3 +243,14 @@ func (m model) implementation() string {
 	}
 	return "SKLEARN_SERVER"
 }
+
+// parameters of a model server: which function of scikit-learn it calls, if not its default. (SKLearnServer.py, Seldon Core 1.17.1)
+func (m model) parameters() []parameter {
+	function, other := map[v1alpha1.SeldonAnswer]string{
+		v1alpha1.SeldonAnswerPrediction: "predict", v1alpha1.SeldonAnswerDecision: "decision_function",
+	}[m.spec.Answer]
+	if !other {
+		return nil
+	}
+	return []parameter{{Name: "method", Type: "STRING", Value: function}}
+}

@@ -55,7 +55,14 @@ type predictiveUnit struct {
 	Implementation   string         `json:"implementation"`
 	ModelURI         string         `json:"modelUri"`
 	EnvSecretRefName string         `json:"envSecretRefName"`
+	Parameters       []parameter    `json:"parameters,omitempty"`
 	Logger           *requestLogger `json:"logger,omitempty"`
+}
+
+type parameter struct {
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+	Value string `json:"value"`
 }
 
 type requestLogger struct {

@@ -78,6 +78,7 @@ func (in inputs) seldonDeployment(facts components.Facts, m model) *kinds.Resour
 		ComponentSpecs: []componentSpec{{Metadata: podMetadata{Labels: labels}, Spec: pod}},
 		Graph: predictiveUnit{
 			Name: modelName, Implementation: m.implementation(), ModelURI: in.uri(m), EnvSecretRefName: in.Object(modelsPart),
+			Parameters: m.parameters(),
 		},
 		SvcOrchSpec: svcOrchSpec{Resources: native.Container("", "", m.executor).Resources},
 	}}}

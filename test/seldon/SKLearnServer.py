@@ -1,4 +1,4 @@
-"""Plays the class that Seldon's image for scikit-learn starts: the file model.joblib of a folder, asked for probabilities."""
+"""Plays the class that Seldon's image for scikit-learn starts: the file model.joblib of a folder, asked for probabilities, or by its parameter."""
 
 import os
 
@@ -8,9 +8,10 @@ from seldon_core.user_model import SeldonComponent
 
 
 class SKLearnServer(SeldonComponent):
-    def __init__(self, model_uri):
+    def __init__(self, model_uri, method="predict_proba"):
         super().__init__()
-        self.model = joblib.load(os.path.join(seldon_core.Storage.download(model_uri), "model.joblib"))
+        model = joblib.load(os.path.join(seldon_core.Storage.download(model_uri), "model.joblib"))
+        self.ask = getattr(model, method)
 
     def predict(self, X, names, meta=None):
-        return self.model.predict_proba(X)
+        return self.ask(X)

@@ -41,8 +41,9 @@ const (
 
 // rendered is what the test reads of a SeldonDeployment, or of a Deployment.
 type rendered struct {
-	Kind string
-	Spec struct {
+	Kind     string
+	Metadata struct{ Name string }
+	Spec     struct {
 		Template struct {
 			Spec *core.PodSpecApplyConfiguration
 		}
@@ -50,14 +51,22 @@ type rendered struct {
 			ComponentSpecs []struct {
 				Spec *core.PodSpecApplyConfiguration
 			}
-			Graph struct{ ModelURI string }
+			Graph struct{ Parameters []any }
 		}
 	}
 }
 
-// site is a platform odh in the namespace lab, whose models are in the object storage: the Pod of its model iris, and the one that exposes it.
+// served is what a test starts of a model: its Pod, and what its graph says of parameters.
+type served struct {
+	*container.Pod
+	parameters []any
+}
+
+// site is a platform odh in the namespace lab, whose models are in the object storage: the Pod of its model iris, that of the same model
+// asked otherwise, and the one that exposes it.
 type site struct {
-	model, router *container.Pod
+	model, class served
+	router       *container.Pod
 	// sample is the Pod of the Job in config/samples that stores the model.
 	sample *container.Pod
 }
@@ -72,6 +81,7 @@ func newSite(t *testing.T, storage *container.ObjectStorage) site {
 	}}
 	odh.Spec.Components.Seldon = &v1alpha1.SeldonSpec{Deployments: []v1alpha1.SeldonModelDeployment{
 		{Name: "iris", Server: v1alpha1.SeldonSKLearn, Exposure: v1alpha1.SeldonExposureLogin},
+		{Name: "class", Server: v1alpha1.SeldonSKLearn, Path: "iris", Answer: v1alpha1.SeldonAnswerPrediction},
 	}}
 	facts := components.NewFacts(odh, components.Cluster{}, []components.Component{seldon.New()})
 	objects, err := seldon.New().Render(facts)
@@ -95,13 +105,19 @@ func newSite(t *testing.T, storage *container.ObjectStorage) site {
 		}
 		switch found.Kind {
 		case seldon.SeldonDeployment.Kind:
-			s.model = pod(found.Spec.Predictors[0].ComponentSpecs[0].Spec)
+			predictor := found.Spec.Predictors[0]
+			model := served{pod(predictor.ComponentSpecs[0].Spec), predictor.Graph.Parameters}
+			if found.Metadata.Name == "odh-seldon-class" {
+				s.class = model
+			} else {
+				s.model = model
+			}
 		case kinds.Deployment.Kind:
 			s.router = pod(found.Spec.Template.Spec)
 		}
 	}
-	if s.model == nil || s.router == nil {
-		t.Fatal("no SeldonDeployment, or no Deployment, is rendered")
+	if s.model.Pod == nil || s.class.Pod == nil || s.router == nil {
+		t.Fatal("a SeldonDeployment is not rendered, or no Deployment, is rendered")
 	}
 	return s
 }
@@ -175,7 +191,7 @@ func fetch(t *testing.T, pod *container.Pod, rclone string, without ...string) (
 
 // serve starts the model server with what Seldon's operator adds to its container, and returns its address and that of its metrics.
 // (addModelDefaultServers, createContainerService, Seldon Core 1.17.1)
-func serve(t *testing.T, pod *container.Pod, python string) (address, metrics string) {
+func serve(t *testing.T, model served, python string) (address, metrics string) {
 	t.Helper()
 	address, metrics = container.FreeAddress(t), container.FreeAddress(t)
 	grpc := container.FreeAddress(t)
@@ -186,11 +202,15 @@ func serve(t *testing.T, pod *container.Pod, python string) (address, metrics st
 		}
 		return port
 	}
-	command := pod.Command(server, python)
+	parameters, err := json.Marshal(append(model.parameters, map[string]string{"name": "model_uri", "value": modelFolder, "type": "STRING"}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := model.Command(server, python)
 	command.Args = append(command.Args, "-m", "seldon_core.microservice", "SKLearnServer", "--service-type", "MODEL", "--persistence", "0")
-	replacer := strings.NewReplacer(httpPort, port(address), grpcPort, port(grpc), metricsPort, port(metrics), modelFolder, pod.Path(modelFolder))
+	replacer := strings.NewReplacer(httpPort, port(address), grpcPort, port(grpc), metricsPort, port(metrics), modelFolder, model.Path(modelFolder))
 	for name, value := range map[string]string{
-		"PREDICTIVE_UNIT_PARAMETERS":           `[{"name":"model_uri","value":"` + modelFolder + `","type":"STRING"}]`,
+		"PREDICTIVE_UNIT_PARAMETERS":           string(parameters),
 		"PREDICTIVE_UNIT_SERVICE_PORT":         httpPort,
 		"PREDICTIVE_UNIT_HTTP_SERVICE_PORT":    httpPort,
 		"PREDICTIVE_UNIT_GRPC_SERVICE_PORT":    grpcPort,
@@ -241,7 +261,7 @@ func TestModelIsServedFromTheObjectStorage(t *testing.T) {
 	storage := container.StartObjectStorage(t, "models")
 	s := newSite(t, storage)
 	want := train(t, s.sample, python, rclone)
-	pod := s.model
+	pod := s.model.Pod
 
 	if output, err := fetch(t, pod, rclone, "RCLONE_CA_CERT"); err == nil || !strings.Contains(output, "certificate signed by unknown authority") {
 		t.Errorf("a service whose authority it does not know: %v\n%s", err, output)
@@ -253,7 +273,7 @@ func TestModelIsServedFromTheObjectStorage(t *testing.T) {
 		t.Fatalf("fetching the model: %v\n%s", err, output)
 	}
 
-	address, metrics := serve(t, pod, python)
+	address, metrics := serve(t, s.model, python)
 	answer := request(t, http.MethodPost, "http://"+address+"/predict", `{"data": {"ndarray": [`+flower+`]}}`)
 	var got struct {
 		Data struct{ NDArray [][]float64 }
@@ -265,6 +285,14 @@ func TestModelIsServedFromTheObjectStorage(t *testing.T) {
 		t.Errorf("the model answers %s, and said %v when it was trained", answer, want)
 	}
 	exposed(t, s.router, address, want)
+
+	if output, err := fetch(t, s.class.Pod, rclone); err != nil {
+		t.Fatalf("fetching the model again: %v\n%s", err, output)
+	}
+	asked, _ := serve(t, s.class, python)
+	if answer := request(t, http.MethodPost, "http://"+asked+"/predict", `{"data": {"ndarray": [`+flower+`]}}`); !strings.Contains(answer, `"ndarray":[0]`) {
+		t.Errorf("asked for a prediction the model answers %s, want the first class", answer)
+	}
 
 	// It has metrics of its own only if the model declares some, and Prometheus must find the address all the same.
 	request(t, http.MethodGet, "http://"+metrics+"/prometheus", "")

@@ -1739,6 +1739,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.SeldonAnswer
+  scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.SeldonExposure
   scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.SeldonLogContent
@@ -1746,6 +1748,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: io.opendatahub.operator.api.v1alpha1.SeldonModelDeployment
   map:
     fields:
+    - name: answer
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.SeldonAnswer
     - name: exposure
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.SeldonExposure

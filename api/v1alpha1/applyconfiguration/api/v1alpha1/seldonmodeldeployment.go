@@ -15,6 +15,9 @@ type SeldonModelDeploymentApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// server that answers for the model: SKLearn reads model.joblib, XGBoost reads model.bst.
 	Server *apiv1alpha1.SeldonModelServer `json:"server,omitempty"`
+	// answer of a model of SKLearn: Probabilities of the classes (the default), Prediction (the class; for a model of numbers, such as a
+	// regression, which has no probabilities, the number), or Decision (the score of each class).
+	Answer *apiv1alpha1.SeldonAnswer `json:"answer,omitempty"`
 	// path of the folder in the bucket with the model's file. Defaults to the name.
 	Path *string `json:"path,omitempty"`
 	// replicas of the server. Defaults to 1; in the profile HighAvailability to 2.
@@ -45,6 +48,14 @@ func (b *SeldonModelDeploymentApplyConfiguration) WithName(value string) *Seldon
 // If called multiple times, the Server field is set to the value of the last call.
 func (b *SeldonModelDeploymentApplyConfiguration) WithServer(value apiv1alpha1.SeldonModelServer) *SeldonModelDeploymentApplyConfiguration {
 	b.Server = &value
+	return b
+}
+
+// WithAnswer sets the Answer field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Answer field is set to the value of the last call.
+func (b *SeldonModelDeploymentApplyConfiguration) WithAnswer(value apiv1alpha1.SeldonAnswer) *SeldonModelDeploymentApplyConfiguration {
+	b.Answer = &value
 	return b
 }
 
