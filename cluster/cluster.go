@@ -6,9 +6,11 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"net/url"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -30,6 +32,9 @@ var openShiftConfig = schema.GroupVersion{Group: "config.openshift.io", Version:
 
 // OpenShiftIngress is the kind of the object that holds the domain of OpenShift's ingress.
 var OpenShiftIngress = openShiftConfig.WithKind("Ingress")
+
+// OpenShiftProxy is the kind of the object that holds the proxy of a cluster.
+var OpenShiftProxy = openShiftConfig.WithKind("Proxy")
 
 // Scheme returns a scheme with the types that are read in typed form.
 func Scheme() (*runtime.Scheme, error) {
@@ -81,5 +86,33 @@ func Detect(ctx context.Context, discovery discovery.DiscoveryInterface, reader 
 		return detected, fmt.Errorf("reading the domain of OpenShift's ingress: %w", err)
 	}
 	detected.IngressDomain, _, _ = unstructured.NestedString(ingress.Object, "spec", "domain")
+
+	proxy := &unstructured.Unstructured{}
+	proxy.SetGroupVersionKind(OpenShiftProxy)
+	err = reader.Get(ctx, types.NamespacedName{Name: "cluster"}, proxy)
+	// A cluster may not have the kind at all, as MicroShift.
+	if client.IgnoreNotFound(err) != nil && !meta.IsNoMatchError(err) {
+		return detected, fmt.Errorf("reading the proxy of the cluster: %w", err)
+	}
+	detected.Proxy = proxyOf(proxy)
 	return detected, nil
+}
+
+// proxyOf reads the status, which says what is in force. Credentials are left out: Pods of platforms would have them in their environment.
+func proxyOf(object *unstructured.Unstructured) components.Proxy {
+	text := func(path ...string) string {
+		value, _, _ := unstructured.NestedString(object.Object, path...)
+		return value
+	}
+	address := func(field string) string {
+		parsed, err := url.Parse(text("status", field))
+		if err != nil || parsed.Host == "" {
+			return ""
+		}
+		return (&url.URL{Scheme: parsed.Scheme, Host: parsed.Host}).String()
+	}
+	return components.Proxy{
+		HTTP: address("httpProxy"), HTTPS: address("httpsProxy"), NoProxy: text("status", "noProxy"),
+		Authorities: text("spec", "trustedCA", "name") != "",
+	}
 }

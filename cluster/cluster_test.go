@@ -25,6 +25,13 @@ func TestDetect(t *testing.T) {
 		"apiVersion": "config.openshift.io/v1", "kind": "Ingress", "metadata": map[string]any{"name": "cluster"},
 		"spec": map[string]any{"domain": "apps.example.com"},
 	}}
+	proxy := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "config.openshift.io/v1", "kind": "Proxy", "metadata": map[string]any{"name": "cluster"},
+		"spec": map[string]any{"httpProxy": "http://not-in-force.example.com", "trustedCA": map[string]any{"name": "user-ca-bundle"}},
+		"status": map[string]any{
+			"httpProxy": "http://squid.example.com:3128", "httpsProxy": "https://user:canary@squid.example.com/", "noProxy": ".svc,10.0.0.0/16",
+		},
+	}}
 	openShift := []*metav1.APIResourceList{{GroupVersion: "config.openshift.io/v1"}}
 	broken := errors.New("no route to host")
 	tests := map[string]struct {
@@ -33,8 +40,13 @@ func TestDetect(t *testing.T) {
 		fail      string // the resource whose request fails
 		want      components.Cluster
 	}{
-		"Kubernetes":                         {want: components.Cluster{KubeVersion: "v1.37.2"}},
-		"OpenShift":                          {openShift, []client.Object{ingress}, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true, IngressDomain: "apps.example.com"}},
+		"Kubernetes": {want: components.Cluster{KubeVersion: "v1.37.2"}},
+		"OpenShift":  {openShift, []client.Object{ingress}, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true, IngressDomain: "apps.example.com"}},
+		"OpenShift behind a proxy": {openShift, []client.Object{ingress, proxy}, "", components.Cluster{
+			KubeVersion: "v1.37.2", OpenShift: true, IngressDomain: "apps.example.com", Proxy: components.Proxy{
+				HTTP: "http://squid.example.com:3128", HTTPS: "https://squid.example.com", NoProxy: ".svc,10.0.0.0/16", Authorities: true,
+			},
+		}},
 		"OpenShift without a domain":         {openShift, nil, "", components.Cluster{KubeVersion: "v1.37.2", OpenShift: true}},
 		"nobody answers":                     {fail: "version"},
 		"whether it is OpenShift is unknown": {fail: "resource"},

@@ -69,6 +69,10 @@ func (o *renderOptions) addClusterTo(command *cobra.Command) {
 	flags.BoolVar(&cluster.OpenShift, "openshift", false, "render for OpenShift")
 	flags.StringVar(&cluster.KubeVersion, "kube-version", defaultKubeVersion, "version of Kubernetes to render for")
 	flags.StringVar(&cluster.IngressDomain, "ingress-domain", "", "domain of OpenShift's own ingress, such as apps.example.com")
+	flags.StringVar(&cluster.Proxy.HTTP, "http-proxy", "", "proxy of an OpenShift cluster for http:// addresses, such as http://proxy.example.com:3128")
+	flags.StringVar(&cluster.Proxy.HTTPS, "https-proxy", "", "proxy of an OpenShift cluster for https:// addresses")
+	flags.StringVar(&cluster.Proxy.NoProxy, "no-proxy", "", "what an OpenShift cluster reaches without its proxy, separated by commas")
+	flags.BoolVar(&cluster.Proxy.Authorities, "trusted-ca", false, "render for an OpenShift cluster that trusts authorities of its own")
 	flags.BoolVar(&cluster.UnsafePatches, "allow-unsafe-patches", false, "render as a manager does that runs with this flag")
 }
 
@@ -79,6 +83,9 @@ func (o *renderOptions) complete() error {
 	o.cluster.KubeVersion = "v" + strings.TrimPrefix(o.cluster.KubeVersion, "v")
 	if o.cluster.IngressDomain != "" && !o.cluster.OpenShift {
 		return errors.New("--ingress-domain is OpenShift's: add --openshift, or set spec.ingress.domain in the resource")
+	}
+	if o.cluster.Proxy != (components.Proxy{}) && !o.cluster.OpenShift {
+		return errors.New("--http-proxy, --https-proxy, --no-proxy and --trusted-ca are OpenShift's: add --openshift, or set spec.proxy and spec.trustedCASecretRef in the resource")
 	}
 	var err error
 	o.cluster.Images, err = readImages(o.table)

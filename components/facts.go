@@ -61,6 +61,8 @@ type Cluster struct {
 	KubeVersion string
 	// IngressDomain is the domain of OpenShift's own ingress, as in apps.example.com. Empty elsewhere.
 	IngressDomain string
+	// Proxy is that of the cluster, on OpenShift.
+	Proxy Proxy
 	// ManagerNamespace is where this operator and its installer run. Empty: the namespace that config/ gives them.
 	ManagerNamespace string
 	// MetricsAuthorities signed the certificates with which this operator and its installer serve metrics.
@@ -76,6 +78,16 @@ type Cluster struct {
 	// OperatorNamespaces holds the namespace in which each third-party operator runs, by the operator's name: "Rook". It is
 	// known when grants are asked for, see WithGrants; rendering must not depend on it.
 	OperatorNamespaces map[string]string
+}
+
+// Proxy is what addresses outside the cluster are reached through.
+type Proxy struct {
+	// HTTP and HTTPS are the addresses of the proxies for either scheme, without credentials. Empty: there is none.
+	HTTP, HTTPS string
+	// NoProxy is what is reached directly, separated by commas.
+	NoProxy string
+	// Authorities is whether the cluster trusts others than the public authorities.
+	Authorities bool
 }
 
 // MetricsAuthorities are certificates in PEM. Empty: that process serves no metrics, or it is not known yet who signed its certificate.

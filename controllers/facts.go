@@ -117,31 +117,36 @@ func Refer(component components.Component, facts *components.Facts, secrets map[
 		return nil
 	}
 	var missing, refused []string
+	report := func(problems *[]string, format string, args ...any) {
+		if problem := fmt.Sprintf(format, args...); !slices.Contains(*problems, problem) { // several parts may need the same
+			*problems = append(*problems, problem)
+		}
+	}
 	for _, reference := range withReferences.References(*facts) {
 		secret, ok := secrets[reference.Name]
 		if !ok && reference.Awaited {
 			continue
 		}
 		if !ok {
-			missing = append(missing, fmt.Sprintf("Secret %s, which %s names, does not exist in namespace %s; create it with the keys %s",
-				reference.Name, reference.Field, facts.Platform.Namespace, strings.Join(reference.Keys, ", ")))
+			report(&missing, "Secret %s, which %s names, does not exist in namespace %s; create it with the keys %s",
+				reference.Name, reference.Field, facts.Platform.Namespace, strings.Join(reference.Keys, ", "))
 			continue
 		}
 		for _, key := range reference.Keys {
 			if !reference.Awaited && !slices.Contains(secret.Keys, key) {
-				missing = append(missing, fmt.Sprintf("Secret %s, which %s names, lacks the key %s", reference.Name, reference.Field, key))
+				report(&missing, "Secret %s, which %s names, lacks the key %s", reference.Name, reference.Field, key)
 			}
 		}
 		if forbidden := secret.Forbidden(reference.SentTo); len(forbidden) > 0 {
-			refused = append(refused, fmt.Sprintf("Secret %s, which %s names, does not allow its values to be sent to %s; whoever the Secret belongs to allows it with: "+
+			report(&refused, "Secret %s, which %s names, does not allow its values to be sent to %s; whoever the Secret belongs to allows it with: "+
 				"kubectl annotate secret %s --namespace %s --overwrite %s=%s",
 				reference.Name, reference.Field, strings.Join(forbidden, " and "),
-				reference.Name, facts.Platform.Namespace, components.AnnotationAllowAddresses, strings.Join(slices.Concat(secret.Addresses, forbidden), ",")))
+				reference.Name, facts.Platform.Namespace, components.AnnotationAllowAddresses, strings.Join(slices.Concat(secret.Addresses, forbidden), ","))
 		}
 		if reference.Notebooks && !secret.Notebooks {
-			refused = append(refused, fmt.Sprintf("Secret %s, which %s names, does not allow that notebooks, and so their users, have its values; "+
+			report(&refused, "Secret %s, which %s names, does not allow that notebooks, and so their users, have its values; "+
 				"whoever the Secret belongs to allows it with: kubectl label secret %s --namespace %s %s=true",
-				reference.Name, reference.Field, reference.Name, facts.Platform.Namespace, components.LabelAllowNotebooks))
+				reference.Name, reference.Field, reference.Name, facts.Platform.Namespace, components.LabelAllowNotebooks)
 		}
 		facts.Secrets[reference.Name] = secret
 	}

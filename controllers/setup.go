@@ -185,6 +185,7 @@ func Mapper(all []components.Component) meta.RESTMapper {
 	add(rbacv1.SchemeGroupVersion.WithKind("RoleBinding"), "rolebindings", meta.RESTScopeNamespace)
 	add(coordinationv1.SchemeGroupVersion.WithKind("Lease"), "leases", meta.RESTScopeNamespace)
 	add(cluster.OpenShiftIngress, "ingresses", meta.RESTScopeRoot)
+	add(cluster.OpenShiftProxy, "proxies", meta.RESTScopeRoot)
 	return mapper
 }
 

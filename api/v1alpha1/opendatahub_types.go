@@ -88,6 +88,20 @@ type OpenDataHubSpec struct {
 	// +optional
 	Ingress IngressSpec `json:"ingress,omitempty,omitzero"`
 
+	// proxy is what the platform reaches addresses outside the cluster through: object storage, login providers, receivers of alerts, and
+	// whatever notebooks and pipelines ask for. Defaults to the proxy of the cluster on OpenShift, otherwise there is none.
+	//
+	// +optional
+	Proxy *ProxySpec `json:"proxy,omitempty"`
+
+	// trustedCASecretRef names a Secret in the platform's namespace whose key ca.crt holds certificate authorities in PEM. They are trusted
+	// where the platform reaches addresses outside the cluster, unless a caSecretRef names others. Notebooks trust these alone, so that the
+	// public authorities must be among them where notebooks need those. On OpenShift the bundle of the cluster is the default for
+	// login providers, and for notebooks where the cluster has a proxy or authorities of its own.
+	//
+	// +optional
+	TrustedCASecretRef LocalReference `json:"trustedCASecretRef,omitempty,omitzero"`
+
 	// dependencies says whether third-party operators (Rook, Strimzi, ...) are installed for the platform or awaited.
 	//
 	// +optional

@@ -64,7 +64,7 @@ type ExternalObjectStorage struct {
 	CredentialsSecretRef LocalReference `json:"credentialsSecretRef"`
 
 	// caSecretRef names a Secret in the platform's namespace whose key ca.crt holds the certificate authority of the
-	// endpoint, in PEM. If unset, the public authorities are trusted.
+	// endpoint, in PEM. If unset, those of trustedCASecretRef are trusted, or the public authorities.
 	//
 	// +optional
 	CASecretRef LocalReference `json:"caSecretRef,omitempty,omitzero"`

@@ -147,11 +147,12 @@ func (in inputs) config() string {
 	executor := native.Container("", "", in.executor)
 	executor.Name, executor.Image, executor.TerminationMessagePolicy = nil, nil, nil
 	executor.SecurityContext = restricted()
+	outbound := in.Outbound.Env()
 	config := config{
 		InstanceID:    in.instance(),
 		Parallelism:   in.parallelism,
-		Executor:      executor.WithImagePullPolicy(corev1.PullIfNotPresent),
-		MainContainer: core.Container().WithSecurityContext(restricted()),
+		Executor:      executor.WithImagePullPolicy(corev1.PullIfNotPresent).WithEnv(outbound...),
+		MainContainer: core.Container().WithSecurityContext(restricted()).WithEnv(outbound...),
 		WorkflowDefaults: workflowDefaults{workflowSpec{
 			ServiceAccountName: in.Object(pipelinePart),
 			AutomountToken:     true, // the executor reports with it
@@ -174,10 +175,7 @@ func (in inputs) config() string {
 			// them (workflow/controller/artifact_gc.go): without it no workflow that has files ever goes.
 			PodMetadata: podMetadata{in.workflowPods()},
 		}
-		if in.OpenShift {
-			// The Pod has Argo's own user (workflow/common/security_context.go), but OpenShift assigns users.
-			config.WorkflowDefaults.Spec.ArtifactGC.PodSpecPatch = `{"securityContext":{"runAsUser":null},"containers":[{"name":"main","securityContext":{"runAsUser":null}}]}`
-		}
+		config.WorkflowDefaults.Spec.ArtifactGC.PodSpecPatch = in.gcPatch()
 	}
 	if in.archive != nil {
 		config.Persistence = in.persistence()
@@ -190,6 +188,21 @@ func (in inputs) config() string {
 		panic(err) // strings, numbers and lists of them
 	}
 	return string(content)
+}
+
+// gcPatch is what Pods that delete artifacts have otherwise than Argo makes them. Empty: nothing.
+func (in inputs) gcPatch() string {
+	switch env := in.Outbound.Env(); {
+	case in.OpenShift && len(env) > 0:
+		return fmt.Sprintf(`{"securityContext":{"runAsUser":null},"containers":[{"name":"main","env":%s,"securityContext":{"runAsUser":null}}]}`, native.JSON(env))
+	case in.OpenShift:
+		// The Pod has Argo's own user (workflow/common/security_context.go), but OpenShift assigns users.
+		return `{"securityContext":{"runAsUser":null},"containers":[{"name":"main","securityContext":{"runAsUser":null}}]}`
+	case len(env) > 0:
+		return fmt.Sprintf(`{"containers":[{"name":"main","env":%s}]}`, native.JSON(env))
+	default:
+		return ""
+	}
 }
 
 func (in inputs) bucket() s3Bucket {

@@ -159,6 +159,9 @@ func newInputs(facts components.Facts) (inputs, error) {
 	}
 	in.server = &web
 	read = append(read, in.Object(tlsName), web.login.OIDC.ClientSecretRef.Name)
+	if in.trustsMore() {
+		read = append(read, in.LoginCA().Secret)
+	}
 	in.serverSecrets = native.SecretsDigest(facts, read...)
 	return in, nil
 }

@@ -61,6 +61,7 @@ func (in inputs) serverPolicy() *networking.NetworkPolicyApplyConfiguration {
 		ports := append(in.server.login.Ports(), 443)
 		slices.Sort(ports)
 		egress = append(egress, native.To(slices.Compact(ports), native.Anywhere()...))
+		egress = append(egress, in.Outbound.Egress()...)
 	}
 	return in.Policy(serverPart, []native.Ingress{native.From(native.Ports(serverPort))}, egress)
 }
@@ -124,8 +125,10 @@ func (in inputs) controller() *apps.DeploymentApplyConfiguration {
 	return in.Rolling(controllerPart, in.replicas, in.annotations(in.secrets), pod)
 }
 
-// trustsCluster reports whether the login provider may have a certificate that OpenShift's administrators trust.
-func (in inputs) trustsCluster() bool { return in.OpenShift && in.server.sso() }
+// trustsMore reports whether the login provider may have a certificate that no public authority signed.
+func (in inputs) trustsMore() bool {
+	return in.server.sso() && in.LoginCA() != (components.CertificateAuthority{})
+}
 
 func (in inputs) serverObjects() []components.Object {
 	owned := components.Owned
@@ -136,7 +139,7 @@ func (in inputs) serverObjects() []components.Object {
 			owned(in.Secret(usersPart, tokenName).WithType(corev1.SecretTypeServiceAccountToken).
 				WithAnnotations(map[string]string{corev1.ServiceAccountNameKey: in.Object(usersPart)})))
 	}
-	if in.trustsCluster() {
+	if in.trustsMore() && in.LoginCA().ConfigMap != "" {
 		objects = append(objects, owned(in.ClusterCA(serverPart)))
 	}
 	if in.server.secure() && !in.OpenShift {
@@ -174,11 +177,12 @@ func (in inputs) serverDeployment() *apps.DeploymentApplyConfiguration {
 	if web.sso() {
 		args = append(args, "--auth-mode=sso")
 	}
-	if in.trustsCluster() {
+	if in.trustsMore() {
 		const folder = "/etc/argo/ca"
-		container.WithEnv(native.Env("SSL_CERT_FILE", folder+"/"+native.ClusterCAKey)).WithVolumeMounts(native.MountReadOnly("ca", folder))
-		volumes = append(volumes, native.ConfigMapVolume("ca", in.Object("ca")))
+		container.WithEnv(native.Env("SSL_CERT_FILE", folder+"/"+in.LoginCA().Key)).WithVolumeMounts(native.MountReadOnly("ca", folder))
+		volumes = append(volumes, in.LoginCAVolume("ca"))
 	}
+	container.WithEnv(in.Outbound.Env()...)
 	probe := func(period, failures int32) *core.ProbeApplyConfiguration {
 		scheme := corev1.URISchemeHTTP
 		if web.secure() {

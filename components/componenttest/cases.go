@@ -37,6 +37,13 @@ type factsYAML struct {
 		KubeVersion   string `json:"kubeVersion"`
 		IngressDomain string `json:"ingressDomain"`
 		OperatorImage string `json:"operatorImage"`
+		// Proxy is as in components.Cluster.
+		Proxy struct {
+			HTTP        string `json:"http"`
+			HTTPS       string `json:"https"`
+			NoProxy     string `json:"noProxy"`
+			Authorities bool   `json:"authorities"`
+		} `json:"proxy"`
 		// MetricsAuthorities is as in components.Cluster.
 		MetricsAuthorities struct {
 			Operator  string `json:"operator"`
@@ -93,6 +100,7 @@ func readFacts(folder string) (components.Facts, error) {
 	}
 	cluster.OpenShift = more.Cluster.OpenShift
 	cluster.IngressDomain, cluster.OperatorImage = more.Cluster.IngressDomain, more.Cluster.OperatorImage
+	cluster.Proxy = components.Proxy(more.Cluster.Proxy)
 	cluster.MetricsAuthorities = components.MetricsAuthorities(more.Cluster.MetricsAuthorities)
 	if more.Cluster.KubeVersion != "" {
 		cluster.KubeVersion = more.Cluster.KubeVersion

@@ -4,7 +4,7 @@
 // A case is a folder testdata/<case> of the component's package with
 //
 //	hub.yaml      an OpenDataHub, as a user would write it; the schema's defaults and checks apply
-//	facts.yaml    optional: cluster {openShift, kubeVersion, ingressDomain, served: {Kind.group: version}},
+//	facts.yaml    optional: cluster {openShift, kubeVersion, ingressDomain, proxy, served: {Kind.group: version}},
 //	              secrets {name: {keys, digest}}, live [objects], found [objects]
 //	objects.yaml  what must be rendered, or
 //	error.txt     how it must fail; the file must exist for a case to be allowed to fail

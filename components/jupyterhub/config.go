@@ -54,7 +54,7 @@ func notebookLabels(platform string) map[string]string { return map[string]strin
 func config(in inputs) hubConfig {
 	config := hubConfig{
 		Login:     in.login.Type,
-		ClusterCA: in.OpenShift,
+		ClusterCA: in.LoginCA() != (components.CertificateAuthority{}),
 		Culling:   in.culling,
 		Options: map[string]options{
 			"JupyterHub": {

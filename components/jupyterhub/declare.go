@@ -25,6 +25,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 	for _, service := range spec.Reachable {
 		notebooks.Backends = append(notebooks.Backends, components.Backend{Host: service.Host, Port: service.Port})
 	}
+	declareOutbound(facts, app, &notebooks)
 	return components.Declarations{
 		Databases:    databaseOf(spec).Claims(facts.Platform),
 		Notebooks:    notebooks,
@@ -39,6 +40,27 @@ func (component) Declare(facts components.Facts) components.Declarations {
 		Alerts:     []components.AlertRules{{Content: alerts}},
 		Dashboards: []components.Dashboard{{Content: dashboard}},
 		Guides:     []components.Guide{{Content: guide}},
+	}
+}
+
+// declareOutbound gives notebooks the proxy and the authorities with which pip, conda, git, npm, curl and what else is started in them get
+// out of the cluster.
+func declareOutbound(facts components.Facts, app native.App, notebooks *components.Notebooks) {
+	if !notebooks.Offline {
+		notebooks.Environment = append(notebooks.Environment, app.Outbound.Env(app.Object(hubPart))...)
+		notebooks.Backends = append(notebooks.Backends, app.Outbound.Backends()...)
+	}
+	ca := native.TrustedCA(facts)
+	if ca.Secret == "" && facts.Cluster.OpenShift && (app.Outbound.Proxied() || facts.Cluster.Proxy.Authorities) {
+		ca = app.LoginCA()
+	}
+	if ca == (components.CertificateAuthority{}) {
+		return
+	}
+	trusted := components.NotebookAuthority{Name: "trusted", CertificateAuthority: ca}
+	notebooks.Authorities = append(notebooks.Authorities, trusted)
+	for _, variable := range []string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS"} {
+		notebooks.Environment = append(notebooks.Environment, native.Env(variable, trusted.File()))
 	}
 }
 

@@ -146,7 +146,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 	}
 	in.storage = s3.Of(facts)
 	in.hubSecrets = native.SecretsDigest(facts, append(
-		[]string{in.Object(keysPart), in.Object(proxyPart), in.Object(loginPart), in.login.OIDC.ClientSecretRef.Name}, in.database.Secrets()...)...)
+		[]string{in.Object(keysPart), in.Object(proxyPart), in.Object(loginPart), in.login.OIDC.ClientSecretRef.Name, in.LoginCA().Secret}, in.database.Secrets()...)...)
 	in.proxySecrets = native.SecretsDigest(facts, in.Object(proxyPart))
 	in.extraConfig = newExtraConfig(in, facts)
 	return in, nil

@@ -96,6 +96,7 @@ func (component) Reach(facts components.Facts) []components.Reach {
 // References implements components.WithReferences. What notebooks get their users can read, who need not be allowed to read Secrets.
 func (component) References(facts components.Facts) []components.Reference {
 	references := append(native.LoginReferences(facts), native.IngressReferences(facts)...)
+	references = append(references, native.TrustedCAReferences(facts)...)
 	references = append(references, databaseOf(specOf(facts)).References(facts)...)
 	storage := s3.References(facts, s3.DataLake)
 	for i, reference := range storage {

@@ -3,6 +3,7 @@ package jupyterhub
 import (
 	networking "k8s.io/client-go/applyconfigurations/networking/v1"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components/native"
 )
 
@@ -16,6 +17,9 @@ func hubPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 		native.To(in.apiPorts, native.Anywhere()...),
 	}
 	egress = append(egress, in.database.Egress()...)
+	if in.login.Type == v1alpha1.AuthenticationOIDC {
+		egress = append(egress, in.Outbound.Egress()...)
+	}
 	return in.Policy(hubPart,
 		[]native.Ingress{
 			native.From(native.Ports(8081), append(native.Prometheus(in.OpenShift),

@@ -90,7 +90,7 @@ func loginObjects(in inputs) []components.Object {
 			WithAnnotations(map[string]string{corev1.ServiceAccountNameKey: in.Object(hubPart)}).
 			WithType(corev1.SecretTypeServiceAccountToken)))
 	}
-	if in.OpenShift {
+	if in.OpenShift { // notebooks may have it as well
 		objects = append(objects, components.Owned(in.ClusterCA(hubPart)))
 	}
 	return objects
@@ -169,7 +169,7 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 		WithVolumes(
 			native.ConfigMapVolume("config", in.Object(configPart)),
 			native.ConfigMapVolume("profiles", in.Object(profilesPart)),
-			core.Volume().WithName("ca").WithConfigMap(core.ConfigMapVolumeSource().WithName(in.Object("ca")).WithOptional(true)),
+			loginCA(in),
 			data,
 			native.EmptyVolume("tmp"),
 		)
@@ -181,6 +181,16 @@ func hubDeployment(in inputs) *apps.DeploymentApplyConfiguration {
 		pod.WithVolumes(native.ConfigMapVolume(extraVolume, in.extraConfig.loaded))
 	}
 	return deployment(in, hubPart, annotations, pod)
+}
+
+// loginCA is the volume with the authorities of the login provider, in the file ca-bundle.crt.
+func loginCA(in inputs) *core.VolumeApplyConfiguration {
+	volume := core.Volume().WithName("ca")
+	if ca := in.LoginCA(); ca.Secret != "" {
+		return volume.WithSecret(core.SecretVolumeSource().WithSecretName(ca.Secret).
+			WithItems(core.KeyToPath().WithKey(ca.Key).WithPath(native.ClusterCAKey)))
+	}
+	return volume.WithConfigMap(core.ConfigMapVolumeSource().WithName(in.Object("ca")).WithOptional(true))
 }
 
 func hubEnv(in inputs) []*core.EnvVarApplyConfiguration {
@@ -206,6 +216,7 @@ func hubEnv(in inputs) []*core.EnvVarApplyConfiguration {
 		env = append(env, native.SecretEnv("OAUTH_CLIENT_SECRET", in.Object(oauthPart), accountTokenKey))
 	case v1alpha1.AuthenticationOIDC:
 		env = append(env, in.login.ClientSecret("OAUTH_CLIENT_SECRET"))
+		env = append(env, in.Outbound.SecureEnv(in.Object(hubPart), in.Object(proxyPart))...)
 	}
 	return env
 }

@@ -92,7 +92,8 @@ func env(in inputs) []*core.EnvVarApplyConfiguration {
 		style = "virtual"
 	}
 	env = append(env, native.Env("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE", style))
-	return append(env, in.storage.Env(experiments, path.Join(caFolder, in.storage.CA.Key))...)
+	env = append(env, in.storage.Env(experiments, path.Join(caFolder, in.storage.CA.Key))...)
+	return append(env, in.storage.ProxyEnv()...)
 }
 
 // args of the server. Clients send artifacts to it, and it stores them: they need no credentials of the object storage.

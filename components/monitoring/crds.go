@@ -114,6 +114,8 @@ type remoteWrite struct {
 	SendExemplars bool       `json:"sendExemplars"`
 	BasicAuth     *basicAuth `json:"basicAuth,omitempty"`
 	TLS           *tlsConfig `json:"tlsConfig,omitempty"`
+	ProxyURL      string     `json:"proxyUrl,omitempty"`
+	NoProxy       string     `json:"noProxy,omitempty"`
 }
 
 type alertmanagerSpec struct {
@@ -175,6 +177,13 @@ type email struct {
 type pagerDuty struct {
 	RoutingKey   keyReference `json:"routingKey"`
 	SendResolved bool         `json:"sendResolved"`
+	HTTP         *httpConfig  `json:"httpConfig,omitempty"`
+}
+
+type httpConfig struct {
+	ProxyURL string     `json:"proxyUrl,omitempty"`
+	NoProxy  string     `json:"noProxy,omitempty"`
+	TLS      *tlsConfig `json:"tlsConfig,omitempty"`
 }
 
 type slack struct {
@@ -183,11 +192,13 @@ type slack struct {
 	Title        string       `json:"title"`
 	Text         string       `json:"text"`
 	SendResolved bool         `json:"sendResolved"`
+	HTTP         *httpConfig  `json:"httpConfig,omitempty"`
 }
 
 type webhook struct {
 	URL          keyReference `json:"urlSecret"`
 	SendResolved bool         `json:"sendResolved"`
+	HTTP         *httpConfig  `json:"httpConfig,omitempty"`
 }
 
 type podMonitorSpec struct {

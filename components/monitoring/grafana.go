@@ -85,6 +85,9 @@ func grafanaPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 	if in.grafana.login.Type != v1alpha1.AuthenticationLocal {
 		egress = append(egress, native.To(append(native.APIServerPorts(), in.grafana.login.Ports()...), native.Anywhere()...))
 	}
+	if in.grafana.login.Type == v1alpha1.AuthenticationOIDC {
+		egress = append(egress, in.Outbound.Egress()...)
+	}
 	return in.grafana.PolicyFor(grafanaPart, in.grafana.Selector(grafanaPart), []native.Ingress{native.From(native.Ports(grafanaPort))}, egress)
 }
 
@@ -101,16 +104,25 @@ func grafana(in inputs) *kinds.Resource[grafanaSpec] {
 	switch g.login.Type {
 	case v1alpha1.AuthenticationOIDC:
 		container.WithEnv(g.login.ClientSecret("GF_AUTH_GENERIC_OAUTH_CLIENT_SECRET"))
+		container.WithEnv(g.Outbound.Env()...)
 	case v1alpha1.AuthenticationOpenShift:
 		container.WithEnv(native.SecretEnv("GF_AUTH_GENERIC_OAUTH_CLIENT_SECRET", g.Object("client")+"-token", "token"))
 	}
+	var authorities []*core.VolumeProjectionApplyConfiguration
 	if in.OpenShift {
-		container.WithEnv(native.Env("SSL_CERT_DIR", "/etc/ssl/certs:"+authoritiesFolder)).
-			WithVolumeMounts(native.MountReadOnly("authorities", authoritiesFolder))
-		pod.WithVolumes(core.Volume().WithName("authorities").WithProjected(core.ProjectedVolumeSource().WithSources(
+		authorities = append(authorities,
 			authoritySource("kube-root-ca.crt", "ca.crt"),
 			authoritySource(components.OpenShiftServiceCA, "service-ca.crt"),
-			authoritySource(g.Object("ca"), native.ClusterCAKey))))
+			authoritySource(g.Object("ca"), native.ClusterCAKey))
+	}
+	if ca := g.LoginCA(); ca.Secret != "" && g.login.Type == v1alpha1.AuthenticationOIDC {
+		authorities = append(authorities, core.VolumeProjection().WithSecret(core.SecretProjection().WithName(ca.Secret).
+			WithItems(core.KeyToPath().WithKey(ca.Key).WithPath("trusted.pem"))))
+	}
+	if len(authorities) > 0 {
+		container.WithEnv(native.Env("SSL_CERT_DIR", "/etc/ssl/certs:"+authoritiesFolder)).
+			WithVolumeMounts(native.MountReadOnly("authorities", authoritiesFolder))
+		pod.WithVolumes(core.Volume().WithName("authorities").WithProjected(core.ProjectedVolumeSource().WithSources(authorities...)))
 	}
 	pod.WithContainers(container)
 	object := kinds.New(Grafana.GVK(), in.Platform.Namespace, g.Web(), grafanaSpec{

@@ -182,7 +182,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 	if grafana.login, err = native.NewLogin(facts, grafana.expose); err != nil {
 		return inputs{}, err
 	}
-	grafana.secrets = native.SecretsDigest(facts, grafana.Object("login"), grafana.login.OIDC.ClientSecretRef.Name)
+	grafana.secrets = native.SecretsDigest(facts, grafana.Object("login"), grafana.login.OIDC.ClientSecretRef.Name, grafana.LoginCA().Secret)
 	in.grafana = grafana
 	return in, nil
 }

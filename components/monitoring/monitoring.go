@@ -101,16 +101,17 @@ func (component) References(facts components.Facts) []components.Reference {
 	}
 	spec := specOf(facts)
 	for _, remote := range spec.Prometheus.RemoteWrite {
-		reference("prometheus.remoteWrite["+remote.Name+"].credentialsSecretRef", remote.CredentialsSecretRef.Name, []string{"username", "password"}, remote.URL)
+		reference("prometheus.remoteWrite["+remote.Name+"].credentialsSecretRef", remote.CredentialsSecretRef.Name, []string{"username", "password"}, native.SentTo(facts, remote.URL)...)
 		reference("prometheus.remoteWrite["+remote.Name+"].caSecretRef", remote.CASecretRef.Name, []string{caKey})
 	}
 	for _, receiver := range spec.Alertmanager.Receivers {
-		var sentTo []string
-		if receiver.Email != nil { // the other Secrets hold the address themselves
+		sentTo := native.SentTo(facts) // these Secrets hold the address themselves
+		if receiver.Email != nil {
 			sentTo = []string{"smtp://" + receiver.Email.Server}
 		}
 		reference("alertmanager.receivers["+receiver.Name+"].secretRef", receiver.SecretRef.Name, []string{receiverKeys[receiver.Type]}, sentTo...)
 	}
+	references = append(references, native.TrustedCAReferences(facts)...)
 	if !grafanaWanted(facts) {
 		return references
 	}

@@ -146,6 +146,9 @@ func prometheusPolicy(in inputs) *networking.NetworkPolicyApplyConfiguration {
 			egress = append(egress, native.To(native.Ports(elsewhere.Port), native.PodsIn(elsewhere.Namespaces, scrape.Pods)))
 		}
 	}
+	if len(in.prometheus.remoteWrite) > 0 {
+		egress = append(egress, in.Outbound.Egress()...)
+	}
 	return in.PolicyFor(prometheusPart, in.pods(prometheusPart),
 		[]native.Ingress{native.From(native.Ports(prometheusPort), in.readers()...)}, egress)
 }
@@ -191,6 +194,9 @@ func prometheus(in inputs) *kinds.Resource[prometheusSpec] {
 		if secret := remote.CredentialsSecretRef.Name; secret != "" {
 			target.BasicAuth = &basicAuth{keyReference{secret, "username"}, keyReference{secret, "password"}}
 		}
+		if outbound := in.outbound(); outbound != nil {
+			target.ProxyURL, target.NoProxy, target.TLS = outbound.ProxyURL, outbound.NoProxy, outbound.TLS
+		}
 		if secret := remote.CASecretRef.Name; secret != "" {
 			target.TLS = &tlsConfig{CA: &secretOrConfigMap{Secret: &keyReference{secret, caKey}}}
 		}
@@ -231,9 +237,24 @@ func alertmanagerObjects(in inputs) []components.Object {
 	spec.ServiceAccountName = in.Object(alertmanagerPart)
 	alertmanager := kinds.New(Alertmanager.GVK(), in.Platform.Namespace, in.Platform.Name, spec)
 	alertmanager.WithLabels(in.Labels(alertmanagerPart))
-	config := kinds.New(AlertmanagerConfig.GVK(), in.Platform.Namespace, in.Object(alertmanagerPart), notifications(in.alertmanager.receivers))
+	config := kinds.New(AlertmanagerConfig.GVK(), in.Platform.Namespace, in.Object(alertmanagerPart), notifications(in.alertmanager.receivers, in.outbound()))
 	config.WithLabels(in.Labels(alertmanagerPart))
 	return append(objects, components.Owned(config), components.Owned(alertmanager))
+}
+
+// outbound is how addresses outside the cluster are reached. Nil: as everybody reaches them.
+func (in inputs) outbound() *httpConfig {
+	config := httpConfig{ProxyURL: in.Outbound.HTTPS()}
+	if config.ProxyURL != "" {
+		config.NoProxy = in.Outbound.NoProxy()
+	}
+	if ca := native.TrustedCA(in.facts); ca.Secret != "" {
+		config.TLS = &tlsConfig{CA: &secretOrConfigMap{Secret: &keyReference{ca.Secret, ca.Key}}}
+	}
+	if config == (httpConfig{}) {
+		return nil
+	}
+	return &config
 }
 
 // nobody gets the alerts that no receiver wants.
@@ -243,7 +264,7 @@ const nobody = "nobody"
 var severities = map[string]string{"": "warning|critical", "Info": "info|warning|critical", "Warning": "warning|critical", "Critical": "critical"}
 
 // notifications: every receiver gets every alert of its severities.
-func notifications(receivers []v1alpha1.AlertReceiver) alertmanagerConfigSpec {
+func notifications(receivers []v1alpha1.AlertReceiver, outbound *httpConfig) alertmanagerConfigSpec {
 	severity := func(value string) []matcher { return []matcher{{"severity", value, "=~"}} }
 	spec := alertmanagerConfigSpec{
 		Route: route{
@@ -270,15 +291,15 @@ func notifications(receivers []v1alpha1.AlertReceiver) alertmanagerConfigSpec {
 				RequireTLS: true, SendResolved: true,
 			}}
 		case v1alpha1.AlertReceiverPagerDuty:
-			named.PagerDuty = []pagerDuty{{RoutingKey: secret, SendResolved: true}}
+			named.PagerDuty = []pagerDuty{{RoutingKey: secret, SendResolved: true, HTTP: outbound}}
 		case v1alpha1.AlertReceiverSlack:
 			named.Slack = []slack{{
-				URL: secret, Channel: wanted.SlackChannel, SendResolved: true,
+				URL: secret, Channel: wanted.SlackChannel, SendResolved: true, HTTP: outbound,
 				Title: `{{ .Status | toUpper }}: {{ .CommonLabels.alertname }} in {{ .CommonLabels.namespace }}`,
 				Text:  `{{ range .Alerts }}{{ .Annotations.summary }}: {{ .Annotations.description }} {{ .Annotations.runbook }}` + "\n{{ end }}",
 			}}
 		case v1alpha1.AlertReceiverWebhook:
-			named.Webhook = []webhook{{URL: secret, SendResolved: true}}
+			named.Webhook = []webhook{{URL: secret, SendResolved: true, HTTP: outbound}}
 		}
 		spec.Receivers = append(spec.Receivers, named)
 		spec.Route.Routes = append(spec.Route.Routes, route{

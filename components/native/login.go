@@ -47,7 +47,7 @@ func LoginReferences(facts components.Facts) []components.Reference {
 	}
 	return []components.Reference{{
 		Field: "spec.authentication.oidc.clientSecretRef", Name: oidc.ClientSecretRef.Name, Keys: []string{OIDCSecretKey},
-		SentTo: []string{withDefaults(*oidc).TokenEndpoint},
+		SentTo: SentTo(facts, withDefaults(*oidc).TokenEndpoint),
 	}}
 }
 
@@ -122,6 +122,28 @@ const ClusterCAKey = "ca-bundle.crt"
 // have a certificate of theirs.
 func (a App) ClusterCA(part string) *core.ConfigMapApplyConfiguration {
 	return a.ConfigMap(part, "ca").WithLabels(map[string]string{"config.openshift.io/inject-trusted-cabundle": "true"})
+}
+
+// LoginCA are authorities besides the public ones that may have signed the certificate of an OpenID Connect provider: those of the spec, or
+// on OpenShift ClusterCA. The zero value elsewhere.
+func (a App) LoginCA() components.CertificateAuthority {
+	switch {
+	case a.trustedCA != (components.CertificateAuthority{}):
+		return a.trustedCA
+	case a.OpenShift:
+		return components.CertificateAuthority{ConfigMap: a.Object("ca"), Key: ClusterCAKey}
+	default:
+		return components.CertificateAuthority{}
+	}
+}
+
+// LoginCAVolume has the authorities in a file of the name that their key has.
+func (a App) LoginCAVolume(name string) *core.VolumeApplyConfiguration {
+	ca := a.LoginCA()
+	if ca.ConfigMap != "" {
+		return ConfigMapVolume(name, ca.ConfigMap)
+	}
+	return ca.Volume(name)
 }
 
 // Ports at which the provider is reached.

@@ -111,13 +111,20 @@ func NewLoginProxy(app App, facts components.Facts, web WebInterface) (LoginProx
 	if proxy.Login, err = NewLogin(facts, proxy.Exposure); err != nil {
 		return LoginProxy{}, err
 	}
-	proxy.Secrets = SecretsDigest(facts, proxy.cookie(), proxy.certificate(), proxy.Login.OIDC.ClientSecretRef.Name)
+	secrets := []string{proxy.cookie(), proxy.certificate(), proxy.Login.OIDC.ClientSecretRef.Name}
+	if proxy.trustsMore() {
+		secrets = append(secrets, app.LoginCA().Secret)
+	}
+	proxy.Secrets = SecretsDigest(facts, secrets...)
 	return proxy, nil
 }
 
 // References are the Secrets that the proxies of a component's web interfaces use and that the component does not make.
 func (a App) References(facts components.Facts) []components.Reference {
 	references := append(LoginReferences(facts), IngressReferences(facts)...)
+	if authenticationType(facts) == v1alpha1.AuthenticationOIDC {
+		references = append(references, TrustedCAReferences(facts)...)
+	}
 	if kind := ingressType(facts); a.OpenShift && (kind == v1alpha1.IngressRoute || kind == v1alpha1.IngressNone) {
 		references = append(references, components.Reference{
 			Field: "spec.ingress", Name: a.Object("tls"), Keys: []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey},
@@ -301,16 +308,15 @@ func (p LoginProxy) loginObjects() []components.Object {
 		login.Generate, login.Htpasswd = passwords, htpasswd
 		objects = append(objects, login)
 	}
-	if p.trustsCluster() {
+	if p.trustsMore() && p.app.LoginCA().ConfigMap != "" {
 		objects = append(objects, components.Owned(p.app.ClusterCA(p.web.Part)))
 	}
 	return objects
 }
 
-// trustsCluster reports whether an OpenID Connect provider may have a certificate that OpenShift's administrators
-// trust.
-func (p LoginProxy) trustsCluster() bool {
-	return p.app.OpenShift && p.Login.Type == v1alpha1.AuthenticationOIDC
+// trustsMore reports whether an OpenID Connect provider may have a certificate that no public authority signed.
+func (p LoginProxy) trustsMore() bool {
+	return p.Login.Type == v1alpha1.AuthenticationOIDC && p.app.LoginCA() != (components.CertificateAuthority{})
 }
 
 func (p LoginProxy) service() *core.ServiceApplyConfiguration {
@@ -335,7 +341,7 @@ func (p LoginProxy) Egress() []Egress {
 	case v1alpha1.AuthenticationOIDC:
 		ports := append(p.Login.Ports(), 443)
 		slices.Sort(ports)
-		return []Egress{To(slices.Compact(ports), Anywhere()...)}
+		return append([]Egress{To(slices.Compact(ports), Anywhere()...)}, p.app.Outbound.Egress()...)
 	default:
 		return nil
 	}
@@ -367,11 +373,12 @@ func (p LoginProxy) AddTo(pod *core.PodSpecApplyConfiguration, resources v1alpha
 		client := SecretVolume("login-proxy-client", p.Login.OIDC.ClientSecretRef.Name)
 		client.Secret.WithItems(core.KeyToPath().WithKey(OIDCSecretKey).WithPath(OIDCSecretKey))
 		volume(client, clientFolder)
+		container.WithEnv(p.app.Outbound.Env()...)
 	default:
 		volume(ConfigMapVolume("login-proxy-page", p.app.Object("login-page")), pageFolder)
 	}
-	if p.trustsCluster() {
-		volume(ConfigMapVolume("login-proxy-ca", p.app.Object("ca")), caFolder)
+	if p.trustsMore() {
+		volume(p.app.LoginCAVolume("login-proxy-ca"), caFolder)
 	}
 	probe := func(failures int32) *core.ProbeApplyConfiguration {
 		probe := Probe(health, 10, failures)
@@ -491,8 +498,8 @@ func (p LoginProxy) oidcArgs() []string {
 	if groups := p.groups(); len(groups) > 0 {
 		args = append(args, "--htpasswd-user-group="+groups[0]) // programs are in no group of the provider
 	}
-	if p.trustsCluster() {
-		args = append(args, "--provider-ca-file="+caFolder+"/"+ClusterCAKey, "--use-system-trust-store=true")
+	if p.trustsMore() {
+		args = append(args, "--provider-ca-file="+caFolder+"/"+p.app.LoginCA().Key, "--use-system-trust-store=true")
 	}
 	return args
 }

@@ -28,11 +28,15 @@ type App struct {
 	Platform components.Platform
 	// OpenShift is as in components.Cluster.
 	OpenShift bool
+	// Outbound is how Pods reach addresses outside the cluster.
+	Outbound Outbound
 	// ObjectLabels are further labels of every object.
 	ObjectLabels map[string]string
 
 	// watched are the labels by which the operator sees Pods.
 	watched map[string]string
+	// trustedCA is that of the spec.
+	trustedCA components.CertificateAuthority
 }
 
 // NewApp is the App of a component.
@@ -41,7 +45,9 @@ func NewApp(facts components.Facts, component string) App {
 		Name:      strings.ToLower(component),
 		Platform:  facts.Platform,
 		OpenShift: facts.Cluster.OpenShift,
+		Outbound:  NewOutbound(facts),
 		watched:   facts.Labels(component),
+		trustedCA: TrustedCA(facts),
 	}
 }
 

@@ -65,6 +65,8 @@ type Storage struct {
 	// Buckets are those of the platform, one for each of the Claims first. Use Bucket to find one.
 	Buckets []components.Bucket
 
+	// outbound is how Pods get there.
+	outbound native.Outbound
 	// references are what the spec names, or what another component makes, by the Secret's name.
 	references []components.Reference
 	// backends are where its traffic arrives, for network policies.
@@ -121,11 +123,17 @@ func external(facts components.Facts, spec v1alpha1.ExternalObjectStorage) *Stor
 	storage.Addressing = cmp.Or(spec.Addressing, AddressingPath)
 	storage.references = []components.Reference{{
 		Field: field + "credentialsSecretRef", Name: spec.CredentialsSecretRef.Name, Keys: []string{AccessKey, SecretKey},
-		SentTo: []string{storage.Endpoint},
+		SentTo: native.SentTo(facts, storage.Endpoint),
 	}}
-	if ca := spec.CASecretRef.Name; ca != "" {
+	storage.outbound = native.NewOutbound(facts)
+	trusted := native.TrustedCA(facts)
+	switch ca := spec.CASecretRef.Name; {
+	case ca != "":
 		storage.CA = components.CertificateAuthority{Secret: ca, Key: CAKey}
 		storage.references = append(storage.references, components.Reference{Field: field + "caSecretRef", Name: ca, Keys: []string{CAKey}})
+	case storage.Secure && trusted.Secret != "":
+		storage.CA = trusted
+		storage.references = append(storage.references, native.TrustedCAReferences(facts)...)
 	}
 	for _, claim := range Claims(facts) {
 		bucket := components.Bucket{Purpose: claim.Purpose, Name: claim.Name, Secret: spec.CredentialsSecretRef.Name}
@@ -134,7 +142,7 @@ func external(facts components.Facts, spec v1alpha1.ExternalObjectStorage) *Stor
 		}
 		storage.Buckets = append(storage.Buckets, bucket)
 	}
-	storage.backends = []components.Backend{{Host: storage.Host, Port: storage.Port}}
+	storage.backends = append([]components.Backend{{Host: storage.Host, Port: storage.Port}}, storage.outbound.Backends()...)
 	return storage
 }
 
@@ -243,6 +251,12 @@ func (s *Storage) Env(purpose, caFile string) []*core.EnvVarApplyConfiguration {
 	}
 	return env
 }
+
+// ProxyEnv is where programs look for the proxy through which an external service is reached. Env does not have it.
+func (s *Storage) ProxyEnv() []*core.EnvVarApplyConfiguration { return s.outbound.Env() }
+
+// Proxy is that through which an external service is reached. Nil: it is reached directly.
+func (s *Storage) Proxy() *native.Proxy { return s.outbound.ProxyFor(s.Endpoint) }
 
 // Volume has CA as the file CA.Key, and nothing else of the object that holds it. Nil when CA is the zero value.
 func (s *Storage) Volume(name string) *core.VolumeApplyConfiguration { return s.CA.Volume(name) }

@@ -116,6 +116,7 @@ func (in inputs) pod(m model) *core.PodSpecApplyConfiguration {
 		WithArgs(in.uri(m), modelFolder).
 		WithEnvFrom(core.EnvFromSource().WithSecretRef(core.SecretEnvSource().WithName(in.Object(modelsPart)))).
 		WithEnv(native.Env("RCLONE_CONFIG", "/tmp/rclone.conf"), native.Env("HOME", "/tmp")).
+		WithEnv(in.storage.ProxyEnv()...).
 		WithVolumeMounts(native.Mount(volume, modelFolder), native.Mount("tmp", "/tmp"))
 	server := native.Container(modelName, "", m.spec.Resources).WithVolumeMounts(native.Mount("tmp", "/tmp")).WithEnv(native.Env("HOME", "/tmp"))
 	server.Image = nil // the operator's

@@ -58,7 +58,7 @@ func hadoopSettings(storage *s3.Storage) string {
 // hands them to executors. The last provider of Hadoop's own list, which asks the cloud for the credentials of the node, is left out.
 // https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/index.html
 func s3aSettings(storage *s3.Storage) [][2]string {
-	return [][2]string{
+	settings := [][2]string{
 		{"fs.s3a.endpoint", storage.Endpoint},
 		{"fs.s3a.endpoint.region", storage.Region},
 		{"fs.s3a.path.style.access", fmt.Sprint(storage.Addressing == s3.AddressingPath)},
@@ -69,4 +69,10 @@ func s3aSettings(storage *s3.Storage) [][2]string {
 			"software.amazon.awssdk.auth.credentials.EnvironmentVariableCredentialsProvider",
 		}, ",")},
 	}
+	if proxy := storage.Proxy(); proxy != nil {
+		settings = append(settings, [][2]string{
+			{"fs.s3a.proxy.host", proxy.Host}, {"fs.s3a.proxy.port", fmt.Sprint(proxy.Port)}, {"fs.s3a.proxy.ssl.enabled", fmt.Sprint(proxy.Secure)},
+		}...)
+	}
+	return settings
 }

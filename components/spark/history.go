@@ -123,6 +123,7 @@ func (h *history) policy() *networking.NetworkPolicyApplyConfiguration {
 	egress := slices.Concat([]native.Egress{native.DNS()}, h.proxy.Egress(), h.storage.Egress())
 	if !h.own {
 		egress = append(egress, native.To(native.Ports(443), native.Internet()...))
+		egress = append(egress, h.Outbound.Egress()...)
 	}
 	return h.Policy(historyPart, []native.Ingress{h.proxy.Ingress()}, egress)
 }
@@ -158,6 +159,9 @@ func (h *history) deployment() *apps.DeploymentApplyConfiguration {
 	volumes := []*core.VolumeApplyConfiguration{native.EmptyVolume("tmp"), native.ConfigMapVolume("conf", h.Object(historyPart))}
 	authority := components.NotebookAuthority{Name: "object-storage", CertificateAuthority: h.storage.CA}
 	env = append(env, h.storage.Env(s3.DataLake, authority.File())...)
+	if options := h.Outbound.JavaOptions(); options != "" && !h.own {
+		env = append(env, native.Env("JAVA_TOOL_OPTIONS", options)) // for what fetches the modules
+	}
 	if hasAuthority(h.storage) {
 		env = append(env, native.Env("SPARK_DAEMON_JAVA_OPTS", "-Djavax.net.ssl.trustStore=/tmp/opendatahub-truststore"))
 		mounts = append(mounts, native.MountReadOnly("object-storage-ca", authority.Folder()))

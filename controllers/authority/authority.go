@@ -87,7 +87,7 @@ func Cluster(all []components.Component) []rbacv1.PolicyRule {
 		}
 	}
 	return append(grants.rules(), rbacv1.PolicyRule{
-		APIGroups: []string{"config.openshift.io"}, Resources: []string{"ingresses"}, ResourceNames: []string{"cluster"},
+		APIGroups: []string{"config.openshift.io"}, Resources: []string{"ingresses", "proxies"}, ResourceNames: []string{"cluster"},
 		Verbs: []string{"get"},
 	}, rbacv1.PolicyRule{
 		// Whether they are in force.

@@ -122,7 +122,7 @@ func TestClusterHoldsClusterScopedKindsOnly(t *testing.T) {
 	for _, rule := range rules {
 		resources = append(resources, rule.Resources...)
 	}
-	want := []string{"customresourcedefinitions", "tokenreviews", "selfsubjectaccessreviews", "subjectaccessreviews", "storageclasses", "ingresses", "validatingadmissionpolicybindings"}
+	want := []string{"customresourcedefinitions", "tokenreviews", "selfsubjectaccessreviews", "subjectaccessreviews", "storageclasses", "ingresses", "proxies", "validatingadmissionpolicybindings"}
 	if diff := cmp.Diff(want, resources); diff != "" {
 		t.Errorf("resources (-want +got):\n%s", diff)
 	}

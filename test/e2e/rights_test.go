@@ -111,7 +111,7 @@ var unused = []audit.Exception{
 		Reason: "What is in the way of one of our objects is read, outside namespaces.",
 	},
 	{
-		Resources: []string{"ingresses.config.openshift.io"}, Verbs: []string{"get"},
+		Resources: []string{"ingresses.config.openshift.io", "proxies.config.openshift.io"}, Verbs: []string{"get"},
 		Reason: "The cluster of the suite is no OpenShift.",
 	},
 	{

@@ -16,9 +16,11 @@ import (
 // provider is somebody else's login: an OpenID Connect provider and OpenShift in one. The code that a browser brings back
 // is the user's name, and so is the token.
 type provider struct {
-	url    string
-	client string
-	secret string
+	url string
+	// handler answers at the url.
+	handler http.Handler
+	client  string
+	secret  string
 
 	mu     sync.Mutex
 	groups map[string][]string
@@ -41,6 +43,7 @@ func newProvider(t *testing.T, client, secret string) *provider {
 		name, groups := p.user(r)
 		reply(w, map[string]any{"metadata": map[string]any{"name": name}, "groups": groups})
 	})
+	p.handler = mux
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	p.url = server.URL

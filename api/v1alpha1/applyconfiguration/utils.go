@@ -166,6 +166,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PortalSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PrometheusSpec"):
 		return &apiv1alpha1.PrometheusSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ProxySpec"):
+		return &apiv1alpha1.ProxySpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RemoteWrite"):
 		return &apiv1alpha1.RemoteWriteApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ResourceAmounts"):

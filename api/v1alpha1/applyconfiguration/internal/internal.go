@@ -1564,6 +1564,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Profile
       default: Standard
+    - name: proxy
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.ProxySpec
+    - name: trustedCASecretRef
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.LocalReference
 - name: io.opendatahub.operator.api.v1alpha1.OpenDataHubStatus
   map:
     fields:
@@ -1697,6 +1703,21 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storage
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Storage
+- name: io.opendatahub.operator.api.v1alpha1.ProxySpec
+  map:
+    fields:
+    - name: httpProxy
+      type:
+        scalar: string
+    - name: httpsProxy
+      type:
+        scalar: string
+    - name: noProxy
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
 - name: io.opendatahub.operator.api.v1alpha1.RemoteWrite
   map:
     fields:

@@ -18,7 +18,7 @@ type ExternalObjectStorageApplyConfiguration struct {
 	// AWS_SECRET_ACCESS_KEY.
 	CredentialsSecretRef *LocalReferenceApplyConfiguration `json:"credentialsSecretRef,omitempty"`
 	// caSecretRef names a Secret in the platform's namespace whose key ca.crt holds the certificate authority of the
-	// endpoint, in PEM. If unset, the public authorities are trusted.
+	// endpoint, in PEM. If unset, those of trustedCASecretRef are trusted, or the public authorities.
 	CASecretRef *LocalReferenceApplyConfiguration `json:"caSecretRef,omitempty"`
 }
 

@@ -28,6 +28,14 @@ type OpenDataHubSpecApplyConfiguration struct {
 	Authentication *AuthenticationSpecApplyConfiguration `json:"authentication,omitempty"`
 	// ingress says how web interfaces are reached from outside the cluster.
 	Ingress *IngressSpecApplyConfiguration `json:"ingress,omitempty"`
+	// proxy is what the platform reaches addresses outside the cluster through: object storage, login providers, receivers of alerts, and
+	// whatever notebooks and pipelines ask for. Defaults to the proxy of the cluster on OpenShift, otherwise there is none.
+	Proxy *ProxySpecApplyConfiguration `json:"proxy,omitempty"`
+	// trustedCASecretRef names a Secret in the platform's namespace whose key ca.crt holds certificate authorities in PEM. They are trusted
+	// where the platform reaches addresses outside the cluster, unless a caSecretRef names others. Notebooks trust these alone, so that the
+	// public authorities must be among them where notebooks need those. On OpenShift the bundle of the cluster is the default for
+	// login providers, and for notebooks where the cluster has a proxy or authorities of its own.
+	TrustedCASecretRef *LocalReferenceApplyConfiguration `json:"trustedCASecretRef,omitempty"`
 	// dependencies says whether third-party operators (Rook, Strimzi, ...) are installed for the platform or awaited.
 	Dependencies *DependenciesSpecApplyConfiguration `json:"dependencies,omitempty"`
 	// components names what is deployed. A component that is not named is not deployed; an empty block ({}) deploys it
@@ -86,6 +94,22 @@ func (b *OpenDataHubSpecApplyConfiguration) WithAuthentication(value *Authentica
 // If called multiple times, the Ingress field is set to the value of the last call.
 func (b *OpenDataHubSpecApplyConfiguration) WithIngress(value *IngressSpecApplyConfiguration) *OpenDataHubSpecApplyConfiguration {
 	b.Ingress = value
+	return b
+}
+
+// WithProxy sets the Proxy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Proxy field is set to the value of the last call.
+func (b *OpenDataHubSpecApplyConfiguration) WithProxy(value *ProxySpecApplyConfiguration) *OpenDataHubSpecApplyConfiguration {
+	b.Proxy = value
+	return b
+}
+
+// WithTrustedCASecretRef sets the TrustedCASecretRef field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TrustedCASecretRef field is set to the value of the last call.
+func (b *OpenDataHubSpecApplyConfiguration) WithTrustedCASecretRef(value *LocalReferenceApplyConfiguration) *OpenDataHubSpecApplyConfiguration {
+	b.TrustedCASecretRef = value
 	return b
 }
 
