@@ -12,12 +12,12 @@ type GPUSpec struct {
 	// +optional
 	Driver GPUDriver `json:"driver,omitempty,omitzero"`
 
-	// toolkit is Disabled where the container runtime of the nodes is set up for GPUs already. Enabled by default.
+	// toolkit is Disabled where the container runtime of the nodes is set up for GPUs already. Defaults to Enabled.
 	//
 	// +optional
 	Toolkit Toggle `json:"toolkit,omitempty"`
 
-	// devicePlugin offers the GPUs to Pods. It is Disabled where the nodes come with one. Enabled by default.
+	// devicePlugin offers the GPUs to Pods. It is Disabled where the nodes come with one. Defaults to Enabled.
 	//
 	// +optional
 	DevicePlugin Toggle `json:"devicePlugin,omitempty"`
@@ -32,7 +32,8 @@ type GPUSpec struct {
 	// +optional
 	Sharing GPUSharing `json:"sharing,omitempty,omitzero"`
 
-	// metrics of every GPU (DCGM). Enabled by default.
+	// metrics of every GPU, from NVIDIA's DCGM exporter. With monitoring, those of the GPUs that Pods of the platform have are
+	// collected. Defaults to Enabled.
 	//
 	// +optional
 	Metrics Toggle `json:"metrics,omitempty"`
@@ -68,7 +69,7 @@ type GPUDriver struct {
 	// +optional
 	Type GPUDriverType `json:"type,omitempty"`
 
-	// version of the driver, as in 580.95.05. Without it the one that the NVIDIA operator was released with.
+	// version of the driver, as in 580.95.05. Defaults to the one that the NVIDIA operator was released with.
 	//
 	// +kubebuilder:validation:MaxLength=16
 	// +kubebuilder:validation:Pattern=`^[0-9]{3}(\.[0-9]{1,3}){1,2}$`

@@ -10,23 +10,31 @@ type MonitoringSpec struct {
 
 	// type is Platform (a Prometheus and an Alertmanager of the platform's own) or Cluster (scrape rules and alerts are
 	// picked up by a Prometheus that the cluster already runs, such as OpenShift's user workload monitoring).
-	// Without it: Cluster on OpenShift, otherwise Platform.
+	// Defaults to Cluster on OpenShift, otherwise to Platform.
 	//
 	// +kubebuilder:validation:Enum=Platform;Cluster
 	// +optional
 	Type string `json:"type,omitempty"`
 
-	// scrapeIntervalSeconds between two looks at a target. Without it 30.
+	// scrapeIntervalSeconds between two looks at a target. Defaults to 30.
 	//
 	// +kubebuilder:validation:Minimum=5
 	// +kubebuilder:validation:Maximum=300
 	// +optional
 	ScrapeIntervalSeconds int32 `json:"scrapeIntervalSeconds,omitempty"`
 
-	// alerts are rules for every component. Enabled by default.
+	// alerts are rules for every component. Defaults to Enabled.
 	//
 	// +optional
 	Alerts Toggle `json:"alerts,omitempty"`
+
+	// runbookURL is where the operator's docs/runbooks.md is published, as in https://wiki.example.com/runbooks. Every alert
+	// links to its section there, in the annotation runbook_url. Defaults to no link.
+	//
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:Pattern=`^https?://[A-Za-z0-9][A-Za-z0-9._~:/?&=%+-]*$`
+	// +optional
+	RunbookURL string `json:"runbookURL,omitempty"`
 
 	// prometheus stores metrics.
 	//
@@ -46,22 +54,22 @@ type MonitoringSpec struct {
 
 // PrometheusSpec stores metrics.
 type PrometheusSpec struct {
-	// replicas, each with all metrics. Without it that of the profile.
+	// replicas, each with all metrics. Defaults to that of the profile.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=4
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
 
-	// retentionDays that metrics are kept. Without it 15.
+	// retentionDays that metrics are kept. Defaults to 15.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=3650
 	// +optional
 	RetentionDays int32 `json:"retentionDays,omitempty"`
 
-	// retentionSize is how much of the volume metrics may fill before the oldest go, as in 40Gi. Without it 80% of the
-	// volume.
+	// retentionSize is how much of the volume metrics may fill before the oldest go, as in 40Gi. Defaults to 80% of
+	// the volume.
 	//
 	// +kubebuilder:validation:XIntOrString
 	// +kubebuilder:validation:MaxLength=32
@@ -111,7 +119,7 @@ type RemoteWrite struct {
 	CredentialsSecretRef LocalReference `json:"credentialsSecretRef,omitempty,omitzero"`
 
 	// caSecretRef names a Secret in the platform's namespace whose key ca.crt holds the certificate authority of the
-	// url. Without it the public authorities are trusted.
+	// url. Defaults to the public authorities.
 	//
 	// +optional
 	CASecretRef LocalReference `json:"caSecretRef,omitempty,omitzero"`
@@ -124,7 +132,7 @@ type AlertmanagerSpec struct {
 	// +optional
 	State Toggle `json:"state,omitempty"`
 
-	// replicas that agree on what was sent. Without it that of the profile.
+	// replicas that agree on what was sent. Defaults to that of the profile.
 	//
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=5
@@ -185,7 +193,7 @@ type AlertReceiver struct {
 	// +required
 	Type AlertReceiverType `json:"type"`
 
-	// minimumSeverity of the alerts that are sent: Info, Warning or Critical. Without it Warning.
+	// minimumSeverity of the alerts that are sent: Info, Warning or Critical. Defaults to Warning.
 	//
 	// +kubebuilder:validation:Enum=Info;Warning;Critical
 	// +optional
@@ -234,7 +242,7 @@ type EmailReceiver struct {
 	// +required
 	Server string `json:"server"`
 
-	// username at the server. Without it the address in from.
+	// username at the server. Defaults to the address in from.
 	//
 	// +kubebuilder:validation:MaxLength=254
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][-A-Za-z0-9._+@]*$`

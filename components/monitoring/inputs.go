@@ -45,6 +45,8 @@ type inputs struct {
 	alertmanager *alertmanagerInputs
 	grafana      *grafanaInputs
 	rules        []components.AlertRules
+	// runbooks is where people find what to do about alerts. Empty: nowhere.
+	runbooks     string
 	strictSpread bool
 	// scrapesElsewhere is whether Prometheus asks Pods of other namespaces. OpenShift's, for user-defined projects, does not.
 	scrapesElsewhere bool
@@ -160,7 +162,7 @@ func newInputs(facts components.Facts) (inputs, error) {
 		scrapesElsewhere:  typeOf(facts) == typePlatform || !facts.Cluster.OpenShift,
 	}
 	if spec.Alerts != v1alpha1.Disabled {
-		in.rules = facts.Declared.Alerts
+		in.rules, in.runbooks = facts.Declared.Alerts, spec.RunbookURL
 	}
 	if typeOf(facts) == typePlatform {
 		if err := in.servers(spec, profile); err != nil {

@@ -296,7 +296,7 @@ func notifications(receivers []v1alpha1.AlertReceiver, outbound *httpConfig) ale
 			named.Slack = []slack{{
 				URL: secret, Channel: wanted.SlackChannel, SendResolved: true, HTTP: outbound,
 				Title: `{{ .Status | toUpper }}: {{ .CommonLabels.alertname }} in {{ .CommonLabels.namespace }}`,
-				Text:  `{{ range .Alerts }}{{ .Annotations.summary }}: {{ .Annotations.description }} {{ .Annotations.runbook }}` + "\n{{ end }}",
+				Text:  `{{ range .Alerts }}{{ .Annotations.summary }}: {{ .Annotations.description }} {{ or .Annotations.runbook_url .Annotations.runbook }}` + "\n{{ end }}",
 			}}
 		case v1alpha1.AlertReceiverWebhook:
 			named.Webhook = []webhook{{URL: secret, SendResolved: true, HTTP: outbound}}

@@ -225,7 +225,7 @@ type ruleGroups struct {
 // prometheusRule has a file of rules. That the files can be read is tested.
 func prometheusRule(in inputs, rules components.AlertRules, number int) *kinds.Resource[ruleGroups] {
 	var groups ruleGroups
-	if err := yaml.Unmarshal(in.placed(rules.Content), &groups); err != nil {
+	if err := yaml.Unmarshal(in.linked(in.placed(rules.Content)), &groups); err != nil {
 		panic(fmt.Sprintf("the rules of %s: %v", rules.Component, err))
 	}
 	suffix := strings.ToLower(rules.Component)
@@ -240,6 +240,14 @@ func prometheusRule(in inputs, rules components.AlertRules, number int) *kinds.R
 // placed puts the platform's namespace in place of the placeholder.
 func (in inputs) placed(content []byte) []byte {
 	return bytes.ReplaceAll(content, []byte(placeholder), []byte(in.Platform.Namespace))
+}
+
+// linked has the rules link to their runbooks. runbook_url is what Prometheus' mixins call that, and what consoles make a link.
+func (in inputs) linked(rules []byte) []byte {
+	if in.runbooks == "" {
+		return rules
+	}
+	return bytes.ReplaceAll(rules, []byte("runbook: docs/runbooks.md#"), []byte("runbook_url: "+in.runbooks+"#"))
 }
 
 func (in inputs) tokenSecret() string { return in.Object(prometheusPart) + "-token" }

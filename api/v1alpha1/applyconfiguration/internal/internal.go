@@ -1308,6 +1308,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: prometheus
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.PrometheusSpec
+    - name: runbookURL
+      type:
+        scalar: string
     - name: scrapeIntervalSeconds
       type:
         scalar: numeric

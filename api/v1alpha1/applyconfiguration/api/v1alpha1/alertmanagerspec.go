@@ -13,7 +13,7 @@ import (
 type AlertmanagerSpecApplyConfiguration struct {
 	// state is Enabled (the default) or Disabled.
 	State *apiv1alpha1.Toggle `json:"state,omitempty"`
-	// replicas that agree on what was sent. Without it that of the profile.
+	// replicas that agree on what was sent. Defaults to that of the profile.
 	Replicas *int32 `json:"replicas,omitempty"`
 	// storage of each replica.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`

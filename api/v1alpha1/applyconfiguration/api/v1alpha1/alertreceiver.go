@@ -15,7 +15,7 @@ type AlertReceiverApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// type is Email, PagerDuty, Slack or Webhook.
 	Type *apiv1alpha1.AlertReceiverType `json:"type,omitempty"`
-	// minimumSeverity of the alerts that are sent: Info, Warning or Critical. Without it Warning.
+	// minimumSeverity of the alerts that are sent: Info, Warning or Critical. Defaults to Warning.
 	MinimumSeverity *string `json:"minimumSeverity,omitempty"`
 	// secretRef names a Secret in the platform's namespace that holds what must stay secret: the key url for Slack and
 	// Webhook, routingKey for PagerDuty, password for Email.

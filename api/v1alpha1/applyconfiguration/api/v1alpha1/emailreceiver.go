@@ -13,7 +13,7 @@ type EmailReceiverApplyConfiguration struct {
 	From *string `json:"from,omitempty"`
 	// server that sends the mail, with its port, as in smtp.example.com:587. TLS is required.
 	Server *string `json:"server,omitempty"`
-	// username at the server. Without it the address in from.
+	// username at the server. Defaults to the address in from.
 	Username *string `json:"username,omitempty"`
 }
 

@@ -14,7 +14,7 @@ type GPUDriverApplyConfiguration struct {
 	// type is Container (installed on every GPU node; what no type means) or Host (the nodes have it already, as on
 	// most managed clusters).
 	Type *apiv1alpha1.GPUDriverType `json:"type,omitempty"`
-	// version of the driver, as in 580.95.05. Without it the one that the NVIDIA operator was released with.
+	// version of the driver, as in 580.95.05. Defaults to the one that the NVIDIA operator was released with.
 	Version *string `json:"version,omitempty"`
 	// autoUpgrade is Enabled (the default: nodes get a new driver one after the other, once their GPUs are idle) or
 	// Disabled (a node keeps its driver until it is replaced).

@@ -15,15 +15,16 @@ type GPUSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
 	// driver of the GPUs.
 	Driver *GPUDriverApplyConfiguration `json:"driver,omitempty"`
-	// toolkit is Disabled where the container runtime of the nodes is set up for GPUs already. Enabled by default.
+	// toolkit is Disabled where the container runtime of the nodes is set up for GPUs already. Defaults to Enabled.
 	Toolkit *apiv1alpha1.Toggle `json:"toolkit,omitempty"`
-	// devicePlugin offers the GPUs to Pods. It is Disabled where the nodes come with one. Enabled by default.
+	// devicePlugin offers the GPUs to Pods. It is Disabled where the nodes come with one. Defaults to Enabled.
 	DevicePlugin *apiv1alpha1.Toggle `json:"devicePlugin,omitempty"`
 	// mig says how GPUs that can be partitioned (Multi-Instance GPU) are offered.
 	MIG *GPUMIGApplyConfiguration `json:"mig,omitempty"`
 	// sharing lets several Pods use one GPU.
 	Sharing *GPUSharingApplyConfiguration `json:"sharing,omitempty"`
-	// metrics of every GPU (DCGM). Enabled by default.
+	// metrics of every GPU, from NVIDIA's DCGM exporter. With monitoring, those of the GPUs that Pods of the platform have are
+	// collected. Defaults to Enabled.
 	Metrics *apiv1alpha1.Toggle `json:"metrics,omitempty"`
 	// tolerations of the daemons, so that they run on tainted GPU nodes. The taint nvidia.com/gpu is always tolerated.
 	Tolerations []TolerationApplyConfiguration `json:"tolerations,omitempty"`

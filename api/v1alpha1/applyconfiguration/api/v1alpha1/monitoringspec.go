@@ -14,12 +14,15 @@ type MonitoringSpecApplyConfiguration struct {
 	ComponentSpecApplyConfiguration `json:""`
 	// type is Platform (a Prometheus and an Alertmanager of the platform's own) or Cluster (scrape rules and alerts are
 	// picked up by a Prometheus that the cluster already runs, such as OpenShift's user workload monitoring).
-	// Without it: Cluster on OpenShift, otherwise Platform.
+	// Defaults to Cluster on OpenShift, otherwise to Platform.
 	Type *string `json:"type,omitempty"`
-	// scrapeIntervalSeconds between two looks at a target. Without it 30.
+	// scrapeIntervalSeconds between two looks at a target. Defaults to 30.
 	ScrapeIntervalSeconds *int32 `json:"scrapeIntervalSeconds,omitempty"`
-	// alerts are rules for every component. Enabled by default.
+	// alerts are rules for every component. Defaults to Enabled.
 	Alerts *apiv1alpha1.Toggle `json:"alerts,omitempty"`
+	// runbookURL is where the operator's docs/runbooks.md is published, as in https://wiki.example.com/runbooks. Every alert
+	// links to its section there, in the annotation runbook_url. Defaults to no link.
+	RunbookURL *string `json:"runbookURL,omitempty"`
 	// prometheus stores metrics.
 	Prometheus *PrometheusSpecApplyConfiguration `json:"prometheus,omitempty"`
 	// alertmanager sends notifications.
@@ -89,6 +92,14 @@ func (b *MonitoringSpecApplyConfiguration) WithScrapeIntervalSeconds(value int32
 // If called multiple times, the Alerts field is set to the value of the last call.
 func (b *MonitoringSpecApplyConfiguration) WithAlerts(value apiv1alpha1.Toggle) *MonitoringSpecApplyConfiguration {
 	b.Alerts = &value
+	return b
+}
+
+// WithRunbookURL sets the RunbookURL field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RunbookURL field is set to the value of the last call.
+func (b *MonitoringSpecApplyConfiguration) WithRunbookURL(value string) *MonitoringSpecApplyConfiguration {
+	b.RunbookURL = &value
 	return b
 }
 

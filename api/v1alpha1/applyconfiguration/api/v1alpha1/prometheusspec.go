@@ -11,12 +11,12 @@ import (
 //
 // PrometheusSpec stores metrics.
 type PrometheusSpecApplyConfiguration struct {
-	// replicas, each with all metrics. Without it that of the profile.
+	// replicas, each with all metrics. Defaults to that of the profile.
 	Replicas *int32 `json:"replicas,omitempty"`
-	// retentionDays that metrics are kept. Without it 15.
+	// retentionDays that metrics are kept. Defaults to 15.
 	RetentionDays *int32 `json:"retentionDays,omitempty"`
-	// retentionSize is how much of the volume metrics may fill before the oldest go, as in 40Gi. Without it 80% of the
-	// volume.
+	// retentionSize is how much of the volume metrics may fill before the oldest go, as in 40Gi. Defaults to 80% of
+	// the volume.
 	RetentionSize *resource.Quantity `json:"retentionSize,omitempty"`
 	// storage of each replica. Not on the platform's own Ceph: it must be seen to fail.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`

@@ -14,7 +14,7 @@ type RemoteWriteApplyConfiguration struct {
 	// credentialsSecretRef names a Secret of type kubernetes.io/basic-auth in the platform's namespace.
 	CredentialsSecretRef *LocalReferenceApplyConfiguration `json:"credentialsSecretRef,omitempty"`
 	// caSecretRef names a Secret in the platform's namespace whose key ca.crt holds the certificate authority of the
-	// url. Without it the public authorities are trusted.
+	// url. Defaults to the public authorities.
 	CASecretRef *LocalReferenceApplyConfiguration `json:"caSecretRef,omitempty"`
 }
 
