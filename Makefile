@@ -69,9 +69,17 @@ cluster-down: ## Stop a local cluster (NAME).
 build: ## Build bin/opendatahub.
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=v$(VERSION)" -o bin/opendatahub .
 
-.PHONY: image
-image: ## Build the image IMG.
-	docker build --build-arg VERSION=$(VERSION) -t $(IMG) .
+.PHONY: release
+release: ## Build programs, SBOMs, image and provenance for all platforms, to bin/release (VERSION).
+	go run ./hack/release -version $(VERSION)
+
+.PHONY: push
+push: ## Do the same, and push the image to IMG, with the credentials of docker login.
+	go run ./hack/release -version $(VERSION) -push $(IMG)
+
+.PHONY: check-release
+check-release: ## Fail if two builds of a release differ, or lack something.
+	OPENDATAHUB_TEST_RELEASE=must go test -count=1 $(TESTFLAGS) ./hack/release
 
 .PHONY: clean
 clean: ## Delete what was built. Cached tools and running clusters stay.

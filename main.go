@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 
+	_ "golang.org/x/crypto/x509roots/fallback" // the image has no other certificates of public authorities
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"opendatahub.io/operator/cmd"

@@ -197,37 +197,3 @@ func TestTheCRDFitsIntoAnAnnotation(t *testing.T) {
 		t.Errorf("the definition has %d bytes, and kubectl apply stops at %d: shorten descriptions, or share types less", len(compact), limit)
 	}
 }
-
-// TestImageHasItsSources: .dockerignore lets in all that the operator is built from, or the image could not be built.
-func TestImageHasItsSources(t *testing.T) {
-	content, err := os.ReadFile(".dockerignore")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var allowed []string
-	for line := range strings.Lines(string(content)) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "!"); ok {
-			allowed = append(allowed, name)
-			if _, err := os.Stat(name); err != nil {
-				t.Errorf(".dockerignore lets in what is not there: %v", err)
-			}
-		}
-	}
-	imports := importsOf(t)
-	folders := []string{"."}
-	for i := 0; i < len(folders); i++ {
-		for _, folder := range imports[folders[i]] {
-			if !slices.Contains(folders, folder) {
-				folders = append(folders, folder)
-			}
-		}
-	}
-	if len(folders) < 20 {
-		t.Fatalf("only %q are needed", folders)
-	}
-	for _, folder := range folders[1:] {
-		if !slices.ContainsFunc(allowed, func(name string) bool { return folder == name || strings.HasPrefix(folder, name+"/") }) {
-			t.Errorf(".dockerignore leaves out %s, from which the operator is built", folder)
-		}
-	}
-}
