@@ -13,6 +13,8 @@ DIGESTS ?=
 CONTAINER_TOOL ?=
 # The image of the bundle, which the catalogue names.
 BUNDLE_IMG ?= quay.io/opendatahub/operator-bundle:v$(VERSION)
+# The image that oc adm must-gather starts, which the bundle names.
+MUST_GATHER_IMG ?= quay.io/opendatahub/must-gather:v$(VERSION)
 # What `make run` does once the platform is ready: stay or exit.
 WAIT ?= stay
 # How long `make run` waits for that.
@@ -80,6 +82,10 @@ push: ## Do the same, and push the image to IMG, with the credentials of docker 
 .PHONY: check-release
 check-release: ## Fail if two builds of a release differ, or lack something.
 	OPENDATAHUB_TEST_RELEASE=must go test -count=1 $(TESTFLAGS) ./hack/release
+
+.PHONY: must-gather-image
+must-gather-image: ## Build the image MUST_GATHER_IMG, which oc adm must-gather starts, from the image IMG.
+	docker build --build-arg OPERATOR=$(IMG) -t $(MUST_GATHER_IMG) -f must-gather.Dockerfile .
 
 .PHONY: clean
 clean: ## Delete what was built. Cached tools and running clusters stay.
@@ -159,7 +165,7 @@ generate: $(CONTROLLER_GEN) ## Generate code, the CRD, RBAC, docs/api.md, docs/c
 
 .PHONY: bundle
 bundle: ## Generate the OLM bundle and its catalogue from config/, and validate them (BUNDLE_IMG, DIGESTS=file with the digests of images, CONTAINER_TOOL=docker|podman).
-	go run -C hack/bundle . -version $(VERSION) -image $(IMG) -bundle-image $(BUNDLE_IMG) $(if $(DIGESTS),-digests $(abspath $(DIGESTS))) $(if $(CONTAINER_TOOL),-container-tool $(CONTAINER_TOOL)) ../..
+	go run -C hack/bundle . -version $(VERSION) -image $(IMG) -bundle-image $(BUNDLE_IMG) -must-gather-image $(MUST_GATHER_IMG) $(if $(DIGESTS),-digests $(abspath $(DIGESTS))) $(if $(CONTAINER_TOOL),-container-tool $(CONTAINER_TOOL)) ../..
 
 GENERATED := api/v1alpha1/zz_generated.deepcopy.go api/v1alpha1/applyconfiguration \
 	config/crd/opendatahub.io_opendatahubs.yaml config/rbac/role.yaml config/manifests/images.yaml docs/api.md docs/command-line.md bundle bundle.Dockerfile catalog

@@ -69,6 +69,7 @@ func TestCalledAs(t *testing.T) {
 	}{
 		"by its name":              {[]string{"bin/opendatahub", "status", "--help"}, "  opendatahub status [NAME] [flags]"},
 		"by kubectl":               {[]string{"/usr/bin/kubectl-opendatahub", "status", "--help"}, "  kubectl opendatahub status [NAME] [flags]"},
+		"by oc adm must-gather":    {[]string{"/usr/bin/gather", "--help"}, "opendatahub gather --all --directory about-all"},
 		"by kubectl's completions": {[]string{"kubectl_complete-opendatahub", "doc"}, "doctor\tLook for"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers/authority"
 	"opendatahub.io/operator/inspect"
@@ -21,9 +25,11 @@ type gatherOptions struct {
 	connection
 	operatorNamespace string
 	file              string
+	all               bool
+	directory         string
 }
 
-func gatherCommand(all []components.Component) *cobra.Command {
+func gatherCommand(version string, all []components.Component) *cobra.Command {
 	var options gatherOptions
 	command := &cobra.Command{
 		Use:   "gather NAME",
@@ -33,11 +39,25 @@ volumes, the operator in its own namespace, nodes and StorageClasses.
 
 Of Secrets only names and keys are in it. Their values, plain or in base64, are also taken out of everything else, such as logs, if you
 may read the Secrets. What you may not read is listed in unread.txt. Read the archive before you give it away: host names, user names
-and what programs log are in it.`,
+and what programs log are in it.
+
+With --all it writes about every platform of the cluster, into folders. That is what it does when it is called as gather, as oc adm
+must-gather calls it: into /must-gather, so that only other flags are given.`,
 		Example: `  opendatahub gather odh -n opendatahub
-  opendatahub gather odh -n opendatahub --file - | tar -tz`,
-		Args: cobra.ExactArgs(1),
+  opendatahub gather odh -n opendatahub --file - | tar -tz
+  opendatahub gather --all --directory about-all`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
+			switch {
+			case options.all != (len(arguments) == 0):
+				return errors.New("name one platform, or give --all")
+			case options.all && (options.directory == "" || options.file != ""):
+				return errors.New("--all writes into a --directory, and no --file")
+			case options.all:
+				return options.runAll(command.Context(), version, all, command.OutOrStdout(), command.ErrOrStderr())
+			case options.directory != "":
+				return errors.New("--directory goes with --all")
+			}
 			return options.run(command.Context(), all, arguments[0], command.OutOrStdout(), command.ErrOrStderr())
 		},
 	}
@@ -45,7 +65,68 @@ and what programs log are in it.`,
 	flags := command.Flags()
 	flags.StringVar(&options.operatorNamespace, "operator-namespace", authority.DefaultNamespace, "namespace of this operator")
 	flags.StringVar(&options.file, "file", "", "file to write, which must not exist; - for standard output (default NAMESPACE-NAME-TIME.tar.gz)")
+	flags.BoolVar(&options.all, "all", false, "write about every platform of the cluster")
+	flags.StringVar(&options.directory, "directory", "", "folder for --all, in which each platform has one, NAMESPACE/NAME")
 	return command
+}
+
+// mustGather is where oc adm must-gather looks for what was gathered.
+const mustGather = "/must-gather"
+
+func (o *gatherOptions) runAll(ctx context.Context, version string, all []components.Component, out, log io.Writer) error {
+	reader, discovery, err := o.open()
+	if err != nil {
+		return err
+	}
+	clients, err := o.clients()
+	if err != nil {
+		return err
+	}
+	return o.gatherAll(ctx, version, all, reader, discovery, clients, out, log)
+}
+
+// gatherAll gathers as much as it can: what fails for one platform is reported at the end.
+func (o *gatherOptions) gatherAll(ctx context.Context, version string, all []components.Component, reader client.Client,
+	discovery discovery.DiscoveryInterface, clients kubernetes.Interface, out, log io.Writer,
+) error {
+	if err := os.MkdirAll(o.directory, 0o700); err != nil {
+		return err
+	}
+	// Which program and which version of it wrote the rest, as oc adm must-gather wants to know.
+	if err := os.WriteFile(filepath.Join(o.directory, "version"), []byte("opendatahub-operator\n"+version+"\n"), 0o600); err != nil {
+		return err
+	}
+	var platforms v1alpha1.OpenDataHubList
+	if err := reader.List(ctx, &platforms); err != nil {
+		return err
+	}
+	var (
+		failed []error
+		keys   []client.ObjectKey
+		about  []*inspect.Gathered
+	)
+	for _, odh := range platforms.Items {
+		key := client.ObjectKeyFromObject(&odh)
+		gathered, err := inspect.New(reader, discovery, all).Gather(ctx, clients, key, o.operatorNamespace)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("OpenDataHub %s: %w", key, err))
+			continue
+		}
+		keys, about = append(keys, key), append(about, gathered)
+	}
+	inspect.ScrubAll(about)
+	for i, gathered := range about {
+		folder := filepath.Join(o.directory, keys[i].Namespace, keys[i].Name)
+		if err := gathered.Save(folder); err != nil {
+			failed = append(failed, err)
+			continue
+		}
+		for _, unread := range gathered.Unread {
+			_, _ = fmt.Fprintf(log, "%s: not read: %s\n", keys[i], unread)
+		}
+		_, _ = fmt.Fprintf(out, "%s: %d files\n", folder, len(gathered.Files))
+	}
+	return errors.Join(failed...)
 }
 
 func (o *gatherOptions) run(ctx context.Context, all []components.Component, name string, out, log io.Writer) error {

@@ -55,20 +55,22 @@ func New(version string, all []components.Component) *cobra.Command {
 		managerCommand(version, all), installerCommand(version, all), portalCommand(version), modelRouterCommand(version),
 		renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), kindsCommand(all), imagesCommand(all), relatedImagesCommand(all),
 		doctorCommand(all), diffCommand(all),
-		statusCommand(all), waitCommand(), loginCommand(), gatherCommand(all),
+		statusCommand(all), waitCommand(), loginCommand(), gatherCommand(version, all),
 		installCommand(), uninstallCommand(), referenceCommand(),
 		versionCommand(version),
 	)
 	return root
 }
 
-// CalledAs makes the command what it is called as: a plugin of kubectl, or what kubectl asks for completions of the plugin. The first of
-// the arguments is the name of the program.
+// CalledAs makes the command what it is called as: a plugin of kubectl, what kubectl asks for completions of the plugin, or what oc adm
+// must-gather starts. The first of the arguments is the name of the program.
 func CalledAs(root *cobra.Command, arguments []string) *cobra.Command {
 	root.SetArgs(arguments[1:])
 	switch strings.TrimSuffix(filepath.Base(arguments[0]), ".exe") {
 	case "kubectl-opendatahub":
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl opendatahub"}
+	case "gather":
+		root.SetArgs(append([]string{"gather", "--all", "--directory", mustGather}, arguments[1:]...))
 	case "kubectl_complete-opendatahub":
 		root.SetArgs(append([]string{cobra.ShellCompRequestCmd}, arguments[1:]...))
 	}

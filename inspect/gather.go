@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -163,6 +165,18 @@ func (g *Gathered) scrub() {
 	}
 }
 
+// ScrubAll takes the values of Secrets that were read for one platform out of what was gathered about the others.
+func ScrubAll(all []*Gathered) {
+	var secrets [][]byte
+	for _, g := range all {
+		secrets = append(secrets, g.secrets...)
+	}
+	for _, g := range all {
+		g.secrets = slices.Clone(secrets)
+		g.scrub()
+	}
+}
+
 func (g *Gathered) list(ctx context.Context, r *Reader, list client.ObjectList, name, namespace string) bool {
 	if err := r.client.List(ctx, list, client.InNamespace(namespace)); err != nil {
 		g.Unread = append(g.Unread, fmt.Sprintf("%s: %s", name, err))
@@ -246,4 +260,18 @@ func (g *Gathered) Write(out io.Writer, folder string, at time.Time) error {
 		}
 	}
 	return errors.Join(archive.Close(), compressed.Close())
+}
+
+// Save writes the files below a folder, which it makes.
+func (g *Gathered) Save(folder string) error {
+	for name, content := range g.Files {
+		file := filepath.Join(folder, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return err
+		}
+		if err := os.WriteFile(file, content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
 }

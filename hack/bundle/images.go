@@ -57,8 +57,8 @@ func isPinned(image string) bool {
 }
 
 // relatedImages are the operator's own, first, and those that it deploys, by digest where it is known.
-func (c *configuration) relatedImages(operator string) ([]operatorsv1alpha1.RelatedImage, error) {
-	all := []operatorsv1alpha1.RelatedImage{{Name: "manager", Image: operator}}
+func (c *configuration) relatedImages(operator, mustGather string) ([]operatorsv1alpha1.RelatedImage, error) {
+	all := []operatorsv1alpha1.RelatedImage{{Name: "manager", Image: operator}, {Name: "must-gather", Image: mustGather}}
 	for _, variable := range slices.Sorted(maps.Keys(c.images)) {
 		name, ok := strings.CutPrefix(variable, variablePrefix)
 		if !ok {
@@ -83,7 +83,7 @@ func (c *configuration) relatedImages(operator string) ([]operatorsv1alpha1.Rela
 // variables are the images for the manager, which puts them in the places of those that it would deploy.
 func variables(related []operatorsv1alpha1.RelatedImage) []corev1.EnvVar {
 	var all []corev1.EnvVar
-	for _, image := range related[1:] {
+	for _, image := range related[2:] {
 		all = append(all, corev1.EnvVar{Name: variablePrefix + strings.ToUpper(strings.ReplaceAll(image.Name, "-", "_")), Value: image.Image})
 	}
 	return all

@@ -37,8 +37,8 @@ const (
 
 // options are the flags.
 type options struct {
-	// version of the operator, as in 0.1.0, its image, and that of the bundle.
-	version, image, bundleImage string
+	// version of the operator, as in 0.1.0, its image, that of the bundle, and that which oc adm must-gather starts.
+	version, image, bundleImage, mustGatherImage string
 	// digests of images, as far as somebody knows them.
 	digests map[string]string
 }
@@ -48,11 +48,12 @@ func main() {
 	flag.StringVar(&o.version, "version", "", "version of the operator, as in 0.1.0")
 	flag.StringVar(&o.image, "image", "", "image of the operator")
 	flag.StringVar(&o.bundleImage, "bundle-image", "", "image of the bundle, for the catalogue")
+	flag.StringVar(&o.mustGatherImage, "must-gather-image", "", "image that oc adm must-gather starts")
 	digests := flag.String("digests", "", "file with the digests of images, as the operator's --images takes it; images that it lacks stay as they are")
 	tool := flag.String("container-tool", "", "docker or podman: ask it for which architectures images are; without it they are not asked for")
 	flag.Parse()
-	if flag.NArg() != 1 || o.version == "" || o.image == "" || o.bundleImage == "" {
-		fmt.Fprintln(os.Stderr, "usage: bundle -version 0.1.0 -image IMAGE -bundle-image IMAGE [-digests FILE] [-container-tool docker|podman] REPOSITORY")
+	if flag.NArg() != 1 || o.version == "" || o.image == "" || o.bundleImage == "" || o.mustGatherImage == "" {
+		fmt.Fprintln(os.Stderr, "usage: bundle -version 0.1.0 -image IMAGE -bundle-image IMAGE -must-gather-image IMAGE [-digests FILE] [-container-tool docker|podman] REPOSITORY")
 		os.Exit(2)
 	}
 	var err error
@@ -84,7 +85,7 @@ func generate(repository, target string, o options) error {
 	if err != nil {
 		return err
 	}
-	csv, err := config.clusterServiceVersion(number, o.image)
+	csv, err := config.clusterServiceVersion(number, o.image, o.mustGatherImage)
 	if err != nil {
 		return err
 	}
@@ -227,7 +228,7 @@ func (c *configuration) add(document []byte) error {
 	return nil
 }
 
-func (c *configuration) clusterServiceVersion(number semver.Version, image string) (*operatorsv1alpha1.ClusterServiceVersion, error) {
+func (c *configuration) clusterServiceVersion(number semver.Version, image, mustGather string) (*operatorsv1alpha1.ClusterServiceVersion, error) {
 	shown := make([]any, 0, len(c.samples))
 	for _, sample := range c.samples {
 		shown = append(shown, sample.Object)
@@ -249,11 +250,12 @@ func (c *configuration) clusterServiceVersion(number semver.Version, image strin
 	csv.Spec.Version = version.OperatorVersion{Version: number}
 	csv.Spec.Description = c.description
 	csv.Spec.Icon = []operatorsv1alpha1.Icon{{Data: base64.StdEncoding.EncodeToString(c.icon), MediaType: "image/svg+xml"}}
-	related, err := c.relatedImages(image)
+	related, err := c.relatedImages(image, mustGather)
 	if err != nil {
 		return nil, err
 	}
 	csv.Spec.RelatedImages = related
+	csv.Annotations["operators.openshift.io/must-gather-image"] = related[1].Image
 	csv.Annotations["features.operators.openshift.io/disconnected"] = strconv.FormatBool(pinned(related))
 
 	deployment := c.deployment.DeepCopy()

@@ -28,7 +28,8 @@ func target(folder string) string { return filepath.Dir(folder) }
 
 func optionsFor(version string, digests map[string]string) options {
 	return options{
-		version: version, image: "registry.example.com/operator:v0.1.0", bundleImage: "registry.example.com/bundle:v" + version, digests: digests,
+		version: version, image: "registry.example.com/operator:v0.1.0", bundleImage: "registry.example.com/bundle:v" + version,
+		mustGatherImage: "registry.example.com/must-gather:v0.1.0", digests: digests,
 	}
 }
 
@@ -256,7 +257,14 @@ func TestRelatedImages(t *testing.T) {
 				byDigest++
 			}
 			name := "OPERATOR_IMAGE"
-			if image.Name != "manager" {
+			switch image.Name {
+			case "manager":
+			case "must-gather":
+				if got := test.csv.Annotations["operators.openshift.io/must-gather-image"]; got != image.Image {
+					t.Errorf("the annotation has %s, and %s is among the images", got, image.Image)
+				}
+				continue
+			default:
 				name = variablePrefix + strings.ToUpper(strings.ReplaceAll(image.Name, "-", "_"))
 			}
 			if variables[name] != image.Image {
