@@ -18,7 +18,8 @@ if [[ ! -x $folder/argo || ! -x $folder/workflow-controller ]]; then
   tar -C "$source" --exclude=./docs --exclude=./sdks --exclude=./ui/src -c . | tar -C "$making/source" -x --no-same-permissions
   chmod -R u+w "$making/source"
   touch "$making/source/ui/dist/app/index.html"
-  nice go build -C "$making/source" -ldflags='-s -w' -o "$making/" ./cmd/argo ./cmd/workflow-controller >&2
+  # As for the images of a node, which are mostly built then.
+  GOFLAGS=-trimpath CGO_ENABLED=0 nice go build -C "$making/source" -ldflags='-s -w' -o "$making/" ./cmd/argo ./cmd/workflow-controller >&2
   mv "$making/argo" "$making/workflow-controller" "$folder/"
 fi
 echo "$folder"

@@ -135,11 +135,15 @@ func (o Options) buildAll(ctx context.Context, tops []*layer) error {
 func readRequirements(root string) (requirements, error) {
 	var all requirements
 	python, spark := filepath.Join(root, "hack", "python"), filepath.Join(root, "components", "spark")
-	prometheus := filepath.Join(root, "hack", "prometheus-operator")
+	prometheus, rclone := filepath.Join(root, "hack", "prometheus-operator"), filepath.Join(root, "hack", "rclone")
 	for path, into := range map[string]*string{
 		filepath.Join(python, "jupyterhub.txt"): &all.hub, filepath.Join(python, "mlflow.txt"): &all.mlflow,
 		filepath.Join(prometheus, "go.mod"): &all.operator, filepath.Join(prometheus, "go.sum"): &all.operatorSums,
-		filepath.Join(spark, "ivy.xml"): &all.modules, filepath.Join(spark, "jars.sha256"): &all.checksums,
+		filepath.Join(python, "seldon.txt"): &all.seldon, filepath.Join(root, "test", "seldon", "SKLearnServer.py"): &all.sklearnServer,
+		filepath.Join(rclone, "go.mod"): &all.rclone, filepath.Join(rclone, "go.sum"): &all.rcloneSums,
+		filepath.Join(rclone, "main.go"):                             &all.rcloneProgram,
+		filepath.Join(root, "hack", "images", "executor", "main.go"): &all.executor,
+		filepath.Join(spark, "ivy.xml"):                              &all.modules, filepath.Join(spark, "jars.sha256"): &all.checksums,
 	} {
 		content, err := os.ReadFile(path)
 		if err != nil {

@@ -22,11 +22,14 @@ func read(t *testing.T, path ...string) string {
 
 func TestNamesAreThoseThatAreRendered(t *testing.T) {
 	var rendered strings.Builder
-	for _, component := range []string{"jupyterhub", "mlflow"} {
+	for _, component := range []string{"argoworkflows", "jupyterhub", "mlflow", "seldon"} {
 		rendered.WriteString(read(t, "components", component, "testdata", "development", "objects.yaml"))
 	}
+	// What Seldon's operator adds. A name without a host is Docker's.
+	played := read(t, "components", "seldon", "testdata", "stages", "seldon-core", "seldondeployment.yaml")
+	rendered.WriteString(strings.ReplaceAll(played, "}}seldonio/", " docker.io/seldonio/"))
 	for _, name := range Names() {
-		if slices.Contains([]string{TeamName, S3Name, KafkaName, PostgresName, ShellName, PrometheusOperatorName, reloaderName, prometheusName, alertmanagerName}, name) {
+		if slices.Contains([]string{TeamName, S3Name, KafkaName, PostgresName, ShellName, PrometheusOperatorName, reloaderName, prometheusName, alertmanagerName, pythonName}, name) {
 			continue // the sample of the node names them, or the node itself, or the Prometheus operator
 		}
 		if !strings.Contains(rendered.String(), name) {
@@ -41,6 +44,29 @@ func TestSampleOffersWhatThereIs(t *testing.T) {
 		if !slices.Contains(Names(), found[1]) {
 			t.Errorf("hack/node/platform.yaml offers the image %s, which is not built", found[1])
 		}
+	}
+}
+
+// The samples are run on the node, but for the step of Apache's operator for Spark.
+func TestSamplesHaveTheImagesThereAre(t *testing.T) {
+	for file, want := range map[string]int{"workloads/seldon-model.yaml": 2, "argo/workflow.yaml": 4} {
+		found := regexp.MustCompile(`(?m)^ +image: (\S+)`).FindAllStringSubmatch(read(t, "config", "samples", file), -1)
+		if len(found) != want {
+			t.Errorf("%s has the images %q, want %d", file, found, want)
+		}
+		for _, image := range found {
+			if !slices.Contains(Names(), image[1]) {
+				t.Errorf("%s has the image %s, which is not built", file, image[1])
+			}
+		}
+	}
+}
+
+// The images are made of the module that the tests of Argo are.
+func TestArgoHasTheVersionOfTheTests(t *testing.T) {
+	module, version, _ := strings.Cut(ArgoModule, "@")
+	if !strings.Contains(read(t, "hack", "argo", "go.mod"), module+" "+version+"\n") {
+		t.Errorf("the images have %s, and hack/argo another version", ArgoModule)
 	}
 }
 

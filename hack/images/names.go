@@ -13,6 +13,28 @@ const (
 	postgresMajor = "17"
 )
 
+// The names of what serves a model: those that Seldon's operator adds to a Pod, and that of what fetches the model.
+const (
+	sklearnName     = "docker.io/seldonio/sklearnserver:" + seldonVersion
+	executorName    = "docker.io/seldonio/seldon-core-executor:" + seldonVersion
+	initializerName = "docker.io/seldonio/rclone-storage-initializer:" + seldonVersion
+
+	seldonVersion = "1.17.1"
+)
+
+// The names of Argo Workflows, and of what its samples run.
+const (
+	argoControllerName = "quay.io/argoproj/workflow-controller:" + argoVersion
+	argoServerName     = "quay.io/argoproj/argocli:" + argoVersion
+	argoExecutorName   = "quay.io/argoproj/argoexec:" + argoVersion
+	pythonName         = "docker.io/library/python:3.13-slim"
+
+	argoVersion = "v4.0.5"
+)
+
+// ArgoModule is the Go module of Argo Workflows, with its version.
+const ArgoModule = "github.com/argoproj/argo-workflows/v4@" + argoVersion
+
 // The names that the Prometheus operator gives its Pods.
 const (
 	reloaderName     = "quay.io/prometheus-operator/prometheus-config-reloader:" + prometheusOperatorVersion

@@ -47,11 +47,12 @@ type recipe struct {
 	config config
 }
 
-// fetchWheels downloads what requirements.txt names for the Python of the base layer. The few packages that have no wheel are pure
-// Python and become one here.
-const fetchWheels = `
+// fetchWheels downloads what requirements.txt names for a version of Python. The few packages that have no wheel are pure Python and
+// become one here.
+func fetchWheels(python string) string {
+	return `
 cd "$FETCHED"
-python3 -m pip download --quiet --no-deps --python-version 3.13 --implementation cp \
+python3 -m pip download --quiet --no-deps --python-version ` + python + ` --implementation cp \
   --platform manylinux_2_28_x86_64 --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 \
   --requirement requirements.txt --dest wheels
 for source in wheels/*.tar.gz; do
@@ -60,6 +61,7 @@ for source in wheels/*.tar.gz; do
   rm "$source"
 done
 `
+}
 
 // installWheels installs them into the virtual environment in $PREFIX.
 const installWheels = `
@@ -71,20 +73,30 @@ const mirror = `
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | sort -u | head -n 1)
 `
 
-// base is a small Debian.
-var base = &layer{
-	name: "base",
-	fetch: mirror + `
-debootstrap --variant=minbase --include=ca-certificates,git,nodejs,python3,python3-venv,tini ` + debianRelease + ` "$FETCHED/root" "$mirror"
+// debian is a small Debian with some packages.
+func debian(name, release, packages, after string) *layer {
+	return &layer{
+		name: name,
+		fetch: mirror + `
+debootstrap --variant=minbase --include=` + packages + ` ` + release + ` "$FETCHED/root" "$mirror"
 `,
-	build: `
+		build: `
 mv "$FETCHED/root"/* "$ROOT"
 rm -rf "$ROOT"/var/cache/apt/* "$ROOT"/var/lib/apt/lists/* "$ROOT"/var/log/* "$ROOT"/dev/* "$ROOT"/proc/* "$ROOT"/sys/*
 # APT's mirror is that of the machine, and nobody else's.
 rm -f "$ROOT"/etc/apt/sources.list "$ROOT"/etc/apt/sources.list.d/* "$ROOT"/etc/resolv.conf "$ROOT"/etc/hostname
-useradd --root "$ROOT" --uid 1000 --gid 100 --create-home --shell /bin/bash jovyan
-`,
+` + after,
+	}
 }
+
+var base = debian("base", debianRelease, "ca-certificates,git,nodejs,python3,python3-venv,tini",
+	"useradd --root \"$ROOT\" --uid 1000 --gid 100 --create-home --shell /bin/bash jovyan\n")
+
+// oldBase has a Python that Seldon Core can be installed for.
+var oldBase = debian("old-base", "bookworm", "python3,python3-venv", "rm -rf \"$ROOT\"/usr/share/doc/* \"$ROOT\"/usr/share/locale/*\n")
+
+// pythons are the versions of Python in layers without a parent.
+var pythons = map[*layer]string{base: "3.13", oldBase: "3.11"}
 
 // debianLayer is Debian's packages on top of another layer: APT on the machine works out which of them that one lacks.
 func debianLayer(name string, parent *layer, packages, build string) *layer {
@@ -128,7 +140,7 @@ func pythonLayer(name string, parent *layer, folder, requirements string, isNew 
 		script += "python3 -m venv \"$PREFIX\"\n"
 	}
 	return &layer{
-		name: name, parent: parent, fetch: fetchWheels, files: map[string]string{"requirements.txt": requirements},
+		name: name, parent: parent, fetch: fetchWheels(pythons[parent.chain()[0]]), files: map[string]string{"requirements.txt": requirements},
 		build: script + installWheels + after,
 	}
 }
@@ -147,15 +159,27 @@ func goProgram(image, module, version string) recipe {
 // that exclude or replace others. The script before prepares the copy.
 func goSources(image, module, version, before, flags string) recipe {
 	name := path.Base(module)
-	return staticProgram(image, name, "65534:65534", nil, `
-cd "$FETCHED"
-cp -r "$(go mod download -json `+module+`@`+version+` | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')" sources
-chmod -R u+w sources
-cd sources
-`+before+`
+	return staticProgram(image, name, "65534:65534", nil, copySources(module+"@"+version)+before+`
 GOWORK=off GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w' `+flags+` -o "$FETCHED/`+name+`" ./cmd/`+name+`
 `)
 }
+
+// copySources makes a copy of a module, and goes there.
+func copySources(module string) string {
+	return `
+cd "$FETCHED"
+cp -r "$(go mod download -json ` + module + ` | sed -n 's/^\t"Dir": "\(.*\)",*$/\1/p')" sources
+chmod -R u+w sources
+cd sources
+`
+}
+
+// minimalRoot is what a static program may look for.
+const minimalRoot = `
+mkdir -p "$ROOT/bin" "$ROOT/etc" "$ROOT/tmp"
+chmod 1777 "$ROOT/tmp"
+printf 'root:x:0:0:root:/:/\nnonroot:x:65532:65532:nonroot:/:/\n' > "$ROOT/etc/passwd"
+`
 
 // staticProgram is an image of the file name that fetch leaves in $FETCHED.
 func staticProgram(image, name, user string, files map[string]string, fetch string) recipe {
@@ -163,11 +187,7 @@ func staticProgram(image, name, user string, files map[string]string, fetch stri
 		name: image,
 		top: &layer{
 			name: name, files: files, fetch: fetch,
-			build: `
-mkdir -p "$ROOT/bin" "$ROOT/etc" "$ROOT/tmp"
-chmod 1777 "$ROOT/tmp"
-printf 'root:x:0:0:root:/:/\nnonroot:x:65532:65532:nonroot:/:/\n' > "$ROOT/etc/passwd"
-mv "$FETCHED/` + name + `" "$ROOT/bin/"
+			build: minimalRoot + `mv "$FETCHED/` + name + `" "$ROOT/bin/"
 `,
 		},
 		config: config{User: user, Entrypoint: []string{"/bin/" + name}, Env: environment("", "/")},
@@ -185,6 +205,11 @@ GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w -X github.com/prometheu
 `)
 }
 
+// buildHere builds the program in $FETCHED.
+func buildHere(name string) string {
+	return "\ncd \"$FETCHED\"\nGOWORK=off GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w' -o " + name + " .\n"
+}
+
 // requirements of images, which are those of the tests where there are some.
 type requirements struct {
 	hub, mlflow string
@@ -192,6 +217,10 @@ type requirements struct {
 	modules, checksums string
 	// The module of the Prometheus operator.
 	operator, operatorSums string
+	// Seldon Core's model server, and the class that its image for scikit-learn starts.
+	seldon, sklearnServer string
+	// The module and the program that fetch models, and the one that plays Seldon's executor.
+	rclone, rcloneSums, rcloneProgram, executor string
 }
 
 func recipes(pinned requirements) []recipe {
@@ -239,6 +268,33 @@ cp -r "$FETCHED/node/node_modules" /srv/configurable-http-proxy/
 ln -s /srv/configurable-http-proxy/node_modules/.bin/configurable-http-proxy /usr/local/bin/configurable-http-proxy
 `,
 	}
+	const seldonFolder = "/opt/seldon"
+	sklearn := &layer{
+		name: "sklearn-server", parent: pythonLayer("sklearn", oldBase, seldonFolder, pinned.seldon, true, ""),
+		files: map[string]string{"SKLearnServer.py": pinned.sklearnServer},
+		build: "install -D --mode 644 \"$FETCHED/SKLearnServer.py\" /microservice/SKLearnServer.py\n",
+	}
+	initializer := staticProgram(initializerName, "rclone", "8888", map[string]string{
+		"go.mod": pinned.rclone, "go.sum": pinned.rcloneSums, "main.go": pinned.rcloneProgram,
+	}, buildHere("rclone"))
+	initializer.config.Entrypoint = append(initializer.config.Entrypoint, "copy")
+	initializer.config.Env = append(initializer.config.Env, "RCLONE_VERBOSE=1")
+	executor := staticProgram(executorName, "executor", "8888", map[string]string{
+		"go.mod": "module executor\n\ngo 1.26.0\n", "main.go": pinned.executor,
+	}, buildHere("executor"))
+	// One layer with all programs, of which most is the same code. Pages that Node.js makes are not in the module, nor are symbolic links.
+	argo := &layer{
+		name: "argo",
+		fetch: copySources(ArgoModule) + `
+mkdir -p ui/dist/app && touch ui/dist/app/index.html
+cp workflow/executor/osspecific/signal_darwin.go workflow/executor/osspecific/signal_linux.go
+GOWORK=off GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w' -o "$FETCHED/" ./cmd/argo ./cmd/workflow-controller ./cmd/argoexec
+`,
+		build: minimalRoot + "mv \"$FETCHED/argo\" \"$FETCHED/workflow-controller\" \"$FETCHED/argoexec\" \"$ROOT/bin/\"\n",
+	}
+	argoImage := func(name, program string) recipe {
+		return recipe{name: name, top: argo, config: config{User: "8737", Entrypoint: []string{program}, Env: environment("", "/")}}
+	}
 	notebookImage := func(name string, top *layer, env ...string) recipe {
 		return recipe{name: name, top: top, config: config{
 			User: "1000:100", WorkingDir: home, Entrypoint: []string{"tini", "-g", "--"}, Cmd: []string{"jupyterhub-singleuser"},
@@ -271,6 +327,16 @@ ln -s /srv/configurable-http-proxy/node_modules/.bin/configurable-http-proxy /us
 		{name: PostgresName, top: postgres, config: config{
 			User: "999:999", Cmd: []string{"postgres"}, Env: environment("/usr/lib/postgresql/"+postgresMajor, "/var/lib/postgresql"),
 		}},
+		{name: sklearnName, top: sklearn, config: config{
+			User: "8888", WorkingDir: "/microservice", Env: environment(seldonFolder, "/microservice"),
+			Cmd: []string{"seldon-core-microservice", "SKLearnServer", "--service-type", "MODEL", "--persistence", "0"},
+		}},
+		initializer,
+		executor,
+		argoImage(argoControllerName, "workflow-controller"),
+		argoImage(argoServerName, "argo"),
+		argoImage(argoExecutorName, "argoexec"),
+		{name: pythonName, top: &layer{name: "python", parent: base, build: "ln -s python3 /usr/bin/python\n"}, config: config{Cmd: []string{"python3"}, Env: environment("", "/root")}},
 		{name: ShellName, top: base, config: config{Cmd: []string{"bash"}, Env: environment("", "/")}},
 	}
 }

@@ -39,6 +39,16 @@ func DeployMonitoring(context.Context, *cluster.Cluster, string) error {
 	return errors.New(Explain(Missing()))
 }
 
+// DeployArgoKinds needs Linux.
+func DeployArgoKinds(context.Context, *cluster.Cluster) error {
+	return errors.New(Explain(Missing()))
+}
+
+// DeploySeldon needs Linux.
+func DeploySeldon(context.Context, *cluster.Cluster) error {
+	return errors.New(Explain(Missing()))
+}
+
 // DeployPostgreSQL needs Linux.
 func DeployPostgreSQL(context.Context, *cluster.Cluster, string, ...string) error {
 	return errors.New(Explain(Missing()))

@@ -70,7 +70,7 @@ func runReal(ctx context.Context, o options) (err error) {
 // deployServices deploys what the platform uses of the node's own.
 func deployServices(ctx context.Context, c *cluster.Cluster, hub *v1alpha1.OpenDataHub) error {
 	if external := hub.Spec.ObjectStorage.External; external != nil && external.Endpoint == node.S3Endpoint {
-		if err := node.DeployS3(ctx, c, hub.Namespace, "lake", "experiments"); err != nil {
+		if err := node.DeployS3(ctx, c, hub.Namespace, "lake", "experiments", "models", "pipelines"); err != nil {
 			return err
 		}
 	}

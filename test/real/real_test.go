@@ -67,7 +67,7 @@ func TestPlatform(t *testing.T) {
 		if err := node.AllowImages(ctx, env.Cluster, namespace); err != nil {
 			t.Fatal(err)
 		}
-		if err := node.DeployS3(ctx, env.Cluster, namespace, "lake", "experiments"); err != nil {
+		if err := node.DeployS3(ctx, env.Cluster, namespace, "lake", "experiments", "models", "pipelines"); err != nil {
 			t.Fatal(err)
 		}
 		if err := node.DeployPostgreSQL(ctx, env.Cluster, namespace, "mlflow"); err != nil {
@@ -122,6 +122,14 @@ func TestPlatform(t *testing.T) {
 				t.Errorf("the home has %s GiB, want nearly 2", got)
 			}
 		}) &&
+		t.Run("A model is trained and stored, Seldon serves it, and the notebook asks it", func(t *testing.T) {
+			defer story.step(t)()
+			env.serve(t, bob, "bob")
+		}) &&
+		t.Run("A workflow trains a model on files of the object storage, tells MLflow, and has Seldon serve it", func(t *testing.T) {
+			defer story.step(t)()
+			env.pipeline(t, bob, "bob")
+		}) &&
 		t.Run("The notebook stops; on the next day it has the files", func(t *testing.T) {
 			defer story.step(t)()
 			bob.stop(t, "bob")
@@ -164,6 +172,7 @@ func TestPlatform(t *testing.T) {
 				}
 				return nil
 			})
+			env.wantNothingServed(t)
 		}) &&
 		t.Run("It comes back, with its accounts, files and experiments", func(t *testing.T) {
 			defer story.step(t)()
