@@ -34,7 +34,7 @@ var silent = map[string]string{
 
 // dashboards of what is scraped here.
 var dashboards = []string{"monitoring/dashboard.json", "monitoring/dashboard_servers.json", "mlflow/dashboard.json", "jupyterhub/dashboard.json",
-	"spark/dashboard.json"}
+	"spark/dashboard.json", "kafka/dashboard.json", "argoworkflows/dashboard.json", "seldon/dashboard.json", "ceph/dashboard.json", "gpu/dashboard.json"}
 
 // dashboard is what Grafana reads.
 type dashboard struct {

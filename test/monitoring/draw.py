@@ -29,7 +29,9 @@ def number(value, unit):
         return f"{value * 100:.3g}%"
     if unit == "s":
         return f"{value * 1000:.3g} ms" if abs(value) < 1 else f"{value:.3g} s"
-    suffix = {"reqps": "/s", "ops": "/s", "cps": "/s", "percent": "%", "short": "", "none": "", "bool": ""}.get(unit, f" {unit}")
+    if unit == "mbytes":
+        return number(value * 1024**2, "bytes")
+    suffix = {"celsius": " °C", "watt": " W", "reqps": "/s", "ops": "/s", "cps": "/s", "percent": "%", "short": "", "none": "", "bool": ""}.get(unit, f" {unit}")
     return f"{value:.4g}{suffix}"
 
 

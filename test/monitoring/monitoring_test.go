@@ -37,8 +37,13 @@ const loopback = "127.0.0.1"
 const spec = `
 profile: Development
 dependencies: {installation: Manual}
+objectStorage: {type: External, external: {endpoint: "http://minio.lake.svc:9000", credentialsSecretRef: {name: s3}}}
 components:
   kafka: {}
+  ceph: {}
+  seldon: {}
+  argoWorkflows: {}
+  gpu: {}
   mlflow: {}
   jupyterHub: {}
   spark: {maxClusters: 1, clusterSizes: [{name: one, workers: 1}]}
@@ -57,15 +62,17 @@ type site struct {
 	// addresses that stand for Pods and for Services of the operator, by the object that has them scraped.
 	addresses map[string]string
 	// Where they listen; the proxy of JupyterHub for metrics.
-	prometheus, alertmanager, mlflow, hub, proxy, sparkMaster, sparkWorker string
+	prometheus, alertmanager, mlflow, hub, proxy, sparkMaster, sparkWorker, argo string
+	// pods are the addresses of Pods that no object of ours makes, by their names.
+	pods map[string]string
 	// searchRuns asks MLflow behind its login.
 	searchRuns func() bool
 }
 
 func TestMonitoring(t *testing.T) {
 	ctx := t.Context()
-	s := &site{T: t, programs: build(t)}
-	for _, address := range []*string{&s.prometheus, &s.alertmanager, &s.hub, &s.proxy, &s.sparkMaster, &s.sparkWorker} {
+	s := &site{T: t, programs: build(t), pods: map[string]string{}}
+	for _, address := range []*string{&s.prometheus, &s.alertmanager, &s.hub, &s.proxy, &s.sparkMaster, &s.sparkWorker, &s.argo} {
 		*address = container.FreeAddress(t)
 	}
 	s.mlflow = atPort(t, 8443) // it answers to this port of any address, and to no other
@@ -86,6 +93,7 @@ func TestMonitoring(t *testing.T) {
 		"odh-monitoring-monitoring-prometheus": s.prometheus, "odh-monitoring-monitoring-alertmanager": s.alertmanager,
 		"odh-monitoring-mlflow-server": s.mlflow, "odh-monitoring-jupyterhub-hub": s.hub, "odh-monitoring-jupyterhub-proxy": s.proxy,
 		"odh-monitoring-spark-master": s.sparkMaster, "odh-monitoring-spark-worker": s.sparkWorker,
+		"odh-monitoring-argoworkflows-controller": s.argo,
 	}
 	told := make(chan notification, 100)
 	s.deploy(ctx, webhook(t, told))
@@ -93,10 +101,14 @@ func TestMonitoring(t *testing.T) {
 	s.startMLflow(ctx)
 	s.startHub(ctx)
 	s.startSpark(ctx)
+	s.startArgo(ctx)
+	s.startKafka(ctx)
+	s.serveRecorded(ctx)
 	s.startAlertmanager(ctx)
 	s.startPrometheus(ctx)
 	s.everyTargetIsUp(ctx)
 	s.dashboardsShowSomething(ctx)
+	s.gpusOfOthersAreUnknown(ctx)
 	s.somebodyIsTold(told)
 	if folder := os.Getenv(envPictures); folder != "" {
 		s.bustle(ctx)
@@ -135,6 +147,7 @@ func (s *site) deploy(ctx context.Context, webhook string) {
 		}
 	}
 	must(s.InstallCRDFiles(ctx, fstest.MapFS{"crds.yaml": &fstest.MapFile{Data: definitions}}))
+	s.installArgo(ctx)
 	s.startOperator()
 	must(s.InstallInstaller(ctx))
 	installer, err := s.StartInstaller(ctx)
@@ -153,12 +166,20 @@ func (s *site) deploy(ctx context.Context, webhook string) {
 	must(s.Admin.Create(ctx, &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pager"}, Data: map[string][]byte{"url": []byte(webhook)},
 	}))
+	must(s.Admin.Create(ctx, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: namespace, Name: "s3", Annotations: map[string]string{"opendatahub.io/allow-addresses": "http://minio.lake.svc:9000"},
+			Labels: map[string]string{"opendatahub.io/allow-notebooks": "true"},
+		},
+		StringData: map[string]string{"AWS_ACCESS_KEY_ID": "user", "AWS_SECRET_ACCESS_KEY": "password"},
+	}))
 	hub, err := s.CreatePlatform(ctx, namespace, platform, spec)
 	must(err)
 	s.eventually(func(g Gomega) {
 		g.Expect(s.Condition(hub, "MonitoringReady")(ctx)).To(HavePrefix("True"), "by the word of the real operator")
 		g.Expect(s.Condition(hub, "JupyterHubReady")(ctx)).To(HavePrefix("True"))
 		g.Expect(s.Condition(hub, "MLflowReady")(ctx)).To(HavePrefix("True"))
+		g.Expect(s.Condition(hub, "ArgoWorkflowsReady")(ctx)).To(HavePrefix("True"))
 		g.Expect(s.Condition(hub, "KafkaReady")(ctx)).To(HavePrefix("False APINotInstalled"))
 	})
 }

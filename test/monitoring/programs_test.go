@@ -24,28 +24,29 @@ func build(t *testing.T) map[string]string {
 	t.Helper()
 	const alertmanager = "github.com/prometheus/alertmanager"
 	programs := map[string]string{}
-	built := func(module, of string, fill func(folder string) error, names ...string) {
+	built := func(module, of, with string, fill func(folder string) error, names ...string) {
 		t.Helper()
 		version, err := goCommand(t, module, "list", "-m", "-f", "{{.Version}}", of)
 		if err != nil {
 			t.Fatal(err)
 		}
-		folder := kept(t, filepath.Join("bin", strings.Join([]string{path.Base(of), version, runtime.Version()}, "-")), fill)
+		folder := kept(t, filepath.Join("bin", strings.Join([]string{path.Base(of) + with, version, runtime.Version()}, "-")), fill)
 		for _, name := range names {
 			programs[name] = filepath.Join(folder, name)
 		}
 	}
-	built(prometheusModule, "github.com/prometheus/prometheus", func(folder string) error {
-		_, err := goCommand(t, prometheusModule, "build", "-tags", "remove_all_sd,enable_kubernetes_sd", "-o", folder+"/",
+	// It finds targets by what the operator renders, and by nothing else.
+	built(prometheusModule, "github.com/prometheus/prometheus", "-with-dns", func(folder string) error {
+		_, err := goCommand(t, prometheusModule, "build", "-tags", "remove_all_sd,enable_kubernetes_sd,enable_dns_sd", "-o", folder+"/",
 			"github.com/prometheus/prometheus/cmd/prometheus", "github.com/prometheus/prometheus/cmd/promtool")
 		return err
 	}, "prometheus", "promtool")
-	built(operatorModule, "github.com/prometheus-operator/prometheus-operator", func(folder string) error {
+	built(operatorModule, "github.com/prometheus-operator/prometheus-operator", "", func(folder string) error {
 		_, err := goCommand(t, operatorModule, "build", "-o", folder+"/", "github.com/prometheus-operator/prometheus-operator/cmd/operator")
 		return err
 	}, "operator")
 	// Its module has no web pages, which are made with Node.js: a copy of it has an empty one.
-	built(prometheusModule, alertmanager, func(folder string) error {
+	built(prometheusModule, alertmanager, "", func(folder string) error {
 		_, err := goCommand(t, prometheusModule, "mod", "download", alertmanager)
 		if err != nil {
 			return err

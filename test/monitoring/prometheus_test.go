@@ -118,9 +118,19 @@ func (s *site) local(configuration []byte, kubeconfig string) []byte {
 		for _, discovery := range list(config["kubernetes_sd_configs"]) {
 			discovery["kubeconfig_file"] = kubeconfig
 		}
+		relabelings, _ := config["relabel_configs"].([]any)
 		if address != "" {
-			relabelings, _ := config["relabel_configs"].([]any)
-			config["relabel_configs"] = append(relabelings, map[string]any{"action": "replace", "target_label": "__address__", "replacement": address})
+			relabelings = append(relabelings, map[string]any{"action": "replace", "target_label": "__address__", "replacement": address})
+		}
+		for pod, address := range s.pods {
+			relabelings = append(relabelings, map[string]any{
+				"action": "replace", "source_labels": []string{"__meta_kubernetes_pod_name"}, "regex": pod, "target_label": "__address__", "replacement": address,
+			})
+		}
+		config["relabel_configs"] = relabelings
+		if config["dns_sd_configs"] != nil { // there is no DNS here
+			delete(config, "dns_sd_configs")
+			config["static_configs"] = []any{map[string]any{"targets": []string{address}}}
 		}
 	}
 	for _, scrape := range list(parsed["scrape_configs"]) {
@@ -199,7 +209,8 @@ func (s *site) everyTargetIsUp(ctx context.Context) {
 			}
 		}
 		g.Expect(jobs).To(ConsistOf("opendatahub-operator", "opendatahub-installer", "monitoring-prometheus", "monitoring-alertmanager", "mlflow-server",
-			"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker"))
+			"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker", "argoworkflows-controller", "kafka-nodes", "kafka-nodes",
+			"seldon-models", "ceph-manager", "gpu-exporter"))
 		g.Expect(stranger).To(BeTrue(), "what somebody else has signed is asked for")
 	})
 }
