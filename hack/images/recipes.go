@@ -320,7 +320,7 @@ GOWORK=off GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w' -o "$FETCHE
 		operatorProgram(PrometheusOperatorName, "operator", pinned),
 		operatorProgram(reloaderName, "prometheus-config-reloader", pinned),
 		// The module of Prometheus has another version than its releases: v3.13.1 is v0.313.1.
-		goSources(prometheusName, "github.com/prometheus/prometheus", moduleVersion(tag(prometheusName)), "", "-tags remove_all_sd,enable_kubernetes_sd"),
+		goSources(prometheusName, "github.com/prometheus/prometheus", moduleVersion(tag(prometheusName)), "", "-tags remove_all_sd,enable_kubernetes_sd,enable_dns_sd"),
 		// Pages that Node.js makes are not in the module.
 		goSources(alertmanagerName, "github.com/prometheus/alertmanager", tag(alertmanagerName), "mkdir -p ui/app/dist && touch ui/app/dist/index.html", ""),
 		{name: KafkaName, top: kafka, config: config{User: "1000", Cmd: []string{"bash"}, Env: environment("", "/tmp")}},
