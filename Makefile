@@ -33,10 +33,10 @@ CONFIG ?= config/default
 # Numbers of platforms for make bench.
 PLATFORMS ?= 1,10,100,300
 # The specs that make test-race runs.
-FOCUS ?= Kafka|platforms share|controller that
+FOCUS ?= Kafka|optional|controller that
 # A folder: make test-real has Chromium walk through the pages, and puts pictures of them there.
 SCREENSHOTS ?=
-# all: make test-real breaks things while a user works, see docs/faults.md.
+# all, or a regular expression: what make test-real breaks while a user works, see docs/faults.md.
 FAULTS ?=
 # More flags for go test, as in TESTFLAGS='-run TestX -v'.
 TESTFLAGS ?=
@@ -103,7 +103,7 @@ test: ## Run every test: unit, golden, schema, and the suites on a local cluster
 
 .PHONY: test-real
 test-real: build ## Run the tests that need Pods that really run (Linux, root). They are skipped where that cannot be.
-	OPENDATAHUB_TEST_REAL=$(or $(OPENDATAHUB_TEST_REAL),try) OPENDATAHUB_SCREENSHOTS=$(abspath $(SCREENSHOTS)) OPENDATAHUB_FAULTS=$(FAULTS) \
+	OPENDATAHUB_TEST_REAL=$(or $(OPENDATAHUB_TEST_REAL),try) OPENDATAHUB_SCREENSHOTS=$(abspath $(SCREENSHOTS)) OPENDATAHUB_FAULTS='$(FAULTS)' \
 		go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/real
 
 # The suite runs the whole operator beside what plays the cluster and Strimzi; all of it would take too long.

@@ -142,6 +142,23 @@ func (b *browser) start(t *testing.T, name string) {
 	})
 }
 
+// offers is nil when the form in which users choose has an image of that name.
+func (b *browser) offers(ctx context.Context, image string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, b.address+"/hub/spawn", http.NoBody)
+	if err != nil {
+		return err
+	}
+	response, err := b.client.Do(request)
+	if err != nil {
+		return err
+	}
+	content, err := io.ReadAll(response.Body)
+	if err == nil && !strings.Contains(string(content), `value="`+image+`"`) {
+		err = fmt.Errorf("%s, with status %s, does not offer the image %s", response.Request.URL.Path, response.Status, image)
+	}
+	return errors.Join(err, response.Body.Close())
+}
+
 // failToStart starts a notebook that cannot start, and returns what the user reads of it.
 func (b *browser) failToStart(t *testing.T, name, image string) string {
 	t.Helper()
@@ -256,17 +273,19 @@ func (b *browser) wantFile(t *testing.T, name string) {
 	}
 }
 
-// wantExperiments asks MLflow, in a kernel, for what the user's notebook told it.
-func (b *browser) wantExperiments(t *testing.T, name string) {
+// hasExperiments asks MLflow, in a kernel, for what the user's notebook told it. It is nil when MLflow has that and the model, which is in
+// the object storage.
+func (b *browser) hasExperiments(t *testing.T, name string) error {
 	t.Helper()
-	got := b.execute(t, name, `
+	got, err := b.tryExecute(t, name, `
 import mlflow
 runs = mlflow.search_runs(experiment_names=["churn"])
 print(sorted(set(runs["params.C"])), mlflow.artifacts.load_dict(runs["artifact_uri"].iloc[-1] + "/model.json").keys())
 `)
-	if want := "['0.5'] dict_keys(['coefficients'])\n"; !strings.Contains(got, want) { // besides what it says of its progress
-		t.Errorf("MLflow has %q, want %q", got, want)
+	if want := "['0.5'] dict_keys(['coefficients'])\n"; err == nil && !strings.Contains(got, want) { // besides what it says of its progress
+		err = fmt.Errorf("MLflow has %q, want %q", got, want)
 	}
+	return err
 }
 
 // message is one of the kernel's protocol.

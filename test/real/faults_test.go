@@ -1,6 +1,7 @@
 package real_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,13 +9,18 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,7 +31,7 @@ import (
 	"opendatahub.io/operator/test/harness"
 )
 
-// envFaults has things break when it is "all".
+// envFaults chooses what breaks: "all", or a regular expression of faults. Empty: nothing does.
 const envFaults = "OPENDATAHUB_FAULTS"
 
 // A fault is something that breaks while a user works.
@@ -56,12 +62,20 @@ type victim struct {
 // suffer has faults strike one after the other. After each the user has the file that a kernel wrote.
 func (v *victim) suffer(t *testing.T) {
 	t.Helper()
-	if os.Getenv(envFaults) != "all" {
-		t.Skip("set " + envFaults + "=all to have things break")
+	wish := os.Getenv(envFaults)
+	if wish == "" {
+		t.Skip("set " + envFaults + " to all, or to a regular expression, to have things break")
+	}
+	wanted, err := regexp.Compile(wish)
+	if err != nil {
+		t.Fatalf("%s: %v", envFaults, err)
 	}
 	var rows []string
 	defer func() { tellFaults(t, rows) }()
 	for _, fault := range v.faults() {
+		if wish != "all" && !wanted.MatchString(fault.what) {
+			continue
+		}
 		if !t.Run(fault.what, func(t *testing.T) {
 			rows = append(rows, v.strike(t, fault))
 			v.user.wantFile(t, v.name)
@@ -77,6 +91,7 @@ func (v *victim) faults() []fault {
 	part := func(component, name string) client.MatchingLabels {
 		return client.MatchingLabels{"opendatahub.io/platform": platform, "app.kubernetes.io/name": component, "app.kubernetes.io/component": name}
 	}
+	var kubelet []string
 	const rotated = "another correct horse battery"
 	return []fault{
 		{
@@ -181,6 +196,77 @@ except OSError as error:
 			works: func(ctx context.Context) error {
 				return v.answersTo(ctx, "mlflow", rotated, "/api/2.0/mlflow/experiments/search?max_results=1")
 			},
+		},
+		{
+			what: "The user chooses an image that does not exist",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.patch(types.JSONPatchType, &v1alpha1.OpenDataHub{}, platform,
+					`[{"op":"add","path":"/spec/components/jupyterHub/images/-","value":{"name":"missing","image":"example.com/notebook:missing"}}]`)(t)
+				v.user.stop(t, v.name)
+				v.podGone(t, "odh-nb-"+v.name)
+				v.until(t, "the hub offers it", func(ctx context.Context) error { return v.user.offers(ctx, "missing") })
+				said := v.user.failToStart(t, v.name, "missing")
+				if !strings.Contains(said, "example.com/notebook:missing") {
+					t.Errorf("the user reads %q", said)
+				}
+			},
+			repair: func(t *testing.T) {
+				t.Helper()
+				v.user.start(t, v.name)
+			},
+			works: notebookAnswers,
+		},
+		{
+			what: "The hub's volume is full",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.inPod(t, "odh-jupyterhub-hub", "dd if=/dev/zero of=/srv/jupyterhub/large bs=1M 2>&1 || true")
+			},
+			noticed:   []string{"jupyterHub", "cannot use its database", "database.size"},
+			meanwhile: notebookAnswers,
+			repair: func(t *testing.T) { // a larger size would do, too, where the kernel lets this process grow a file system in use
+				t.Helper()
+				v.inPod(t, "odh-jupyterhub-hub", "rm /srv/jupyterhub/large")
+			},
+			works: func(ctx context.Context) error { return v.user.canLogIn(ctx, v.name, v.password) },
+		},
+		{
+			// The operator is cut off, too, and says nothing before it is back.
+			what: "The Pods' network is down",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.inNetwork("ip", "link", "set", "pods0", "down")(t)
+				v.until(t, "the kubelet notices it", func(ctx context.Context) error {
+					if err := v.available(ctx, "odh-jupyterhub-hub"); err == nil {
+						return errors.New("the hub is still available")
+					}
+					return nil
+				})
+			},
+			repair: func(t *testing.T) {
+				t.Helper()
+				v.inNetwork("ip", "link", "set", "pods0", "up")(t)
+				v.operatorIsBack(t)
+			},
+			works: notebookAnswers,
+		},
+		{
+			what: "The kubelet is killed",
+			strike: func(t *testing.T) {
+				t.Helper()
+				kubelet = v.kill(t, "kubelet")
+			},
+			// Services leave out the Pods of a node that nobody hears of, so that nothing answers before it is back.
+			noticed: []string{"jupyterHub"},
+			repair: func(t *testing.T) {
+				t.Helper()
+				if _, err := v.Run("kubelet-again", nil, kubelet[0], kubelet[1:]...); err != nil {
+					t.Fatal(err)
+				}
+				v.operatorIsBack(t)
+			},
+			works: notebookAnswers,
 		},
 	}
 }
@@ -365,6 +451,66 @@ func (v *victim) answersTo(ctx context.Context, component, password, path string
 		err = fmt.Errorf("%s%s answers %s", name, path, response.Status)
 	}
 	return errors.Join(err, response.Body.Close())
+}
+
+// inPod runs a script in the Pod of a Deployment.
+func (v *victim) inPod(t *testing.T, deployment, script string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig", v.Kubeconfig(), "exec", "--namespace", namespace, "deployment/"+deployment,
+		"--", "sh", "-c", script)
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", deployment, err, output)
+	}
+}
+
+// operatorIsBack waits until the operator leads again: until then the status says what it last said.
+func (v *victim) operatorIsBack(t *testing.T) {
+	t.Helper()
+	since := time.Now()
+	v.until(t, "the operator is back", func(ctx context.Context) error {
+		lease := &coordinationv1.Lease{}
+		if err := v.Admin.Get(ctx, client.ObjectKey{Namespace: harness.OperatorNamespace, Name: "opendatahub-operator"}, lease); err != nil {
+			return err
+		}
+		if renewed := lease.Spec.RenewTime; renewed == nil || renewed.Before(&metav1.MicroTime{Time: since}) {
+			return fmt.Errorf("its Lease was renewed at %v", renewed)
+		}
+		return nil
+	})
+}
+
+// inNetwork runs a command in the node's network.
+func (v *victim) inNetwork(command ...string) func(*testing.T) {
+	return func(t *testing.T) {
+		t.Helper()
+		enter := v.Machine().Enter
+		if output, err := exec.CommandContext(t.Context(), enter[0], slices.Concat(enter[1:], command)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", command, err, output)
+		}
+	}
+}
+
+// kill ends a process of the node, and returns the command that starts it.
+func (v *victim) kill(t *testing.T, name string) []string {
+	t.Helper()
+	// The process that is recorded entered the node's namespaces, and waits for the one in them.
+	pid := v.PID(name)
+	command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	child, err := strconv.Atoi(string(bytes.TrimSpace(children)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(child, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimRight(string(command), "\x00"), "\x00")
 }
 
 // tellFaults prints the table of docs/faults.md, and checks that it has these faults.

@@ -184,7 +184,9 @@ func TestPlatform(t *testing.T) {
 			bob.login(t, "bob", bobsPassword)
 			bob.start(t, "bob")
 			bob.wantFile(t, "bob")
-			bob.wantExperiments(t, "bob")
+			if err := bob.hasExperiments(t, "bob"); err != nil {
+				t.Error(err)
+			}
 		}) &&
 		t.Run("NetworkPolicies let through what the documents say, and nothing else", func(t *testing.T) {
 			defer story.step(t)()
