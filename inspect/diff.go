@@ -303,7 +303,7 @@ func (c *comparer) object(ctx context.Context, component components.Component, a
 		c.warn("%s: %s is being deleted; the operator makes it again when it is gone", component.Name(), p)
 		return nil
 	default:
-		if err := applier.Refusal(live, manager, p); err != nil {
+		if err := apply.Refusal(live, manager, p); err != nil {
 			return err
 		}
 	}

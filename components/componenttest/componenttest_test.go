@@ -127,11 +127,8 @@ func TestProblemsOfRenderedObjectsAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := notRestricted(rendered); len(got) != 1 || !strings.Contains(got[0], "Deployment d") {
-		t.Errorf("an unrestricted Pod is not reported: %q\n%s", got, golden)
-	}
-	if got := notMounted(rendered); got != nil {
-		t.Errorf("a Pod without volumes is reported: %q", got)
+	if got := podProblems(rendered); len(got) != 1 || !strings.Contains(got[0], "Deployment d does not fit the restricted") {
+		t.Errorf("want the unrestricted Pod reported, and nothing else: %q\n%s", got, golden)
 	}
 	if got := undeclared([]kinds.Kind{kinds.StatefulSet}, rendered); len(got) != 1 {
 		t.Errorf("an undeclared kind is not reported: %q", got)
@@ -144,17 +141,18 @@ func TestProblemsOfRenderedObjectsAreFound(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := notRestricted(rendered); got != nil {
+	if got := podProblems(rendered); got != nil {
 		t.Errorf("a restricted Pod is reported: %q", got)
 	}
 	rendered, _, err = encode([]components.Object{components.Owned(appsapply.Deployment("d", "n").WithSpec(appsapply.DeploymentSpec().WithTemplate(
 		coreapply.PodTemplateSpec().WithSpec(coreapply.PodSpec().
 			WithContainers(restricted.WithVolumeMounts(coreapply.VolumeMount().WithName("seen").WithMountPath("/seen"))).
-			WithVolumes(coreapply.Volume().WithName("seen"), coreapply.Volume().WithName("forgotten"))))))})
+			WithVolumes(coreapply.Volume().WithName("seen").WithEmptyDir(coreapply.EmptyDirVolumeSource()),
+				coreapply.Volume().WithName("forgotten").WithEmptyDir(coreapply.EmptyDirVolumeSource()))))))})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := notMounted(rendered); len(got) != 1 || !strings.Contains(got[0], "forgotten") {
+	if got := podProblems(rendered); len(got) != 1 || !strings.Contains(got[0], "forgotten") {
 		t.Errorf("a volume that nobody mounts is not reported: %q", got)
 	}
 	rendered, _, err = encode([]components.Object{deployment(restricted), deployment(restricted)})

@@ -60,7 +60,7 @@ func Golden(t *testing.T, component components.Component) {
 				if path := filepath.Join(folder, grantsFile); exists(path) {
 					compare(t, path, grants(t, component, folder))
 				}
-				for _, problem := range slices.Concat(undeclared(component.Kinds(), rendered), duplicates(rendered), notRestricted(rendered), notMounted(rendered)) {
+				for _, problem := range slices.Concat(undeclared(component.Kinds(), rendered), duplicates(rendered), podProblems(rendered)) {
 					t.Error(problem)
 				}
 			}

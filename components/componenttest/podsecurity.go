@@ -20,8 +20,9 @@ var podTemplates = map[string][]string{
 	"CronJob":     {"spec", "jobTemplate", "spec", "template"},
 }
 
-// notRestricted returns the Pod templates that the restricted Pod Security Standard does not admit.
-func notRestricted(rendered []renderedObject) []string {
+// podProblems returns what is wrong with Pod templates, although an API server takes their objects: Pods that the restricted Pod Security
+// Standard does not admit, and volumes that no container mounts, so that what they hold reaches nobody.
+func podProblems(rendered []renderedObject) []string {
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		return []string{err.Error()}
@@ -42,36 +43,27 @@ func notRestricted(rendered []renderedObject) []string {
 		if !result.Allowed {
 			problems = append(problems, fmt.Sprintf("%s does not fit the restricted Pod Security Standard: %s", object, result.ForbiddenDetail()))
 		}
+		for _, volume := range notMounted(&template.Spec) {
+			problems = append(problems, fmt.Sprintf("%s: no container mounts the volume %s", object, volume))
+		}
 	}
 	return problems
 }
 
-// notMounted returns the volumes of Pod templates that no container mounts: what they hold reaches nobody. An API server refuses the
-// reverse, and admits this.
-func notMounted(rendered []renderedObject) []string {
-	var problems []string
-	for _, object := range rendered {
-		path, ok := podTemplates[object.GetKind()]
-		if !ok {
-			continue
-		}
-		template, err := podTemplate(object.Unstructured, path)
-		if err != nil {
-			continue // notRestricted says so
-		}
-		mounted := map[string]bool{}
-		for _, container := range slices.Concat(template.Spec.InitContainers, template.Spec.Containers) {
-			for _, mount := range container.VolumeMounts {
-				mounted[mount.Name] = true
-			}
-		}
-		for _, volume := range template.Spec.Volumes {
-			if !mounted[volume.Name] {
-				problems = append(problems, fmt.Sprintf("%s: no container mounts the volume %s", object, volume.Name))
-			}
+func notMounted(pod *corev1.PodSpec) []string {
+	mounted := map[string]bool{}
+	for _, container := range slices.Concat(pod.InitContainers, pod.Containers) {
+		for _, mount := range container.VolumeMounts {
+			mounted[mount.Name] = true
 		}
 	}
-	return problems
+	var volumes []string
+	for _, volume := range pod.Volumes {
+		if !mounted[volume.Name] {
+			volumes = append(volumes, volume.Name)
+		}
+	}
+	return volumes
 }
 
 func podTemplate(object *unstructured.Unstructured, path []string) (*corev1.PodTemplateSpec, error) {

@@ -306,22 +306,17 @@ func (a *Applier) claim(ctx context.Context, manager string, p Prepared) (exists
 	case a.Claim != nil:
 		return true, a.Claim(manager, p, existing)
 	default:
-		return IsOurs(existing, manager), taken(existing, manager, p)
+		return IsOurs(existing, manager), Refusal(existing, manager, p)
 	}
 }
 
-// taken refuses an object that exists and is not the platform's.
-func taken(existing *unstructured.Unstructured, manager string, p Prepared) error {
+// Refusal is why Apply would leave an object as it is, however it differs, or nil: it is somebody else's.
+func Refusal(existing *unstructured.Unstructured, manager string, p Prepared) error {
 	if IsOurs(existing, manager) {
 		return ofAnother(existing, manager, p)
 	}
 	return &components.Failure{Reason: v1alpha1.ReasonConflict, Err: fmt.Errorf(
 		"%s exists already and is not the platform's: delete or rename it, or give the OpenDataHub another name", p)}
-}
-
-// Refusal is why Apply would leave an object as it is, however it differs, or nil: it is somebody else's.
-func (a *Applier) Refusal(existing *unstructured.Unstructured, manager string, p Prepared) error {
-	return taken(existing, manager, p)
 }
 
 func (a *Applier) live(ctx context.Context, p Prepared) (*unstructured.Unstructured, error) {
