@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -120,16 +121,24 @@ func byNamespace() handler.EventHandler {
 	}
 }
 
-// ofNamespace is the request for a namespace that holds a platform.
+// ofNamespace is the request for a namespace that holds a platform, or those for all of them when it is one in which a third-party operator
+// runs: what is granted there was waiting for it.
 func (r *reconciler) ofNamespace(ctx context.Context, namespace client.Object) []reconcile.Request {
 	platform, err := r.platform(ctx, namespace.GetName())
 	if err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Cannot tell whether a namespace holds a platform")
 	}
-	if platform == nil {
-		return nil
+	if platform != nil {
+		return []reconcile.Request{requestFor(namespace.GetName())}
 	}
-	return []reconcile.Request{requestFor(namespace.GetName())}
+	operators, err := r.operatorNamespaces(ctx)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Cannot tell whether third-party operators run in a namespace")
+	}
+	if slices.Contains(slices.Collect(maps.Values(operators)), namespace.GetName()) {
+		return r.everyNamespace(ctx)
+	}
+	return nil
 }
 
 func (r *reconciler) everyNamespace(ctx context.Context) []reconcile.Request {
@@ -266,12 +275,19 @@ func (r *reconciler) apply(ctx context.Context, desired []*unstructured.Unstruct
 		announce(ctx, changes)
 		switch {
 		case errors.Is(err, errForeign): // somebody else granted it, and may take it back
-		case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		case lacksNamespace(err): // which has everything looked at when it comes
 		case err != nil:
 			failed = append(failed, err)
 		}
 	}
 	return errors.Join(failed...)
+}
+
+// lacksNamespace is whether an object could not be written because its namespace does not exist, or is about to go.
+func lacksNamespace(err error) bool {
+	var status apierrors.APIStatus
+	missing := apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
+	return missing || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 var errForeign = errors.New("somebody else made it")
