@@ -65,19 +65,13 @@ can. Some can come one way only.`,
 	}
 	options.resourceFiles.addTo(command)
 	options.operatorTable.addTo(command)
-	flags := command.Flags()
-	flags.StringVar(&options.format, "format", "shell", "shell or yaml")
-	flags.StringVar(&options.way, "way", "auto", "auto, olm or helm")
+	addChoice(command, &options.format, "format", "", "", "shell", "yaml")
+	addChoice(command, &options.way, "way", "", "", "auto", "olm", "helm")
 	return command
 }
 
 func (o *dependenciesOptions) validate() error {
-	switch {
-	case !slices.Contains([]string{"shell", "yaml"}, o.format):
-		return fmt.Errorf("--format %q: use shell or yaml", o.format)
-	case !slices.Contains([]string{"auto", "olm", "helm"}, o.way):
-		return fmt.Errorf("--way %q: use auto, olm or helm", o.way)
-	case o.format == "yaml" && o.way == "helm":
+	if o.format == "yaml" && o.way == "helm" {
 		return errors.New("--format yaml is for OLM: use --format shell with --way helm")
 	}
 	return nil

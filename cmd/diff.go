@@ -73,14 +73,16 @@ Exit codes, as of kubectl diff: 0 no difference, 1 there are differences, 2 some
 			return nil
 		},
 	}
-	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return trouble{err} })
+	command.SetFlagErrorFunc(func(command *cobra.Command, err error) error { return trouble{sayFlag(command, err)} })
 	options.addTo(command)
 	flags := command.Flags()
-	flags.StringSliceVarP(&options.files, "filename", "f", nil, "file with OpenDataHub resources, - for standard input; may be given several times")
+	addFiles(command, &options.files)
+	flags.Lookup("namespace").Usage = "namespace of the platform, and of resources that do not say theirs; without it that of the current context"
 	flags.StringVar(&options.operatorNamespace, "operator-namespace", authority.DefaultNamespace, "namespace of the operator")
 	flags.StringVar(&options.operatorImage, "operator-image", "", "image that the operator runs from, if you may not read its Deployment")
 	flags.StringVar(&options.table, "images", "", imagesUsage+", if you may not read the operator's")
-	flags.StringVarP(&options.format, "output", "o", "text", "text or json")
+	addChoice(command, &options.format, "output", "o", "", "text", "json")
+	options.completesName(command)
 	return command
 }
 
@@ -90,9 +92,6 @@ type trouble struct{ error }
 func (t trouble) Unwrap() error { return t.error }
 
 func (o *diffOptions) run(ctx context.Context, all []components.Component, arguments []string, stdin io.Reader, out, warn io.Writer) (differs bool, err error) {
-	if o.format != "text" && o.format != "json" {
-		return false, fmt.Errorf("--output %q: use text or json", o.format)
-	}
 	if len(arguments) > 0 && len(o.files) > 0 {
 		return false, fmt.Errorf("%s: with --filename the names are in the files", arguments[0])
 	}

@@ -62,19 +62,15 @@ Exit codes: 0 nothing was found, 1 it could not look, 2 there are problems, 3 th
 	}
 	options.addTo(command)
 	flags := command.Flags()
-	flags.StringSliceVarP(&options.files, "filename", "f", nil, "file with OpenDataHub resources, - for standard input; may be given several times")
-	if err := command.MarkFlagRequired("filename"); err != nil {
-		panic(err) // the flag is defined above
-	}
+	addFiles(command, &options.files)
+	flags.Lookup("namespace").Usage = "namespace of resources that do not say theirs; without it that of the current context"
+	must(command.MarkFlagRequired("filename"))
 	flags.StringVar(&options.operatorNamespace, "operator-namespace", authority.DefaultNamespace, "namespace of the operator and its installer")
-	flags.StringVarP(&options.format, "output", "o", "text", "text or json")
+	addChoice(command, &options.format, "output", "o", "", "text", "json")
 	return command
 }
 
 func (o *doctorOptions) run(ctx context.Context, all []components.Component, stdin io.Reader, out io.Writer) error {
-	if o.format != "text" && o.format != "json" {
-		return fmt.Errorf("--output %q: use text or json", o.format)
-	}
 	namespace, err := o.namespace()
 	if err != nil {
 		return err

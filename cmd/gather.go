@@ -66,6 +66,7 @@ must-gather calls it: into /must-gather, so that only other flags are given.`,
 	flags.StringVar(&options.operatorNamespace, "operator-namespace", authority.DefaultNamespace, "namespace of this operator")
 	flags.StringVar(&options.file, "file", "", "file to write, which must not exist; - for standard output (default NAMESPACE-NAME-TIME.tar.gz)")
 	flags.BoolVar(&options.all, "all", false, "write about every platform of the cluster")
+	options.completesName(command)
 	flags.StringVar(&options.directory, "directory", "", "folder for --all, in which each platform has one, NAMESPACE/NAME")
 	return command
 }

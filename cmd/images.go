@@ -76,15 +76,8 @@ of skopeo sync --src yaml).`,
 	flags.StringVar(&options.config, "config", "", "file with the installer's configuration, as in key "+dependencies.ConfigKey+" of its ConfigMap")
 	flags.BoolVar(&options.operators, "operators", false, "fetch the charts of third-party operators, and print their images too")
 	flags.StringVar(&options.caFile, "ca-file", "", caUsage)
-	flags.StringVar(&options.format, "format", "text", "text, json, imageset or skopeo")
+	addChoice(command, &options.format, "format", "", "", "text", "json", "imageset", "skopeo")
 	return command
-}
-
-func (o *imagesOptions) complete() error {
-	if !slices.Contains([]string{"text", "json", "imageset", "skopeo"}, o.format) {
-		return fmt.Errorf("--format %q: use text, json, imageset or skopeo", o.format)
-	}
-	return o.renderOptions.complete()
 }
 
 func printImages(ctx context.Context, options imagesOptions, all []components.Component, stdin io.Reader, out *bytes.Buffer, warn io.Writer) error {

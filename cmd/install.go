@@ -61,8 +61,8 @@ takes them over.`,
 	flags.BoolVar(&options.withoutInstaller, "without-installer", false, "leave out the installer of third-party operators")
 	flags.BoolVar(&options.clusterWide, "cluster-wide", false, "give the operator its rights in every namespace, whether or not it holds a platform")
 	flags.StringSliceVar(&options.watchNamespaces, "watch-namespaces", nil, "the only namespaces that the operator looks at; takes --without-installer")
-	flags.StringVar(&options.dryRun, "dry-run", "none", "client: print the manifests as YAML, without any cluster; server: have the API server try them")
-	flags.Lookup("dry-run").NoOptDefVal = "client"
+	dryRun := addChoice(command, &options.dryRun, "dry-run", "", "client: print the manifests as YAML, without any cluster; server: have the API server try them", "none", "client", "server")
+	dryRun.NoOptDefVal = "client"
 	flags.BoolVar(&options.force, "force-conflicts", false, "take over what others have set")
 	flags.BoolVar(&options.wait, "wait", true, "wait until the operator runs")
 	flags.DurationVar(&options.timeout, "timeout", 5*time.Minute, "how long to wait")
@@ -70,9 +70,6 @@ takes them over.`,
 }
 
 func (o *installOptions) run(ctx context.Context, out io.Writer) error {
-	if o.dryRun != "none" && o.dryRun != "client" && o.dryRun != "server" {
-		return fmt.Errorf("--dry-run %q: use client or server", o.dryRun)
-	}
 	if len(o.watchNamespaces) > 0 && !o.withoutInstaller {
 		return fmt.Errorf("--watch-namespaces: the installer may do everything in the cluster; add --without-installer")
 	}

@@ -33,12 +33,13 @@ made one. With another login, such as a company's, there is no Secret: use your 
 You must be allowed to read the Secret.`,
 		Example: `  opendatahub login jupyterHub -n opendatahub
   opendatahub login jupyterHub --open`,
-		Args: cobra.ExactArgs(1),
+		Args: named("component"),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			return options.run(command.Context(), arguments[0], command.OutOrStdout())
 		},
 	}
 	options.addTo(command)
+	options.completesComponent(command)
 	command.Flags().BoolVar(&options.browser, "open", false, "open the first web address in the browser")
 	return command
 }

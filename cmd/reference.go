@@ -9,19 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
-
-// groups are the commands in the order of the page, under what they are for. Commands that are in none come last.
-var groups = []struct {
-	title    string
-	commands []string
-}{
-	{"The operator in a cluster", []string{"install", "uninstall"}},
-	{"Before a platform is applied", []string{"doctor", "diff", "render", "dependencies", "grants", "images"}},
-	{"A platform that exists", []string{"status", "wait", "login", "gather"}},
-	{"What runs in the cluster", []string{"manager", "installer", "portal"}},
-}
 
 // referenceCommand is for make generate.
 func referenceCommand() *cobra.Command {
@@ -39,31 +27,22 @@ func referenceCommand() *cobra.Command {
 func writeReference(out io.Writer, root *cobra.Command) error {
 	var text bytes.Buffer
 	text.WriteString("# Command line\n\nThis page is generated from the help of the commands: `opendatahub COMMAND --help` says the same. As a plugin of kubectl they are `kubectl opendatahub COMMAND`.\n")
-	described := map[string]bool{}
-	for _, group := range groups {
-		fmt.Fprintf(&text, "\n## %s\n", group.title)
-		for _, name := range group.commands {
-			command, _, err := root.Find([]string{name})
-			if err != nil {
-				return err
+	for _, group := range root.Groups() {
+		fmt.Fprintf(&text, "\n## %s\n", strings.TrimSuffix(group.Title, ":"))
+		for _, command := range root.Commands() {
+			if command.GroupID == group.ID && command.Name() != "completion" && command.Name() != "help" {
+				writeCommand(&text, command)
 			}
-			described[name] = true
-			writeCommand(&text, command)
-		}
-	}
-	text.WriteString("\n## Others\n")
-	for _, command := range root.Commands() {
-		if !described[command.Name()] && command.IsAvailableCommand() && command.Name() != "completion" && command.Name() != "help" {
-			writeCommand(&text, command)
 		}
 	}
 	text.WriteString("\n### opendatahub completion\n\nPrints a script that completes commands and flags in a shell; `opendatahub completion --help` says how to load it.\n")
-	text.WriteString("\n## Flags of all commands that talk to a cluster\n\nThey are those of kubectl.\n\n```text\n")
-	for _, flag := range connectionFlags() {
-		text.WriteString(flagLine(flag, false))
+	text.WriteString("\n## Flags of all commands that talk to a cluster\n\nThey are those of kubectl.\n\n")
+	status, _, err := root.Find([]string{"status"})
+	if err != nil {
+		return err
 	}
-	text.WriteString("```\n")
-	_, err := text.WriteTo(out)
+	writeFlags(&text, status, isOfConnection, false)
+	_, err = text.WriteTo(out)
 	return err
 }
 
@@ -76,21 +55,17 @@ func writeCommand(text *bytes.Buffer, command *cobra.Command) {
 		}
 		text.WriteString("```\n")
 	}
-	var own []*pflag.Flag
-	shared := connectionFlags()
-	command.LocalFlags().VisitAll(func(flag *pflag.Flag) {
-		isShared := slices.ContainsFunc(shared, func(other *pflag.Flag) bool { return other.Name == flag.Name && other.Usage == flag.Usage })
-		if !isShared && !flag.Hidden && flag.Name != "help" {
-			own = append(own, flag)
-		}
-	})
-	if len(own) == 0 {
-		return
+	own := func(flag *pflag.Flag) bool { return !isOfConnection(flag) && !flag.Hidden && flag.Name != "help" }
+	if selected(command.LocalFlags(), own).HasFlags() {
+		text.WriteString("\n")
+		writeFlags(text, command, own, true)
 	}
-	text.WriteString("\n```text\n")
-	for _, flag := range own {
-		text.WriteString(flagLine(flag, true))
-	}
+}
+
+// writeFlags writes those of a command for which keep is true. Defaults of some are of the machine that this runs on.
+func writeFlags(text *bytes.Buffer, command *cobra.Command, keep func(*pflag.Flag) bool, withDefault bool) {
+	text.WriteString("```text\n")
+	selected(command.LocalFlags(), keep).VisitAll(func(flag *pflag.Flag) { text.WriteString(flagLine(flag, withDefault)) })
 	text.WriteString("```\n")
 }
 
@@ -120,13 +95,4 @@ func flagLine(flag *pflag.Flag, withDefault bool) string {
 		usage += fmt.Sprintf(" (default %s)", flag.DefValue)
 	}
 	return fmt.Sprintf("%-36s %s\n", name, usage)
-}
-
-// connectionFlags are those of every command with a connection.
-func connectionFlags() []*pflag.Flag {
-	set := pflag.NewFlagSet("", pflag.ContinueOnError)
-	genericclioptions.NewConfigFlags(true).AddFlags(set)
-	var flags []*pflag.Flag
-	set.VisitAll(func(flag *pflag.Flag) { flags = append(flags, flag) })
-	return flags
 }

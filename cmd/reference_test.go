@@ -1,6 +1,8 @@
 package cmd
 
 import (
+	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -26,7 +28,7 @@ func TestInstallRefuses(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		"another dry run":                      {[]string{"--dry-run=maybe"}, `--dry-run "maybe": use client or server`},
+		"another dry run":                      {[]string{"--dry-run=maybe"}, `--dry-run "maybe": use none, client or server`},
 		"an installer for named namespaces":    {[]string{"--watch-namespaces", "one"}, "add --without-installer"},
 		"rights in all and in some namespaces": {[]string{"--watch-namespaces", "one", "--without-installer", "--cluster-wide"}, "no rights in the cluster"},
 	} {
@@ -59,6 +61,56 @@ func TestInstallSaysWhatIsNext(t *testing.T) {
 				if strings.Contains(text, not) {
 					t.Errorf("it has %q:\n%s", not, text)
 				}
+			}
+		})
+	}
+}
+
+func TestHelp(t *testing.T) {
+	help := func(program string, arguments ...string) string {
+		var out bytes.Buffer
+		root := New("v1.2.3", nil)
+		root.SetOut(&out)
+		if err := CalledAs(root, append(append([]string{program}, arguments...), "--help")).Execute(); err != nil {
+			t.Fatal(err)
+		}
+		return out.String()
+	}
+	for _, command := range New("v1.2.3", nil).Commands() {
+		text := help("opendatahub", command.Name())
+		own, kubectls, found := strings.Cut(text, "\n\nFlags of the connection")
+		if strings.Contains(own, "--as-group") || found != strings.Contains(kubectls, "--as-group") || found && !strings.Contains(own, "--help") {
+			t.Errorf("the flags of %s are not apart from those of kubectl:\n%s", command.Name(), text)
+		}
+		if command.Example == "" {
+			continue
+		}
+		_, typed, _ := strings.Cut(help("/usr/local/bin/kubectl-opendatahub", command.Name()), "Examples:\n")
+		typed, _, _ = strings.Cut(typed, "\n\n")
+		if got := strings.Count(typed, "kubectl opendatahub "+command.Name()); got == 0 || got != strings.Count(typed, "opendatahub "+command.Name()) {
+			t.Errorf("examples of the plugin are not all of the plugin:\n%s", typed)
+		}
+	}
+	if text := help("kubectl-opendatahub"); !strings.Contains(text, "\n  kubectl opendatahub install ") {
+		t.Errorf("the plugin's own examples are not:\n%s", text)
+	}
+}
+
+func TestWithoutACluster(t *testing.T) {
+	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("KUBERNETES_SERVICE_HOST", "") // a Pod that runs this test
+	for name, test := range map[string]struct {
+		arguments []string
+		want      string
+	}{
+		"nothing to connect to": {[]string{"status"}, "finding a cluster: there is no kubeconfig; name one with --kubeconfig or $KUBECONFIG, or a cluster with --server"},
+		"no platform":           {[]string{"wait"}, "name one platform: opendatahub wait NAME [flags]"},
+		"no component":          {[]string{"login"}, "name one component: opendatahub login COMPONENT [flags]"},
+		"another word":          {[]string{"wait", "odh", "--for=broken"}, `--for "broken": use ready or deleted`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, _, err := opendatahub(t, "", test.arguments...); err == nil || err.Error() != test.want {
+				t.Errorf("%v, want %s", err, test.want)
 			}
 		})
 	}

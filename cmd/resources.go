@@ -22,11 +22,9 @@ type resourceFiles struct {
 // addTo defines the flags.
 func (r *resourceFiles) addTo(command *cobra.Command) {
 	flags := command.Flags()
-	flags.StringSliceVarP(&r.files, "filename", "f", nil, "file with OpenDataHub resources, - for standard input; may be given several times")
+	addFiles(command, &r.files)
 	flags.StringVarP(&r.namespace, "namespace", "n", "default", "namespace of resources that do not say theirs")
-	if err := command.MarkFlagRequired("filename"); err != nil {
-		panic(err) // the flag is defined above
-	}
+	must(command.MarkFlagRequired("filename"))
 }
 
 // whole prints what write leaves in out when nothing is wrong, and nothing otherwise: what is piped to another command must not be a part.

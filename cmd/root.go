@@ -46,20 +46,46 @@ func Exit(err error) (code int, message string) {
 // ends as [Exit] says.
 func New(version string, all []components.Component) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "opendatahub",
-		Short:         "The Open Data Hub operator: AI platforms on Kubernetes and OpenShift",
+		Use:   "opendatahub",
+		Short: "The Open Data Hub operator: AI platforms on Kubernetes and OpenShift",
+		Example: `  opendatahub install                     # the operator
+  opendatahub doctor -f hub.yaml          # what would keep a platform from working
+  kubectl apply -f hub.yaml
+  opendatahub wait odh -n opendatahub
+  opendatahub status -n opendatahub       # what works, where it is, and where the passwords are`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(
-		managerCommand(version, all), installerCommand(version, all), portalCommand(version), modelRouterCommand(version),
-		renderCommand(all), dependenciesCommand(all), grantsCommand(all), rbacCommand(all), kindsCommand(all), imagesCommand(all), relatedImagesCommand(all),
-		doctorCommand(all), diffCommand(all),
-		statusCommand(all), waitCommand(), loginCommand(), gatherCommand(version, all),
-		installCommand(), uninstallCommand(), referenceCommand(),
-		versionCommand(version),
-	)
+	// In the order in which somebody needs them.
+	cobra.EnableCommandSorting = false
+	group(root, "The operator in a cluster", installCommand(), uninstallCommand())
+	group(root, "Before a platform is applied", doctorCommand(all), diffCommand(all), renderCommand(all), dependenciesCommand(all), grantsCommand(all), imagesCommand(all))
+	group(root, "A platform that exists", statusCommand(all), waitCommand(), loginCommand(), gatherCommand(version, all))
+	group(root, "What runs in the cluster", managerCommand(version, all), installerCommand(version, all), portalCommand(version), modelRouterCommand(version))
+	group(root, others, versionCommand(version))
+	root.SetHelpCommandGroupID(others)
+	root.SetCompletionCommandGroupID(others)
+	root.AddCommand(rbacCommand(all), kindsCommand(all), relatedImagesCommand(all), referenceCommand()) // for make generate
+	for _, command := range root.Commands() {
+		if command.ValidArgsFunction == nil {
+			command.ValidArgsFunction = cobra.NoFileCompletions
+		}
+	}
+	root.SetFlagErrorFunc(sayFlag)
+	teach(root)
 	return root
+}
+
+// others is the group of what is about the command itself.
+const others = "Others"
+
+// group adds commands under what they are for.
+func group(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title + ":"})
+	for _, command := range commands {
+		command.GroupID = title
+	}
+	root.AddCommand(commands...)
 }
 
 // CalledAs makes the command what it is called as: a plugin of kubectl, what kubectl asks for completions of the plugin, or what oc adm
@@ -69,12 +95,26 @@ func CalledAs(root *cobra.Command, arguments []string) *cobra.Command {
 	switch strings.TrimSuffix(filepath.Base(arguments[0]), ".exe") {
 	case "kubectl-opendatahub":
 		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl opendatahub"}
+		for _, command := range root.Commands() { // so that examples can be typed as they are
+			typed := strings.NewReplacer("opendatahub "+command.Name(), "kubectl opendatahub "+command.Name())
+			command.Example, root.Example = typed.Replace(command.Example), typed.Replace(root.Example)
+		}
 	case "gather":
 		root.SetArgs(append([]string{"gather", "--all", "--directory", mustGather}, arguments[1:]...))
 	case "kubectl_complete-opendatahub":
 		root.SetArgs(append([]string{cobra.ShellCompRequestCmd}, arguments[1:]...))
 	}
 	return root
+}
+
+// named is for the one argument of a command.
+func named(what string) cobra.PositionalArgs {
+	return func(command *cobra.Command, arguments []string) error {
+		if len(arguments) != 1 {
+			return fmt.Errorf("name one %s: %s", what, command.UseLine())
+		}
+		return nil
+	}
 }
 
 func versionCommand(version string) *cobra.Command {

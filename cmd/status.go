@@ -52,14 +52,12 @@ It reads with your own rights, and never the values of Secrets. What you may not
 	flags.BoolVarP(&options.everywhere, "all-namespaces", "A", false, "the platforms of all namespaces")
 	flags.BoolVar(&options.objects, "objects", false, "every object, not only those with a problem")
 	flags.BoolVarP(&options.watch, "watch", "w", false, "show it again whenever the platform's status changes")
-	flags.StringVarP(&options.format, "output", "o", "tree", "tree or json")
+	addChoice(command, &options.format, "output", "o", "", "tree", "json")
+	options.completesName(command)
 	return command
 }
 
 func (o *statusOptions) run(ctx context.Context, all []components.Component, arguments []string, out io.Writer) error {
-	if o.format != "tree" && o.format != "json" {
-		return fmt.Errorf("--output %q: use tree or json", o.format)
-	}
 	namespace, name, err := o.which(arguments)
 	if err != nil {
 		return err

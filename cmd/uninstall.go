@@ -51,6 +51,7 @@ OpenDataHubs stays unless --delete-crd is given, and third-party operators stay.
 	}
 	options.addTo(command)
 	flags := command.Flags()
+	must(flags.MarkHidden("namespace")) // it finds the operator wherever it is
 	flags.BoolVar(&options.deletePlatforms, "delete-platforms", false, "delete all OpenDataHubs of the cluster first; their data stays")
 	flags.BoolVar(&options.deleteCRD, "delete-crd", false, "delete the definition of OpenDataHubs as well")
 	flags.BoolVar(&options.yes, "yes", false, "do not ask before platforms are deleted")

@@ -36,22 +36,20 @@ func waitCommand() *cobra.Command {
 The exit code is 0 when it is so, and 1 when the time is over, or when the platform says that it waits for a person: no time helps then.`,
 		Example: `  opendatahub wait odh -n opendatahub --timeout 30m
   opendatahub wait odh --for deleted`,
-		Args: cobra.ExactArgs(1),
+		Args: named("platform"),
 		RunE: func(command *cobra.Command, arguments []string) error {
 			return options.run(command.Context(), arguments[0], command.OutOrStdout())
 		},
 	}
 	options.addTo(command)
 	flags := command.Flags()
-	flags.StringVar(&options.until, "for", "ready", "ready or deleted")
+	addChoice(command, &options.until, "for", "", "", "ready", "deleted")
+	options.completesName(command)
 	flags.DurationVar(&options.timeout, "timeout", 15*time.Minute, "how long to wait")
 	return command
 }
 
 func (o *waitOptions) run(ctx context.Context, name string, out io.Writer) error {
-	if o.until != "ready" && o.until != "deleted" {
-		return fmt.Errorf("--for %q: use ready or deleted", o.until)
-	}
 	namespace, err := o.namespace()
 	if err != nil {
 		return err
