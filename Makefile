@@ -83,6 +83,10 @@ push: ## Do the same, and push the image to IMG, with the credentials of docker 
 check-release: ## Fail if two builds of a release differ, or lack something.
 	OPENDATAHUB_TEST_RELEASE=must go test -count=1 $(TESTFLAGS) ./hack/release
 
+.PHONY: check-upgrade
+check-upgrade: ## Fail if this version takes over a platform of the previous one otherwise than test/upgrade/changes.yaml says.
+	OPENDATAHUB_TEST_UPGRADE=$(or $(OPENDATAHUB_TEST_UPGRADE),must) go test -count=1 -v $(TESTFLAGS) ./test/upgrade
+
 .PHONY: must-gather-image
 must-gather-image: ## Build the image MUST_GATHER_IMG, which oc adm must-gather starts, from the image IMG.
 	docker build --build-arg OPERATOR=$(IMG) -t $(MUST_GATHER_IMG) -f must-gather.Dockerfile .
