@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
 // answers are those of an API server with two namespaces, in one of which there is a platform.
@@ -23,7 +24,8 @@ var answers = map[string]string{
 		"status": {"components": [{"name": "mlflow", "endpoints": [{"name": "web", "url": "https://mlflow.example.com"}]}, {"name": "gpu"}]}}]}`,
 }
 
-func TestCompletion(t *testing.T) {
+func apiServer(t *testing.T) string {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer, ok := answers[r.URL.Path]
 		if !ok {
@@ -33,7 +35,19 @@ func TestCompletion(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(answer))
 	}))
-	defer server.Close()
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func TestAPlatformThatIsNotThere(t *testing.T) {
+	_, _, err := opendatahub(t, "", "status", "nope", "-n", "lab", "--server="+apiServer(t))
+	if err == nil || err.Error() != "there is no OpenDataHub nope in namespace lab; opendatahub status -A shows those of all namespaces" || !apierrors.IsNotFound(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	server := apiServer(t)
 	for typed, want := range map[string]string{
 		"status -n lab":                "odh :4",
 		"diff -n lab":                  "odh :4",
@@ -58,7 +72,7 @@ func TestCompletion(t *testing.T) {
 		t.Run(typed, func(t *testing.T) {
 			arguments := append([]string{"__completeNoDesc"}, strings.Fields(typed)...)
 			if !strings.Contains(typed, "--server") && slices.Contains(arguments, "-n") {
-				arguments = slices.Insert(arguments, 2, "--server="+server.URL)
+				arguments = slices.Insert(arguments, 2, "--server="+server)
 			}
 			out, _, err := opendatahub(t, "", append(arguments, "")...)
 			if err != nil {

@@ -175,8 +175,8 @@ func (o *diffOptions) resources(ctx context.Context, reader client.Client, names
 
 func platformsIn(ctx context.Context, reader client.Client, namespace string, arguments []string) ([]*v1alpha1.OpenDataHub, error) {
 	if len(arguments) > 0 {
-		odh := &v1alpha1.OpenDataHub{}
-		return []*v1alpha1.OpenDataHub{odh}, reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: arguments[0]}, odh)
+		odh, err := inspect.Get(ctx, reader, client.ObjectKey{Namespace: namespace, Name: arguments[0]})
+		return []*v1alpha1.OpenDataHub{odh}, err
 	}
 	list := &v1alpha1.OpenDataHubList{}
 	if err := reader.List(ctx, list, client.InNamespace(namespace)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -139,11 +140,11 @@ func (o *statusOptions) text(platforms []inspect.Platform, namespace string, sty
 	}
 	var out bytes.Buffer
 	if len(platforms) == 0 {
-		where := "in namespace " + namespace
 		if namespace == "" {
-			where = "in this cluster"
+			out.WriteString("There is no OpenDataHub in this cluster.\n")
+		} else {
+			fmt.Fprintf(&out, "There is no OpenDataHub in namespace %s; --all-namespaces shows those of all.\n", namespace)
 		}
-		fmt.Fprintf(&out, "There is no OpenDataHub %s.\n", where)
 	}
 	for i := range platforms {
 		if i > 0 {
@@ -248,10 +249,27 @@ func writeTree(out *bytes.Buffer, platform *inspect.Platform, everyObject bool, 
 		}
 		top.below = append(top.below, below)
 	}
-	for _, unread := range platform.Unread {
-		top.below = append(top.below, line{text: "not shown: " + unread})
-	}
+	top.below = append(top.below, unreadLines(platform.Unread)...)
 	top.write(out, "", "")
+}
+
+// unreadLines are one for each reason why kinds could not be read.
+func unreadLines(unread []string) []line {
+	var reasons []string
+	ofReason := map[string][]string{}
+	for _, text := range unread {
+		kind, reason, _ := strings.Cut(text, ": ")
+		if ofReason[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		ofReason[reason] = append(ofReason[reason], kind)
+	}
+	var lines []line
+	for _, reason := range reasons {
+		slices.Sort(ofReason[reason])
+		lines = append(lines, line{text: fmt.Sprintf("not shown: %s: %s", strings.Join(ofReason[reason], ", "), reason)})
+	}
+	return lines
 }
 
 func componentLine(component *inspect.Component, everyObject bool, style style) line {

@@ -33,7 +33,7 @@ func TestTree(t *testing.T) {
 			Type: v1alpha1.ObjectStorageExternal, Endpoint: "https://s3.example.com", Buckets: []v1alpha1.BucketStatus{{Purpose: "models", Name: "m"}},
 		},
 		Dependencies: []v1alpha1.DependencyStatus{{Name: "Strimzi", State: v1alpha1.DependencyMissing, Message: "install it"}},
-		Unread:       []string{"Secret: you may not list them"},
+		Unread:       []string{"Secret: you may not list them", "Kafka: you may not list them"},
 	}
 	want := `OpenDataHub lab/odh  Degraded  1/2 components
 ├─ DependenciesReady  NotInstalled: Strimzi is not there
@@ -48,7 +48,7 @@ func TestTree(t *testing.T) {
 │  └─ models  m
 ├─ third-party operators
 │  └─ Strimzi  Missing: install it
-└─ not shown: Secret: you may not list them
+└─ not shown: Kafka, Secret: you may not list them
 `
 	var out bytes.Buffer
 	writeTree(&out, platform, false, false)

@@ -83,8 +83,7 @@ func (o *waitOptions) run(ctx context.Context, name string, out io.Writer) error
 // look follows one watch until it ends, or until there is nothing to wait for.
 func (o *waitOptions) look(ctx context.Context, reader client.Reader, key client.ObjectKey, changes watch.Interface, say func(string)) (done bool, err error) {
 	for {
-		odh := &v1alpha1.OpenDataHub{}
-		err := reader.Get(ctx, key, odh)
+		odh, err := inspect.Get(ctx, reader, key)
 		switch {
 		case apierrors.IsNotFound(err) && o.until == "deleted":
 			say("gone")

@@ -52,9 +52,9 @@ type Gathered struct {
 // Gather reads a platform and, where the caller may, the operator in its own namespace. What may not be read is listed, and is no
 // error.
 func (r *Reader) Gather(ctx context.Context, clients kubernetes.Interface, odh client.ObjectKey, operatorNamespace string) (*Gathered, error) {
-	platform := &v1alpha1.OpenDataHub{}
-	if err := r.client.Get(ctx, odh, platform); err != nil {
-		return nil, explain(err)
+	platform, err := Get(ctx, r.client, odh)
+	if err != nil {
+		return nil, err
 	}
 	g := &Gathered{Files: map[string][]byte{}}
 	g.add("opendatahub.yaml", platform, r)

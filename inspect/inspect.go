@@ -86,11 +86,11 @@ func New(reader client.Client, discovery discovery.DiscoveryInterface, all []com
 func (r *Reader) Platforms(ctx context.Context, namespace, name string) ([]Platform, error) {
 	list := &v1alpha1.OpenDataHubList{}
 	if name != "" {
-		odh := v1alpha1.OpenDataHub{}
-		if err := r.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &odh); err != nil {
-			return nil, explain(err)
+		odh, err := Get(ctx, r.client, client.ObjectKey{Namespace: namespace, Name: name})
+		if err != nil {
+			return nil, err
 		}
-		list.Items = append(list.Items, odh)
+		list.Items = append(list.Items, *odh)
 	} else if err := r.client.List(ctx, list, client.InNamespace(namespace)); err != nil {
 		return nil, explain(err)
 	}
@@ -111,6 +111,28 @@ func (r *Reader) Platforms(ctx context.Context, namespace, name string) ([]Platf
 	})
 	return platforms, nil
 }
+
+// Get reads a resource that somebody has named.
+func Get(ctx context.Context, reader client.Reader, key client.ObjectKey) (*v1alpha1.OpenDataHub, error) {
+	odh := &v1alpha1.OpenDataHub{}
+	err := reader.Get(ctx, key, odh)
+	if apierrors.IsNotFound(err) {
+		return nil, absent{key, err}
+	}
+	return odh, explain(err)
+}
+
+// absent is that a resource does not exist, in the words of people.
+type absent struct {
+	key   client.ObjectKey
+	cause error
+}
+
+func (a absent) Error() string {
+	return fmt.Sprintf("there is no OpenDataHub %s in namespace %s; opendatahub status -A shows those of all namespaces", a.key.Name, a.key.Namespace)
+}
+
+func (a absent) Unwrap() error { return a.cause }
 
 // explain says what a cluster without the operator answers.
 func explain(err error) error {

@@ -120,7 +120,7 @@ func differs(ctx context.Context, ns string) {
 	Expect(byName).To(ContainElement(And(HaveField("Component", "jupyterHub"), HaveField("Change", inspect.Changed)))) // notebooks find MLflow
 	Expect(env.Admin.Get(ctx, client.ObjectKey{Namespace: ns, Name: "odh-mlflow-server"}, &appsv1.Deployment{})).NotTo(Succeed())
 	_, err = opendatahub(ctx, "diff", "another", "-n", ns)
-	Expect(err).To(MatchError(ContainSubstring(`"another" not found`)))
+	Expect(err).To(MatchError(HavePrefix("there is no OpenDataHub another in namespace " + ns)))
 }
 
 // contents are the files of a compressed archive by their paths below its folder.
@@ -147,9 +147,9 @@ var _ = Describe("The command line", func() {
 		ns := namespace(ctx, "command")
 		said, err := opendatahub(ctx, "status", "-n", ns)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(said).To(Equal("There is no OpenDataHub in namespace " + ns + ".\n"))
+		Expect(said).To(Equal("There is no OpenDataHub in namespace " + ns + "; --all-namespaces shows those of all.\n"))
 		_, err = opendatahub(ctx, "status", "odh", "-n", ns)
-		Expect(err).To(MatchError(ContainSubstring(`"odh" not found`)))
+		Expect(err).To(MatchError(HavePrefix("there is no OpenDataHub odh in namespace " + ns)))
 
 		By("looking at a resource before it is applied")
 		said, err = doctor(ctx, ns, "profile: Development, components: {kafka: {}, jupyterHub: {}}, ingress: {type: None}")
