@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
@@ -68,9 +69,18 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 		unbounded(&report, r.policies())
 		awaits = r.operators.report() != nil && slices.ContainsFunc(operators, dependencies.Awaits)
 	}
+	again := false
+	if allReported(odh) {
+		if again, err = r.status.Sort(ctx, odh, SummaryManager, inOrder); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
 	wrote, wait, err := r.status.Write(ctx, odh, SummaryManager, report)
 	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if again {
+		wait = time.Second
 	}
 	if wrote {
 		r.announce(ctx, odh, report.Conditions)
@@ -79,6 +89,21 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 		wait = leaseInterval
 	}
 	return ctrl.Result{RequeueAfter: wait}, nil
+}
+
+// inOrder are the names of all components, in the order of the spec.
+var inOrder = func() (names []string) {
+	for _, component := range components.All() {
+		names = append(names, component.Name)
+	}
+	return names
+}()
+
+// allReported is whether every component that is wanted has said something: before, sorting what they say is too early.
+func allReported(odh *v1alpha1.OpenDataHub) bool {
+	return !slices.ContainsFunc(components.Wanted(odh.Spec.Components), func(wanted components.WantedComponent) bool {
+		return meta.FindStatusCondition(odh.Status.Conditions, wanted.Condition) == nil
+	})
 }
 
 func (r *summaryReconciler) announce(ctx context.Context, odh *v1alpha1.OpenDataHub, conditions []metav1.Condition) {

@@ -130,6 +130,11 @@ func New(t *testing.T, objects ...client.Object) *Cluster {
 				return inner.SubResource(subresource).Apply(ctx, config, opts...)
 			})
 		},
+		SubResourcePatch: func(ctx context.Context, inner client.Client, subresource string, object client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			return c.write(ctx, "patch "+subresource+" of", object, func() error {
+				return inner.SubResource(subresource).Patch(ctx, object, patch, opts...)
+			})
+		},
 		Get: func(ctx context.Context, inner client.WithWatch, key client.ObjectKey, object client.Object, opts ...client.GetOption) error {
 			err := inner.Get(ctx, key, object, opts...)
 			present(object)

@@ -55,7 +55,7 @@ func lastWrite(odh *v1alpha1.OpenDataHub, manager string) time.Time {
 func statusEntry(odh *v1alpha1.OpenDataHub, manager string) *metav1.ManagedFieldsEntry {
 	for i := range odh.ManagedFields {
 		entry := &odh.ManagedFields[i]
-		if entry.Manager == manager && entry.Subresource == "status" {
+		if entry.Manager == manager && entry.Operation == metav1.ManagedFieldsOperationApply && entry.Subresource == "status" {
 			return entry
 		}
 	}

@@ -3,12 +3,14 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -107,6 +109,29 @@ func (w *Writer) Write(ctx context.Context, odh *v1alpha1.OpenDataHub, manager s
 	}
 	w.Wrote(answer)
 	return true, 0, nil
+}
+
+// Sort puts status.components into the order of the names. Every component's entry is its own controller's, and new ones come last, so
+// the order was that of the first reports. An order is no field that anybody owns. Whoever writes at the same time wins: Sort says then
+// that it has to be done again.
+func (w *Writer) Sort(ctx context.Context, odh *v1alpha1.OpenDataHub, manager string, names []string) (again bool, err error) {
+	byName := func(a, b v1alpha1.ComponentStatus) int {
+		return cmp.Compare(slices.Index(names, a.Name), slices.Index(names, b.Name))
+	}
+	if slices.IsSortedFunc(odh.Status.Components, byName) {
+		return false, nil
+	}
+	before := odh.DeepCopy()
+	slices.SortStableFunc(odh.Status.Components, byName)
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	switch err := w.Client.Status().Patch(ctx, odh, patch, client.FieldOwner(manager)); {
+	case apierrors.IsConflict(err):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("sorting the status: %w", err)
+	}
+	w.Wrote(odh.DeepCopy())
+	return false, nil
 }
 
 // leavesOut is whether the writer has entries in the status that are not in the report.

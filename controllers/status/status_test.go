@@ -191,6 +191,37 @@ func TestEveryWriterOwnsItsEntriesOnly(t *testing.T) {
 	d.write(kafka, status.Report{}, false)
 }
 
+func TestComponentsAreSorted(t *testing.T) {
+	d := newDesk(t)
+	names := []string{"kafka", "jupyterHub"}
+	sort := func(odh *v1alpha1.OpenDataHub, wantAgain bool, wantRequests int) {
+		t.Helper()
+		again, err := d.writer.Sort(d.Context(), odh, "opendatahub", names)
+		if requests := d.cluster.Writes(); err != nil || again != wantAgain || len(requests) != wantRequests {
+			t.Fatalf("again %t, %v, %q", again, err, requests)
+		}
+	}
+	d.write(other, says("JupyterHubReady", metav1.ConditionTrue, "Available", ""), true)
+	stale := d.odh()
+	d.write(kafka, says("KafkaReady", metav1.ConditionTrue, "Available", ""), true)
+	stale.Status.Components = d.odh().Status.Components
+
+	sort(stale, true, 1)
+	sort(d.odh(), false, 1)
+	odh := d.odh()
+	if got := []string{odh.Status.Components[0].Name, odh.Status.Components[1].Name}; !slices.Equal(got, names) {
+		t.Errorf("components are in the order %v", got)
+	}
+	sort(odh, false, 0)
+
+	d.write(other, says("JupyterHubReady", metav1.ConditionFalse, "Degraded", ""), true)
+	sort(d.odh(), false, 0)
+	d.write(kafka, status.Report{}, true)
+	if left := d.odh().Status.Components; len(left) != 1 || left[0].Name != "jupyterHub" {
+		t.Errorf("kafka's entry is still its own, and is gone with it: %v", left)
+	}
+}
+
 func TestTheObjectStorageComesAndGoesWithTheSummary(t *testing.T) {
 	d := newDesk(t)
 	report := func(storage *v1alpha1.ObjectStorageStatus) status.Report {

@@ -23,6 +23,17 @@ var _ = Describe("Installing a platform", func() {
 		ready(ctx, hub)
 		Eventually(ctx, status(hub, v1alpha1.ConditionReconciling)).Should(Equal("absent"))
 
+		By("listing the components in the order of the spec")
+		Eventually(ctx, func() ([]string, error) {
+			current := &v1alpha1.OpenDataHub{}
+			err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), current)
+			var names []string
+			for _, component := range current.Status.Components {
+				names = append(names, component.Name)
+			}
+			return names, err
+		}).Should(Equal([]string{"kafka", "jupyterHub"}))
+
 		By("counting the writes")
 		writes := map[string]int{}
 		for _, request := range manager.Select(harness.Request.Writes) {
@@ -43,7 +54,7 @@ var _ = Describe("Installing a platform", func() {
 		for what, count := range writes {
 			switch what {
 			case "status by opendatahub":
-				Expect(count).To(BeNumerically("<=", 3), what)
+				Expect(count).To(BeNumerically("<=", 4), what)
 			case "status by opendatahub-kafka", "status by opendatahub-jupyterHub":
 				Expect(count).To(BeNumerically("<=", 2), what)
 			default:
