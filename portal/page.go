@@ -72,10 +72,17 @@ type Component struct {
 	Message string
 	// Web is the address of its web interface; empty until it has one that a browser reaches.
 	Web string
+	// Inside is whether its web interface has an address that only programs within the cluster reach.
+	Inside bool
 	// Addresses for programs.
 	Addresses []v1alpha1.Endpoint
 	// LoginSecret names the Secret with the login, for administrators.
 	LoginSecret string
+}
+
+// opens is whether there is, or may still come, something to open: some components have a web interface only if the spec asks for it.
+func (c Component) opens() bool {
+	return c.Open != "" && (c.State != StateReady || c.Web != "" || c.Inside)
 }
 
 // Show makes the page of a platform; nil is one that is not there. What only administrators may see is left out for everybody else.
@@ -93,9 +100,9 @@ func Show(odh *v1alpha1.OpenDataHub, guides map[string]Guide, administrator bool
 	// What people open comes first.
 	slices.SortStableFunc(page.Components, func(a, b Component) int {
 		switch {
-		case (a.Open == "") == (b.Open == ""):
+		case a.opens() == b.opens():
 			return 0
-		case a.Open != "":
+		case a.opens():
 			return -1
 		default:
 			return 1
@@ -137,9 +144,12 @@ func show(odh *v1alpha1.OpenDataHub, wanted components.WantedComponent, guides m
 	status := odh.Status.Components[i]
 	component.Version, component.LoginSecret = status.Version, status.CredentialsSecret
 	for _, endpoint := range status.Endpoints {
-		if component.Open != "" && endpoint.Name == webEndpoint && browsable(endpoint.URL) {
-			component.Web = endpoint.URL
-			continue
+		if component.Open != "" && endpoint.Name == webEndpoint {
+			if browsable(endpoint.URL) {
+				component.Web = endpoint.URL
+				continue
+			}
+			component.Inside = true
 		}
 		component.Addresses = append(component.Addresses, endpoint)
 	}

@@ -6,6 +6,7 @@ import (
 	"html"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -95,6 +96,39 @@ func TestStates(t *testing.T) {
 	}
 	if page := Show(hub(func(odh *v1alpha1.OpenDataHub) { odh.Spec.Components = v1alpha1.ComponentsSpec{} }), nil, false); page.State != StateEmpty {
 		t.Errorf("no components: %q", page.State)
+	}
+}
+
+// TestWhatCanBeOpened: some components have a web interface only if the spec asks for it, and some only within the cluster.
+func TestWhatCanBeOpened(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		status      metav1.ConditionStatus
+		endpoint    string
+		first       string
+		web, inside bool
+	}{
+		{"ready without one", metav1.ConditionTrue, "", "kafka", false, false},
+		{"it may still come", metav1.ConditionFalse, "", "jupyterHub", false, false},
+		{"within the cluster", metav1.ConditionTrue, "https://odh-hub.lab.svc/", "jupyterHub", false, true},
+		{"for browsers", metav1.ConditionTrue, "https://hub.example.com/", "jupyterHub", true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			page := Show(hub(func(odh *v1alpha1.OpenDataHub) {
+				odh.Status.Conditions = []metav1.Condition{condition("JupyterHubReady", test.status, v1alpha1.ReasonProgressing, "because")}
+				odh.Status.Components = []v1alpha1.ComponentStatus{{Name: "jupyterHub"}}
+				if test.endpoint != "" {
+					odh.Status.Components[0].Endpoints = []v1alpha1.Endpoint{{Name: "web", URL: test.endpoint}}
+				}
+			}), map[string]Guide{"jupyterHub": {Title: "Notebooks", Open: "Open JupyterHub"}}, false)
+			if page.Components[0].Name != test.first {
+				t.Errorf("%s is first", page.Components[0].Name)
+			}
+			hub := page.Components[slices.IndexFunc(page.Components, func(c Component) bool { return c.Name == "jupyterHub" })]
+			if (hub.Web != "") != test.web || hub.Inside != test.inside {
+				t.Errorf("web %q, inside %t", hub.Web, hub.Inside)
+			}
+		})
 	}
 }
 

@@ -3,11 +3,15 @@
 
 const interval = 10000;
 let tag = null;
+let seen = new Date(); // when the page was last as the platform was
+let looking = false;
+let timer = setTimeout(look, interval);
 
+// take shows another state of the page. It is false for what is no such page, as that of the login.
 function take(text) {
   const next = new DOMParser().parseFromString(text, "text/html");
   const main = next.querySelector("main");
-  if (!main) return; // the login's page
+  if (!main) return false;
   const old = document.querySelector("main");
   for (const open of old.querySelectorAll("details[open]")) {
     const same = main.querySelector("#" + CSS.escape(open.id));
@@ -20,6 +24,7 @@ function take(text) {
   const after = main.querySelector("h1").textContent;
   if (after !== before) document.getElementById("announcement").textContent = after;
   document.title = next.title;
+  return true;
 }
 
 // path finds again what had the focus: by the nearest id, and what it is within that.
@@ -30,19 +35,31 @@ function path(main, element) {
   return named === element ? selector : selector + " " + element.localName;
 }
 
-async function look() {
-  if (!document.hidden) {
-    try {
-      const answer = await fetch("/", {headers: tag ? {"If-None-Match": tag} : {}, cache: "no-store", redirect: "error"});
-      if (answer.ok) {
-        tag = answer.headers.get("ETag");
-        take(await answer.text());
-      }
-    } catch {
-      // The next look tries again: the network, the Pod or the login may be away for a moment.
-    }
+// refresh is whether the page shows how the platform is now.
+async function refresh() {
+  try {
+    const answer = await fetch("/", {headers: tag ? {"If-None-Match": tag} : {}, cache: "no-store", redirect: "error"});
+    if (answer.status === 304) return true;
+    if (!answer.ok || !take(await answer.text())) return false;
+    tag = answer.headers.get("ETag");
+    return true;
+  } catch {
+    return false; // the network, the Pod or the login is away
   }
-  setTimeout(look, interval);
 }
 
-setTimeout(look, interval);
+async function look() {
+  if (looking) return;
+  looking = true;
+  clearTimeout(timer);
+  if (!document.hidden) {
+    const fresh = await refresh();
+    if (fresh) seen = new Date();
+    else document.querySelector("#stale time").textContent = seen.toLocaleTimeString();
+    document.getElementById("stale").hidden = fresh;
+  }
+  timer = setTimeout(look, interval);
+  looking = false;
+}
+
+document.addEventListener("visibilitychange", look);

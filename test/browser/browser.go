@@ -216,13 +216,13 @@ func (b *Browser) Press(key string) {
 	b.Call("Input.dispatchKeyEvent", press, nil)
 }
 
-// Screenshot keeps a picture of the whole page in a file.
+// Screenshot keeps a picture of the whole page in a file, as PNG or, at a size for documents, WebP.
 func (b *Browser) Screenshot(file string) {
 	b.t.Helper()
 	var answer struct{ Data string }
 	refusal := ""
 	err := wait.PollUntilContextTimeout(b.t.Context(), 50*time.Millisecond, patience, true, func(context.Context) (bool, error) {
-		refusal = b.ask("Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true}, &answer)
+		refusal = b.ask("Page.captureScreenshot", map[string]any{"format": strings.TrimPrefix(filepath.Ext(file), "."), "captureBeyondViewport": true, "quality": 50}, &answer)
 		// Between two pages there is none to take a picture of.
 		if refusal != "" && !strings.Contains(refusal, "0 width") {
 			return false, errors.New("chromium refuses it")

@@ -59,7 +59,7 @@ func TestThePageInABrowser(t *testing.T) {
 					}
 					if folder := os.Getenv(envScreenshots); folder != "" {
 						b.Eval(`document.querySelector("#first-jupyterHub")?.setAttribute("open", "")`)
-						b.Screenshot(filepath.Join(folder, name+".png"))
+						b.Screenshot(filepath.Join(folder, name+".webp"))
 					}
 					b.Eval(`document.querySelectorAll("details").forEach(d => d.open = true)`)
 					if wide := b.Eval(`document.documentElement.scrollWidth > document.documentElement.clientWidth`); wide == "true" {
@@ -136,6 +136,52 @@ func TestThePageRefreshesItself(t *testing.T) {
 		if got := b.Eval(script); got != want {
 			t.Errorf("%s is %s, want %s", script, got, want)
 		}
+	}
+}
+
+// TestThePageSaysThatItIsOld: what cannot be refreshed is not shown as if it were so now.
+func TestThePageSaysThatItIsOld(t *testing.T) {
+	axe := needs(t)
+	s := newSite(t)
+	s.set(states()[3].odh, false)
+	b := browser.Start(t, filepath.Join(t.TempDir(), "profile"))
+	b.Show(phone)
+	b.Open(s.address)
+	const old = `document.querySelector("#stale").checkVisibility()`
+	const again = `document.dispatchEvent(new Event("visibilitychange"))` // somebody comes back to it, which need not be waited for
+	if b.Eval(old) != "false" {
+		t.Error("a new page says that it is old")
+	}
+	for name, answer := range map[string]http.HandlerFunc{
+		"the login has ended": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = w.Write([]byte("<!DOCTYPE html><title>Log in</title><main>Log in</main>"))
+		},
+		"the login is elsewhere": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://sso.example.com/", http.StatusFound)
+		},
+		"another page": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("<!DOCTYPE html><title>Log in</title>"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s.answerWith(answer)
+			b.Eval(again)
+			b.Until(old)
+			if text := b.Eval(`document.querySelector("#stale").textContent`); !strings.Contains(text, "This is how it was at ") || strings.Contains(text, "at :") {
+				t.Error(text)
+			}
+			if got := b.Eval(`document.querySelector("h1").textContent`); !strings.Contains(got, states()[3].headline) {
+				t.Errorf("what was there is gone: %q", got)
+			}
+			b.Eval(axe)
+			for _, violation := range violations(t, b) {
+				t.Error(violation)
+			}
+			s.answerWith(nil)
+			b.Eval(again)
+			b.Until("!" + old)
+		})
 	}
 }
 
@@ -225,6 +271,14 @@ type site struct {
 	client.Reader // for what is not asked
 	odh           *v1alpha1.OpenDataHub
 	administrator bool
+	instead       http.HandlerFunc
+}
+
+// answerWith has something else than the page answer; nil ends that.
+func (s *site) answerWith(instead http.HandlerFunc) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.instead = instead
 }
 
 func newSite(t *testing.T) *site {
@@ -237,7 +291,12 @@ func newSite(t *testing.T) *site {
 		if s.administrator {
 			r.Header.Set("X-Forwarded-Groups", "platform-admins")
 		}
+		instead := s.instead
 		s.mutex.Unlock()
+		if instead != nil {
+			instead(w, r)
+			return
+		}
 		handler.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
