@@ -9,11 +9,15 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	batchv1 "k8s.io/api/batch/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/controllers"
 	"opendatahub.io/operator/controllers/apply"
 )
@@ -42,8 +46,12 @@ func renderCommand(all []components.Component) *cobra.Command {
 No cluster is needed: what rendering depends on is said with flags. Unknown fields and invalid specs are refused as an API server
 or the operator would, with the same words, and exit code 1; then nothing is printed to standard output.
 
-Three things are known to a cluster only. Random values of generated Secrets are left out, with a comment that names the keys.
-Where Pods are replaced when a Secret changes, its digest reads "` + offlineDigest + `". Owner references are left out.`,
+What waits for a Job, such as a hub for the test of extraConfig, is printed as it is once the Job has succeeded.
+
+Some things are known to a cluster only. Random values of generated Secrets are left out, with a comment that names the keys.
+Digests of Secrets, for which Pods are replaced when a value changes, are placeholders. Owner references are left out. So are objects of
+which a live platform says what is in them: the ConfigMap in which Kafka's cluster id is kept, and those by which Prometheus knows
+the metrics of the operator and its installer from those of somebody else.`,
 		Example: `  opendatahub render -f hub.yaml
   opendatahub render -f hub.yaml --openshift --ingress-domain apps.example.com
   kubectl get odh -A -o yaml | opendatahub render -f - | kubectl diff -f -`,
@@ -153,7 +161,7 @@ func renderComponent(detected components.Cluster, all []components.Component, od
 }
 
 // renderOffline assumes that what the spec refers to exists, and renders as the controllers do once they have generated
-// the component's Secrets.
+// the component's Secrets, and its Jobs have done what the rest waits for.
 func renderOffline(component components.Component, facts components.Facts) ([]apply.Prepared, error) {
 	facts.Secrets = map[string]components.Secret{}
 	if withReferences, ok := component.(components.WithReferences); ok {
@@ -166,19 +174,30 @@ func renderOffline(component components.Component, facts components.Facts) ([]ap
 	if err != nil {
 		return nil, err
 	}
-	generates := false
+	again := false
 	for _, p := range prepared {
-		keys := p.GeneratedKeys()
-		if len(keys) == 0 {
-			continue
+		if keys := p.GeneratedKeys(); len(keys) > 0 {
+			again = true
+			facts.Secrets[p.Object.GetName()] = components.Secret{Keys: keys, Digest: offlineDigest}
 		}
-		generates = true
-		facts.Secrets[p.Object.GetName()] = components.Secret{Keys: keys, Digest: offlineDigest}
+		if p.Object.GroupVersionKind().GroupKind() == kinds.Job.GroupKind {
+			again = true
+			facts.Live = append(facts.Live, succeeded(p.Object))
+		}
 	}
-	if !generates {
+	if !again {
 		return prepared, nil
 	}
 	return controllers.Render(component, facts, nil)
+}
+
+// succeeded is a Job that is done.
+func succeeded(job *unstructured.Unstructured) *unstructured.Unstructured {
+	done := job.DeepCopy()
+	done.Object["status"] = map[string]any{"conditions": []any{
+		map[string]any{"type": string(batchv1.JobComplete), "status": string(metav1.ConditionTrue)},
+	}}
+	return done
 }
 
 func writeObject(out *bytes.Buffer, p apply.Prepared) error {

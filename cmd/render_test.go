@@ -313,3 +313,17 @@ metadata:
 		t.Errorf("rendered (-want +got):\n%s", diff)
 	}
 }
+
+// TestRenderWaitsForNoJob: the hub is rendered although it waits for the test of extraConfig in a cluster.
+func TestRenderWaitsForNoJob(t *testing.T) {
+	out, _, err := cataloged(t, "", "render", "-f", filepath.Join("..", "config", "samples", "full.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for document := range strings.SplitSeq(out, "\n---\n") {
+		if strings.Contains(document, "\nkind: Deployment\n") && strings.Contains(document, "\n  name: odh-jupyterhub-hub\n") {
+			return
+		}
+	}
+	t.Error("the hub is not rendered")
+}
