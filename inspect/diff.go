@@ -93,7 +93,9 @@ type comparer struct {
 	apis      *watch.APIs
 	namespace *metav1.PartialObjectMetadata // nil where it cannot be read
 	nowhere   bool                          // the namespace does not exist
-	result    Comparison
+	// unreadable is why it is not known who signed the certificates of the operator's metrics.
+	unreadable error
+	result     Comparison
 }
 
 func (c *comparer) warn(format string, args ...any) {
@@ -128,7 +130,8 @@ func (c *comparer) detect(ctx context.Context, settings Settings) error {
 		return err
 	}
 	c.cluster.ManagerNamespace, c.cluster.OperatorImage = settings.Namespace, settings.Image
-	c.cluster.Images, c.cluster.UnsafePatches = settings.Images, settings.UnsafePatches
+	c.cluster.Images, c.cluster.UnsafePatches, c.cluster.MetricsAuthorities = settings.Images, settings.UnsafePatches, settings.Authorities
+	c.unreadable = settings.Unreadable
 	var every []kinds.Kind
 	for _, component := range c.all {
 		every = append(every, component.Kinds()...)
@@ -176,6 +179,10 @@ func (c *comparer) component(ctx context.Context, component components.Component
 	prepared, err := c.render(ctx, component, facts)
 	if err != nil {
 		c.problem("%s: %s", component.Name(), err)
+		return nil
+	}
+	if c.unreadable != nil && c.dependsOnAuthorities(ctx, component, facts, len(prepared)) {
+		c.problem("%s: what the operator would make depends on who signed the certificates of its metrics: %s", component.Name(), c.unreadable)
 		return nil
 	}
 	if state == v1alpha1.Unmanaged {
@@ -279,6 +286,13 @@ func (c *comparer) render(ctx context.Context, component components.Component, f
 		return prepared, nil
 	}
 	return controllers.Render(component, facts, owner)
+}
+
+// dependsOnAuthorities reports whether a component renders more objects when it is known who signed the certificates of the operator's metrics.
+func (c *comparer) dependsOnAuthorities(ctx context.Context, component components.Component, facts components.Facts, without int) bool {
+	facts.Cluster.MetricsAuthorities = components.MetricsAuthorities{Operator: notGenerated, Installer: notGenerated}
+	prepared, err := c.render(ctx, component, facts)
+	return err != nil || len(prepared) != without
 }
 
 // notGenerated stands for the digest of a Secret whose values are not generated yet.

@@ -119,12 +119,33 @@ func TestSettingsAreThoseOfTheManager(t *testing.T) {
 	}
 	volume := corev1.Volume{Name: "images", VolumeSource: corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: config.Name}}}}
 	mounts := []corev1.VolumeMount{{Name: "images", MountPath: "/etc/opendatahub"}}
+	certificate := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "operators", Name: "opendatahub-operator-metrics-tls"}, Data: map[string][]byte{"ca.crt": []byte("one")},
+	}
+	report := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "operators", Name: "opendatahub-dependencies"}, BinaryData: map[string][]byte{"metrics-ca.crt": []byte("other")},
+	}
 	tests := map[string]struct {
 		objects []client.Object
 		want    Settings
 		wantErr string
 	}{
 		"no Deployment": {},
+		"who signed the certificates of the metrics": {
+			objects: []client.Object{deployment(corev1.Container{Args: []string{"manager", "--metrics-bind-address=:8443"}}), certificate, report},
+			want:    Settings{Authorities: components.MetricsAuthorities{Operator: "one", Installer: "other"}},
+		},
+		"metrics of a manager outside the cluster": {
+			objects: []client.Object{certificate},
+			want:    Settings{Authorities: components.MetricsAuthorities{Operator: "one"}},
+		},
+		"no metrics": {
+			objects: []client.Object{deployment(corev1.Container{Args: []string{"manager", "--metrics-bind-address=0"}}), certificate},
+		},
+		"metrics over plain HTTP": {
+			objects: []client.Object{deployment(corev1.Container{Args: []string{"manager", "--metrics-insecure"}}), certificate, report},
+			want:    Settings{Authorities: components.MetricsAuthorities{Installer: "other"}},
+		},
 		"as shipped": {
 			objects: []client.Object{deployment(corev1.Container{Args: []string{"manager", "--leader-elect"}, Env: []corev1.EnvVar{{Name: "OPERATOR_IMAGE", Value: "quay.io/o:1"}}})},
 			want:    Settings{Image: "quay.io/o:1"},

@@ -2,6 +2,7 @@ package inspect
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -14,6 +15,8 @@ import (
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/images"
+	"opendatahub.io/operator/controllers/serving"
+	"opendatahub.io/operator/dependencies"
 )
 
 // ManagerDeployment is the Deployment of the operator's manager, and the name of its container.
@@ -30,12 +33,17 @@ type Settings struct {
 	Image         string
 	Images        images.Table
 	UnsafePatches bool
+	// Authorities signed the certificates with which it and its installer serve metrics.
+	Authorities components.MetricsAuthorities
+	// Unreadable is why the authorities are not known. Nil: they are.
+	Unreadable error
 }
 
 // Settings reads them from the Deployment of the manager. Where there is none, as with a manager that runs outside of the cluster,
 // they are the defaults. The caller learns with [apierrors.IsForbidden] that they may not be read.
 func (r *Reader) Settings(ctx context.Context, namespace string) (Settings, error) {
 	settings := Settings{Namespace: namespace}
+	settings.Authorities, settings.Unreadable = r.authorities(ctx, namespace)
 	deployment := &appsv1.Deployment{}
 	err := r.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ManagerDeployment}, deployment)
 	if err != nil {
@@ -60,6 +68,10 @@ func (r *Reader) Settings(ctx context.Context, namespace string) (Settings, erro
 	if image, ok := argument(container.Args, "image"); ok {
 		settings.Image = image
 	}
+	insecure, ok := argument(container.Args, "metrics-insecure")
+	if address, _ := argument(container.Args, "metrics-bind-address"); address == "0" || ok && insecure != "false" {
+		settings.Authorities.Operator = ""
+	}
 	unsafe, ok := argument(container.Args, "allow-unsafe-patches")
 	settings.UnsafePatches = ok && unsafe != "false"
 	if named, ok := argument(container.Args, "images"); ok {
@@ -72,6 +84,19 @@ func (r *Reader) Settings(ctx context.Context, namespace string) (Settings, erro
 	}
 	settings.Images.Related, _, err = images.Related(environment, components.Images(r.all))
 	return settings, err
+}
+
+// authorities are where the manager and its installer put them: the manager's in the Secret of its certificate, the installer's in its report.
+func (r *Reader) authorities(ctx context.Context, namespace string) (components.MetricsAuthorities, error) {
+	secret, report := &corev1.Secret{}, &corev1.ConfigMap{}
+	err := errors.Join(
+		client.IgnoreNotFound(r.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: serving.SecretName(serving.Operator)}, secret)),
+		client.IgnoreNotFound(r.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: dependencies.ReportName}, report)),
+	)
+	return components.MetricsAuthorities{
+		Operator:  string(secret.Data[serving.AuthorityKey]),
+		Installer: string(report.BinaryData[dependencies.ReportAuthority]),
+	}, err
 }
 
 // argument is the value of a flag, and whether it is there. A flag without a value, as one of yes and no, is there with the next argument.

@@ -30,8 +30,8 @@ const (
 	Installer = "installer"
 )
 
-// authorityKey of the Secret has who signed the certificate.
-const authorityKey = "ca.crt"
+// AuthorityKey of the Secret has who signed the certificate.
+const AuthorityKey = "ca.crt"
 
 // Certificate is what a process shows its clients, and who signed it. It is in a Secret that is shipped empty: creating Secrets in the
 // namespace of the installer would be a right to tokens of its account. What lacks is made; what somebody else writes there is used.
@@ -65,7 +65,10 @@ func New(ctx context.Context, client kubernetes.Interface, namespace, process st
 }
 
 // Secret is the name of the Secret that keeps it.
-func (c *Certificate) Secret() string { return "opendatahub-" + c.process + "-metrics-tls" }
+func (c *Certificate) Secret() string { return SecretName(c.process) }
+
+// SecretName is that of the Secret which keeps the certificate of a process.
+func SecretName(process string) string { return "opendatahub-" + process + "-metrics-tls" }
 
 // ServerName is a name that the certificate of a process in a namespace is valid for: that of its Service.
 func ServerName(process, namespace string) string {
@@ -144,7 +147,7 @@ func (c *Certificate) use(ctx context.Context, secret *corev1.Secret) error {
 	if secret != nil {
 		data = secret.Data
 	}
-	if len(data[corev1.TLSCertKey]) == 0 || len(data[corev1.TLSPrivateKeyKey]) == 0 || len(data[authorityKey]) == 0 {
+	if len(data[corev1.TLSCertKey]) == 0 || len(data[corev1.TLSPrivateKeyKey]) == 0 || len(data[AuthorityKey]) == 0 {
 		name := ServerName(c.process, c.namespace)
 		made, err := apply.MakeCertificate(components.Certificate{DNSNames: []string{name, name + ".cluster.local", "localhost"}}, c.now())
 		if err != nil {
@@ -174,6 +177,6 @@ func (c *Certificate) use(ctx context.Context, secret *corev1.Secret) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.pair, c.authority = &pair, data[authorityKey]
+	c.pair, c.authority = &pair, data[AuthorityKey]
 	return nil
 }
