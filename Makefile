@@ -183,6 +183,10 @@ check-generated: ## Fail if the generated files are not what make generate makes
 	for path in $(GENERATED); do diff -ru "$$before/$$path" "$$path" || differs=1; done; \
 	[ -z "$${differs:-}" ] || { echo "Generated files were out of date. They are rewritten now: commit them." >&2; exit 1; }
 
+.PHONY: recording
+recording: ## Record docs/first-hour.txt: the commands of docs/first-hour.md on a local cluster.
+	hack/record.sh
+
 ##@ Deploy
 
 .PHONY: deploy

@@ -59,7 +59,7 @@ of skopeo sync --src yaml).`,
 		Example: `  opendatahub images -f hub.yaml --operators
   opendatahub images -f hub.yaml --format skopeo > images.yaml
   skopeo sync --src yaml --dest docker images.yaml registry.example.com/mirror
-  opendatahub images -f hub.yaml --openshift --format imageset > imageset.yaml`,
+  opendatahub images -f hub.yaml --openshift --ingress-domain apps.example.com --format imageset > imageset.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
 			if err := options.complete(); err != nil {

@@ -3,13 +3,13 @@ package docs
 import (
 	"bytes"
 	"cmp"
-	"fmt"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	gocmp "github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -23,77 +23,52 @@ import (
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/dependencies"
+	"opendatahub.io/operator/test/documents"
 	"opendatahub.io/operator/test/upstream"
 )
 
 // These tests take the documentation at its word: what it shows as YAML is what the operator, the API server or another reader accepts, and what
-// it shows as commands can be typed. test/documents runs the commands.
+// it shows as commands can be typed.
 
 const root = ".."
 
-// block is a block of code in a document.
-type block struct {
-	document string
-	line     int
-	language string
-	text     string
-}
-
-func (b block) String() string { return fmt.Sprintf("%s:%d", filepath.Base(b.document), b.line) }
-
-// blocks are all blocks of a language, without their indentation.
-func blocks(t *testing.T, language string) []block {
+// blocks are all blocks of a language.
+func blocks(t *testing.T, language string) []documents.Block {
 	t.Helper()
-	var found []block
-	for _, document := range documents(t) {
-		var open *block
-		indent, number := "", 0
-		for text := range strings.Lines(read(t, document)) {
-			number++
-			trimmed := strings.TrimLeft(text, " ")
-			switch {
-			case !strings.HasPrefix(trimmed, "```"):
-				if open != nil {
-					open.text += strings.TrimPrefix(text, indent)
-				}
-			case open == nil:
-				indent = text[:len(text)-len(trimmed)]
-				open = &block{document: document, line: number + 1, language: strings.TrimSpace(strings.TrimPrefix(trimmed, "```"))}
-			default:
-				if open.language == language {
-					found = append(found, *open)
-				}
-				open = nil
-			}
-		}
-		if open != nil {
-			t.Errorf("%s is not closed", open)
-		}
-	}
-	if len(found) == 0 {
-		t.Fatalf("no document has a block of %s", language)
+	found, err := documents.Blocks(root, language)
+	if err != nil {
+		t.Fatal(err)
 	}
 	return found
+}
+
+// A block without a language, or of another, would be checked by nobody.
+func TestLanguages(t *testing.T) {
+	for _, b := range blocks(t, "") {
+		if !slices.Contains([]string{"sh", "yaml", "python", "text"}, b.Language) {
+			t.Errorf("%s: its language is %q; commands are sh, manifests yaml, code of notebooks python, and what programs print is text", b, b.Language)
+		}
+	}
 }
 
 // Every block of YAML is something that one of these reads.
 func TestYAML(t *testing.T) {
 	for _, b := range blocks(t, "yaml") {
 		t.Run(b.String(), func(t *testing.T) {
-			for document := range strings.SplitSeq(b.text, "\n---\n") {
+			for document := range strings.SplitSeq(b.Text, "\n---\n") {
 				checkYAML(t, b, document)
 			}
 		})
 	}
 }
 
-func checkYAML(t *testing.T, b block, text string) {
+func checkYAML(t *testing.T, b documents.Block, text string) {
 	t.Helper()
 	keys := map[string]any{}
 	if err := yaml.UnmarshalStrict([]byte(text), &keys); err != nil {
 		t.Fatal(err)
 	}
-	page := strings.ReplaceAll(strings.TrimSuffix(filepath.Base(b.document), ".md"), "-", "")
+	page := strings.ReplaceAll(strings.TrimSuffix(filepath.Base(b.Document), ".md"), "-", "")
 	switch {
 	case keys["kind"] == "OpenDataHub":
 		checkPlatform(t, text)
@@ -237,7 +212,7 @@ var programs = strings.Fields("apt-get awk base64 bash cat createdb curl date do
 func TestCommands(t *testing.T) {
 	for _, b := range blocks(t, "sh") {
 		t.Run(b.String(), func(t *testing.T) {
-			for _, words := range commands(t, b.text) {
+			for _, words := range commands(t, b.Text) {
 				switch program := filepath.Base(words[0]); {
 				case program == "opendatahub":
 					checkOurs(t, words[1:])
@@ -325,5 +300,25 @@ func checkMake(t *testing.T, words []string) {
 		} else if !strings.Contains(content, "\n"+w+":") {
 			t.Errorf("make %s: there is no target %s", strings.Join(words, " "), w)
 		}
+	}
+}
+
+// The recording has the commands of the tutorial.
+func TestRecording(t *testing.T) {
+	var want, got strings.Builder
+	for _, b := range blocks(t, "sh") {
+		if filepath.Base(b.Document) == documents.Tutorial {
+			want.WriteString(b.Text)
+		}
+	}
+	commands, err := documents.ReadRecording(documents.Recording)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range commands {
+		got.WriteString(command.Text + "\n")
+	}
+	if diff := gocmp.Diff(want.String(), got.String()); diff != "" {
+		t.Errorf("the commands of %s are not those of %s, so run make recording (-tutorial +recording):\n%s", documents.Recording, documents.Tutorial, diff)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/test/documents"
 )
 
 var (
@@ -27,19 +28,19 @@ var (
 	target     = regexp.MustCompile(`(?m)^([a-z-]+):`)
 )
 
-func documents(t *testing.T) []string {
+func files(t *testing.T) []string {
 	t.Helper()
-	documents, err := filepath.Glob("*.md")
-	if err != nil || len(documents) < 2 {
-		t.Fatalf("found only %v: %v", documents, err)
+	files, err := documents.Files(root)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return append(documents, filepath.Join("..", "README.md"), filepath.Join("..", "CONTRIBUTING.md"))
+	return files
 }
 
 // A link may end in #L12, #L12-L20 or, into Markdown, in the anchor of a heading. A link into Go code whose text is one name in
 // backticks, such as `newLayout` or `KafkaSpec.Replicas`, promises that the file declares it.
 func TestLinks(t *testing.T) {
-	for _, document := range documents(t) {
+	for _, document := range files(t) {
 		t.Run(filepath.Base(document), func(t *testing.T) {
 			for _, found := range link.FindAllStringSubmatch(prose(t, document), -1) {
 				text, destination := found[1], found[2]
@@ -69,10 +70,10 @@ func TestLinks(t *testing.T) {
 
 func TestMakeTargets(t *testing.T) {
 	var targets []string
-	for _, found := range target.FindAllStringSubmatch(read(t, filepath.Join("..", "Makefile")), -1) {
+	for _, found := range target.FindAllStringSubmatch(read(t, filepath.Join(root, "Makefile")), -1) {
 		targets = append(targets, found[1])
 	}
-	for _, document := range documents(t) {
+	for _, document := range files(t) {
 		for _, found := range makeTarget.FindAllStringSubmatch(read(t, document), -1) {
 			if !slices.Contains(targets, found[1]) {
 				t.Errorf("%s: make %s does not exist; there are %v", document, found[1], targets)
@@ -83,7 +84,7 @@ func TestMakeTargets(t *testing.T) {
 
 // For every reason, operations.md must say what to do.
 func TestReasons(t *testing.T) {
-	found := reason.FindAllStringSubmatch(read(t, filepath.Join("..", "api", "v1alpha1", "conditions.go")), -1)
+	found := reason.FindAllStringSubmatch(read(t, filepath.Join(root, "api", "v1alpha1", "conditions.go")), -1)
 	if len(found) == 0 {
 		t.Fatal("found no reasons")
 	}
@@ -98,7 +99,7 @@ func TestReasons(t *testing.T) {
 // Every component has a page, and pages have these headings, in this order, besides others: a reader of one finds everything in the next.
 func TestComponentPages(t *testing.T) {
 	headings := []string{"What is installed", "What is kept", "When something is wrong"}
-	readme := read(t, filepath.Join("..", "README.md"))
+	readme := read(t, filepath.Join(root, "README.md"))
 	for _, component := range catalog.All() {
 		if _, isPart := component.(components.WithRule); isPart {
 			continue
