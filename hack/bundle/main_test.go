@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -13,6 +14,7 @@ import (
 
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"github.com/operator-framework/operator-registry/alpha/declcfg"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -393,5 +395,30 @@ func TestImageOfTheBundle(t *testing.T) {
 		if !strings.Contains(text, "LABEL "+name+"="+value+"\n") {
 			t.Errorf("the image lacks %s=%s", name, value)
 		}
+	}
+}
+
+// TestPodDisruptionBudgets: the right to write them is expected of one role, and is a problem in every other.
+func TestPodDisruptionBudgets(t *testing.T) {
+	role := func(name string, verbs ...any) *unstructured.Unstructured {
+		return &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": map[string]any{"name": name},
+			"rules": []any{map[string]any{"apiGroups": []any{"policy"}, "resources": []any{"poddisruptionbudgets"}, "verbs": verbs}},
+		}}
+	}
+	for name, test := range map[string]struct {
+		objects []*unstructured.Unstructured
+		want    string
+	}{
+		"of the platforms":  {[]*unstructured.Unstructured{role(platformRole, "create", "patch"), role("opendatahub-viewer", "get")}, ""},
+		"of others as well": {[]*unstructured.Unstructured{role(platformRole, "create"), role("opendatahub-editor", "patch")}, "ClusterRole opendatahub-editor: "},
+		"of nobody":         {[]*unstructured.Unstructured{role(platformRole, "get")}, "0 warnings"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := errors.Join(objectProblems(test.objects)...)
+			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("problems: %v, want %q", err, test.want)
+			}
+		})
 	}
 }
