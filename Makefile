@@ -15,6 +15,8 @@ CONTAINER_TOOL ?=
 BUNDLE_IMG ?= quay.io/opendatahub/operator-bundle:v$(VERSION)
 # The image that oc adm must-gather starts, which the bundle names.
 MUST_GATHER_IMG ?= quay.io/opendatahub/must-gather:v$(VERSION)
+# The image with a shell and tar, such as registry.access.redhat.com/ubi9/ubi@sha256:..., on which release and push make that. Without it they do not.
+MUST_GATHER_BASE ?=
 # What `make run` does once the platform is ready: stay or exit.
 WAIT ?= stay
 # How long `make run` waits for that.
@@ -72,12 +74,13 @@ build: ## Build bin/opendatahub.
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=v$(VERSION)" -o bin/opendatahub .
 
 .PHONY: release
-release: ## Build programs, SBOMs, image and provenance for all platforms, to bin/release (VERSION).
-	go run ./hack/release -version $(VERSION)
+release: ## Build programs, SBOMs, images and provenance for all platforms, to bin/release (VERSION, MUST_GATHER_BASE).
+	go run ./hack/release -version $(VERSION) $(if $(MUST_GATHER_BASE),-must-gather-base $(MUST_GATHER_BASE))
 
 .PHONY: push
-push: ## Do the same, and push the image to IMG, with the credentials of docker login.
-	go run ./hack/release -version $(VERSION) -push $(IMG)
+push: ## Do the same, and push the images to IMG and MUST_GATHER_IMG, with the credentials of docker login.
+	go run ./hack/release -version $(VERSION) -push $(IMG) \
+		$(if $(MUST_GATHER_BASE),-must-gather-base $(MUST_GATHER_BASE) -push-must-gather $(MUST_GATHER_IMG))
 
 .PHONY: check-release
 check-release: ## Fail if two builds of a release differ, or lack something.
@@ -86,10 +89,6 @@ check-release: ## Fail if two builds of a release differ, or lack something.
 .PHONY: check-upgrade
 check-upgrade: ## Fail if this version takes over a platform of the previous one otherwise than test/upgrade/changes.yaml says.
 	OPENDATAHUB_TEST_UPGRADE=$(or $(OPENDATAHUB_TEST_UPGRADE),must) go test -count=1 -v $(TESTFLAGS) ./test/upgrade
-
-.PHONY: must-gather-image
-must-gather-image: ## Build the image MUST_GATHER_IMG, which oc adm must-gather starts, from the image IMG.
-	docker build --build-arg OPERATOR=$(IMG) -t $(MUST_GATHER_IMG) -f must-gather.Dockerfile .
 
 .PHONY: clean
 clean: ## Delete what was built. Cached tools and running clusters stay.

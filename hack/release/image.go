@@ -6,9 +6,9 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
-	"crypto/sha256"
 	"debug/buildinfo"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,7 +44,7 @@ func (o options) image(ctx context.Context, programs []program, from source) (oc
 	if err != nil {
 		return ocispec.Descriptor{}, fmt.Errorf("making the image's folder: %w", err)
 	}
-	w := writer{store: store, version: o.version, source: from}
+	w := writer{store: store, title: "Open Data Hub operator", version: o.version, source: from}
 	index := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, Annotations: w.annotations()}
 	for _, built := range programs {
 		manifest, err := w.platform(ctx, built)
@@ -96,13 +96,14 @@ func sortIndex(file string) error {
 // writer puts parts of an image into its store.
 type writer struct {
 	store   *oci.Store
+	title   string
 	version string
 	source  source
 }
 
 func (w writer) annotations() map[string]string {
 	return map[string]string{
-		ocispec.AnnotationTitle:    "Open Data Hub operator",
+		ocispec.AnnotationTitle:    w.title,
 		ocispec.AnnotationLicenses: "Apache-2.0",
 		ocispec.AnnotationVersion:  w.version,
 		ocispec.AnnotationRevision: w.source.commit,
@@ -131,21 +132,26 @@ func (w writer) pushJSON(ctx context.Context, mediaType string, value any) (ocis
 
 // platform writes the image of one platform, and its SBOM, which refers to it.
 func (w writer) platform(ctx context.Context, built program) (ocispec.Descriptor, error) {
-	plain, compressed, err := w.layer(built.file)
+	executable, err := os.ReadFile(built.file)
+	if err != nil {
+		return ocispec.Descriptor{}, fmt.Errorf("reading the program: %w", err)
+	}
+	// The program, a folder for temporary files, and the name of its user are all. Certificates of public authorities are in the program.
+	layer, diff, err := w.layer(ctx,
+		entry{"etc/", 0o755, nil},
+		entry{"etc/passwd", 0o644, []byte("root:x:0:0:root:/:/\nnonroot:x:65532:65532:nonroot:/tmp:/\n")},
+		entry{"opendatahub", 0o755, executable},
+		entry{"tmp/", 0o1777, nil},
+	)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
-	diff := sha256.Sum256(plain)
 	platform := ocispec.Platform{OS: built.os, Architecture: built.architecture}
 	config, err := w.pushJSON(ctx, ocispec.MediaTypeImageConfig, ocispec.Image{
 		Created: &w.source.time, Platform: platform,
 		Config: ocispec.ImageConfig{User: user, Entrypoint: []string{"/opendatahub"}, Labels: w.annotations()},
-		RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []godigest.Digest{godigest.NewDigestFromBytes(godigest.SHA256, diff[:])}},
+		RootFS: ocispec.RootFS{Type: "layers", DiffIDs: []godigest.Digest{diff}},
 	})
-	if err != nil {
-		return ocispec.Descriptor{}, err
-	}
-	layer, err := w.push(ctx, ocispec.MediaTypeImageLayerGzip, compressed)
 	if err != nil {
 		return ocispec.Descriptor{}, err
 	}
@@ -167,48 +173,41 @@ func (w writer) platform(ctx context.Context, built program) (ocispec.Descriptor
 	return manifest, nil
 }
 
-// layer is all that is in the image: the program, a folder for temporary files, and the name of its user. Certificates of public
-// authorities are in the program.
-func (w writer) layer(file string) (plain, compressed []byte, err error) {
-	executable, err := os.ReadFile(file)
-	if err != nil {
-		return nil, nil, fmt.Errorf("reading the program: %w", err)
-	}
-	var packed bytes.Buffer
+// entry is a file of a layer, or a folder, whose name ends with a slash.
+type entry struct {
+	name    string
+	mode    int64
+	content []byte
+}
+
+// layer writes a layer with these files. diff is the digest of its content before compression.
+func (w writer) layer(ctx context.Context, entries ...entry) (layer ocispec.Descriptor, diff godigest.Digest, err error) {
+	var packed, small bytes.Buffer
 	archive := tar.NewWriter(&packed)
-	for _, entry := range []struct {
-		name    string
-		mode    int64
-		content []byte
-	}{
-		{"etc/", 0o755, nil},
-		{"etc/passwd", 0o644, []byte("root:x:0:0:root:/:/\nnonroot:x:65532:65532:nonroot:/tmp:/\n")},
-		{"opendatahub", 0o755, executable},
-		{"tmp/", 0o1777, nil},
-	} {
+	for _, entry := range entries {
 		header := &tar.Header{Name: entry.name, Mode: entry.mode, Size: int64(len(entry.content)), ModTime: w.source.time, Typeflag: tar.TypeReg}
 		if strings.HasSuffix(entry.name, "/") {
 			header.Typeflag = tar.TypeDir
 		}
 		if err := archive.WriteHeader(header); err != nil {
-			return nil, nil, fmt.Errorf("packing %s: %w", entry.name, err)
+			return layer, "", fmt.Errorf("packing %s: %w", entry.name, err)
 		}
 		if _, err := archive.Write(entry.content); err != nil {
-			return nil, nil, fmt.Errorf("packing %s: %w", entry.name, err)
+			return layer, "", fmt.Errorf("packing %s: %w", entry.name, err)
 		}
 	}
 	if err := archive.Close(); err != nil {
-		return nil, nil, fmt.Errorf("packing the layer: %w", err)
+		return layer, "", fmt.Errorf("packing the layer: %w", err)
 	}
-	var small bytes.Buffer
 	compress := gzip.NewWriter(&small)
 	if _, err := compress.Write(packed.Bytes()); err != nil {
-		return nil, nil, fmt.Errorf("compressing the layer: %w", err)
+		return layer, "", fmt.Errorf("compressing the layer: %w", err)
 	}
 	if err := compress.Close(); err != nil {
-		return nil, nil, fmt.Errorf("compressing the layer: %w", err)
+		return layer, "", fmt.Errorf("compressing the layer: %w", err)
 	}
-	return packed.Bytes(), small.Bytes(), nil
+	layer, err = w.push(ctx, ocispec.MediaTypeImageLayerGzip, small.Bytes())
+	return layer, godigest.FromBytes(packed.Bytes()), err
 }
 
 // attach writes a document that refers to what it is about, by which registries find it.
@@ -283,25 +282,34 @@ func (o options) provenance(programs []program, image ocispec.Descriptor, from s
 	return append(statement, '\n'), nil
 }
 
+// repository is one of a registry, with the credentials that docker login or podman login wrote.
+func repository(name string, plain bool) (*remote.Repository, error) {
+	target, err := remote.NewRepository(name)
+	if err != nil {
+		return nil, err
+	}
+	if target.Reference.Reference == "" {
+		return nil, errors.New("the name has no tag")
+	}
+	known, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("reading the credentials of registries: %w", err)
+	}
+	target.PlainHTTP = plain
+	target.Client = &auth.Client{Client: retry.DefaultClient, Cache: auth.NewCache(), Credential: credentials.Credential(known)}
+	return target, nil
+}
+
 // push copies the image with all platforms, and what refers to it, to a registry.
 func push(ctx context.Context, folder, name string, plain bool) error {
 	store, err := oci.NewWithContext(ctx, folder)
 	if err != nil {
 		return fmt.Errorf("opening the image: %w", err)
 	}
-	target, err := remote.NewRepository(name)
+	target, err := repository(name, plain)
 	if err != nil {
 		return fmt.Errorf("pushing to %s: %w", name, err)
 	}
-	if target.Reference.Reference == "" {
-		return fmt.Errorf("pushing to %s: the name has no tag", name)
-	}
-	known, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
-	if err != nil {
-		return fmt.Errorf("reading the credentials of registries: %w", err)
-	}
-	target.PlainHTTP = plain
-	target.Client = &auth.Client{Client: retry.DefaultClient, Cache: auth.NewCache(), Credential: credentials.Credential(known)}
 	var tag string
 	if err := store.Tags(ctx, "", func(tags []string) error { tag = tags[0]; return nil }); err != nil {
 		return fmt.Errorf("reading the image: %w", err)

@@ -23,6 +23,8 @@ type options struct {
 	folder    string
 	platforms []string
 	push      string
+	// base is the image on which that for must-gather is made, and pushGather where it goes. Both may be empty.
+	base, pushGather string
 }
 
 func main() {
@@ -32,6 +34,8 @@ func main() {
 	flag.StringVar(&o.folder, "out", filepath.Join("bin", "release"), "folder for what is built; what it held before is deleted")
 	flag.StringVar(&platforms, "platforms", platforms, "what to build for, as os/architecture, separated by commas")
 	flag.StringVar(&o.push, "push", "", "name with tag to push the image to, with the credentials that docker login or podman login wrote")
+	flag.StringVar(&o.base, "must-gather-base", "", "image with a shell and tar, as in registry.access.redhat.com/ubi9/ubi@sha256:…, on which that for oc adm must-gather is made; none is made without it")
+	flag.StringVar(&o.pushGather, "push-must-gather", "", "name with tag to push that one to")
 	flag.Parse()
 	o.platforms = strings.Split(platforms, ",")
 
@@ -46,46 +50,61 @@ func main() {
 
 func (o options) run(ctx context.Context) error {
 	if flag.NArg() > 0 {
-		return errors.New("usage: release [-version 0.1.0] [-out bin/release] [-platforms linux/amd64,linux/arm64] [-push registry.example.com/name:tag]")
+		return errors.New("usage: release [-version 0.1.0] [-out bin/release] [-platforms linux/amd64,linux/arm64] [-push registry.example.com/name:tag] [-must-gather-base IMAGE [-push-must-gather registry.example.com/name:tag]]")
+	}
+	if o.pushGather != "" && o.base == "" {
+		return errors.New("-push-must-gather goes with -must-gather-base")
 	}
 	from, err := readSource(ctx, o.root)
 	if err != nil {
 		return err
 	}
-	image, err := o.release(ctx, from)
+	programs, image, err := o.release(ctx, from)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s  %s\n", filepath.Join(o.folder, imageFolder), image.Digest)
-	if o.push == "" {
-		return nil
-	}
-	if err := push(ctx, filepath.Join(o.folder, imageFolder), o.push, false); err != nil {
+	if err := o.announce(ctx, imageFolder, image, o.push); err != nil || o.base == "" {
 		return err
 	}
-	fmt.Printf("pushed %s@%s\n", o.push, image.Digest)
+	if image, err = o.mustGather(ctx, programs, from, false); err != nil {
+		return err
+	}
+	return o.announce(ctx, mustGatherFolder, image, o.pushGather)
+}
+
+// announce prints what an image is, and pushes it if it has a name.
+func (o options) announce(ctx context.Context, folder string, image ocispec.Descriptor, name string) error {
+	fmt.Printf("%s  %s\n", filepath.Join(o.folder, folder), image.Digest)
+	if name == "" {
+		return nil
+	}
+	if err := push(ctx, filepath.Join(o.folder, folder), name, false); err != nil {
+		return err
+	}
+	fmt.Printf("pushed %s@%s\n", name, image.Digest)
 	return nil
 }
 
-// release builds everything into the folder, and returns the image.
-func (o options) release(ctx context.Context, from source) (ocispec.Descriptor, error) {
+// release builds the programs and their image into the folder.
+func (o options) release(ctx context.Context, from source) ([]program, ocispec.Descriptor, error) {
 	if err := os.RemoveAll(o.folder); err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("emptying the folder: %w", err)
+		return nil, ocispec.Descriptor{}, fmt.Errorf("emptying the folder: %w", err)
 	}
 	if err := os.MkdirAll(o.folder, 0o750); err != nil {
-		return ocispec.Descriptor{}, fmt.Errorf("making the folder: %w", err)
+		return nil, ocispec.Descriptor{}, fmt.Errorf("making the folder: %w", err)
 	}
 	var programs []program
 	for _, platform := range o.platforms {
 		built, err := o.build(ctx, platform)
 		if err != nil {
-			return ocispec.Descriptor{}, err
+			return nil, ocispec.Descriptor{}, err
 		}
 		if err := o.listMaterials(ctx, &built); err != nil {
-			return ocispec.Descriptor{}, err
+			return nil, ocispec.Descriptor{}, err
 		}
 		fmt.Printf("%s  sha256:%s\n", built.file, built.digest)
 		programs = append(programs, built)
 	}
-	return o.image(ctx, programs, from)
+	image, err := o.image(ctx, programs, from)
+	return programs, image, err
 }

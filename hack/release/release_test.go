@@ -4,12 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
-	"context"
 	"debug/buildinfo"
 	"encoding/json"
 	"io"
 	"io/fs"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/distribution/distribution/v3/configuration"
-	"github.com/distribution/distribution/v3/registry/handlers"
 	_ "github.com/distribution/distribution/v3/registry/storage/driver/inmemory" // the driver of the registry
 	"github.com/google/go-cmp/cmp"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -39,12 +35,12 @@ func TestRelease(t *testing.T) {
 	from := source{commit: strings.Repeat("a", 40), time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	platforms := []string{"linux/amd64", "linux/arm64"}
 	first := options{root: root, version: "1.2.3", folder: t.TempDir(), platforms: platforms}
-	image, err := first.release(t.Context(), from)
+	_, image, err := first.release(t.Context(), from)
 	if err != nil {
 		t.Fatal(err)
 	}
 	second := options{root: copied(t), version: "1.2.3", folder: t.TempDir(), platforms: platforms}
-	if _, err := second.release(t.Context(), from); err != nil {
+	if _, _, err := second.release(t.Context(), from); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(sums(t, first.folder), sums(t, second.folder)); diff != "" {
@@ -211,11 +207,7 @@ func checkProvenance(t *testing.T, folder string, image ocispec.Descriptor) {
 // checkRegistry pushes to a real registry, and looks at what a cluster would pull from there.
 func checkRegistry(t *testing.T, folder string, image ocispec.Descriptor) {
 	t.Helper()
-	config := &configuration.Configuration{Storage: configuration.Storage{"inmemory": configuration.Parameters{}}}
-	config.Log.Level = "error"
-	config.Log.AccessLog.Disabled = true
-	server := httptest.NewServer(handlers.NewApp(context.Background(), config))
-	defer server.Close()
+	server := registryFor(t)
 	name := strings.TrimPrefix(server.URL, "http://") + "/opendatahub/operator"
 	if err := push(t.Context(), filepath.Join(folder, imageFolder), name, true); err == nil {
 		t.Error("a name without a tag was accepted")
