@@ -27,6 +27,8 @@ type gatherOptions struct {
 	file              string
 	all               bool
 	directory         string
+	age               time.Duration
+	time              string
 }
 
 func gatherCommand(version string, all []components.Component) *cobra.Command {
@@ -42,39 +44,80 @@ may read the Secrets. What you may not read is listed in unread.txt. Read the ar
 and what programs log are in it.
 
 With --all it writes about every platform of the cluster, into folders. That is what it does when it is called as gather, as oc adm
-must-gather calls it: into /must-gather, so that only other flags are given.`,
+must-gather calls it: into /must-gather, so that only other flags are given. There $` + sinceVariable + ` and $` + sinceTimeVariable + `, which oc sets,
+are what --since and --since-time are without them.`,
 		Example: `  opendatahub gather odh -n opendatahub
   opendatahub gather odh -n opendatahub --file - | tar -tz
   opendatahub gather --all --directory about-all`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(command *cobra.Command, arguments []string) error {
+			since, err := options.since(time.Now())
 			switch {
+			case err != nil:
+				return err
 			case options.all != (len(arguments) == 0):
 				return errors.New("name one platform, or give --all")
 			case options.all && (options.directory == "" || options.file != ""):
 				return errors.New("--all writes into a --directory, and no --file")
 			case options.all:
-				return options.runAll(command.Context(), version, all, command.OutOrStdout(), command.ErrOrStderr())
+				return options.runAll(command.Context(), version, all, since, command.OutOrStdout(), command.ErrOrStderr())
 			case options.directory != "":
 				return errors.New("--directory goes with --all")
 			}
-			return options.run(command.Context(), all, arguments[0], command.OutOrStdout(), command.ErrOrStderr())
+			return options.run(command.Context(), all, arguments[0], since, command.OutOrStdout(), command.ErrOrStderr())
 		},
 	}
 	options.addTo(command)
 	flags := command.Flags()
 	flags.StringVar(&options.operatorNamespace, "operator-namespace", authority.DefaultNamespace, "namespace of this operator")
 	flags.StringVar(&options.file, "file", "", "file to write, which must not exist; - for standard output (default NAMESPACE-NAME-TIME.tar.gz)")
+	flags.DurationVar(&options.age, "since", 0, "logs of this time before now only, as in 2h")
+	flags.StringVar(&options.time, "since-time", "", "logs from this time on only, as in 2026-11-26T10:00:00Z")
 	flags.BoolVar(&options.all, "all", false, "write about every platform of the cluster")
 	options.completesName(command)
 	flags.StringVar(&options.directory, "directory", "", "folder for --all, in which each platform has one, NAMESPACE/NAME")
 	return command
 }
 
+// Variables that oc adm must-gather sets by its own flags of these names.
+const (
+	sinceVariable     = "MUST_GATHER_SINCE"
+	sinceTimeVariable = "MUST_GATHER_SINCE_TIME"
+)
+
+// since is from when on logs are gathered. Zero: from their beginning.
+func (o *gatherOptions) since(now time.Time) (time.Time, error) {
+	age, from := o.age, o.time
+	if age == 0 && from == "" && o.all {
+		from = os.Getenv(sinceTimeVariable)
+		if text := os.Getenv(sinceVariable); text != "" {
+			var err error
+			if age, err = time.ParseDuration(text); err != nil {
+				return time.Time{}, fmt.Errorf("%s: %w", sinceVariable, err)
+			}
+		}
+	}
+	switch {
+	case age != 0 && from != "":
+		return time.Time{}, errors.New("--since and --since-time say the same: give one")
+	case age < 0:
+		return time.Time{}, fmt.Errorf("--since %s: use a time such as 2h", age)
+	case age > 0:
+		return now.Add(-age), nil
+	case from == "":
+		return time.Time{}, nil
+	}
+	parsed, err := time.Parse(time.RFC3339, from)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--since-time %q: use a time such as 2026-11-26T10:00:00Z", from)
+	}
+	return parsed, nil
+}
+
 // mustGather is where oc adm must-gather looks for what was gathered.
 const mustGather = "/must-gather"
 
-func (o *gatherOptions) runAll(ctx context.Context, version string, all []components.Component, out, log io.Writer) error {
+func (o *gatherOptions) runAll(ctx context.Context, version string, all []components.Component, since time.Time, out, log io.Writer) error {
 	reader, discovery, err := o.open()
 	if err != nil {
 		return err
@@ -83,12 +126,12 @@ func (o *gatherOptions) runAll(ctx context.Context, version string, all []compon
 	if err != nil {
 		return err
 	}
-	return o.gatherAll(ctx, version, all, reader, discovery, clients, out, log)
+	return o.gatherAll(ctx, version, all, reader, discovery, clients, since, out, log)
 }
 
 // gatherAll gathers as much as it can: what fails for one platform is reported at the end.
 func (o *gatherOptions) gatherAll(ctx context.Context, version string, all []components.Component, reader client.Client,
-	discovery discovery.DiscoveryInterface, clients kubernetes.Interface, out, log io.Writer,
+	discovery discovery.DiscoveryInterface, clients kubernetes.Interface, since time.Time, out, log io.Writer,
 ) error {
 	if err := os.MkdirAll(o.directory, 0o700); err != nil {
 		return err
@@ -108,7 +151,7 @@ func (o *gatherOptions) gatherAll(ctx context.Context, version string, all []com
 	)
 	for _, odh := range platforms.Items {
 		key := client.ObjectKeyFromObject(&odh)
-		gathered, err := inspect.New(reader, discovery, all).Gather(ctx, clients, key, o.operatorNamespace)
+		gathered, err := inspect.New(reader, discovery, all).Gather(ctx, clients, key, o.operatorNamespace, since)
 		if err != nil {
 			failed = append(failed, fmt.Errorf("OpenDataHub %s: %w", key, err))
 			continue
@@ -130,7 +173,7 @@ func (o *gatherOptions) gatherAll(ctx context.Context, version string, all []com
 	return errors.Join(failed...)
 }
 
-func (o *gatherOptions) run(ctx context.Context, all []components.Component, name string, out, log io.Writer) error {
+func (o *gatherOptions) run(ctx context.Context, all []components.Component, name string, since time.Time, out, log io.Writer) error {
 	namespace, err := o.namespace()
 	if err != nil {
 		return err
@@ -143,7 +186,7 @@ func (o *gatherOptions) run(ctx context.Context, all []components.Component, nam
 	if err != nil {
 		return err
 	}
-	gathered, err := inspect.New(reader, discovery, all).Gather(ctx, clients, client.ObjectKey{Namespace: namespace, Name: name}, o.operatorNamespace)
+	gathered, err := inspect.New(reader, discovery, all).Gather(ctx, clients, client.ObjectKey{Namespace: namespace, Name: name}, o.operatorNamespace, since)
 	if err != nil {
 		return err
 	}

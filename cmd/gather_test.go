@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,7 +49,7 @@ func TestGatherAll(t *testing.T) {
 	reader := broken{existing}
 	options := gatherOptions{operatorNamespace: "opendatahub-operator", directory: filepath.Join(t.TempDir(), "must-gather")}
 	var out, log bytes.Buffer
-	err := options.gatherAll(t.Context(), "v1.2.3", []components.Component{fakeKafka{}}, reader, discovery, clients, &out, &log)
+	err := options.gatherAll(t.Context(), "v1.2.3", []components.Component{fakeKafka{}}, reader, discovery, clients, time.Time{}, &out, &log)
 	if err == nil || !strings.Contains(err.Error(), "OpenDataHub b/odh: it is gone") {
 		t.Errorf("error %v", err)
 	}
@@ -93,5 +94,40 @@ func TestGatherRefuses(t *testing.T) {
 		if err := command.ExecuteContext(t.Context()); err == nil || err.Error() != want {
 			t.Errorf("gather %s: %v, want %s", arguments, err, want)
 		}
+	}
+}
+
+func TestGatherSince(t *testing.T) {
+	now := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	for name, test := range map[string]struct {
+		options   gatherOptions
+		variables map[string]string
+		want      time.Time
+		wantErr   string
+	}{
+		"all":                            {},
+		"an age":                         {options: gatherOptions{age: 2 * time.Hour}, want: now.Add(-2 * time.Hour)},
+		"a time":                         {options: gatherOptions{time: "2026-11-25T12:00:00Z"}, want: now.Add(-24 * time.Hour)},
+		"both":                           {options: gatherOptions{age: time.Hour, time: "2026-11-25T12:00:00Z"}, wantErr: "give one"},
+		"a negative age":                 {options: gatherOptions{age: -time.Hour}, wantErr: "such as 2h"},
+		"no time":                        {options: gatherOptions{time: "yesterday"}, wantErr: "such as 2026"},
+		"by oc, an age":                  {options: gatherOptions{all: true}, variables: map[string]string{"MUST_GATHER_SINCE": "1h0m0s"}, want: now.Add(-time.Hour)},
+		"by oc, a time":                  {options: gatherOptions{all: true}, variables: map[string]string{"MUST_GATHER_SINCE_TIME": "2026-11-26T11:00:00Z"}, want: now.Add(-time.Hour)},
+		"by oc, what is no age":          {options: gatherOptions{all: true}, variables: map[string]string{"MUST_GATHER_SINCE": "long"}, wantErr: "MUST_GATHER_SINCE: "},
+		"a flag beside oc's":             {options: gatherOptions{all: true, age: time.Hour}, variables: map[string]string{"MUST_GATHER_SINCE": "5h"}, want: now.Add(-time.Hour)},
+		"oc's beside one platform alone": {variables: map[string]string{"MUST_GATHER_SINCE": "5h"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, variable := range []string{"MUST_GATHER_SINCE", "MUST_GATHER_SINCE_TIME"} {
+				t.Setenv(variable, test.variables[variable])
+			}
+			got, err := test.options.since(now)
+			if (err == nil) != (test.wantErr == "") || err != nil && !strings.Contains(err.Error(), test.wantErr) {
+				t.Fatalf("error %v, want %q", err, test.wantErr)
+			}
+			if !got.Equal(test.want) {
+				t.Errorf("%s, want %s", got, test.want)
+			}
+		})
 	}
 }

@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
@@ -47,16 +48,17 @@ type Gathered struct {
 	Unread []string
 
 	secrets [][]byte
+	since   time.Time
 }
 
 // Gather reads a platform and, where the caller may, the operator in its own namespace. What may not be read is listed, and is no
-// error.
-func (r *Reader) Gather(ctx context.Context, clients kubernetes.Interface, odh client.ObjectKey, operatorNamespace string) (*Gathered, error) {
+// error. Of logs it has the last lines, and none from before since.
+func (r *Reader) Gather(ctx context.Context, clients kubernetes.Interface, odh client.ObjectKey, operatorNamespace string, since time.Time) (*Gathered, error) {
 	platform, err := Get(ctx, r.client, odh)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gathered{Files: map[string][]byte{}}
+	g := &Gathered{Files: map[string][]byte{}, since: since}
 	g.add("opendatahub.yaml", platform, r)
 	if err := r.gatherObjects(ctx, g, platform); err != nil {
 		return nil, err
@@ -227,9 +229,11 @@ func (g *Gathered) logs(ctx context.Context, clients kubernetes.Interface, pod *
 				name = path.Join(in, "logs", pod.Name, status.Name+"-previous.log")
 			}
 			lines := int64(logLines)
-			content, err := clients.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, &corev1.PodLogOptions{
-				Container: status.Name, Previous: previous, TailLines: &lines,
-			}).DoRaw(ctx)
+			options := &corev1.PodLogOptions{Container: status.Name, Previous: previous, TailLines: &lines}
+			if !g.since.IsZero() {
+				options.SinceTime = &metav1.Time{Time: g.since}
+			}
+			content, err := clients.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).DoRaw(ctx)
 			if err != nil {
 				if !apierrors.IsNotFound(err) {
 					g.Unread = append(g.Unread, fmt.Sprintf("%s: %s", name, err))
