@@ -102,6 +102,12 @@ type OpenDataHubSpec struct {
 	// +optional
 	TrustedCASecretRef LocalReference `json:"trustedCASecretRef,omitempty,omitzero"`
 
+	// placement says on which nodes the Pods of the platform itself run: web interfaces, servers, databases of metrics, Spark's processes,
+	// model servers. Notebooks, Kafka, Ceph and what is on GPU nodes have a placement of their own in their blocks.
+	//
+	// +optional
+	Placement Placement `json:"placement,omitempty,omitzero"`
+
 	// dependencies says whether third-party operators (Rook, Strimzi, ...) are installed for the platform or awaited.
 	//
 	// +optional
@@ -176,7 +182,15 @@ type ComponentSpec struct {
 	// +optional
 	ManagementState ManagementState `json:"managementState,omitempty"`
 
-	// containerImages replaces images of containers in the Pods that the operator makes itself, by the name of the container. It needs the label
+	// containerResources are for containers whose resources have no other field, by the name of the container, such as login-proxy.
+	//
+	// +listType=map
+	// +listMapKey=container
+	// +kubebuilder:validation:MaxItems=16
+	// +optional
+	ContainerResources []ContainerResources `json:"containerResources,omitempty"`
+
+	// containerImages replaces images of containers in the component's own Pods, by the name of the container. It needs the label
 	// opendatahub.io/allow-code=true on the namespace.
 	//
 	// +listType=map
@@ -192,6 +206,44 @@ type ComponentSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +optional
 	Patches []Patch `json:"patches,omitempty"`
+}
+
+// ContainerResources are the resources of a container.
+type ContainerResources struct {
+	// container is its name, as kubectl get pod shows it.
+	//
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +required
+	Container string `json:"container"`
+
+	// requests are what the scheduler sets aside.
+	//
+	// +optional
+	Requests ContainerAmounts `json:"requests,omitempty,omitzero"`
+
+	// limits are what the container cannot exceed.
+	//
+	// +optional
+	Limits ContainerAmounts `json:"limits,omitempty,omitzero"`
+}
+
+// ContainerAmounts are amounts that replace others; what is left out stays. They are texts, which take a tenth of the room of
+// [ResourceAmounts] in the definition, where every component has them.
+type ContainerAmounts struct {
+	// cpu, as in 500m or "2".
+	//
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:Pattern=`^[1-9][0-9]*m?$`
+	// +optional
+	CPU string `json:"cpu,omitempty"`
+
+	// memory, as in 512Mi or 4Gi.
+	//
+	// +kubebuilder:validation:MaxLength=16
+	// +kubebuilder:validation:Pattern=`^[1-9][0-9]*[MG]i$`
+	// +optional
+	Memory string `json:"memory,omitempty"`
 }
 
 // ContainerImage is the image of a container.

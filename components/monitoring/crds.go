@@ -3,6 +3,8 @@ package monitoring
 import (
 	core "k8s.io/client-go/applyconfigurations/core/v1"
 	meta "k8s.io/client-go/applyconfigurations/meta/v1"
+
+	"opendatahub.io/operator/api/v1alpha1"
 )
 
 // The fields that we set of the Prometheus operator's custom resources,
@@ -69,6 +71,8 @@ type serverSpec struct {
 	Resources          *core.ResourceRequirementsApplyConfiguration       `json:"resources"`
 	SecurityContext    *core.PodSecurityContextApplyConfiguration         `json:"securityContext"`
 	Spread             []*core.TopologySpreadConstraintApplyConfiguration `json:"topologySpreadConstraints,omitempty"`
+	NodeSelector       map[string]v1alpha1.LabelValue                     `json:"nodeSelector,omitempty"`
+	Tolerations        []*core.TolerationApplyConfiguration               `json:"tolerations,omitempty"`
 	Storage            volumeStorage                                      `json:"storage"`
 	VolumeRetention    volumeRetention                                    `json:"persistentVolumeClaimRetentionPolicy"`
 	Web                webConfig                                          `json:"web"`

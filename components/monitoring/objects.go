@@ -111,6 +111,8 @@ func (in inputs) server(part string, s server) serverSpec {
 	}
 	spec := serverSpec{
 		Replicas:        s.replicas,
+		NodeSelector:    in.facts.Spec.Placement.NodeSelector,
+		Tolerations:     native.Tolerations(in.facts.Spec.Placement.Tolerations),
 		PodMetadata:     podMetadata{Labels: in.facts.Labels(name)},
 		Resources:       native.Container("", "", s.resources).Resources,
 		SecurityContext: in.securityContext(),

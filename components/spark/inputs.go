@@ -22,6 +22,8 @@ const (
 type inputs struct {
 	native.App
 	sizes []v1alpha1.SparkClusterSize
+	// placement of the clusters of notebooks.
+	placement v1alpha1.Placement
 	// corePart is how much of each core a process asks the scheduler for, in thousandths.
 	corePart int64
 	// maxClusters of the platform, and of each user; 0 is no limit.
@@ -44,7 +46,7 @@ func specOf(facts components.Facts) v1alpha1.SparkSpec {
 func newInputs(facts components.Facts) inputs {
 	spec := specOf(facts)
 	in := inputs{
-		App: native.NewApp(facts, name), maxClusters: spec.MaxClusters, maxClustersPerUser: spec.MaxClustersPerUser, corePart: 1000,
+		App: native.NewApp(facts, name), placement: facts.Spec.Placement, maxClusters: spec.MaxClusters, maxClustersPerUser: spec.MaxClustersPerUser, corePart: 1000,
 	}
 	if facts.Spec.Profile == v1alpha1.ProfileDevelopment {
 		in.corePart = 50 // as notebooks: a cluster fits the few cores of a small machine

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	jsonpatch "github.com/evanphx/json-patch/v5"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -22,13 +24,16 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/components/native"
 )
 
 // overrides are what the spec changes of what a component renders, and which of it has been used.
 type overrides struct {
-	field  string
-	images []v1alpha1.ContainerImage
-	// patches come after images.
+	field     string
+	placement v1alpha1.Placement
+	resources []v1alpha1.ContainerResources
+	images    []v1alpha1.ContainerImage
+	// patches come last.
 	patches []v1alpha1.Patch
 	// unsafe allows what loosens the security of Pods, or changes rights.
 	unsafe  bool
@@ -38,16 +43,33 @@ type overrides struct {
 func newOverrides(component string, facts components.Facts) *overrides {
 	common := components.CommonOf(facts.Spec.Components, component)
 	return &overrides{
-		field:  "spec.components." + component,
-		images: common.ContainerImages, patches: common.Patches, unsafe: facts.Cluster.UnsafePatches, matched: map[string]bool{},
+		field:     "spec.components." + component,
+		placement: facts.Spec.Placement, resources: common.ContainerResources, images: common.ContainerImages, patches: common.Patches, unsafe: facts.Cluster.UnsafePatches, matched: map[string]bool{},
 	}
 }
 
 // apply changes the object if an override is meant for it.
 func (o *overrides) apply(object *unstructured.Unstructured, use components.Use) error {
-	for i, image := range o.images {
-		if setImage(object, image) {
-			o.matched[o.image(i)] = true
+	for _, pod := range pods(object.Object) {
+		if object.GroupVersionKind().GroupKind() != kinds.DaemonSet.GroupKind { // which goes where what it serves is
+			place(pod, o.placement)
+		}
+		for _, container := range containers(pod) {
+			name, _ := container["name"].(string)
+			for i, wanted := range o.resources {
+				if wanted.Container == name {
+					o.matched[o.amount(i)] = true
+					if err := setResources(container, wanted); err != nil {
+						return components.Invalid(o.amount(i), "%s %s: %w", object.GetKind(), object.GetName(), err)
+					}
+				}
+			}
+			for i, wanted := range o.images {
+				if wanted.Container == name {
+					o.matched[o.image(i)] = true
+					container["image"] = wanted.Image
+				}
+			}
 		}
 	}
 	for i, patch := range o.patches {
@@ -62,26 +84,24 @@ func (o *overrides) apply(object *unstructured.Unstructured, use components.Use)
 	return nil
 }
 
+func (o *overrides) amount(i int) string {
+	return fmt.Sprintf("%s.containerResources[%d]", o.field, i)
+}
 func (o *overrides) image(i int) string { return fmt.Sprintf("%s.containerImages[%d]", o.field, i) }
 func (o *overrides) patch(i int) string { return fmt.Sprintf("%s.patches[%d]", o.field, i) }
 
 // unused is an error when an override is meant for nothing that is rendered: what it should change is as it was, and nobody would
 // notice.
 func (o *overrides) unused(objects []Prepared) error {
-	for i, image := range o.images {
-		if o.matched[o.image(i)] {
-			continue
+	for i, wanted := range o.resources {
+		if !o.matched[o.amount(i)] {
+			return noContainer(o.amount(i), wanted.Container, objects)
 		}
-		var names []string
-		for _, prepared := range objects {
-			for _, container := range containers(prepared.Object) {
-				name, _ := container["name"].(string)
-				names = append(names, name)
-			}
+	}
+	for i, wanted := range o.images {
+		if !o.matched[o.image(i)] {
+			return noContainer(o.image(i), wanted.Container, objects)
 		}
-		slices.Sort(names)
-		return components.Invalid(o.image(i), "no container is called %s; there are %s", image.Container,
-			cmp.Or(strings.Join(slices.Compact(names), ", "), "none that the operator starts itself"))
 	}
 	for i, patch := range o.patches {
 		if o.matched[o.patch(i)] {
@@ -102,28 +122,124 @@ func (o *overrides) unused(objects []Prepared) error {
 	return nil
 }
 
-// setImage reports whether the object has such a container.
-func setImage(object *unstructured.Unstructured, image v1alpha1.ContainerImage) bool {
-	found := false
-	for _, container := range containers(object) {
-		if container["name"] == image.Container {
-			container["image"] = image.Image
-			found = true
+// noContainer is an error that lists those that there are.
+func noContainer(field, missing string, objects []Prepared) error {
+	var names []string
+	for _, prepared := range objects {
+		for _, pod := range pods(prepared.Object.Object) {
+			for _, container := range containers(pod) {
+				name, _ := container["name"].(string)
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return components.Invalid(field, "no container is called %s; there are %s", missing,
+		cmp.Or(strings.Join(slices.Compact(names), ", "), "none that the operator starts itself"))
+}
+
+// place has Pods run on these nodes.
+func place(pod map[string]any, placement v1alpha1.Placement) {
+	for key, value := range placement.NodeSelector {
+		selector, _ := pod["nodeSelector"].(map[string]any)
+		pod["nodeSelector"] = with(selector, map[string]any{key: string(value)})
+	}
+	for _, wanted := range placement.Tolerations {
+		toleration := map[string]any{}
+		for key, value := range map[string]string{
+			"key": wanted.Key, "operator": cmp.Or(wanted.Operator, "Equal"), "value": string(wanted.Value), "effect": string(wanted.Effect),
+		} {
+			if value != "" {
+				toleration[key] = value
+			}
+		}
+		tolerations, _ := pod["tolerations"].([]any)
+		pod["tolerations"] = append(tolerations, toleration)
+	}
+}
+
+// setResources keeps what is not wanted otherwise, without making a request exceed its limit.
+func setResources(container map[string]any, wanted v1alpha1.ContainerResources) error {
+	spec, err := resources(wanted)
+	if err != nil {
+		return err
+	}
+	before, _ := container["resources"].(map[string]any)
+	var defaults v1alpha1.Resources
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(before, &defaults); err != nil {
+		return err
+	}
+	filled, err := runtime.DefaultUnstructuredConverter.ToUnstructured(new(native.Fill(spec, defaults)))
+	if err != nil {
+		return err
+	}
+	for kind, amounts := range filled { // amounts of other kinds, such as GPUs, stay
+		old, _ := before[kind].(map[string]any)
+		filled[kind] = with(old, amounts.(map[string]any))
+	}
+	container["resources"] = with(before, filled)
+	return nil
+}
+
+// resources checks what is wanted.
+func resources(wanted v1alpha1.ContainerResources) (spec v1alpha1.Resources, err error) {
+	for _, amount := range []struct {
+		field, text string
+		into        *resource.Quantity
+	}{
+		{"requests.cpu", wanted.Requests.CPU, &spec.Requests.CPU}, {"requests.memory", wanted.Requests.Memory, &spec.Requests.Memory},
+		{"limits.cpu", wanted.Limits.CPU, &spec.Limits.CPU}, {"limits.memory", wanted.Limits.Memory, &spec.Limits.Memory},
+	} {
+		if amount.text == "" {
+			continue
+		}
+		if *amount.into, err = resource.ParseQuantity(amount.text); err != nil {
+			return spec, fmt.Errorf("%s: %s is no amount: %w", amount.field, amount.text, err)
+		}
+	}
+	exceeds := func(request, limit resource.Quantity) bool { return !limit.IsZero() && request.Cmp(limit) > 0 }
+	switch {
+	case exceeds(spec.Requests.CPU, spec.Limits.CPU):
+		return spec, errors.New("requests.cpu must not exceed limits.cpu")
+	case exceeds(spec.Requests.Memory, spec.Limits.Memory):
+		return spec, errors.New("requests.memory must not exceed limits.memory")
+	}
+	return spec, nil
+}
+
+// with is the map with more in it. The map itself may be another object's, too.
+func with(fields, more map[string]any) map[string]any {
+	all := map[string]any{}
+	maps.Copy(all, fields)
+	maps.Copy(all, more)
+	return all
+}
+
+// pods are the descriptions of Pods within an object: of those that Kubernetes makes of it, and of those that the operator of a custom
+// resource makes. They have the same form.
+func pods(value any) []map[string]any {
+	var found []map[string]any
+	switch value := value.(type) {
+	case map[string]any:
+		if len(containers(value)) > 0 {
+			return []map[string]any{value}
+		}
+		for _, key := range slices.Sorted(maps.Keys(value)) {
+			found = append(found, pods(value[key])...)
+		}
+	case []any:
+		for _, entry := range value {
+			found = append(found, pods(entry)...)
 		}
 	}
 	return found
 }
 
-// containers are those of the template of Pods that Kubernetes itself makes of the object.
-func containers(object *unstructured.Unstructured) []map[string]any {
-	template := podTemplate(object)
-	if template == nil {
-		return nil
-	}
+// containers of a Pod.
+func containers(pod map[string]any) []map[string]any {
 	var all []map[string]any
 	for _, list := range []string{"initContainers", "containers"} {
-		entries, _, _ := unstructured.NestedFieldNoCopy(template, "spec", list)
-		slice, _ := entries.([]any)
+		slice, _ := pod[list].([]any)
 		for _, entry := range slice {
 			if container, ok := entry.(map[string]any); ok {
 				all = append(all, container)

@@ -1,9 +1,12 @@
 package apply
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 	rbacac "k8s.io/client-go/applyconfigurations/rbac/v1"
@@ -99,6 +102,65 @@ func TestOverridesChangeWhatIsApplied(t *testing.T) {
 	}
 }
 
+func TestContainerResources(t *testing.T) {
+	container := func() map[string]any {
+		return map[string]any{"name": "proxy", "resources": map[string]any{
+			"requests": map[string]any{"cpu": "100m", "memory": "64Mi", "nvidia.com/gpu": "1"},
+			"limits":   map[string]any{"memory": "128Mi", "nvidia.com/gpu": "1"},
+			"claims":   []any{},
+		}}
+	}
+	for name, test := range map[string]struct {
+		requests, limits v1alpha1.ContainerAmounts
+		want             string
+	}{
+		"one amount":           {v1alpha1.ContainerAmounts{CPU: "20m"}, v1alpha1.ContainerAmounts{}, "limits: memory 128Mi, nvidia.com/gpu 1; requests: cpu 20m, memory 64Mi, nvidia.com/gpu 1"},
+		"a limit is raised":    {v1alpha1.ContainerAmounts{Memory: "1Gi"}, v1alpha1.ContainerAmounts{}, "limits: memory 1Gi, nvidia.com/gpu 1; requests: cpu 100m, memory 1Gi, nvidia.com/gpu 1"},
+		"a request is lowered": {v1alpha1.ContainerAmounts{}, v1alpha1.ContainerAmounts{CPU: "50m", Memory: "32Mi"}, "limits: cpu 50m, memory 32Mi, nvidia.com/gpu 1; requests: cpu 50m, memory 32Mi, nvidia.com/gpu 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := container()
+			if err := setResources(changed, v1alpha1.ContainerResources{Requests: test.requests, Limits: test.limits}); err != nil {
+				t.Fatal(err)
+			}
+			resources := changed["resources"].(map[string]any)
+			var got []string
+			for _, kind := range []string{"limits", "requests"} {
+				var amounts []string
+				for name, amount := range resources[kind].(map[string]any) {
+					amounts = append(amounts, fmt.Sprint(name, " ", amount))
+				}
+				slices.Sort(amounts)
+				got = append(got, kind+": "+strings.Join(amounts, ", "))
+			}
+			if strings.Join(got, "; ") != test.want || resources["claims"] == nil {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// TestPlacement: an object may be in memory that others read, too.
+func TestPlacement(t *testing.T) {
+	before := map[string]any{"kubernetes.io/os": "linux"}
+	pod := map[string]any{"nodeSelector": before}
+	place(pod, v1alpha1.Placement{
+		NodeSelector: map[string]v1alpha1.LabelValue{"pool": "a"},
+		Tolerations:  []v1alpha1.Toleration{{Key: "pool", Value: "a"}, {Operator: "Exists", Effect: "NoSchedule"}},
+	})
+	if diff := cmp.Diff(map[string]any{
+		"nodeSelector": map[string]any{"kubernetes.io/os": "linux", "pool": "a"},
+		"tolerations": []any{
+			map[string]any{"key": "pool", "operator": "Equal", "value": "a"}, map[string]any{"operator": "Exists", "effect": "NoSchedule"},
+		},
+	}, pod); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(before) != 1 {
+		t.Errorf("what was there is changed: %v", before)
+	}
+}
+
 func TestOverridesThatAreRefused(t *testing.T) {
 	patch := func(kind, name, patch string) v1alpha1.ComponentSpec {
 		return v1alpha1.ComponentSpec{Patches: []v1alpha1.Patch{{Kind: kind, Name: name, Patch: patch}}}
@@ -113,9 +175,16 @@ func TestOverridesThatAreRefused(t *testing.T) {
 		// unsafe is whether --allow-unsafe-patches allows it.
 		unsafe bool
 	}{
-		"nothing of that name":        {patch("Deployment", "odh-mlflow", "spec: {}"), "patches[0]: the component renders no Deployment odh-mlflow; of this kind there are odh-mlflow-server", false},
-		"nothing of that kind":        {patch("StatefulSet", "odh", "spec: {}"), "the component renders no StatefulSet odh; see opendatahub render", false},
-		"no such container":           {v1alpha1.ComponentSpec{ContainerImages: []v1alpha1.ContainerImage{{Container: "hub", Image: "x"}}}, "containerImages[0]: no container is called hub; there are proxy, server", false},
+		"nothing of that name":      {patch("Deployment", "odh-mlflow", "spec: {}"), "patches[0]: the component renders no Deployment odh-mlflow; of this kind there are odh-mlflow-server", false},
+		"nothing of that kind":      {patch("StatefulSet", "odh", "spec: {}"), "the component renders no StatefulSet odh; see opendatahub render", false},
+		"no such container":         {v1alpha1.ComponentSpec{ContainerImages: []v1alpha1.ContainerImage{{Container: "hub", Image: "x"}}}, "containerImages[0]: no container is called hub; there are proxy, server", false},
+		"resources of no container": {v1alpha1.ComponentSpec{ContainerResources: []v1alpha1.ContainerResources{{Container: "hub"}}}, "containerResources[0]: no container is called hub; there are proxy, server", false},
+		"a request above its limit": {v1alpha1.ComponentSpec{ContainerResources: []v1alpha1.ContainerResources{{
+			Container: "proxy", Requests: v1alpha1.ContainerAmounts{Memory: "2Gi"}, Limits: v1alpha1.ContainerAmounts{Memory: "1Gi"},
+		}}}, "containerResources[0]: Deployment odh-mlflow-server: requests.memory must not exceed limits.memory", false},
+		"no amount": {v1alpha1.ComponentSpec{ContainerResources: []v1alpha1.ContainerResources{{
+			Container: "proxy", Limits: v1alpha1.ContainerAmounts{CPU: "much"},
+		}}}, "limits.cpu: much is no amount", false},
 		"no YAML":                     {patch("ConfigMap", "settings", "{"), "neither YAML nor JSON", false},
 		"a list to merge":             {patch("ConfigMap", "settings", "[1]"), "", false},
 		"no operations":               {operations("spec: {}"), "RFC 6902", false},

@@ -86,7 +86,7 @@ func (d described) specHints() []string {
 	case d.schema.Type == "string", d.schema.XIntOrString:
 		hints = append(hints, hintText)
 	}
-	if d.name == "patches" || d.name == "containerImages" {
+	if slices.Contains([]string{"containerResources", "containerImages", "patches"}, d.name) {
 		hints = append(hints, hintAdvanced)
 	}
 	return hints

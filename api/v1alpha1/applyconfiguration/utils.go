@@ -68,8 +68,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ComponentsSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ComponentStatus"):
 		return &apiv1alpha1.ComponentStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ContainerAmounts"):
+		return &apiv1alpha1.ContainerAmountsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ContainerImage"):
 		return &apiv1alpha1.ContainerImageApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ContainerResources"):
+		return &apiv1alpha1.ContainerResourcesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DatabaseSpec"):
 		return &apiv1alpha1.DatabaseSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DatabaseStatus"):

@@ -303,6 +303,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
+          elementRelationship: associative
+          keys:
+          - container
     - name: controller
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ArgoWorkflowsController
@@ -529,6 +537,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
+          elementRelationship: associative
+          keys:
+          - container
     - name: copies
       type:
         scalar: numeric
@@ -662,6 +678,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: spark
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.SparkSpec
+- name: io.opendatahub.operator.api.v1alpha1.ContainerAmounts
+  map:
+    fields:
+    - name: cpu
+      type:
+        scalar: string
+    - name: memory
+      type:
+        scalar: string
 - name: io.opendatahub.operator.api.v1alpha1.ContainerImage
   map:
     fields:
@@ -671,6 +696,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: image
       type:
         scalar: string
+- name: io.opendatahub.operator.api.v1alpha1.ContainerResources
+  map:
+    fields:
+    - name: container
+      type:
+        scalar: string
+    - name: limits
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.ContainerAmounts
+    - name: requests
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.ContainerAmounts
 - name: io.opendatahub.operator.api.v1alpha1.DatabaseSpec
   map:
     fields:
@@ -825,6 +862,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
+          elementRelationship: associative
+          keys:
+          - container
     - name: devicePlugin
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Toggle
@@ -952,6 +997,14 @@ var schemaYAML = typed.YAMLObject(`types:
         list:
           elementType:
             namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
           elementRelationship: associative
           keys:
           - container
@@ -1127,6 +1180,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
+          elementRelationship: associative
+          keys:
+          - container
     - name: controllers
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.KafkaControllers
@@ -1251,6 +1312,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
+          elementRelationship: associative
+          keys:
+          - container
     - name: database
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.MLflowDatabase
@@ -1289,6 +1358,14 @@ var schemaYAML = typed.YAMLObject(`types:
         list:
           elementType:
             namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
           elementRelationship: associative
           keys:
           - container
@@ -1563,6 +1640,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: objectStorage
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.ObjectStorageSpec
+    - name: placement
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Placement
     - name: profile
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Profile
@@ -1659,6 +1739,14 @@ var schemaYAML = typed.YAMLObject(`types:
         list:
           elementType:
             namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
           elementRelationship: associative
           keys:
           - container
@@ -1824,6 +1912,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
+          elementRelationship: associative
+          keys:
+          - container
     - name: deployments
       type:
         list:
@@ -1927,6 +2023,14 @@ var schemaYAML = typed.YAMLObject(`types:
         list:
           elementType:
             namedType: io.opendatahub.operator.api.v1alpha1.ContainerImage
+          elementRelationship: associative
+          keys:
+          - container
+    - name: containerResources
+      type:
+        list:
+          elementType:
+            namedType: io.opendatahub.operator.api.v1alpha1.ContainerResources
           elementRelationship: associative
           keys:
           - container

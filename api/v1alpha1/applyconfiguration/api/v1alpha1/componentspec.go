@@ -14,7 +14,9 @@ type ComponentSpecApplyConfiguration struct {
 	// managementState is Managed (deployed and kept as the spec says; the default), Unmanaged (objects stay, the operator
 	// stops touching them and says so in the condition) or Removed (as if the block were absent).
 	ManagementState *apiv1alpha1.ManagementState `json:"managementState,omitempty"`
-	// containerImages replaces images of containers in the Pods that the operator makes itself, by the name of the container. It needs the label
+	// containerResources are for containers whose resources have no other field, by the name of the container, such as login-proxy.
+	ContainerResources []ContainerResourcesApplyConfiguration `json:"containerResources,omitempty"`
+	// containerImages replaces images of containers in the component's own Pods, by the name of the container. It needs the label
 	// opendatahub.io/allow-code=true on the namespace.
 	ContainerImages []ContainerImageApplyConfiguration `json:"containerImages,omitempty"`
 	// patches change what the operator applies for the component, where no field does. They need the label
@@ -33,6 +35,19 @@ func ComponentSpec() *ComponentSpecApplyConfiguration {
 // If called multiple times, the ManagementState field is set to the value of the last call.
 func (b *ComponentSpecApplyConfiguration) WithManagementState(value apiv1alpha1.ManagementState) *ComponentSpecApplyConfiguration {
 	b.ManagementState = &value
+	return b
+}
+
+// WithContainerResources adds the given value to the ContainerResources field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ContainerResources field.
+func (b *ComponentSpecApplyConfiguration) WithContainerResources(values ...*ContainerResourcesApplyConfiguration) *ComponentSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithContainerResources")
+		}
+		b.ContainerResources = append(b.ContainerResources, *values[i])
+	}
 	return b
 }
 

@@ -39,6 +39,19 @@ func (b *MLflowSpecApplyConfiguration) WithManagementState(value apiv1alpha1.Man
 	return b
 }
 
+// WithContainerResources adds the given value to the ContainerResources field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ContainerResources field.
+func (b *MLflowSpecApplyConfiguration) WithContainerResources(values ...*ContainerResourcesApplyConfiguration) *MLflowSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithContainerResources")
+		}
+		b.ComponentSpecApplyConfiguration.ContainerResources = append(b.ComponentSpecApplyConfiguration.ContainerResources, *values[i])
+	}
+	return b
+}
+
 // WithContainerImages adds the given value to the ContainerImages field in the declarative configuration
 // and returns the receiver, so that objects can be build by chaining "With" function invocations.
 // If called multiple times, values provided by each call will be appended to the ContainerImages field.

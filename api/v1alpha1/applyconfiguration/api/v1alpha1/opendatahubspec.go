@@ -36,6 +36,9 @@ type OpenDataHubSpecApplyConfiguration struct {
 	// public authorities must be among them where notebooks need those. On OpenShift the bundle of the cluster is the default for
 	// login providers, and for notebooks where the cluster has a proxy or authorities of its own.
 	TrustedCASecretRef *LocalReferenceApplyConfiguration `json:"trustedCASecretRef,omitempty"`
+	// placement says on which nodes the Pods of the platform itself run: web interfaces, servers, databases of metrics, Spark's processes,
+	// model servers. Notebooks, Kafka, Ceph and what is on GPU nodes have a placement of their own in their blocks.
+	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
 	// dependencies says whether third-party operators (Rook, Strimzi, ...) are installed for the platform or awaited.
 	Dependencies *DependenciesSpecApplyConfiguration `json:"dependencies,omitempty"`
 	// components names what is deployed. A component that is not named is not deployed; an empty block ({}) deploys it
@@ -110,6 +113,14 @@ func (b *OpenDataHubSpecApplyConfiguration) WithProxy(value *ProxySpecApplyConfi
 // If called multiple times, the TrustedCASecretRef field is set to the value of the last call.
 func (b *OpenDataHubSpecApplyConfiguration) WithTrustedCASecretRef(value *LocalReferenceApplyConfiguration) *OpenDataHubSpecApplyConfiguration {
 	b.TrustedCASecretRef = value
+	return b
+}
+
+// WithPlacement sets the Placement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Placement field is set to the value of the last call.
+func (b *OpenDataHubSpecApplyConfiguration) WithPlacement(value *PlacementApplyConfiguration) *OpenDataHubSpecApplyConfiguration {
+	b.Placement = value
 	return b
 }
 
