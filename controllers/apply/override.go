@@ -147,7 +147,7 @@ func place(pod map[string]any, placement v1alpha1.Placement) {
 	for _, wanted := range placement.Tolerations {
 		toleration := map[string]any{}
 		for key, value := range map[string]string{
-			"key": wanted.Key, "operator": cmp.Or(wanted.Operator, "Equal"), "value": string(wanted.Value), "effect": string(wanted.Effect),
+			"key": wanted.Key, "operator": cmp.Or(wanted.Operator, "Equal"), "value": string(wanted.Value), "effect": wanted.Effect,
 		} {
 			if value != "" {
 				toleration[key] = value
