@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	batchac "k8s.io/client-go/applyconfigurations/batch/v1"
 	coreac "k8s.io/client-go/applyconfigurations/core/v1"
 	rbacac "k8s.io/client-go/applyconfigurations/rbac/v1"
 
@@ -219,6 +220,34 @@ func TestOverridesThatAreRefused(t *testing.T) {
 			}
 			if _, err := overriding(test.common, true); (err == nil) != test.unsafe {
 				t.Errorf("with --allow-unsafe-patches: %v", err)
+			}
+		})
+	}
+}
+
+// TestOverridesAwaitJobs: what a component renders only after a Job may have an override before.
+func TestOverridesAwaitJobs(t *testing.T) {
+	job := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "batch/v1", "kind": "Job", "metadata": map[string]any{"name": "first"}}}
+	done := job.DeepCopy()
+	done.Object["status"] = map[string]any{"conditions": []any{map[string]any{"type": "Complete", "status": "True"}}}
+	for name, test := range map[string]struct {
+		live    components.Objects
+		refused bool
+	}{
+		"not there":  {nil, false},
+		"not done":   {components.Objects{job}, false},
+		"successful": {components.Objects{done}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			facts := lab
+			facts.Live = test.live
+			facts.Spec.Components.MLflow = &v1alpha1.MLflowSpec{ComponentSpec: v1alpha1.ComponentSpec{
+				ContainerImages: []v1alpha1.ContainerImage{{Container: "later", Image: "example.com/later:1"}},
+			}}
+			_, err := Prepare("mlflow", everyUse(append(everyKind, kinds.ServiceAccount, kinds.Job)), facts, nil,
+				append(rendered(), components.Owned(batchac.Job("first", "lab"))))
+			if (err != nil) != test.refused {
+				t.Errorf("%v", err)
 			}
 		})
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	batchv1 "k8s.io/api/batch/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
@@ -18,6 +19,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/health"
 	"opendatahub.io/operator/components/kinds"
 )
 
@@ -81,10 +83,25 @@ func Prepare(component string, known []components.Use, facts components.Facts, o
 		seen[identity] = true
 		all = append(all, prepared)
 	}
-	if err := changes.unused(all); err != nil {
+	if err := changes.unused(all); err != nil && !waits(all, facts.Live) {
 		return nil, err
 	}
 	return all, nil
+}
+
+// waits is whether a Job is to be done first: what an override is meant for may be rendered only then.
+func waits(all []Prepared, live components.Objects) bool {
+	return slices.ContainsFunc(all, func(prepared Prepared) bool {
+		if prepared.Object.GroupVersionKind().GroupKind() != kinds.Job.GroupKind {
+			return false
+		}
+		job := live.Find(kinds.Job.GroupKind, prepared.Object.GetName())
+		if job == nil {
+			return true
+		}
+		done, _ := health.Condition(job, string(batchv1.JobComplete))
+		return done.Status != metav1.ConditionTrue
+	})
 }
 
 // PrepareObject prepares an object that has its namespace and its labels: only the hash is added. What no API server would take
