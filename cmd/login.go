@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -87,12 +88,7 @@ func (o *loginOptions) show(ctx context.Context, reader client.Reader, namespace
 		if err := reader.Get(ctx, client.ObjectKey{Namespace: namespace, Name: component.CredentialsSecret}, secret); err != nil {
 			return fmt.Errorf("reading the login: %w", err)
 		}
-		for _, key := range []string{corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey} {
-			if value, ok := secret.Data[key]; ok {
-				_, _ = fmt.Fprintf(out, "%s: %s\n", key, value)
-			}
-		}
-		_, _ = fmt.Fprintf(out, "(from Secret %s)\n", secret.Name)
+		writeLogin(secret, component.CredentialsUser, out)
 	}
 	if !o.browser {
 		return nil
@@ -109,4 +105,20 @@ func (o *loginOptions) show(ctx context.Context, reader client.Reader, namespace
 		return fmt.Errorf("opening the browser with %s: %w", program, err)
 	}
 	return nil
+}
+
+// writeLogin prints a user name and a password, and where they are from, or else what there is instead, such as the keys of S3.
+func writeLogin(secret *corev1.Secret, user string, out io.Writer) {
+	if name, ok := secret.Data[corev1.BasicAuthUsernameKey]; ok {
+		user = string(name)
+	}
+	if user != "" {
+		_, _ = fmt.Fprintf(out, "%s: %s\n", corev1.BasicAuthUsernameKey, user)
+	}
+	if password, ok := secret.Data[corev1.BasicAuthPasswordKey]; ok {
+		_, _ = fmt.Fprintf(out, "%s: %s\n(from Secret %s)\n", corev1.BasicAuthPasswordKey, password, secret.Name)
+		return
+	}
+	_, _ = fmt.Fprintf(out, "Secret %s has the keys %s: kubectl get secret %[1]s -n %[3]s -o yaml shows them in base64.\n",
+		secret.Name, strings.Join(slices.Sorted(maps.Keys(secret.Data)), ", "), secret.Namespace)
 }

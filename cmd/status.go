@@ -284,7 +284,11 @@ func componentLine(component *inspect.Component, everyObject bool, style style) 
 		top.below = append(top.below, line{text: fmt.Sprintf("%s  %s", endpoint.Name, endpoint.URL)})
 	}
 	if component.CredentialsSecret != "" {
-		top.below = append(top.below, line{text: "login  Secret " + component.CredentialsSecret})
+		login := "login  Secret " + component.CredentialsSecret
+		if component.CredentialsUser != "" {
+			login += ", user " + component.CredentialsUser
+		}
+		top.below = append(top.below, line{text: login})
 	}
 	well := 0
 	for _, object := range component.Objects {

@@ -239,6 +239,8 @@ type Health struct {
 	Instances int32
 	// CredentialsSecret names the Secret with the login.
 	CredentialsSecret string
+	// CredentialsUser goes with a Secret that holds a password only.
+	CredentialsUser string
 	// Expires is when the verdict no longer holds if nothing is heard until then: it is made again at that time. Zero: never.
 	Expires time.Time
 }

@@ -83,7 +83,7 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 		condition.Reason = cmp.Or(observed.Reason, condition.Reason)
 		report.Component = &v1alpha1.ComponentStatus{
 			Name: r.component.Name(), Version: observed.Version,
-			Endpoints: observed.Endpoints, CredentialsSecret: observed.CredentialsSecret,
+			Endpoints: observed.Endpoints, CredentialsSecret: observed.CredentialsSecret, CredentialsUser: observed.CredentialsUser,
 			Instances: observed.Instances, Devices: observed.Devices, Objects: observed.objects,
 		}
 		if r.children.Pending(client.ObjectKeyFromObject(odh), r.component.Name()) {

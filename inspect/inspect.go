@@ -53,6 +53,7 @@ type Component struct {
 	Version           string                 `json:"version,omitempty"`
 	Endpoints         []v1alpha1.Endpoint    `json:"endpoints,omitempty"`
 	CredentialsSecret string                 `json:"credentialsSecret,omitempty"`
+	CredentialsUser   string                 `json:"credentialsUser,omitempty"`
 	// Objects that the operator applied, by kind and name.
 	Objects []Object `json:"objects,omitempty"`
 }
@@ -182,7 +183,8 @@ func (r *Reader) platform(ctx context.Context, odh *v1alpha1.OpenDataHub, detect
 		component.Ready, component.Reason, component.Message = Condition(odh, wanted.Condition)
 		for _, status := range odh.Status.Components {
 			if status.Name == wanted.Name {
-				component.Version, component.Endpoints, component.CredentialsSecret = status.Version, status.Endpoints, status.CredentialsSecret
+				component.Version, component.Endpoints = status.Version, status.Endpoints
+				component.CredentialsSecret, component.CredentialsUser = status.CredentialsSecret, status.CredentialsUser
 			}
 		}
 		component.Objects = r.judge(wanted.Name, facts, objects[wanted.Name], pods.Items)

@@ -263,6 +263,12 @@ type ComponentStatus struct {
 	// +optional
 	CredentialsSecret string `json:"credentialsSecret,omitempty"`
 
+	// credentialsUser is the user name that goes with the password in credentialsSecret, where that does not hold one.
+	//
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	CredentialsUser string `json:"credentialsUser,omitempty"`
+
 	// instances is how many things there are that the component makes while somebody uses them: Spark clusters.
 	//
 	// +optional

@@ -65,7 +65,7 @@ func (component) Assess(observed components.Observed) components.Health {
 		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{
 			Name: "dashboard", URL: "https://" + dashboardService + "." + platform.Namespace + ".svc:" + dashboardPort,
 		})
-		result.CredentialsSecret = dashboardSecret
+		result.CredentialsSecret, result.CredentialsUser = dashboardSecret, "admin" // Rook's name
 	}
 	cluster := observed.Live.Find(Cluster.GroupKind, clusterName(platform))
 	if cluster == nil {

@@ -42,6 +42,7 @@ type healthWant struct {
 	Devices           []v1alpha1.NodeDevice `json:"devices,omitempty"`
 	Instances         int32                 `json:"instances,omitempty"`
 	CredentialsSecret string                `json:"credentialsSecret,omitempty"`
+	CredentialsUser   string                `json:"credentialsUser,omitempty"`
 	Expires           time.Time             `json:"expires,omitzero"`
 }
 
@@ -53,7 +54,7 @@ type healthWant struct {
 //	pods  the component's Pods
 //	now   when this is observed; optional
 //	found the objects of foreign kinds; optional: those of the golden case
-//	want  state, message, version, endpoints, reason, devices, instances, credentialsSecret and expires of the components.Health; the last key, because -update
+//	want  state, message, version, endpoints, reason, devices, instances, credentialsSecret, credentialsUser and expires of the components.Health; the last key, because -update
 //	      rewrites the file from there on when they differ
 func Health(t *testing.T, component components.Component) {
 	t.Helper()

@@ -31,7 +31,7 @@ func (component) Assess(observed components.Observed) components.Health {
 		result.State = components.Progressing
 		result.Message = "the cluster id that the kept volumes were written with is being restored"
 	}
-	result.CredentialsSecret = adminName(platform)
+	result.CredentialsSecret, result.CredentialsUser = adminName(platform), adminName(platform)
 	result.Endpoints = []v1alpha1.Endpoint{{
 		Name: "bootstrap", URL: clusterName(platform) + "-kafka-bootstrap." + platform.Namespace + ".svc:9093",
 	}}

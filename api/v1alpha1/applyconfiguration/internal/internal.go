@@ -616,6 +616,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: credentialsSecret
       type:
         scalar: string
+    - name: credentialsUser
+      type:
+        scalar: string
     - name: devices
       type:
         list:

@@ -15,6 +15,8 @@ type ComponentStatusApplyConfiguration struct {
 	Endpoints []EndpointApplyConfiguration `json:"endpoints,omitempty"`
 	// credentialsSecret names the Secret, in the platform's namespace, that holds the login.
 	CredentialsSecret *string `json:"credentialsSecret,omitempty"`
+	// credentialsUser is the user name that goes with the password in credentialsSecret, where that does not hold one.
+	CredentialsUser *string `json:"credentialsUser,omitempty"`
 	// instances is how many things there are that the component makes while somebody uses them: Spark clusters.
 	Instances *int32 `json:"instances,omitempty"`
 	// objects is how many objects the operator applied for the component.
@@ -63,6 +65,14 @@ func (b *ComponentStatusApplyConfiguration) WithEndpoints(values ...*EndpointApp
 // If called multiple times, the CredentialsSecret field is set to the value of the last call.
 func (b *ComponentStatusApplyConfiguration) WithCredentialsSecret(value string) *ComponentStatusApplyConfiguration {
 	b.CredentialsSecret = &value
+	return b
+}
+
+// WithCredentialsUser sets the CredentialsUser field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the CredentialsUser field is set to the value of the last call.
+func (b *ComponentStatusApplyConfiguration) WithCredentialsUser(value string) *ComponentStatusApplyConfiguration {
+	b.CredentialsUser = &value
 	return b
 }
 
