@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"sort"
@@ -161,10 +162,13 @@ func ReferredSecret(secret *corev1.Secret) components.Secret {
 	return ofPeople(hidden)
 }
 
-// hideValues puts digests into the places of values.
+// hideValues puts digests into the places of values. Caches do it once with a Secret that changes, and twice with one that they find when they
+// start, which must make no difference: Pods restart with the digest. It is one of a digest, because managers that did it twice left those.
 func hideValues(secret *corev1.Secret) {
 	for name, value := range secret.Data {
-		secret.Data[name] = []byte(digest(string(value)))
+		if !bytes.HasPrefix(value, []byte(digestPrefix)) {
+			secret.Data[name] = []byte(digest(digest(string(value))))
+		}
 	}
 }
 
