@@ -133,11 +133,11 @@ var unused = []audit.Exception{
 	},
 	{
 		Resources: []string{"daemonsets.apps"}, Verbs: []string{"create", "patch", "delete"}, Sometimes: true,
-		Reason: "No spec has images of notebooks pulled before they are needed.",
+		Reason: "Only the full sample has images of notebooks pulled before they are needed, and it is not removed.",
 	},
 	{
 		Resources: []string{"poddisruptionbudgets.policy"}, Verbs: []string{"watch", "create", "patch", "delete"}, Sometimes: true,
-		Reason: "They are for replicas, and the specs have the profile Development, or look at something else.",
+		Reason: "They are for replicas, and the specs have the profile Development, or look at something else, but for the full sample, which is not removed.",
 	},
 	{
 		Resources: []string{"ingresses.networking.k8s.io"}, Verbs: []string{"delete"}, Sometimes: true,
