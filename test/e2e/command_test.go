@@ -43,12 +43,12 @@ func opendatahub(ctx context.Context, arguments ...string) (string, error) {
 }
 
 // doctor looks at a resource of the namespace with this spec.
-func doctor(ctx context.Context, namespace, spec string) (string, error) {
+func doctor(ctx context.Context, namespace, spec string, flags ...string) (string, error) {
 	GinkgoHelper()
 	file := filepath.Join(GinkgoT().TempDir(), "hub.yaml")
 	content := "apiVersion: opendatahub.io/v1alpha1\nkind: OpenDataHub\nmetadata: {name: odh}\nspec: {" + spec + "}\n"
 	Expect(os.WriteFile(file, []byte(content), 0o600)).To(Succeed())
-	return opendatahub(ctx, "doctor", "-f", file, "-n", namespace)
+	return opendatahub(ctx, append([]string{"doctor", "-f", file, "-n", namespace}, flags...)...)
 }
 
 // differs looks at what diff says of changes, made by hand and in a file, of a platform with Kafka and JupyterHub.
@@ -162,6 +162,16 @@ var _ = Describe("The command line", func() {
 		Expect(err).To(MatchError("exit code 2"), said)
 		Expect(said).To(ContainSubstring("problem  storage: there is no StorageClass none-such, which KafkaNodePool"))
 		Expect(said).To(ContainSubstring("problem  namespace: namespace " + ns + " enforces the Pod Security level restricted, and the Pods of ceph need privileged"))
+		said, err = doctor(ctx, ns, "profile: Development, objectStorage: {type: Ceph}, components: {kafka: {}}")
+		Expect(err).To(MatchError("exit code 2"), said)
+		Expect(said).To(MatchRegexp(`(?m)^  problem  resource: .*components\.ceph is required when objectStorage\.type is Ceph;`))
+		said, err = doctor(ctx, ns, "profile: Development, components: {kafka: {resources: {requests: {cpu: '900', memory: 1Gi}}}}")
+		Expect(err).To(MatchError("exit code 2"), said)
+		Expect(said).To(MatchRegexp(`(?m)^  problem  capacity: a Pod of KafkaNodePool kafka-combined requests 900 CPUs .* no node has that left`))
+		Expect(said).To(ContainSubstring("  warning  ingress: spec.ingress.domain is not set"))
+		said, err = doctor(ctx, ns, "profile: Development, components: {kafka: {}}", "--as", "jane")
+		Expect(err).To(MatchError("exit code 2"), said)
+		Expect(said).To(ContainSubstring("  problem  permissions: you may not create OpenDataHubs in namespace " + ns))
 
 		By("waiting, which says what for")
 		hub := platform(ctx, ns, "odh", both)

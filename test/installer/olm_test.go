@@ -1,6 +1,7 @@
 package installer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -15,8 +16,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cmd"
 	"opendatahub.io/operator/components/gpu"
 	"opendatahub.io/operator/dependencies"
 	"opendatahub.io/operator/test/charts"
@@ -45,6 +48,23 @@ func listed(ctx context.Context, gvk schema.GroupVersionKind, options ...client.
 	list.SetGroupVersionKind(gvk.GroupVersion().WithKind(gvk.Kind + "List"))
 	Expect(env.Admin.List(ctx, list, options...)).To(Succeed())
 	return list.Items
+}
+
+// doctor is what the command says of a resource with this spec, which is not there yet.
+func doctor(ctx context.Context, spec string) string {
+	GinkgoHelper()
+	hub, err := harness.NewPlatform("data", "odh", spec)
+	Expect(err).NotTo(HaveOccurred())
+	hub.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OpenDataHub"))
+	content, err := yaml.Marshal(hub)
+	Expect(err).NotTo(HaveOccurred())
+	var said bytes.Buffer
+	command := cmd.New("test", env.All)
+	command.SetArgs([]string{"doctor", "--filename", "-", "--kubeconfig", env.Kubeconfig()})
+	command.SetIn(bytes.NewReader(content))
+	command.SetOut(&said)
+	Expect(command.ExecuteContext(ctx)).To(MatchError("exit code 2"), said.String())
+	return said.String()
 }
 
 var _ = Describe("On a cluster with the Operator Lifecycle Manager", Ordered, ContinueOnFailure, func() {
@@ -227,7 +247,10 @@ components: {ceph: {}, kafka: {}, argoWorkflows: {}, spark: {applications: Enabl
 		Entry("the catalogue cannot be reached",
 			func() olm.Catalog { return current(func(c *olm.Catalog) { c.Unreachable = "image cannot be pulled" }) }, nil,
 			[]string{"False CatalogUnavailable", "operatorhubio-catalog"},
-			func(ctx context.Context, _ string) { Expect(manager.SetCatalog(ctx, current())).To(Succeed()) }, SpecTimeout(5*time.Minute)),
+			func(ctx context.Context, _ string) {
+				Expect(doctor(ctx, small)).To(ContainSubstring("  problem  catalogues: OLM cannot reach the catalogue olm/operatorhubio-catalog, which has Strimzi (its state is TRANSIENT_FAILURE)"))
+				Expect(manager.SetCatalog(ctx, current())).To(Succeed())
+			}, SpecTimeout(5*time.Minute)),
 	)
 
 	It("uses a Subscription of somebody else as it is", func(ctx context.Context) {
