@@ -1,0 +1,433 @@
+package upgrade
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"opendatahub.io/operator/api/v1alpha1"
+	opcluster "opendatahub.io/operator/cluster"
+	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/kinds"
+	"opendatahub.io/operator/test/cluster"
+	"opendatahub.io/operator/test/harness"
+)
+
+const (
+	packageName   = "opendatahub-operator"
+	olmNamespace  = "olm"
+	managerOfOLM  = "opendatahub-operator" // the Deployment
+	operatorImage = "quay.io/opendatahub/operator"
+	eventually    = 3 * time.Minute
+)
+
+// platforms that are there when the operator is replaced.
+var platforms = map[string]string{
+	"lab":     `{profile: Development, components: {jupyterHub: {}, kafka: {}, mlflow: {}, portal: {}}}`,
+	"streams": `{profile: Development, components: {kafka: {topics: [{name: events}]}}}`,
+}
+
+// TestOLM has the real Operator Lifecycle Manager install the bundle of the previous version from a catalogue that the real opm serves, and
+// replace it by that of this version, over the edge that the catalogue has between the two. Every platform stays Ready throughout.
+//
+// Nodes are played: when OLM replaces the Deployment, the test ends the one manager and starts the other, with the rights that OLM gave their
+// ServiceAccount. There is no registry, so the catalogue holds the bundles themselves.
+func TestOLM(t *testing.T) {
+	previous, root := previous(t)
+	ctx := t.Context()
+	harness.LogTo(io.Discard)
+	programs, err := output(ctx, filepath.Join(root, "hack", "olm"), "./build.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	programs = strings.TrimSpace(programs)
+	before, after, served := bundles(t, root, previous.sources)
+
+	c, err := cluster.Start(ctx, cluster.Options{Name: "olm-upgrade", Dir: t.TempDir(), Log: io.Discard})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	env := environment(t, c, root)
+	if err := c.InstallCRDs(ctx, filepath.Join(programs, "crds")); err != nil {
+		t.Fatal(err)
+	}
+	port, err := cluster.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	process(t, nil, filepath.Join(programs, "opm"), "serve", served, "--port", strconv.Itoa(port), "--cache-dir", t.TempDir(), "--cache-enforce-integrity=false",
+		"--pprof-addr=", "--termination-log", filepath.Join(t.TempDir(), "end"))
+	for _, name := range []string{olmNamespace, harness.OperatorNamespace} {
+		if err := env.Admin.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"olm", "catalog"} {
+		process(t, []string{"KUBECONFIG=" + c.Kubeconfig()}, filepath.Join(programs, name), "--namespace", olmNamespace)
+	}
+
+	// What docs/olm.md says, and config/olm of the version that is installed, without the installer.
+	subscribe(t, env, before, port)
+	if err := env.ApplyFolder(ctx, filepath.Join(previous.sources, "config", "admission")); err != nil {
+		t.Fatal(err)
+	}
+	approve(t, env, before)
+	stop := manager(t, c, previous.binary, imageOf(before))
+	ready := watchPlatforms(t, env)
+
+	// This version, of which OLM makes an InstallPlan at once.
+	approve(t, env, after)
+	g := NewWithT(t)
+	g.Eventually(ctx, func() (string, error) { return deployedImage(ctx, env) }).WithTimeout(eventually).Should(Equal(imageOf(after)))
+	stop()
+	t.Setenv("OPERATOR_IMAGE", imageOf(after))
+	if err := env.ApplyFolder(ctx, filepath.Join(root, "config", "admission")); err != nil {
+		t.Fatal(err)
+	}
+	running, err := env.StartManager(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := running.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	g.Eventually(ctx, phase(env, after)).WithTimeout(eventually).Should(Equal("Succeeded"))
+	g.Eventually(ctx, phase(env, before)).WithTimeout(eventually).Should(Equal("gone"))
+	g.Eventually(running.Quiet).WithTimeout(eventually).Should(BeNumerically(">", 3*time.Second))
+	if broken := ready(); len(broken) > 0 {
+		t.Errorf("platforms were not Ready throughout:\n%s", strings.Join(broken, "\n"))
+	}
+
+	// It does look after the platforms: what is asked of it now happens.
+	lab := &v1alpha1.OpenDataHub{ObjectMeta: metav1.ObjectMeta{Namespace: "lab", Name: "odh"}}
+	if err := env.Admin.Patch(ctx, lab, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"components":{"portal":null}}}`))); err != nil {
+		t.Fatal(err)
+	}
+	portal := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "apps/v1", "kind": "Deployment"}}
+	g.Eventually(ctx, func() error {
+		return client.IgnoreNotFound(env.Admin.Get(ctx, client.ObjectKey{Namespace: "lab", Name: "odh-portal-server"}, portal))
+	}).WithTimeout(eventually).Should(Succeed())
+	g.Eventually(ctx, env.Condition(lab, v1alpha1.ConditionReady)).WithTimeout(eventually).Should(HavePrefix("True"))
+}
+
+// environment is the cluster with what the platforms need of third parties.
+func environment(t *testing.T, c *cluster.Cluster, root string) *harness.Env {
+	t.Helper()
+	scheme, err := opcluster.Scheme()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := c.Config()
+	config.QPS = -1
+	admin, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rendered []kinds.Kind
+	for _, component := range catalog.All() {
+		rendered = append(rendered, component.Kinds()...)
+	}
+	env := &harness.Env{Cluster: c, Root: root, Admin: admin, All: catalog.All(), Kinds: rendered}
+	if err := env.InstallThirdParty(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.StartOperator(t.Context(), "strimzi"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.StopOperator(context.WithoutCancel(t.Context()), "strimzi") })
+	return env
+}
+
+// bundles makes the bundle of this version and adds it to the catalogue. Where the catalogue has nothing newer than the previous version, as
+// before a release, it is the version after that. The returned catalogue holds both bundles, and before and after are the names of their
+// ClusterServiceVersions.
+func bundles(t *testing.T, root, previous string) (before, after, folder string) {
+	t.Helper()
+	repository := t.TempDir()
+	for _, name := range []string{"config", "catalog"} {
+		if err := os.CopyFS(filepath.Join(repository, name), os.DirFS(filepath.Join(root, name))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	file := filepath.Join(repository, "catalog", packageName, "catalog.yaml")
+	for _, document := range documents(t, file) {
+		if document["schema"] == "olm.bundle" {
+			after = document["name"].(string) // the newest is the last
+		}
+	}
+	manifests := map[string]string{}
+	for _, document := range documents(t, filepath.Join(previous, "bundle", "manifests", packageName+".clusterserviceversion.yaml")) {
+		before = document["metadata"].(map[string]any)["name"].(string)
+		manifests[before] = filepath.Join(previous, "bundle", "manifests")
+	}
+	next := strings.TrimPrefix(after, packageName+".v")
+	if after == before {
+		number := strings.Split(next, ".")
+		patch, err := strconv.Atoi(number[len(number)-1])
+		if err != nil {
+			t.Fatalf("the previous version is %q: %v", before, err)
+		}
+		next = strings.Join(append(number[:len(number)-1], strconv.Itoa(patch+1)), ".")
+		after = packageName + ".v" + next
+	}
+	manifests[after] = filepath.Join(repository, "bundle", "manifests")
+	if _, err := output(t.Context(), filepath.Join(root, "hack", "bundle"), "go", "run", ".", "-version", next, "-image", imageOf(after),
+		"-bundle-image", operatorImage+"-bundle:v"+next, "-must-gather-image", "quay.io/opendatahub/must-gather:v"+next, repository); err != nil {
+		t.Fatal(err)
+	}
+
+	folder = t.TempDir()
+	var text bytes.Buffer
+	for _, document := range documents(t, file) {
+		if name, _ := document["name"].(string); document["schema"] == "olm.bundle" && manifests[name] != "" {
+			inline(t, document, manifests[name])
+		}
+		content, err := yaml.Marshal(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&text, "---\n%s", content)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "catalog.yaml"), text.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return before, after, folder
+}
+
+// inline puts the objects of a bundle into the catalogue, in the place of its image.
+func inline(t *testing.T, bundle map[string]any, manifests string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(manifests, "*.yaml"))
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%d manifests in %s: %v", len(files), manifests, err)
+	}
+	properties := slices.DeleteFunc(bundle["properties"].([]any), func(p any) bool { return p.(map[string]any)["type"] == "olm.csv.metadata" })
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err == nil {
+			content, err = yaml.YAMLToJSON(content)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		properties = append(properties, map[string]any{
+			"type": "olm.bundle.object", "value": map[string]any{"data": base64.StdEncoding.EncodeToString(content)},
+		})
+	}
+	bundle["image"], bundle["properties"] = "", properties
+}
+
+func documents(t *testing.T, file string) []map[string]any {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []map[string]any
+	for text := range strings.SplitSeq("\n"+string(content), "\n---\n") {
+		var document map[string]any
+		if err := yaml.Unmarshal([]byte(text), &document); err != nil {
+			t.Fatal(err)
+		}
+		if len(document) > 0 {
+			all = append(all, document)
+		}
+	}
+	return all
+}
+
+func imageOf(csv string) string {
+	return operatorImage + ":" + strings.TrimPrefix(csv, packageName+".")
+}
+
+// process runs until the end of the test. What it logged is printed when the test fails.
+func process(t *testing.T, environment []string, path string, arguments ...string) (stop func()) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(path, arguments...)
+	command.Env = append(os.Environ(), environment...)
+	command.Stdout, command.Stderr = log, log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		_ = command.Wait()
+		_ = log.Close()
+	})
+	t.Cleanup(func() {
+		stop()
+		if content, _ := os.ReadFile(log.Name()); t.Failed() {
+			t.Logf("%s:\n%s", filepath.Base(path), content[max(0, len(content)-6000):])
+		}
+	})
+	return stop
+}
+
+// manager runs a manager of another version, with the token of the ServiceAccount that OLM made.
+func manager(t *testing.T, c *cluster.Cluster, binary, image string) (stop func()) {
+	t.Helper()
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := c.WriteServiceAccountKubeconfig(t.Context(), harness.OperatorNamespace, harness.ServiceAccount, kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	return process(t, []string{"OPERATOR_IMAGE=" + image}, binary, "manager", "--kubeconfig", kubeconfig, "--namespace", harness.OperatorNamespace,
+		"--log-format=text", "--metrics-bind-address=0", "--health-probe-bind-address=0")
+}
+
+func olmObject(kind, version, namespace, name string, spec map[string]any) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	object.SetAPIVersion("operators.coreos.com/" + version)
+	object.SetKind(kind)
+	object.SetNamespace(namespace)
+	object.SetName(name)
+	return object
+}
+
+// subscribe asks OLM for the package, beginning with a version, and for approval of every step.
+func subscribe(t *testing.T, env *harness.Env, starting string, port int) {
+	t.Helper()
+	for _, object := range []*unstructured.Unstructured{
+		olmObject("CatalogSource", "v1alpha1", olmNamespace, "opendatahub", map[string]any{
+			"sourceType": "grpc", "address": fmt.Sprintf("127.0.0.1:%d", port), "displayName": "Open Data Hub", "publisher": "Open Data Hub",
+		}),
+		olmObject("OperatorGroup", "v1", harness.OperatorNamespace, packageName, map[string]any{}),
+		olmObject("Subscription", "v1alpha1", harness.OperatorNamespace, packageName, map[string]any{
+			"name": packageName, "channel": "fast", "source": "opendatahub", "sourceNamespace": olmNamespace,
+			"startingCSV": starting, "installPlanApproval": "Manual",
+		}),
+	} {
+		if err := env.Admin.Create(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// approve approves the InstallPlan of a version, and waits until the version is installed.
+func approve(t *testing.T, env *harness.Env, csv string) {
+	t.Helper()
+	ctx, g := t.Context(), NewWithT(t)
+	g.Eventually(ctx, func() (bool, error) {
+		plans := &unstructured.UnstructuredList{}
+		plans.SetAPIVersion("operators.coreos.com/v1alpha1")
+		plans.SetKind("InstallPlanList")
+		if err := env.Admin.List(ctx, plans, client.InNamespace(harness.OperatorNamespace)); err != nil {
+			return false, err
+		}
+		for i := range plans.Items {
+			names, _, _ := unstructured.NestedStringSlice(plans.Items[i].Object, "spec", "clusterServiceVersionNames")
+			phase, _, _ := unstructured.NestedString(plans.Items[i].Object, "status", "phase")
+			if slices.Equal(names, []string{csv}) && phase == "RequiresApproval" { // before, OLM writes it itself
+				return true, env.Admin.Patch(ctx, &plans.Items[i], client.RawPatch(types.MergePatchType, []byte(`{"spec":{"approved":true}}`)))
+			}
+		}
+		return false, nil
+	}).WithTimeout(eventually).Should(BeTrue(), "an InstallPlan of %s", csv)
+	g.Eventually(ctx, phase(env, csv)).WithTimeout(eventually).Should(Equal("Succeeded"))
+}
+
+// phase of a ClusterServiceVersion.
+func phase(env *harness.Env, csv string) func(context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
+		object := olmObject("ClusterServiceVersion", "v1alpha1", harness.OperatorNamespace, csv, nil)
+		if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
+			return "gone", client.IgnoreNotFound(err)
+		}
+		phase, _, err := unstructured.NestedString(object.Object, "status", "phase")
+		return phase, err
+	}
+}
+
+// deployedImage is that of the operator's Deployment.
+func deployedImage(ctx context.Context, env *harness.Env) (string, error) {
+	deployment := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "apps/v1", "kind": "Deployment"}}
+	if err := env.Admin.Get(ctx, client.ObjectKey{Namespace: harness.OperatorNamespace, Name: managerOfOLM}, deployment); err != nil {
+		return "", err
+	}
+	containers, _, _ := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "containers")
+	return fmt.Sprint(containers[0].(map[string]any)["image"]), nil
+}
+
+// watchPlatforms makes the platforms, waits until they are Ready, and watches from then on. The returned function ends the watch, and says what
+// was not Ready meanwhile.
+func watchPlatforms(t *testing.T, env *harness.Env) (broken func() []string) {
+	t.Helper()
+	ctx, g := t.Context(), NewWithT(t)
+	var hubs []*v1alpha1.OpenDataHub
+	for namespace, spec := range platforms {
+		if err := env.EnsureNamespace(ctx, namespace); err != nil {
+			t.Fatal(err)
+		}
+		hub, err := env.CreatePlatform(ctx, namespace, "odh", spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hubs = append(hubs, hub)
+	}
+	for _, hub := range hubs {
+		g.Eventually(ctx, env.Condition(hub, v1alpha1.ConditionReady)).WithTimeout(eventually).Should(HavePrefix("True"), hub.Namespace)
+	}
+	watcher, err := client.NewWithWatch(env.Config(), client.Options{Scheme: env.Admin.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := &v1alpha1.OpenDataHubList{}
+	if err := env.Admin.List(ctx, list); err != nil {
+		t.Fatal(err)
+	}
+	events, err := watcher.Watch(ctx, list, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.ResourceVersion}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := make(chan []string, 1)
+	go func() {
+		var seen []string
+		for event := range events.ResultChan() {
+			hub, ok := event.Object.(*v1alpha1.OpenDataHub)
+			if !ok {
+				seen = append(seen, fmt.Sprintf("the watch ended: %v", event.Object))
+				continue
+			}
+			condition := meta.FindStatusCondition(hub.Status.Conditions, v1alpha1.ConditionReady)
+			if condition == nil || condition.Status != metav1.ConditionTrue {
+				seen = append(seen, fmt.Sprintf("%s: %+v", hub.Namespace, condition))
+			}
+		}
+		said <- seen
+	}()
+	return func() []string {
+		events.Stop()
+		return <-said
+	}
+}
