@@ -28,7 +28,7 @@ import (
 )
 
 // These tests take the documentation at its word: what it shows as YAML is what the operator, the API server or another reader accepts, and what
-// it shows as commands can be typed.
+// it shows as commands can be typed. test/documents runs the commands.
 
 const root = ".."
 
@@ -303,7 +303,7 @@ func checkMake(t *testing.T, words []string) {
 	}
 }
 
-// The recording has the commands of the tutorial.
+// The recording has the commands of the tutorial. test/documents runs them, and expects the exit codes of the recording.
 func TestRecording(t *testing.T) {
 	var want, got strings.Builder
 	for _, b := range blocks(t, "sh") {

@@ -60,7 +60,11 @@ func buildCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, path := range []string{binaries.Etcd, binaries.APIServer, binaries.ControllerManager, binaries.Scheduler, binaries.Kwok} {
+			kubectl, err := cluster.BuildKubectl(cmd.Context(), cluster.BuildOptions{Log: os.Stderr})
+			if err != nil {
+				return err
+			}
+			for _, path := range []string{binaries.Etcd, binaries.APIServer, binaries.ControllerManager, binaries.Scheduler, binaries.Kwok, kubectl} {
 				fmt.Println(path)
 			}
 			return nil

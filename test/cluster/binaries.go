@@ -104,6 +104,14 @@ var nodePrograms = []program[NodeBinaries]{
 	},
 }
 
+// tools are programs for whoever uses a cluster.
+type tools struct{ kubectl string }
+
+var toolPrograms = []program[tools]{{
+	name: "kubectl", pkg: "k8s.io/kubernetes/cmd/kubectl", module: "k8s.io/kubernetes", folder: "controlplane",
+	ldflags: kubernetesVersionFlags, path: func(t *tools) *string { return &t.kubectl },
+}}
+
 // kubernetesVersionFlags stamps the version the way Kubernetes' own build does. Without it the API server reports v0.0.0,
 // and everything that compares versions (emulation, feature gates, clients) goes wrong.
 func kubernetesVersionFlags(version string) string {
@@ -125,6 +133,12 @@ func Build(ctx context.Context, opts BuildOptions) (Binaries, error) {
 // BuildNode is [Build] for the programs of a real node.
 func BuildNode(ctx context.Context, opts BuildOptions) (NodeBinaries, error) {
 	return build(ctx, opts, nodePrograms)
+}
+
+// BuildKubectl is [Build] for kubectl, of the cluster's version, and returns its path.
+func BuildKubectl(ctx context.Context, opts BuildOptions) (string, error) {
+	built, err := build(ctx, opts, toolPrograms)
+	return built.kubectl, err
 }
 
 func build[T any](ctx context.Context, opts BuildOptions, programs []program[T]) (T, error) {
