@@ -149,6 +149,15 @@ func (h *healthy) without(name string) {
 	h.objects = kept
 }
 
+// taint keeps Pods away from all nodes.
+func (h *healthy) taint(key, value string) {
+	for _, object := range h.objects {
+		if node, ok := object.(*corev1.Node); ok {
+			node.Spec.Taints = []corev1.Taint{{Key: key, Value: value, Effect: corev1.TaintEffectNoSchedule}}
+		}
+	}
+}
+
 func (h *healthy) examine(t *testing.T) []Finding {
 	t.Helper()
 	scheme, err := cluster.Scheme()
@@ -307,6 +316,30 @@ func TestExamine(t *testing.T) {
 				"capacity problem a Pod of CephCluster odh requests 1 CPUs and 2Gi of memory, and no node has that left (at most 8 CPUs and 1Gi of memory): add a node, or lower the requests in the spec",
 				"capacity problem the platform requests 5 CPUs and 10Gi of memory, and the nodes have 16 CPUs and 2Gi of memory left: add nodes, take a smaller spec.profile, or name fewer components",
 			},
+		},
+		"nodes for others": {
+			func(h *healthy) { h.taint("pool", "gpu") },
+			[]string{"capacity problem no node is Ready and takes Pods that tolerate nothing: see spec.placement.tolerations"},
+		},
+		"nodes for others, of which one is tolerated": {
+			func(h *healthy) {
+				h.taint("pool", "gpu")
+				h.patient.Hub.Spec.Placement.Tolerations = []v1alpha1.Toleration{{Key: "pool", Value: "gpu", Effect: "NoSchedule"}}
+			},
+			nil,
+		},
+		"nodes for others, which is not tolerated": {
+			func(h *healthy) {
+				h.taint("pool", "gpu")
+				h.patient.Hub.Spec.Placement.Tolerations = []v1alpha1.Toleration{{Key: "pool", Value: "platform"}}
+			},
+			[]string{"capacity problem no node is Ready and has only taints that spec.placement.tolerations names"},
+		},
+		"no node with the labels": {
+			func(h *healthy) {
+				h.patient.Hub.Spec.Placement.NodeSelector = map[string]v1alpha1.LabelValue{"pool": "platform"}
+			},
+			[]string{"capacity problem no node that takes the platform's Pods has the labels of spec.placement.nodeSelector: label one, or change the labels"},
 		},
 		"what may not be read": {
 			func(h *healthy) { h.unlisted = "*v1.NodeList" },

@@ -14,7 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/kinds"
 )
@@ -141,14 +143,25 @@ func (d *Doctor) capacity(ctx context.Context, p *Patient) (findings []Finding, 
 	if err := d.client.List(ctx, nodes); err != nil {
 		return nil, "", err
 	}
-	free := map[string]amount{}
+	placement := p.Hub.Spec.Placement
+	free, chosen := map[string]amount{}, 0
 	for i := range nodes.Items {
-		if node := &nodes.Items[i]; takesPods(node) {
-			free[node.Name] = amount{node.Status.Allocatable.Cpu().MilliValue(), node.Status.Allocatable.Memory().Value()}
+		node := &nodes.Items[i]
+		if !takesPods(node, placement.Tolerations) {
+			continue
+		}
+		free[node.Name] = amount{node.Status.Allocatable.Cpu().MilliValue(), node.Status.Allocatable.Memory().Value()}
+		if hasLabels(node, placement.NodeSelector) {
+			chosen++
 		}
 	}
-	if len(free) == 0 {
-		return []Finding{problem("no node is Ready and takes Pods that tolerate nothing")}, "", nil
+	switch {
+	case len(free) == 0 && len(placement.Tolerations) > 0:
+		return []Finding{problem("no node is Ready and has only taints that spec.placement.tolerations names")}, "", nil
+	case len(free) == 0:
+		return []Finding{problem("no node is Ready and takes Pods that tolerate nothing: see spec.placement.tolerations")}, "", nil
+	case chosen == 0:
+		findings = append(findings, problem("no node that takes the platform's Pods has the labels of spec.placement.nodeSelector: label one, or change the labels"))
 	}
 	pods := &corev1.PodList{}
 	if err := d.client.List(ctx, pods); err != nil {
@@ -192,9 +205,27 @@ func (d *Doctor) capacity(ctx context.Context, p *Patient) (findings []Finding, 
 	return findings, fmt.Sprintf("%s requested, %s left; what users start comes on top", wanted, left), nil
 }
 
-// takesPods is whether Pods that tolerate nothing are scheduled to the node.
-func takesPods(node *corev1.Node) bool {
-	if node.Spec.Unschedulable || slices.ContainsFunc(node.Spec.Taints, func(taint corev1.Taint) bool { return taint.Effect != corev1.TaintEffectPreferNoSchedule }) {
+// hasLabels is whether a nodeSelector of these labels chooses the node.
+func hasLabels(node *corev1.Node, labels map[string]v1alpha1.LabelValue) bool {
+	for key, value := range labels {
+		if got, ok := node.Labels[key]; !ok || got != string(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// takesPods is whether Pods that tolerate no more than this are scheduled to the node.
+func takesPods(node *corev1.Node, tolerations []v1alpha1.Toleration) bool {
+	keepsAway := func(taint corev1.Taint) bool {
+		return taint.Effect != corev1.TaintEffectPreferNoSchedule && !slices.ContainsFunc(tolerations, func(wanted v1alpha1.Toleration) bool {
+			toleration := corev1.Toleration{
+				Key: wanted.Key, Operator: corev1.TolerationOperator(wanted.Operator), Value: string(wanted.Value), Effect: corev1.TaintEffect(wanted.Effect),
+			}
+			return toleration.ToleratesTaint(klog.Background(), &taint, false)
+		})
+	}
+	if node.Spec.Unschedulable || slices.ContainsFunc(node.Spec.Taints, keepsAway) {
 		return false
 	}
 	return slices.ContainsFunc(node.Status.Conditions, func(c corev1.NodeCondition) bool {
