@@ -255,7 +255,7 @@ var _ = Describe("The samples", func() {
 		for _, s := range samples {
 			By(s.file)
 			// Pods of the full sample wait for nodes of their own, but all is applied.
-			Eventually(ctx, s.differences(ctx)).WithPolling(time.Second).Should(BeEmpty())
+			Eventually(ctx, s.differences(ctx)).WithTimeout(3 * time.Minute).WithPolling(time.Second).Should(BeEmpty())
 			problems = append(problems, s.unlikeRendered(ctx)...)
 		}
 		Expect(problems).To(BeEmpty())
