@@ -162,12 +162,12 @@ func ReferredSecret(secret *corev1.Secret) components.Secret {
 	return ofPeople(hidden)
 }
 
-// hideValues puts digests into the places of values. Caches do it once with a Secret that changes, and twice with one that they find when they
-// start, which must make no difference: Pods restart with the digest. It is one of a digest, because managers that did it twice left those.
+// hideValues puts digests into the places of values. Caches do it once with a Secret that comes or changes, and twice with one that they find
+// when they start, which must make no difference: Pods restart with the digest.
 func hideValues(secret *corev1.Secret) {
 	for name, value := range secret.Data {
 		if !bytes.HasPrefix(value, []byte(digestPrefix)) {
-			secret.Data[name] = []byte(digest(digest(string(value))))
+			secret.Data[name] = []byte(digest(string(value)))
 		}
 	}
 }
