@@ -76,8 +76,8 @@ type Component struct {
 	Inside bool
 	// Addresses for programs.
 	Addresses []v1alpha1.Endpoint
-	// LoginSecret names the Secret with the login, for administrators.
-	LoginSecret string
+	// LoginSecret names the Secret with the login, and LoginUser the user where the Secret does not, for administrators.
+	LoginSecret, LoginUser string
 }
 
 // opens is whether there is, or may still come, something to open: some components have a web interface only if the spec asks for it.
@@ -118,7 +118,7 @@ func Show(odh *v1alpha1.OpenDataHub, guides map[string]Guide, administrator bool
 	page.Headline = headline(page.State, ready, len(page.Components))
 	if !administrator {
 		for i := range page.Components {
-			page.Components[i].Message, page.Components[i].LoginSecret = "", ""
+			page.Components[i].Message, page.Components[i].LoginSecret, page.Components[i].LoginUser = "", "", ""
 		}
 		return page
 	}
@@ -142,7 +142,7 @@ func show(odh *v1alpha1.OpenDataHub, wanted components.WantedComponent, guides m
 		return component
 	}
 	status := odh.Status.Components[i]
-	component.Version, component.LoginSecret = status.Version, status.CredentialsSecret
+	component.Version, component.LoginSecret, component.LoginUser = status.Version, status.CredentialsSecret, status.CredentialsUser
 	for _, endpoint := range status.Endpoints {
 		if component.Open != "" && endpoint.Name == webEndpoint {
 			if browsable(endpoint.URL) {

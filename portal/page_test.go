@@ -166,7 +166,7 @@ func TestWhoSeesCauses(t *testing.T) {
 	odh := hub(with(condition("KafkaReady", metav1.ConditionFalse, v1alpha1.ReasonDegraded, "a canary of a cause")))
 	odh.Spec.Authentication.AdminUsers, odh.Spec.Authentication.AdminGroups = []string{"ada"}, []string{"admins"}
 	odh.Status.Dependencies = []v1alpha1.DependencyStatus{{Name: "Strimzi", State: v1alpha1.DependencyFailed, Message: "a canary of an operator"}}
-	odh.Status.Components = []v1alpha1.ComponentStatus{{Name: "kafka", CredentialsSecret: "a-canary-secret"}}
+	odh.Status.Components = []v1alpha1.ComponentStatus{{Name: "kafka", CredentialsSecret: "a-canary-secret", CredentialsUser: "a-canary-user"}}
 	asked := ""
 	review := func(_ context.Context, token string) (bool, error) {
 		asked = token
@@ -197,7 +197,7 @@ func TestWhoSeesCauses(t *testing.T) {
 			if answer.Code != http.StatusOK {
 				t.Fatalf("status %d", answer.Code)
 			}
-			for _, canary := range []string{"a canary of a cause", "a canary of an operator", "a-canary-secret"} {
+			for _, canary := range []string{"a canary of a cause", "a canary of an operator", "a-canary-secret", "a-canary-user"} {
 				if strings.Contains(answer.Body.String(), canary) != test.sees {
 					t.Errorf("%q is shown: %t", canary, !test.sees)
 				}
