@@ -288,6 +288,16 @@ print(sorted(set(runs["params.C"])), mlflow.artifacts.load_dict(runs["artifact_u
 	return err
 }
 
+// hasData is nil when the notebook reads the object storage with the key that it was given.
+func (b *browser) hasData(t *testing.T, name string) error {
+	t.Helper()
+	got, err := b.tryExecute(t, name, "import boto3; print(boto3.client('s3').list_objects_v2(Bucket='lake')['KeyCount'] > 0)")
+	if err == nil && got != "True\n" {
+		err = fmt.Errorf("the notebook reads %q", got)
+	}
+	return err
+}
+
 // message is one of the kernel's protocol.
 // https://jupyter-client.readthedocs.io/en/latest/messaging.html
 type message struct {

@@ -268,6 +268,35 @@ except OSError as error:
 			},
 			works: notebookAnswers,
 		},
+		{
+			what: "The history server's password, cookie key and certificate are replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.deleteSecrets(t, "odh-spark-cookie", "odh-spark-tls")
+				v.patchSecret("odh-spark-login", `{"stringData":{"password":"`+rotated+`"}}`)(t)
+			},
+			works: func(ctx context.Context) error { return v.answersTo(ctx, "spark", rotated, "/api/v1/applications") },
+		},
+		{
+			what: "The key of the object storage is replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				if err := node.RotateS3Key(t.Context(), v.Cluster, namespace); err != nil {
+					t.Fatal(err)
+				}
+			},
+			repair: func(t *testing.T) { // a notebook has the key that there was when it started
+				t.Helper()
+				v.user.stop(t, v.name)
+				v.podGone(t, "odh-nb-"+v.name)
+				v.user.start(t, v.name)
+				v.until(t, "the notebook reads the object storage", func(context.Context) error { return v.user.hasData(t, v.name) })
+				v.until(t, "MLflow reads the object storage", func(context.Context) error { return v.user.hasExperiments(t, v.name) })
+			},
+			works: func(ctx context.Context) error {
+				return errors.Join(v.available(ctx, "odh-mlflow-server"), v.available(ctx, "odh-spark-history"))
+			},
+		},
 	}
 }
 
