@@ -52,6 +52,10 @@ const (
 	serverPort  = 2746
 )
 
+// serverGrace is how many seconds the server may finish answers in. It always takes all of them: it catches the signal to end
+// (util/logging/init.go of 4.0.5), and then waits for a channel that nobody closes (server/apiserver/argoserver.go).
+const serverGrace = 10
+
 // field is where the component's block is.
 const field = "spec.components.argoWorkflows."
 

@@ -198,6 +198,7 @@ func (in inputs) serverDeployment() *apps.DeploymentApplyConfiguration {
 		WithReadinessProbe(probe(10, 3))
 	pod := in.Pod(serverPart, user).
 		WithAutomountServiceAccountToken(true). // it reads its configuration and certificate from the API server
+		WithTerminationGracePeriodSeconds(serverGrace).
 		WithVolumes(volumes...)
 	in.database(container, pod)
 	pod.WithContainers(container)

@@ -6,13 +6,6 @@ import (
 	"os"
 	"os/exec"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/test/cluster"
 	"opendatahub.io/operator/test/harness"
 )
 
@@ -36,19 +29,6 @@ func waitAvailable(ctx context.Context, kubeconfig, namespace string) error {
 		"--namespace="+namespace, "--for=condition=Available", "--timeout=90s")
 	if output, err := wait.CombinedOutput(); err != nil {
 		return fmt.Errorf("waiting for the Deployments of namespace %s: %w\n%s", namespace, err, output)
-	}
-	return nil
-}
-
-// AllowImages lets the platform of a namespace run images of the node's own in its servers, as an administrator does.
-func AllowImages(ctx context.Context, c *cluster.Cluster, namespace string) error {
-	kube, err := client.New(c.Config(), client.Options{})
-	if err != nil {
-		return err
-	}
-	mark := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"metadata":{"labels":{%q:"true"}}}`, components.LabelAllowCode))
-	if err := kube.Patch(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, mark); err != nil {
-		return fmt.Errorf("marking namespace %s: %w", namespace, err)
 	}
 	return nil
 }

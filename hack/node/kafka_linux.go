@@ -9,13 +9,13 @@ import (
 	"opendatahub.io/operator/test/cluster"
 )
 
-// DeployKafka deploys a Kafka of one Pod, which stays as long as the cluster.
-func DeployKafka(ctx context.Context, c *cluster.Cluster) error {
+// deployKafka deploys a Kafka of one Pod, which stays as long as the cluster.
+func deployKafka(ctx context.Context, c *cluster.Cluster) error {
 	kube, err := client.New(c.Config(), client.Options{})
 	if err != nil {
 		return err
 	}
-	values := map[string]string{"Namespace": kafkaNamespace, "Image": images.KafkaName, "Address": KafkaAddress}
+	values := map[string]string{"Namespace": kafkaNamespace, "Image": images.KafkaName, "Address": kafkaAddress}
 	if err := apply(ctx, kube, "kafka", values); err != nil {
 		return err
 	}

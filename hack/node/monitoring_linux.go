@@ -17,9 +17,9 @@ import (
 	"opendatahub.io/operator/test/cluster"
 )
 
-// DeployMonitoring deploys the Prometheus operator with its kinds, and what alerts are sent to. It gives a namespace the Secret with the
+// deployMonitoring deploys the Prometheus operator with its kinds, and what alerts are sent to. It gives a namespace the Secret with the
 // receiver's address.
-func DeployMonitoring(ctx context.Context, c *cluster.Cluster, namespace string) error {
+func deployMonitoring(ctx context.Context, c *cluster.Cluster, namespace string) error {
 	kube, err := client.New(c.Config(), client.Options{})
 	if err != nil {
 		return err

@@ -24,28 +24,28 @@ type Options struct {
 // Name of the real node.
 const Name = "node-1"
 
-// The Kafka that [DeployKafka] deploys.
+// The Kafka that [deployKafka] deploys.
 const (
-	// KafkaAddress is where Pods find it.
-	KafkaAddress = "kafka." + kafkaNamespace + ".svc:9092"
+	// kafkaAddress is where Pods find it.
+	kafkaAddress = "kafka." + kafkaNamespace + ".svc:9092"
 
 	kafkaNamespace = "streaming"
 )
 
-// The object storage that [DeployS3] deploys.
+// The object storage that [deployS3] deploys.
 const (
-	// S3Endpoint is its address for Pods.
-	S3Endpoint = "http://s3." + s3Namespace + ".svc:7070"
+	// s3Endpoint is its address for Pods.
+	s3Endpoint = "http://s3." + s3Namespace + ".svc:7070"
 	// S3Secret is the name of the Secret with its key.
 	S3Secret = "s3"
 
 	s3Namespace = "object-storage"
 )
 
-// The PostgreSQL that [DeployPostgreSQL] deploys.
+// The PostgreSQL that [deployPostgreSQL] deploys.
 const (
-	// PostgresHost is its name for Pods.
-	PostgresHost = "postgres." + postgresNamespace + ".svc"
+	// postgresHost is its name for Pods.
+	postgresHost = "postgres." + postgresNamespace + ".svc"
 	// PostgresSecret and PostgresCASecret are the names of the Secrets with its login and its certificate authority.
 	PostgresSecret   = "postgres"
 	PostgresCASecret = "postgres-ca"
@@ -53,7 +53,7 @@ const (
 	postgresNamespace = "databases"
 )
 
-// What [DeployMonitoring] deploys.
+// What [deployMonitoring] deploys.
 const (
 	// Receiver is the name of the Secret with the address that alerts are sent to, and of the Deployment that prints them.
 	Receiver = "receiver"

@@ -386,7 +386,7 @@ func (n *node) enforcePolicies(ctx context.Context) error {
 // values are what templates know.
 func (n *node) values() map[string]string {
 	return map[string]string{
-		"Folder": n.MachineDir(), "Authority": n.Authority(), "Cgroup": "/" + n.cgroup(), "Address": address, "DNS": dnsIP,
+		"Node": Name, "Folder": n.MachineDir(), "Authority": n.Authority(), "Cgroup": "/" + n.cgroup(), "Address": address, "DNS": dnsIP,
 		"PauseImage": images.PauseName, "DNSImage": n.dnsImage(), "CNI": cniFolder, "Port": strconv.Itoa(cluster.MachinePort),
 	}
 }

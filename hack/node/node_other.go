@@ -8,6 +8,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/test/cluster"
 )
 
@@ -24,18 +25,8 @@ func Forward(context.Context, *cluster.Cluster, client.ObjectKey, int) (int, err
 	return 0, errors.New(Explain(Missing()))
 }
 
-// DeployKafka needs Linux.
-func DeployKafka(context.Context, *cluster.Cluster) error {
-	return errors.New(Explain(Missing()))
-}
-
-// DeployS3 needs Linux.
-func DeployS3(context.Context, *cluster.Cluster, string, ...string) error {
-	return errors.New(Explain(Missing()))
-}
-
-// DeployMonitoring needs Linux.
-func DeployMonitoring(context.Context, *cluster.Cluster, string) error {
+// DeployServices needs Linux.
+func DeployServices(context.Context, *cluster.Cluster, *v1alpha1.OpenDataHub) error {
 	return errors.New(Explain(Missing()))
 }
 
@@ -46,11 +37,6 @@ func DeployArgoKinds(context.Context, *cluster.Cluster) error {
 
 // DeploySeldon needs Linux.
 func DeploySeldon(context.Context, *cluster.Cluster) error {
-	return errors.New(Explain(Missing()))
-}
-
-// DeployPostgreSQL needs Linux.
-func DeployPostgreSQL(context.Context, *cluster.Cluster, string, ...string) error {
 	return errors.New(Explain(Missing()))
 }
 

@@ -21,9 +21,9 @@ import (
 	"opendatahub.io/operator/test/cluster"
 )
 
-// DeployPostgreSQL deploys a PostgreSQL with these databases, and gives a namespace the Secrets with its login and its certificate
+// deployPostgreSQL deploys a PostgreSQL with these databases, and gives a namespace the Secrets with its login and its certificate
 // authority. All stays as long as the cluster.
-func DeployPostgreSQL(ctx context.Context, c *cluster.Cluster, namespace string, databases ...string) error {
+func deployPostgreSQL(ctx context.Context, c *cluster.Cluster, namespace string, databases ...string) error {
 	kube, err := client.New(c.Config(), client.Options{})
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func DeployPostgreSQL(ctx context.Context, c *cluster.Cluster, namespace string,
 		return err
 	}
 	login := corev1ac.Secret(PostgresSecret, namespace).
-		WithAnnotations(map[string]string{components.AnnotationAllowAddresses: "postgresql://" + PostgresHost + ":5432"}).
+		WithAnnotations(map[string]string{components.AnnotationAllowAddresses: "postgresql://" + postgresHost + ":5432"}).
 		WithData(map[string][]byte{
 			postgresql.UsernameKey: own.Data[postgresql.UsernameKey], postgresql.PasswordKey: own.Data[postgresql.PasswordKey],
 		})
@@ -63,7 +63,7 @@ func postgresServer(ctx context.Context, kube client.Client) (*corev1.Secret, er
 		return own, err
 	}
 	// The certificate is followed by that of its authority.
-	chain, key, err := cert.GenerateSelfSignedCertKey(PostgresHost, nil, nil)
+	chain, key, err := cert.GenerateSelfSignedCertKey(postgresHost, nil, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -17,8 +17,8 @@ import (
 	"opendatahub.io/operator/test/cluster"
 )
 
-// DeployS3 deploys an object storage with these buckets, and gives a namespace the Secret with its key. Both stay as long as the cluster.
-func DeployS3(ctx context.Context, c *cluster.Cluster, namespace string, buckets ...string) error {
+// deployS3 deploys an object storage with these buckets, and gives a namespace the Secret with its key. Both stay as long as the cluster.
+func deployS3(ctx context.Context, c *cluster.Cluster, namespace string, buckets ...string) error {
 	kube, err := client.New(c.Config(), client.Options{})
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func s3Key() *corev1.Secret {
 // giveS3Key gives clients the key. They call its two parts by other names than the server.
 func giveS3Key(ctx context.Context, kube client.Client, namespace string, own *corev1.Secret) error {
 	secret := corev1ac.Secret(S3Secret, namespace).
-		WithAnnotations(map[string]string{components.AnnotationAllowAddresses: S3Endpoint}).
+		WithAnnotations(map[string]string{components.AnnotationAllowAddresses: s3Endpoint}).
 		WithLabels(map[string]string{components.LabelAllowNotebooks: "true"}).
 		WithData(map[string][]byte{s3.AccessKey: own.Data["ROOT_ACCESS_KEY"], s3.SecretKey: own.Data["ROOT_SECRET_KEY"]})
 	if err := kube.Apply(ctx, secret, client.FieldOwner("opendatahub-node"), client.ForceOwnership); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,16 +27,13 @@ type deployment struct {
 	hub        *v1alpha1.OpenDataHub
 	say        func(format string, args ...any)
 	started    time.Time
-	// beside deploys what the platform uses and the operator does not make; it may be nil. The platform's namespace exists by then.
-	beside func() error
+	// beside deploys what the platform uses and the operator does not make, while the operator is deployed; it may be nil. The platform's
+	// namespace exists by then.
+	beside func(context.Context) error
 }
 
 // run deploys the operator, applies the platform, shows it until it is ready, and returns it.
 func (d *deployment) run(ctx context.Context) (*v1alpha1.OpenDataHub, error) {
-	d.say("Deploying the operator and its installer: make deploy CONFIG=%s.", d.options.config)
-	if err := node.Deploy(ctx, d.kubeconfig, d.root, d.options.config, d.options.image); err != nil {
-		return nil, err
-	}
 	scheme, err := opcluster.Scheme()
 	if err != nil {
 		return nil, err
@@ -45,17 +43,23 @@ func (d *deployment) run(ctx context.Context) (*v1alpha1.OpenDataHub, error) {
 		return nil, fmt.Errorf("making a client: %w", err)
 	}
 	env := &harness.Env{Admin: admin, Root: d.root}
-	d.say("Applying %s.", d.options.sample)
 	if err := env.EnsureNamespace(ctx, d.hub.Namespace); err != nil {
 		return nil, err
 	}
-	if err := env.Admit(ctx, catalog.All(), d.hub); err != nil {
+	d.say("Deploying the operator and its installer: make deploy CONFIG=%s.", d.options.config)
+	group, deploying := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return node.Deploy(deploying, d.kubeconfig, d.root, d.options.config, d.options.image)
+	})
+	if d.beside != nil {
+		group.Go(func() error { return d.beside(deploying) })
+	}
+	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	if d.beside != nil {
-		if err := d.beside(); err != nil {
-			return nil, err
-		}
+	d.say("Applying %s.", d.options.sample)
+	if err := env.Admit(ctx, catalog.All(), d.hub); err != nil {
+		return nil, err
 	}
 	if err := env.ApplyFile(ctx, d.options.sample); err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/hack/images"
 	"opendatahub.io/operator/hack/node"
 	"opendatahub.io/operator/test/cluster"
 )
@@ -49,7 +47,7 @@ func runReal(ctx context.Context, o options) (err error) {
 		return err
 	}
 	d := deployment{options: o, config: c.Config(), kubeconfig: c.Kubeconfig(), root: root, hub: hub, say: say, started: started}
-	d.beside = func() error { return deployServices(ctx, c, hub) }
+	d.beside = func(ctx context.Context) error { return node.DeployServices(ctx, c, hub) }
 	ready, err := d.run(ctx)
 	if err != nil {
 		return err
@@ -65,43 +63,6 @@ func runReal(ctx context.Context, o options) (err error) {
 	<-ctx.Done()
 	fmt.Printf("The cluster, the operator and the platform keep running until: make cluster-down NAME=%s\n", o.name)
 	return nil
-}
-
-// deployServices deploys what the platform uses of the node's own.
-func deployServices(ctx context.Context, c *cluster.Cluster, hub *v1alpha1.OpenDataHub) error {
-	if external := hub.Spec.ObjectStorage.External; external != nil && external.Endpoint == node.S3Endpoint {
-		if err := node.DeployS3(ctx, c, hub.Namespace, "lake", "experiments", "models", "pipelines"); err != nil {
-			return err
-		}
-	}
-	if database := hub.Spec.Database; database != nil && database.External.Host == node.PostgresHost {
-		if err := node.DeployPostgreSQL(ctx, c, hub.Namespace, "mlflow"); err != nil {
-			return err
-		}
-	}
-	if spark := hub.Spec.Components.Spark; spark != nil && spark.HistoryServer != nil && spark.HistoryServer.Image == images.TeamName {
-		if err := node.AllowImages(ctx, c, hub.Namespace); err != nil {
-			return err
-		}
-	}
-	if monitoring := hub.Spec.Components.Monitoring; monitoring != nil && slices.ContainsFunc(monitoring.Alertmanager.Receivers, isNodesReceiver) {
-		if err := node.DeployMonitoring(ctx, c, hub.Namespace); err != nil {
-			return err
-		}
-	}
-	jupyter := hub.Spec.Components.JupyterHub
-	if jupyter == nil || !slices.ContainsFunc(jupyter.Reachable, isNodesKafka) {
-		return nil
-	}
-	return node.DeployKafka(ctx, c)
-}
-
-func isNodesReceiver(receiver v1alpha1.AlertReceiver) bool {
-	return receiver.SecretRef.Name == node.Receiver
-}
-
-func isNodesKafka(destination v1alpha1.NotebookDestination) bool {
-	return fmt.Sprintf("%s:%d", destination.Host, destination.Port) == node.KafkaAddress
 }
 
 // realSteps makes the addresses of the platform answer on this machine, and says where, and with which login.

@@ -4,24 +4,23 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"math"
-	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	. "github.com/onsi/gomega"
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/test/container"
+	"opendatahub.io/operator/test/prometheus"
 )
 
 // silent are panels that show nothing on a platform that is well, or as small as this one.
@@ -36,44 +35,13 @@ var silent = map[string]string{
 var dashboards = []string{"monitoring/dashboard.json", "monitoring/dashboard_servers.json", "mlflow/dashboard.json", "jupyterhub/dashboard.json",
 	"spark/dashboard.json", "kafka/dashboard.json", "argoworkflows/dashboard.json", "seldon/dashboard.json", "ceph/dashboard.json", "gpu/dashboard.json"}
 
-// dashboard is what Grafana reads.
-type dashboard struct {
-	Title  string `json:"title"`
-	Panels []struct {
-		Type        string         `json:"type"`
-		Title       string         `json:"title"`
-		GridPos     map[string]int `json:"gridPos"`
-		FieldConfig struct {
-			Defaults json.RawMessage `json:"defaults"`
-		} `json:"fieldConfig"`
-		Transformations []struct {
-			Options struct {
-				ExcludeByName map[string]bool `json:"excludeByName"`
-			} `json:"options"`
-		} `json:"transformations"`
-		Targets []struct {
-			Expr   string `json:"expr"`
-			Legend string `json:"legendFormat"`
-		} `json:"targets"`
-	} `json:"panels"`
-}
-
-func (s *site) dashboard(file string) dashboard {
+func (s *site) dashboard(file string) prometheus.Dashboard {
 	s.Helper()
-	content, err := os.ReadFile(filepath.Join(s.Root, "components", file))
+	read, err := prometheus.ReadDashboard(s.Root, file)
 	if err != nil {
 		s.Fatal(err)
 	}
-	var read dashboard
-	if err := json.Unmarshal(content, &read); err != nil {
-		s.Fatal(err)
-	}
 	return read
-}
-
-// query is what Grafana asks for a panel.
-func query(expr string) string {
-	return url.QueryEscape(strings.NewReplacer("$namespace", namespace, "$__rate_interval", "1m").Replace(expr))
 }
 
 // dashboardsShowSomething asks what each panel about what is scraped here asks.
@@ -86,13 +54,9 @@ func (s *site) dashboardsShowSomething(ctx context.Context) {
 			}
 			for _, target := range panel.Targets {
 				s.eventually(func(g Gomega) {
-					var answer struct {
-						Data struct {
-							Result []any `json:"result"`
-						} `json:"data"`
-					}
-					g.Expect(s.ask(ctx, "/api/v1/query?query="+query(target.Expr), &answer)).To(Succeed())
-					g.Expect(answer.Data.Result).NotTo(BeEmpty(), file+": "+panel.Title+": "+target.Expr)
+					answer, _, err := s.prometheusAPI(ctx).Query(ctx, target.Query(namespace), time.Time{})
+					g.Expect(err).NotTo(HaveOccurred())
+					g.Expect(answer).To(And(BeAssignableToTypeOf(model.Vector{}), Not(BeEmpty())), file+": "+panel.Title+": "+target.Expr)
 				})
 			}
 		}
@@ -103,7 +67,7 @@ func (s *site) dashboardsShowSomething(ctx context.Context) {
 type series struct {
 	Legend string            `json:"legend"`
 	Labels map[string]string `json:"labels"`
-	Points [][2]any          `json:"points"`
+	Points [][2]float64      `json:"points"`
 }
 
 // picture is a panel of one.
@@ -141,7 +105,7 @@ func (s *site) draw(ctx context.Context, file, folder string) {
 	s.Helper()
 	read := s.dashboard(file)
 	var pictures []picture
-	now := time.Now().Unix()
+	now := time.Now()
 	for _, panel := range read.Panels {
 		drawn := picture{
 			Type: panel.Type, Title: panel.Title, Defaults: panel.FieldConfig.Defaults, Hidden: []string{},
@@ -151,24 +115,23 @@ func (s *site) draw(ctx context.Context, file, folder string) {
 			drawn.Hidden = slices.AppendSeq(drawn.Hidden, maps.Keys(transformation.Options.ExcludeByName))
 		}
 		for _, target := range panel.Targets {
-			var answer struct {
-				Data struct {
-					Result []struct {
-						Metric map[string]string `json:"metric"`
-						Values [][2]any          `json:"values"`
-					} `json:"result"`
-				} `json:"data"`
-			}
-			path := fmt.Sprintf("/api/v1/query_range?query=%s&start=%d&end=%d&step=5", query(target.Expr), now-120, now)
-			if err := s.ask(ctx, path, &answer); err != nil {
+			answer, _, err := s.prometheusAPI(ctx).QueryRange(ctx, target.Query(namespace), promv1.Range{Start: now.Add(-2 * time.Minute), End: now, Step: 5 * time.Second})
+			if err != nil {
 				s.Fatal(err)
 			}
-			for _, result := range answer.Data.Result {
-				one := series{Legend: legend(target.Legend, result.Metric), Labels: result.Metric}
-				for _, value := range result.Values {
-					text, _ := value[1].(string)
-					if number, err := strconv.ParseFloat(text, 64); err == nil && !math.IsNaN(number) && !math.IsInf(number, 0) {
-						one.Points = append(one.Points, [2]any{value[0], number})
+			results, ok := answer.(model.Matrix)
+			if !ok {
+				s.Fatalf("%s: %s is a %s", file, target.Expr, answer.Type())
+			}
+			for _, result := range results {
+				labels := map[string]string{}
+				for name, value := range result.Metric {
+					labels[string(name)] = string(value)
+				}
+				one := series{Legend: legend(target.Legend, labels), Labels: labels}
+				for _, pair := range result.Values {
+					if number := float64(pair.Value); !math.IsNaN(number) && !math.IsInf(number, 0) {
+						one.Points = append(one.Points, [2]float64{float64(pair.Timestamp) / 1000, number})
 					}
 				}
 				if len(one.Points) > 0 {

@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,12 +13,15 @@ import (
 	"strings"
 
 	. "github.com/onsi/gomega"
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/monitoring"
+	"opendatahub.io/operator/test/prometheus"
 )
 
 // unpack is what the configuration reloader does with the configuration: it is packed, and the Pod's name goes into it.
@@ -158,54 +157,35 @@ func list(value any) []map[string]any {
 	return all
 }
 
-// ask asks Prometheus over TLS, as Grafana does.
-func (s *site) ask(ctx context.Context, path string, answer any) error {
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(s.secret(ctx, "odh-monitoring-prometheus-tls")["ca.crt"])
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "odh-monitoring-prometheus." + namespace + ".svc", MinVersion: tls.VersionTLS12}}
-	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+s.prometheus+path, nil)
+// prometheusAPI asks Prometheus over TLS, as Grafana does.
+func (s *site) prometheusAPI(ctx context.Context) promv1.API {
+	s.Helper()
+	api, err := prometheus.Connect(s.prometheus, "odh-monitoring-prometheus."+namespace+".svc", s.secret(ctx, "odh-monitoring-prometheus-tls")["ca.crt"])
 	if err != nil {
-		return err
+		s.Fatal(err)
 	}
-	response, err := (&http.Client{Transport: transport}).Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close() //nolint:errcheck // only read
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", path, response.Status)
-	}
-	return json.NewDecoder(response.Body).Decode(answer)
+	return api
 }
 
 func (s *site) everyTargetIsUp(ctx context.Context) {
 	s.Helper()
 	s.eventually(func(g Gomega) {
-		var answer struct {
-			Data struct {
-				ActiveTargets []struct {
-					ScrapePool string            `json:"scrapePool"`
-					Labels     map[string]string `json:"labels"`
-					Health     string            `json:"health"`
-					LastError  string            `json:"lastError"`
-				} `json:"activeTargets"`
-			} `json:"data"`
-		}
-		g.Expect(s.ask(ctx, "/api/v1/targets?state=active", &answer)).To(Succeed())
+		answer, err := s.prometheusAPI(ctx).Targets(ctx)
+		g.Expect(err).NotTo(HaveOccurred())
 		var jobs []string
 		stranger := false
-		for _, target := range answer.Data.ActiveTargets {
-			if target.Labels["job"] == strangerJob {
-				g.Expect(target.Health).To(Equal("down"))
+		for _, target := range answer.Active {
+			job := string(target.Labels["job"])
+			if job == strangerJob {
+				g.Expect(target.Health).To(Equal(promv1.HealthBad))
 				g.Expect(target.LastError).To(ContainSubstring("certificate signed by unknown authority"))
 				stranger = true
 				continue
 			}
-			jobs = append(jobs, target.Labels["job"])
-			g.Expect(target.Health).To(Equal("up"), target.ScrapePool+": "+target.LastError)
-			if strings.HasPrefix(target.Labels["job"], "spark-") {
-				g.Expect(target.Labels).To(HaveKeyWithValue("opendatahub_io_spark_cluster", sparkDriver))
+			jobs = append(jobs, job)
+			g.Expect(target.Health).To(Equal(promv1.HealthGood), target.ScrapePool+": "+target.LastError)
+			if strings.HasPrefix(job, "spark-") {
+				g.Expect(target.Labels).To(HaveKeyWithValue(model.LabelName("opendatahub_io_spark_cluster"), model.LabelValue(sparkDriver)))
 			}
 		}
 		g.Expect(jobs).To(ConsistOf("opendatahub-operator", "opendatahub-installer", "monitoring-prometheus", "monitoring-alertmanager", "mlflow-server",

@@ -8,8 +8,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	. "github.com/onsi/gomega"
+	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -82,18 +84,16 @@ func (s *site) gpusOfOthersAreUnknown(ctx context.Context) {
 			s.Fatalf("the exporter does not tell of %s", other)
 		}
 	}
-	var answer struct {
-		Data []map[string]string `json:"data"`
-	}
-	if err := s.ask(ctx, "/api/v1/series?match[]="+query(`{job="gpu-exporter",__name__=~"DCGM_.*"}`), &answer); err != nil {
+	answer, _, err := s.prometheusAPI(ctx).Series(ctx, []string{`{job="gpu-exporter",__name__=~"DCGM_.*"}`}, time.Time{}, time.Time{})
+	if err != nil {
 		s.Fatal(err)
 	}
 	var holders []string
 	g := NewWithT(s.T)
-	for _, series := range answer.Data {
-		g.Expect(series).To(HaveKeyWithValue("namespace", namespace))
-		g.Expect(series).NotTo(HaveKey("exported_namespace"))
-		if holder := series["pod"] + "/" + series["container"]; !slices.Contains(holders, holder) {
+	for _, series := range answer {
+		g.Expect(series).To(HaveKeyWithValue(model.LabelName("namespace"), model.LabelValue(namespace)))
+		g.Expect(series).NotTo(HaveKey(model.LabelName("exported_namespace")))
+		if holder := string(series["pod"] + "/" + series["container"]); !slices.Contains(holders, holder) {
 			holders = append(holders, holder)
 		}
 	}

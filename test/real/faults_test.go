@@ -205,6 +205,7 @@ except OSError as error:
 					`[{"op":"add","path":"/spec/components/jupyterHub/images/-","value":{"name":"missing","image":"example.com/notebook:missing"}}]`)(t)
 				v.user.stop(t, v.name)
 				v.podGone(t, "odh-nb-"+v.name)
+				v.user.login(t, v.name, v.password) // cookies are worth nothing when the hub's keys have been replaced
 				v.until(t, "the hub offers it", func(ctx context.Context) error { return v.user.offers(ctx, "missing") })
 				said := v.user.failToStart(t, v.name, "missing")
 				if !strings.Contains(said, "example.com/notebook:missing") {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/errgroup"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,7 +51,7 @@ func TestPlatform(t *testing.T) {
 	t.Cleanup(func() { story.tell(t) })
 	began := time.Now()
 	env := start(t)
-	story.add("The cluster starts, and the operator in it", began)
+	story.add("The cluster starts, and in it the operator and what the platform uses", began)
 	ctx := t.Context()
 
 	const bobsPassword = "correct horse battery"
@@ -60,25 +61,6 @@ func TestPlatform(t *testing.T) {
 	// Each step needs those before it.
 	_ = t.Run("The platform is applied, and becomes ready", func(t *testing.T) {
 		defer story.step(t)()
-		if err := env.EnsureNamespace(ctx, namespace); err != nil {
-			t.Fatal(err)
-		}
-		// The history server has an image of the node's own.
-		if err := node.AllowImages(ctx, env.Cluster, namespace); err != nil {
-			t.Fatal(err)
-		}
-		if err := node.DeployS3(ctx, env.Cluster, namespace, "lake", "experiments", "models", "pipelines"); err != nil {
-			t.Fatal(err)
-		}
-		if err := node.DeployPostgreSQL(ctx, env.Cluster, namespace, "mlflow"); err != nil {
-			t.Fatal(err)
-		}
-		if err := node.DeployKafka(ctx, env.Cluster); err != nil {
-			t.Fatal(err)
-		}
-		if err := node.DeployMonitoring(ctx, env.Cluster, namespace); err != nil {
-			t.Fatal(err)
-		}
 		env.createPlatform(t)
 		password = env.secret(t, "odh-jupyterhub-login")["password"]
 		admin, bob = env.browser(t), env.browser(t)
@@ -122,13 +104,24 @@ func TestPlatform(t *testing.T) {
 				t.Errorf("the home has %s GiB, want nearly 2", got)
 			}
 		}) &&
-		t.Run("A model is trained and stored, Seldon serves it, and the notebook asks it", func(t *testing.T) {
-			defer story.step(t)()
-			env.serve(t, bob, "bob")
+		t.Run("At the same time", func(t *testing.T) {
+			env.prepareSeldon(t)
+			t.Run("A model is trained and stored, Seldon serves it, and the notebook asks it", func(t *testing.T) {
+				t.Parallel()
+				defer story.step(t)()
+				env.serve(t, bob, "bob")
+			})
+			t.Run("A workflow trains a model on files of the object storage, tells MLflow, and has Seldon serve it", func(t *testing.T) {
+				t.Parallel()
+				defer story.step(t)()
+				env.pipeline(t, bob, "bob")
+			})
 		}) &&
-		t.Run("A workflow trains a model on files of the object storage, tells MLflow, and has Seldon serve it", func(t *testing.T) {
+		t.Run("Prometheus reaches every part of the platform, the operator, and the user's Spark cluster", func(t *testing.T) {
 			defer story.step(t)()
-			env.pipeline(t, bob, "bob")
+			env.ready(t, env.platform())
+			env.wantScraped(t, "opendatahub-operator", "opendatahub-installer", "monitoring-prometheus", "monitoring-alertmanager", "mlflow-server",
+				"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker", "argoworkflows-controller")
 		}) &&
 		t.Run("The notebook stops; on the next day it has the files", func(t *testing.T) {
 			defer story.step(t)()
@@ -151,6 +144,10 @@ func TestPlatform(t *testing.T) {
 		t.Run("The history server shows the Spark session of the day before", func(t *testing.T) {
 			defer story.step(t)()
 			env.wantSession(t, "customers")
+		}) &&
+		t.Run("Every panel of the dashboards has shown something", func(t *testing.T) {
+			defer story.step(t)()
+			env.wantDashboards(t, began)
 		}) &&
 		t.Run("An alert tells of the notebooks that did not start, and reaches its receiver", func(t *testing.T) {
 			defer story.step(t)()
@@ -245,7 +242,7 @@ type env struct {
 	kube kubernetes.Interface
 }
 
-// start starts the cluster with the operator, and takes it down at the end.
+// start starts the cluster with the operator and what the platform uses, and takes it down at the end.
 func start(t *testing.T) *env {
 	t.Helper()
 	const name = "test-real"
@@ -281,7 +278,13 @@ func start(t *testing.T) *env {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { e.explain(t) })
-	if err := node.Deploy(t.Context(), c.Kubeconfig(), root, filepath.Join("config", "default"), operatorImage); err != nil {
+	if err := e.EnsureNamespace(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	group, ctx := errgroup.WithContext(t.Context())
+	group.Go(func() error { return node.Deploy(ctx, c.Kubeconfig(), root, filepath.Join("config", "default"), operatorImage) })
+	group.Go(func() error { return node.DeployServices(ctx, c, sample(t, root)) })
+	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -339,8 +342,8 @@ func (e *env) platform() *v1alpha1.OpenDataHub {
 
 func (e *env) createPlatform(t *testing.T) *v1alpha1.OpenDataHub {
 	t.Helper()
-	hub, err := e.CreatePlatform(t.Context(), namespace, platform, spec(t, e.Root))
-	if err != nil {
+	hub := sample(t, e.Root)
+	if err := e.Admin.Create(t.Context(), hub); err != nil {
 		t.Fatal(err)
 	}
 	e.ready(t, hub)

@@ -25,24 +25,28 @@ import (
 	"opendatahub.io/operator/hack/node"
 )
 
-// serve adds Seldon to the platform, which needs another Pod Security level, trains and stores a model as the sample does, and has it
-// served. The user's notebook asks it, and it says what it said when it was trained.
-func (e *env) serve(t *testing.T, b *browser, user string) {
+// prepareSeldon has the cluster serve Seldon's kinds, and adds Seldon to the platform, which needs another Pod Security level.
+func (e *env) prepareSeldon(t *testing.T) {
 	t.Helper()
-	ctx := t.Context()
-	if err := node.DeploySeldon(ctx, e.Cluster); err != nil {
+	if err := node.DeploySeldon(t.Context(), e.Cluster); err != nil {
 		t.Fatal(err)
 	}
 	e.edit(t, `{"spec":{"components":{"seldon":{}}}}`)
 	e.wantCondition(t, "SeldonReady", "False "+v1alpha1.ReasonPodSecurityTooStrict)
-	if err := e.Enforce(ctx, namespace, components.PodSecurityBaseline); err != nil {
+	if err := e.Enforce(t.Context(), namespace, components.PodSecurityBaseline); err != nil {
 		t.Fatal(err)
 	}
-	e.ready(t, e.platform())
+	e.wantCondition(t, "SeldonReady", "True")
+}
+
+// serve trains and stores a model as the sample does, and has it served. The user's notebook asks it, and it says what it said when it was
+// trained.
+func (e *env) serve(t *testing.T, b *browser, user string) {
+	t.Helper()
 	want := e.train(t)
 	e.edit(t, `{"spec":{"components":{"seldon":{"deployments":[{"name":"iris","server":"SKLearn"}]}}}}`)
-	e.ready(t, e.platform())
 	e.wantServed(t, "odh-seldon-iris")
+	e.wantCondition(t, "SeldonReady", "True")
 	var got [][]float64
 	e.predict(t, b, user, "odh-seldon-iris", [][]float64{{5.1, 3.5, 1.4, 0.2}}, &got)
 	same := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }

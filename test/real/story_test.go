@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,9 +15,10 @@ import (
 	"opendatahub.io/operator/api/v1alpha1"
 )
 
-// A story is a list of steps, each with the time that it took.
+// A story is a list of steps, each with the time that it took. Steps may be added at the same time.
 type story struct {
-	rows []string
+	mutex sync.Mutex
+	rows  []string
 }
 
 // step begins a step, which is a test of that name, and returns what ends it.
@@ -28,6 +30,8 @@ func (s *story) step(t *testing.T) func() {
 }
 
 func (s *story) add(what string, started time.Time) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
 	s.rows = append(s.rows, fmt.Sprintf("| %s | %.1f s |", what, time.Since(started).Seconds()))
 }
 
@@ -49,8 +53,8 @@ func (s *story) tell(t *testing.T) {
 	}
 }
 
-// spec is that of the platform that make run NODE=real applies.
-func spec(t *testing.T, root string) string {
+// sample is the platform that make run NODE=real applies, here.
+func sample(t *testing.T, root string) *v1alpha1.OpenDataHub {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(root, "hack", "node", "platform.yaml"))
 	if err != nil {
@@ -60,11 +64,8 @@ func spec(t *testing.T, root string) string {
 	if err := yaml.UnmarshalStrict(content, hub); err != nil {
 		t.Fatal(err)
 	}
-	text, err := yaml.Marshal(hub.Spec)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	hub.Namespace, hub.Name = namespace, platform
+	return hub
 }
 
 // notebook is what the user works on.

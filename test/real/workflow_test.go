@@ -34,7 +34,7 @@ func (e *env) pipeline(t *testing.T, b *browser, user string) {
 		t.Fatal(err)
 	}
 	e.edit(t, `{"spec":{"components":{"argoWorkflows":{}}}}`)
-	e.ready(t, e.platform())
+	e.wantCondition(t, "ArgoWorkflowsReady", "True")
 	account := e.create(t, "account.yaml")
 	workflow := e.create(t, "workflow.yaml")[0]
 	e.until(t, "the workflow has succeeded", func(ctx context.Context) error {

@@ -38,6 +38,7 @@ func volumes(ctx context.Context, folder, kubeconfig, node string) error {
 	if err != nil {
 		return err
 	}
+	config.QPS = -1 // several claims at once must not wait for each other
 	kube, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

@@ -1,0 +1,102 @@
+package real_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
+	"github.com/prometheus/common/model"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/hack/node"
+	"opendatahub.io/operator/test/prometheus"
+)
+
+// dashboards of what runs on the node. Kafka and object storage are the node's own there, no GPU is, and what answers for Seldon's models
+// is played: test/monitoring asks the queries of the others.
+var dashboards = []string{"monitoring/dashboard.json", "monitoring/dashboard_servers.json", "mlflow/dashboard.json", "jupyterhub/dashboard.json",
+	"spark/dashboard.json", "argoworkflows/dashboard.json"}
+
+// silent are panels that show nothing in this story.
+var silent = map[string]string{
+	"Samples that other systems refused": "there is no remote write",
+}
+
+// prometheus asks the platform's, as Grafana does.
+func (e *env) prometheus(t *testing.T) promv1.API {
+	t.Helper()
+	const service = "odh-monitoring-prometheus"
+	port, err := node.Forward(t.Context(), e.Cluster, client.ObjectKey{Namespace: namespace, Name: service}, 9090)
+	if err != nil {
+		t.Fatal(err)
+	}
+	api, err := prometheus.Connect(fmt.Sprintf("127.0.0.1:%d", port), service+"."+namespace+".svc", []byte(e.secret(t, service+"-tls")["ca.crt"]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api
+}
+
+// wantScraped waits until Prometheus reaches all that it is to, which are these jobs, and nothing else.
+func (e *env) wantScraped(t *testing.T, jobs ...string) {
+	t.Helper()
+	api := e.prometheus(t)
+	slices.Sort(jobs)
+	e.until(t, "every target is up", func(ctx context.Context) error {
+		targets, err := api.Targets(ctx)
+		if err != nil {
+			return err
+		}
+		var found []string
+		for _, target := range targets.Active {
+			found = append(found, string(target.Labels["job"]))
+			if target.Health != promv1.HealthGood {
+				err = errors.Join(err, fmt.Errorf("%s at %s is %s: %s", target.ScrapePool, target.ScrapeURL, target.Health, target.LastError))
+			}
+		}
+		slices.Sort(found)
+		if !slices.Equal(found, jobs) {
+			err = errors.Join(err, fmt.Errorf("the targets are %q, want %q", found, jobs))
+		}
+		return err
+	})
+}
+
+// wantDashboards asks what each panel asks, of the time since then: Grafana would have something to show.
+func (e *env) wantDashboards(t *testing.T, since time.Time) {
+	t.Helper()
+	api := e.prometheus(t)
+	for _, file := range dashboards {
+		dashboard, err := prometheus.ReadDashboard(e.Root, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, panel := range dashboard.Panels {
+			if _, ok := silent[panel.Title]; ok {
+				continue
+			}
+			for _, target := range panel.Targets {
+				answer, _, err := api.QueryRange(t.Context(), target.Query(namespace), promv1.Range{Start: since, End: time.Now(), Step: 5 * time.Second})
+				if err != nil {
+					t.Fatalf("%s: %s: %v", dashboard.Title, panel.Title, err)
+				}
+				if !hasNumber(answer) {
+					t.Errorf("%s: %s: %s has no number", dashboard.Title, panel.Title, target.Expr)
+				}
+			}
+		}
+	}
+}
+
+// hasNumber is whether a graph of the answer has a point.
+func hasNumber(answer model.Value) bool {
+	lines, _ := answer.(model.Matrix)
+	return slices.ContainsFunc(lines, func(line *model.SampleStream) bool {
+		return slices.ContainsFunc(line.Values, func(pair model.SamplePair) bool { return !math.IsNaN(float64(pair.Value)) })
+	})
+}
