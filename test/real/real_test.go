@@ -116,6 +116,11 @@ func TestPlatform(t *testing.T) {
 				defer story.step(t)()
 				env.pipeline(t, bob, "bob")
 			})
+			t.Run("Prometheus finds the exporter of GPUs, and keeps what it tells of this namespace", func(t *testing.T) {
+				t.Parallel()
+				defer story.step(t)()
+				env.wantGPUs(t)
+			})
 		}) &&
 		t.Run("Prometheus reaches every part of the platform, the operator, and the user's Spark cluster", func(t *testing.T) {
 			defer story.step(t)()
