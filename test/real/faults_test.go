@@ -3,8 +3,6 @@ package real_test
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,7 +25,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/hack/node"
 	"opendatahub.io/operator/test/harness"
 )
 
@@ -85,15 +82,18 @@ func (v *victim) suffer(t *testing.T) {
 	}
 }
 
+func (v *victim) notebookAnswers(ctx context.Context) error {
+	return v.user.answers(ctx, "/user/"+v.name+"/api/status")
+}
+
 func (v *victim) faults() []fault {
-	notebookAnswers := func(ctx context.Context) error { return v.user.answers(ctx, "/user/"+v.name+"/api/status") }
+	notebookAnswers := v.notebookAnswers
 	hubAnswers := func(ctx context.Context) error { return v.user.answers(ctx, "/hub/api/user") }
 	part := func(component, name string) client.MatchingLabels {
 		return client.MatchingLabels{"opendatahub.io/platform": platform, "app.kubernetes.io/name": component, "app.kubernetes.io/component": name}
 	}
 	var kubelet []string
-	const rotated = "another correct horse battery"
-	return []fault{
+	return append([]fault{
 		{
 			what:      "The hub is killed",
 			strike:    v.killPods(namespace, part("jupyterhub", "hub")),
@@ -176,28 +176,6 @@ except OSError as error:
 			works:   func(ctx context.Context) error { return v.available(ctx, "odh-mlflow-server") },
 		},
 		{
-			what: "JupyterHub's password, keys and proxy secret are replaced",
-			strike: func(t *testing.T) {
-				t.Helper()
-				v.deleteSecrets(t, "odh-jupyterhub-keys", "odh-jupyterhub-proxy")
-				v.patchSecret("odh-jupyterhub-login", `{"stringData":{"password":"`+rotated+`"}}`)(t)
-			},
-			works: func(ctx context.Context) error {
-				return errors.Join(v.user.canLogIn(ctx, "admin", rotated), v.user.canLogIn(ctx, v.name, v.password), notebookAnswers(ctx))
-			},
-		},
-		{
-			what: "MLflow's passwords, cookie key and certificate are replaced",
-			strike: func(t *testing.T) {
-				t.Helper()
-				v.deleteSecrets(t, "odh-mlflow-cookie", "odh-mlflow-tls")
-				v.patchSecret("odh-mlflow-login", `{"stringData":{"password":"`+rotated+`","notebook-password":"`+rotated+`","prometheus-password":"`+rotated+`"}}`)(t)
-			},
-			works: func(ctx context.Context) error {
-				return v.answersTo(ctx, "mlflow", rotated, "/api/2.0/mlflow/experiments/search?max_results=1")
-			},
-		},
-		{
 			what: "The user chooses an image that does not exist",
 			strike: func(t *testing.T) {
 				t.Helper()
@@ -222,13 +200,13 @@ except OSError as error:
 			what: "The hub's volume is full",
 			strike: func(t *testing.T) {
 				t.Helper()
-				v.inPod(t, "odh-jupyterhub-hub", "dd if=/dev/zero of=/srv/jupyterhub/large bs=1M 2>&1 || true")
+				v.inPod(t, namespace, "odh-jupyterhub-hub", "dd if=/dev/zero of=/srv/jupyterhub/large bs=1M 2>&1 || true")
 			},
 			noticed:   []string{"jupyterHub", "cannot use its database", "database.size"},
 			meanwhile: notebookAnswers,
 			repair: func(t *testing.T) { // a larger size would do, too, where the kernel lets this process grow a file system in use
 				t.Helper()
-				v.inPod(t, "odh-jupyterhub-hub", "rm /srv/jupyterhub/large")
+				v.inPod(t, namespace, "odh-jupyterhub-hub", "rm /srv/jupyterhub/large")
 			},
 			works: func(ctx context.Context) error { return v.user.canLogIn(ctx, v.name, v.password) },
 		},
@@ -269,36 +247,7 @@ except OSError as error:
 			},
 			works: notebookAnswers,
 		},
-		{
-			what: "The history server's password, cookie key and certificate are replaced",
-			strike: func(t *testing.T) {
-				t.Helper()
-				v.deleteSecrets(t, "odh-spark-cookie", "odh-spark-tls")
-				v.patchSecret("odh-spark-login", `{"stringData":{"password":"`+rotated+`"}}`)(t)
-			},
-			works: func(ctx context.Context) error { return v.answersTo(ctx, "spark", rotated, "/api/v1/applications") },
-		},
-		{
-			what: "The key of the object storage is replaced",
-			strike: func(t *testing.T) {
-				t.Helper()
-				if err := node.RotateS3Key(t.Context(), v.Cluster, namespace); err != nil {
-					t.Fatal(err)
-				}
-			},
-			repair: func(t *testing.T) { // a notebook has the key that there was when it started
-				t.Helper()
-				v.user.stop(t, v.name)
-				v.podGone(t, "odh-nb-"+v.name)
-				v.user.start(t, v.name)
-				v.until(t, "the notebook reads the object storage", func(context.Context) error { return v.user.hasData(t, v.name) })
-				v.until(t, "MLflow reads the object storage", func(context.Context) error { return v.user.hasExperiments(t, v.name) })
-			},
-			works: func(ctx context.Context) error {
-				return errors.Join(v.available(ctx, "odh-mlflow-server"), v.available(ctx, "odh-spark-history"))
-			},
-		},
-	}
+	}, v.secretFaults()...)
 }
 
 // profiles is what the operator made for the hub to read.
@@ -437,59 +386,13 @@ func (v *victim) patchSpec(spec string) func(*testing.T) {
 	return v.patch(types.MergePatchType, &v1alpha1.OpenDataHub{}, platform, `{"spec":`+spec+`}`)
 }
 
-func (v *victim) patchSecret(name, patch string) func(*testing.T) {
-	return v.patch(types.MergePatchType, &corev1.Secret{}, name, patch)
-}
-
-// deleteSecrets has the operator generate them anew.
-func (v *victim) deleteSecrets(t *testing.T, names ...string) {
-	t.Helper()
-	for _, name := range names {
-		if err := v.Admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// answersTo is nil when the component lets its administrator in with the password, under a certificate of the Secret that it has now.
-func (v *victim) answersTo(ctx context.Context, component, password, path string) error {
-	name := "odh-" + component
-	secret := &corev1.Secret{}
-	if err := v.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name + "-tls"}, secret); err != nil {
-		return err
-	}
-	port, err := node.Forward(ctx, v.Cluster, client.ObjectKey{Namespace: namespace, Name: name}, 443)
-	if err != nil {
-		return err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(secret.Data["ca.crt"])
-	browser := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
-		RootCAs: roots, ServerName: name + "." + namespace + ".svc", MinVersion: tls.VersionTLS12,
-	}}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d%s", port, path), http.NoBody)
-	if err != nil {
-		return err
-	}
-	request.Host = name + "." + namespace + ".svc" // MLflow refuses names that are not its own
-	request.SetBasicAuth("admin", password)
-	response, err := browser.Do(request)
-	if err != nil {
-		return err
-	}
-	if response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s%s answers %s", name, path, response.Status)
-	}
-	return errors.Join(err, response.Body.Close())
-}
-
 // inPod runs a script in the Pod of a Deployment.
-func (v *victim) inPod(t *testing.T, deployment, script string) {
+func (v *victim) inPod(t *testing.T, namespace, deployment, script string) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig", v.Kubeconfig(), "exec", "--namespace", namespace, "deployment/"+deployment,
 		"--", "sh", "-c", script)
 	if output, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", deployment, err, output)
+		t.Fatalf("Deployment %s/%s: %v: %s", namespace, deployment, err, output)
 	}
 }
 

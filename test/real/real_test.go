@@ -116,17 +116,14 @@ func TestPlatform(t *testing.T) {
 				defer story.step(t)()
 				env.pipeline(t, bob, "bob")
 			})
-			t.Run("Prometheus finds the exporter of GPUs, and keeps what it tells of this namespace", func(t *testing.T) {
-				t.Parallel()
-				defer story.step(t)()
-				env.wantGPUs(t)
-			})
 		}) &&
 		t.Run("Prometheus reaches every part of the platform, the operator, and the user's Spark cluster", func(t *testing.T) {
 			defer story.step(t)()
 			env.ready(t, env.platform())
-			env.wantScraped(t, "opendatahub-operator", "opendatahub-installer", "monitoring-prometheus", "monitoring-alertmanager", "mlflow-server",
-				"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker", "argoworkflows-controller")
+			env.until(t, "every target is up", func(ctx context.Context) error {
+				return env.scraped(ctx, "opendatahub-operator", "opendatahub-installer", "monitoring-prometheus", "monitoring-alertmanager", "mlflow-server",
+					"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker", "seldon-models", "argoworkflows-controller")
+			})
 		}) &&
 		t.Run("The notebook stops; on the next day it has the files", func(t *testing.T) {
 			defer story.step(t)()
@@ -157,6 +154,10 @@ func TestPlatform(t *testing.T) {
 		t.Run("An alert tells of the notebooks that did not start, and reaches its receiver", func(t *testing.T) {
 			defer story.step(t)()
 			env.wantAlert(t, "JupyterHubSpawnsFail")
+		}) &&
+		t.Run("Prometheus finds the exporter of GPUs, and keeps what it tells of this namespace", func(t *testing.T) {
+			defer story.step(t)()
+			env.wantGPUs(t)
 		}) &&
 		t.Run("The platform is deleted", func(t *testing.T) {
 			defer story.step(t)()
@@ -287,7 +288,9 @@ func start(t *testing.T) *env {
 		t.Fatal(err)
 	}
 	group, ctx := errgroup.WithContext(t.Context())
-	group.Go(func() error { return node.Deploy(ctx, c.Kubeconfig(), root, filepath.Join("config", "default"), operatorImage) })
+	group.Go(func() error {
+		return node.Deploy(ctx, c.Kubeconfig(), root, filepath.Join("config", "default"), operatorImage)
+	})
 	group.Go(func() error { return node.DeployServices(ctx, c, sample(t, root)) })
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)

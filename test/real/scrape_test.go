@@ -11,6 +11,7 @@ import (
 
 	promv1 "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/hack/node"
@@ -28,49 +29,51 @@ var silent = map[string]string{
 }
 
 // prometheus asks the platform's, as Grafana does.
-func (e *env) prometheus(t *testing.T) promv1.API {
-	t.Helper()
+func (e *env) prometheus(ctx context.Context) (promv1.API, error) {
 	const service = "odh-monitoring-prometheus"
-	port, err := node.Forward(t.Context(), e.Cluster, client.ObjectKey{Namespace: namespace, Name: service}, 9090)
+	port, err := node.Forward(ctx, e.Cluster, client.ObjectKey{Namespace: namespace, Name: service}, 9090)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	api, err := prometheus.Connect(fmt.Sprintf("127.0.0.1:%d", port), service+"."+namespace+".svc", []byte(e.secret(t, service+"-tls")["ca.crt"]))
-	if err != nil {
-		t.Fatal(err)
+	secret := &corev1.Secret{}
+	if err := e.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: service + "-tls"}, secret); err != nil {
+		return nil, err
 	}
-	return api
+	return prometheus.Connect(fmt.Sprintf("127.0.0.1:%d", port), service+"."+namespace+".svc", secret.Data["ca.crt"])
 }
 
-// wantScraped waits until Prometheus reaches all that it is to, which are these jobs, and nothing else.
-func (e *env) wantScraped(t *testing.T, jobs ...string) {
-	t.Helper()
-	api := e.prometheus(t)
-	slices.Sort(jobs)
-	e.until(t, "every target is up", func(ctx context.Context) error {
-		targets, err := api.Targets(ctx)
-		if err != nil {
-			return err
-		}
-		var found []string
-		for _, target := range targets.Active {
-			found = append(found, string(target.Labels["job"]))
-			if target.Health != promv1.HealthGood {
-				err = errors.Join(err, fmt.Errorf("%s at %s is %s: %s", target.ScrapePool, target.ScrapeURL, target.Health, target.LastError))
-			}
-		}
-		slices.Sort(found)
-		if !slices.Equal(found, jobs) {
-			err = errors.Join(err, fmt.Errorf("the targets are %q, want %q", found, jobs))
-		}
+// scraped is nil when Prometheus reaches all that it is to, which are these jobs, and nothing else.
+func (e *env) scraped(ctx context.Context, jobs ...string) error {
+	api, err := e.prometheus(ctx)
+	if err != nil {
 		return err
-	})
+	}
+	targets, err := api.Targets(ctx)
+	if err != nil {
+		return err
+	}
+	var found []string
+	for _, target := range targets.Active {
+		found = append(found, string(target.Labels["job"]))
+		if target.Health != promv1.HealthGood {
+			err = errors.Join(err, fmt.Errorf("%s at %s is %s: %s", target.ScrapePool, target.ScrapeURL, target.Health, target.LastError))
+		}
+	}
+	slices.Sort(found)
+	slices.Sort(jobs)
+	if !slices.Equal(found, jobs) {
+		err = errors.Join(err, fmt.Errorf("the targets are %q, want %q", found, jobs))
+	}
+	return err
 }
 
 // wantDashboards asks what each panel asks, of the time since then: Grafana would have something to show.
 func (e *env) wantDashboards(t *testing.T, since time.Time) {
 	t.Helper()
-	api := e.prometheus(t)
+	api, err := e.prometheus(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, file := range dashboards {
 		dashboard, err := prometheus.ReadDashboard(e.Root, file)
 		if err != nil {

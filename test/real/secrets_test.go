@@ -1,0 +1,178 @@
+package real_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"opendatahub.io/operator/hack/node"
+	"opendatahub.io/operator/test/harness"
+)
+
+// secretFaults replace each Secret, as one does that has become known to somebody.
+func (v *victim) secretFaults() []fault {
+	const rotated = "another correct horse battery"
+	return []fault{
+		{
+			what: "JupyterHub's password, keys and proxy secret are replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.deleteSecrets(t, namespace, "odh-jupyterhub-keys", "odh-jupyterhub-proxy")
+				v.patchSecret("odh-jupyterhub-login", `{"stringData":{"password":"`+rotated+`"}}`)(t)
+			},
+			works: func(ctx context.Context) error {
+				return errors.Join(v.user.canLogIn(ctx, "admin", rotated), v.user.canLogIn(ctx, v.name, v.password), v.notebookAnswers(ctx))
+			},
+		},
+		{
+			what: "MLflow's passwords, cookie key and certificate are replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.deleteSecrets(t, namespace, "odh-mlflow-cookie", "odh-mlflow-tls")
+				v.patchSecret("odh-mlflow-login", `{"stringData":{"password":"`+rotated+`","notebook-password":"`+rotated+`","prometheus-password":"`+rotated+`"}}`)(t)
+			},
+			works: func(ctx context.Context) error {
+				return v.answersTo(ctx, "mlflow", rotated, "/api/2.0/mlflow/experiments/search?max_results=1")
+			},
+		},
+		{
+			what: "The history server's password, cookie key and certificate are replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.deleteSecrets(t, namespace, "odh-spark-cookie", "odh-spark-tls")
+				v.patchSecret("odh-spark-login", `{"stringData":{"password":"`+rotated+`"}}`)(t)
+			},
+			works: func(ctx context.Context) error { return v.answersTo(ctx, "spark", rotated, "/api/v1/applications") },
+		},
+		{
+			what: "The key of the object storage is replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				if err := node.RotateS3Key(t.Context(), v.Cluster, namespace); err != nil {
+					t.Fatal(err)
+				}
+			},
+			repair: func(t *testing.T) { // a notebook has the key that there was when it started
+				t.Helper()
+				v.user.stop(t, v.name)
+				v.podGone(t, "odh-nb-"+v.name)
+				v.user.start(t, v.name)
+				v.until(t, "the notebook reads the object storage", func(context.Context) error { return v.user.hasData(t, v.name) })
+				v.until(t, "MLflow reads the object storage", func(context.Context) error { return v.user.hasExperiments(t, v.name) })
+			},
+			works: func(ctx context.Context) error {
+				return errors.Join(v.available(ctx, "odh-mlflow-server"), v.available(ctx, "odh-spark-history"))
+			},
+		},
+		{
+			what: "The password of PostgreSQL is replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				user := v.secret(t, node.PostgresSecret)["username"]
+				v.inPod(t, "databases", "postgres", "psql --quiet --username="+user+" --dbname=postgres"+
+					` --command="ALTER ROLE `+user+` PASSWORD '`+rotated+`'"`+
+					` --command="SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '`+user+`' AND pid <> pg_backend_pid()"`)
+				v.patchSecret(node.PostgresSecret, `{"stringData":{"password":"`+rotated+`"}}`)(t)
+			},
+			repair: func(t *testing.T) {
+				t.Helper()
+				v.until(t, "MLflow reads its database", func(context.Context) error { return v.user.hasExperiments(t, v.name) })
+			},
+			works: func(ctx context.Context) error { return v.available(ctx, "odh-mlflow-server") },
+		},
+		{
+			what: "The certificates of Prometheus, Alertmanager, the operator and its installer are replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.deleteSecrets(t, namespace, "odh-monitoring-prometheus-tls", "odh-monitoring-alertmanager-tls")
+				v.deleteSecrets(t, harness.OperatorNamespace, "opendatahub-operator-metrics-tls", "opendatahub-installer-metrics-tls")
+			},
+			works: func(ctx context.Context) error {
+				return errors.Join(
+					v.serves(ctx, namespace, "odh-monitoring-prometheus", 9090, "odh-monitoring-prometheus-tls"),
+					v.serves(ctx, namespace, "odh-monitoring-alertmanager", 9093, "odh-monitoring-alertmanager-tls"),
+					v.serves(ctx, harness.OperatorNamespace, "opendatahub-operator-metrics", 8443, "opendatahub-operator-metrics-tls"),
+					v.serves(ctx, harness.OperatorNamespace, "opendatahub-installer-metrics", 8443, "opendatahub-installer-metrics-tls"),
+					v.scraped(ctx, "opendatahub-operator", "opendatahub-installer", "monitoring-prometheus", "monitoring-alertmanager", "mlflow-server",
+						"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker"),
+				)
+			},
+		},
+	}
+}
+
+// serves is nil when a Service has a certificate of the authority in the Secret.
+func (e *env) serves(ctx context.Context, namespace, service string, port int, secret string) error {
+	found := &corev1.Secret{}
+	if err := e.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: secret}, found); err != nil {
+		return err
+	}
+	local, err := node.Forward(ctx, e.Cluster, client.ObjectKey{Namespace: namespace, Name: service}, port)
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(found.Data["ca.crt"])
+	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: service + "." + namespace + ".svc", MinVersion: tls.VersionTLS12}}
+	connection, err := dialer.DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", local))
+	if err != nil {
+		return fmt.Errorf("Service %s/%s: %w", namespace, service, err)
+	}
+	return connection.Close()
+}
+
+func (v *victim) patchSecret(name, patch string) func(*testing.T) {
+	return v.patch(types.MergePatchType, &corev1.Secret{}, name, patch)
+}
+
+// deleteSecrets has the operator generate them anew.
+func (v *victim) deleteSecrets(t *testing.T, namespace string, names ...string) {
+	t.Helper()
+	for _, name := range names {
+		if err := v.Admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// answersTo is nil when the component lets its administrator in with the password, under a certificate of the Secret that it has now.
+func (v *victim) answersTo(ctx context.Context, component, password, path string) error {
+	name := "odh-" + component
+	secret := &corev1.Secret{}
+	if err := v.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name + "-tls"}, secret); err != nil {
+		return err
+	}
+	port, err := node.Forward(ctx, v.Cluster, client.ObjectKey{Namespace: namespace, Name: name}, 443)
+	if err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(secret.Data["ca.crt"])
+	browser := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+		RootCAs: roots, ServerName: name + "." + namespace + ".svc", MinVersion: tls.VersionTLS12,
+	}}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://127.0.0.1:%d%s", port, path), http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Host = name + "." + namespace + ".svc" // MLflow refuses names that are not its own
+	request.SetBasicAuth("admin", password)
+	response, err := browser.Do(request)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s%s answers %s", name, path, response.Status)
+	}
+	return errors.Join(err, response.Body.Close())
+}
