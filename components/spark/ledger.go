@@ -72,9 +72,14 @@ func (l *ledger) get(of driver) *entry {
 
 // limit is one that a platform sets to the number of clusters.
 type limit struct {
-	// Name is user or platform.
+	// Name is limitPlatform or limitUser.
 	Name, message string
 }
+
+const (
+	limitPlatform = "platform"
+	limitUser     = "user"
+)
 
 // grant gives a driver its place, if the limits leave one. Zero is no limit.
 func (l *ledger) grant(of driver, user string, most, mostPerUser int32) (reached limit, granted bool) {
@@ -83,6 +88,9 @@ func (l *ledger) grant(of driver, user string, most, mostPerUser int32) (reached
 	e := l.get(of)
 	if e.state.exists() {
 		return limit{}, true
+	}
+	for _, name := range []string{limitPlatform, limitUser} { // a counter that begins at 1 has never risen, for Prometheus
+		refused.WithLabelValues(of.Namespace, name)
 	}
 	var all, own int32
 	for other, o := range l.entries {
@@ -95,9 +103,9 @@ func (l *ledger) grant(of driver, user string, most, mostPerUser int32) (reached
 	}
 	switch {
 	case most > 0 && all >= most:
-		reached = limit{"platform", fmt.Sprintf("the platform has %d Spark clusters, and spec.components.spark.maxClusters is %d", all, most)}
+		reached = limit{limitPlatform, fmt.Sprintf("the platform has %d Spark clusters, and spec.components.spark.maxClusters is %d", all, most)}
 	case mostPerUser > 0 && own >= mostPerUser:
-		reached = limit{"user", fmt.Sprintf("the user has %d Spark clusters, and spec.components.spark.maxClustersPerUser is %d", own, mostPerUser)}
+		reached = limit{limitUser, fmt.Sprintf("the user has %d Spark clusters, and spec.components.spark.maxClustersPerUser is %d", own, mostPerUser)}
 	default:
 		e.user = user
 		l.change(e, starting)

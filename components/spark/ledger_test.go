@@ -47,8 +47,17 @@ func TestGrants(t *testing.T) {
 			t.Errorf("%s meets the limit %q, not %q", step.driver, reached.Name, step.want)
 		}
 	}
+	counters := func() int {
+		all := make(chan prometheus.Metric, 100)
+		refused.Collect(all)
+		return len(all)
+	}
+	before := counters()
 	if _, ok := l.grant(driver{"other", "c1", "c1"}, "carol", 2, 1); !ok {
 		t.Error("a platform counts the clusters of another one")
+	}
+	if added := counters() - before; added != 2 {
+		t.Errorf("the first cluster of a namespace adds %d counters of refusals, not one for each limit", added)
 	}
 	if waiting := l.release(of("a1")); len(waiting) != 2 {
 		t.Errorf("%v wait, and not a2 and c1", waiting)
