@@ -31,7 +31,7 @@ func (component) Assess(observed components.Observed) components.Health {
 		if in.database != nil {
 			advice = fmt.Sprintf("Is the PostgreSQL that %s names up and reachable?", in.database.Source)
 		}
-		result.Message = fmt.Sprintf("Deployment %s: the hub cannot use its database, or its node cannot reach it: nobody can log in or start a notebook. %s; see: kubectl logs -n %s deployment/%s",
+		result.Message = fmt.Sprintf("Deployment %s: the hub cannot use its database, or its node cannot reach it. %s; see: kubectl logs -n %s deployment/%s",
 			in.Object(hubPart), advice, in.Platform.Namespace, in.Object(hubPart))
 	}
 	result.Version = version
