@@ -179,9 +179,24 @@ func (b *browser) failToStart(t *testing.T, name, image string) string {
 	return readAll(t, response)
 }
 
+// stop stops the user's notebook, and waits until the hub would start another one.
 func (b *browser) stop(t *testing.T, name string) {
 	t.Helper()
 	b.api(t, http.MethodDelete, "/hub/api/users/"+name+"/server", nil, nil)
+	b.stopped(t, name)
+}
+
+// stopped waits until the hub knows of no notebook of the user.
+func (b *browser) stopped(t *testing.T, name string) {
+	t.Helper()
+	b.env.until(t, "the hub has no notebook of "+name, func(context.Context) error {
+		var current user
+		b.api(t, http.MethodGet, "/hub/api/users/"+name, nil, &current)
+		if len(current.Servers) > 0 {
+			return fmt.Errorf("it has one: %+v", current)
+		}
+		return nil
+	})
 }
 
 // answers is nil when somebody answers the user's request as they should, in good time.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -109,14 +108,7 @@ func (v *victim) faults() []fault {
 			strike: v.killPods(namespace, client.MatchingLabels{"opendatahub.io/hub": platform}),
 			repair: func(t *testing.T) {
 				t.Helper()
-				v.until(t, "the hub has noticed it", func(context.Context) error {
-					var current struct{ Servers map[string]any }
-					v.user.api(t, http.MethodGet, "/hub/api/users/"+v.name, nil, &current)
-					if len(current.Servers) > 0 {
-						return errors.New("the hub believes that it runs")
-					}
-					return nil
-				})
+				v.user.stopped(t, v.name)
 				v.user.start(t, v.name)
 			},
 			works: notebookAnswers,
