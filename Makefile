@@ -36,7 +36,7 @@ CONFIG ?= config/default
 PLATFORMS ?= 1,10,100,300
 # The specs that make test-race runs.
 FOCUS ?= Kafka|optional|controller that
-# A folder: make test-real has Chromium walk through the pages, and puts pictures of them there.
+# A folder in which make test-real keeps the pictures that Chromium takes of the pages.
 SCREENSHOTS ?=
 # all, or a regular expression: what make test-real breaks while a user works, see docs/faults.md.
 FAULTS ?=
