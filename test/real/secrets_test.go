@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/controllers/serving"
 	"opendatahub.io/operator/hack/node"
 	"opendatahub.io/operator/test/harness"
 )
@@ -27,7 +28,7 @@ func (v *victim) secretFaults() []fault {
 			what: "JupyterHub's password, keys and proxy secret are replaced",
 			strike: func(t *testing.T) {
 				t.Helper()
-				v.deleteSecrets(t, namespace, "odh-jupyterhub-keys", "odh-jupyterhub-proxy")
+				v.deleteSecrets(t, "odh-jupyterhub-keys", "odh-jupyterhub-proxy")
 				v.patchSecret("odh-jupyterhub-login", `{"stringData":{"password":"`+rotated+`"}}`)(t)
 			},
 			works: func(ctx context.Context) error {
@@ -38,7 +39,7 @@ func (v *victim) secretFaults() []fault {
 			what: "MLflow's passwords, cookie key and certificate are replaced",
 			strike: func(t *testing.T) {
 				t.Helper()
-				v.deleteSecrets(t, namespace, "odh-mlflow-cookie", "odh-mlflow-tls")
+				v.deleteSecrets(t, "odh-mlflow-cookie", "odh-mlflow-tls")
 				v.patchSecret("odh-mlflow-login", `{"stringData":{"password":"`+rotated+`","notebook-password":"`+rotated+`","prometheus-password":"`+rotated+`"}}`)(t)
 			},
 			works: func(ctx context.Context) error {
@@ -49,7 +50,7 @@ func (v *victim) secretFaults() []fault {
 			what: "The history server's password, cookie key and certificate are replaced",
 			strike: func(t *testing.T) {
 				t.Helper()
-				v.deleteSecrets(t, namespace, "odh-spark-cookie", "odh-spark-tls")
+				v.deleteSecrets(t, "odh-spark-cookie", "odh-spark-tls")
 				v.patchSecret("odh-spark-login", `{"stringData":{"password":"`+rotated+`"}}`)(t)
 			},
 			works: func(ctx context.Context) error { return v.answersTo(ctx, "spark", rotated, "/api/v1/applications") },
@@ -94,8 +95,14 @@ func (v *victim) secretFaults() []fault {
 			what: "The certificates of Prometheus, Alertmanager, the operator and its installer are replaced",
 			strike: func(t *testing.T) {
 				t.Helper()
-				v.deleteSecrets(t, namespace, "odh-monitoring-prometheus-tls", "odh-monitoring-alertmanager-tls")
-				v.deleteSecrets(t, harness.OperatorNamespace, "opendatahub-operator-metrics-tls", "opendatahub-installer-metrics-tls")
+				v.deleteSecrets(t, "odh-monitoring-prometheus-tls", "odh-monitoring-alertmanager-tls")
+				// These are shipped empty, as the operator may make no Secrets in its own namespace.
+				for _, process := range []string{serving.Operator, serving.Installer} {
+					secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: serving.SecretName(process)}}
+					if err := v.Admin.Patch(t.Context(), secret, client.RawPatch(types.MergePatchType, []byte(`{"data":null}`))); err != nil {
+						t.Fatal(err)
+					}
+				}
 			},
 			works: func(ctx context.Context) error {
 				return errors.Join(
@@ -136,7 +143,7 @@ func (v *victim) patchSecret(name, patch string) func(*testing.T) {
 }
 
 // deleteSecrets has the operator generate them anew.
-func (v *victim) deleteSecrets(t *testing.T, namespace string, names ...string) {
+func (v *victim) deleteSecrets(t *testing.T, names ...string) {
 	t.Helper()
 	for _, name := range names {
 		if err := v.Admin.Delete(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}); err != nil {
