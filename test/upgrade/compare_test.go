@@ -57,7 +57,7 @@ func differences(t *testing.T, before, after objects) map[string]string {
 		}
 		changed[name] = diff + cmp.Diff(reads(was, before), reads(is, after))
 		if cmp.Equal(plain(rolls(was)), plain(rolls(is))) && cmp.Equal(reads(was, before), reads(is, after)) {
-			t.Errorf("%s has another digest, though nothing changed of what it is made of and of the ConfigMaps that it names: a restart for nothing (-before +after):\n%s", name, diff)
+			t.Errorf("%s has another digest, though nothing changed of what it is made of and of what it reads: a restart for nothing (-before +after):\n%s", name, diff)
 		}
 	}
 	return changed
@@ -107,7 +107,7 @@ func plain(value any) any {
 	}
 }
 
-// reads are the contents of the ConfigMaps whose names an object has in it.
+// reads are the contents of the ConfigMaps and Secrets whose names an object has in it.
 func reads(object *unstructured.Unstructured, all objects) map[string]any {
 	found := map[string]any{}
 	var walk func(any)
@@ -122,8 +122,10 @@ func reads(object *unstructured.Unstructured, all objects) map[string]any {
 				walk(item)
 			}
 		case string:
-			if config := all["ConfigMap/"+value]; config != nil {
-				found[digest.ReplaceAllString(value, "-*")] = config.Object["data"]
+			for _, kind := range []string{"ConfigMap/", "Secret/"} {
+				if read := all[kind+value]; read != nil {
+					found[digest.ReplaceAllString(kind+value, "-*")] = read.Object["data"]
+				}
 			}
 		}
 	}
