@@ -4,12 +4,18 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -67,5 +73,41 @@ func applyMonitoringKinds(ctx context.Context, c *cluster.Cluster, kube client.C
 	if err != nil {
 		return fmt.Errorf("reading the kinds of the Prometheus operator: %w", err)
 	}
-	return applyObjects(ctx, kube, "the kinds of the Prometheus operator", bytes.NewReader(printed))
+	if err := applyObjects(ctx, kube, "the kinds of the Prometheus operator", bytes.NewReader(printed)); err != nil {
+		return err
+	}
+	// The operator asks once, when it starts, which of its kinds there are.
+	err = wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(context.Context) (bool, error) {
+		return served(native.Discovery(), bytes.NewReader(printed))
+	})
+	if err != nil {
+		return fmt.Errorf("waiting until the kinds of the Prometheus operator are served: %w", err)
+	}
+	return nil
+}
+
+// served is whether the API server lists the resources of CustomResourceDefinitions.
+func served(api discovery.DiscoveryInterface, definitions io.Reader) (bool, error) {
+	for object, err := range cluster.Objects(definitions) {
+		if err != nil {
+			return false, err
+		}
+		definition := &apiextensionsv1.CustomResourceDefinition{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, definition); err != nil {
+			return false, err
+		}
+		for _, version := range definition.Spec.Versions {
+			list, err := api.ServerResourcesForGroupVersion(definition.Spec.Group + "/" + version.Name)
+			if apierrors.IsNotFound(err) {
+				return false, nil
+			}
+			if err != nil {
+				return false, err
+			}
+			if !slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == definition.Spec.Names.Plural }) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }
