@@ -235,6 +235,28 @@ func changeByHand(ctx context.Context, s sample) {
 	Expect(said).To(ContainSubstring("--- /dev/null\n+++ operator/NetworkPolicy/" + s.given.Namespace + "/" + deleted.GetName() + "\n"))
 }
 
+// lendNode has a node be one that Pods of a platform may be on, until the spec ends.
+func lendNode(ctx context.Context, placement v1alpha1.Placement) {
+	GinkgoHelper()
+	var nodes corev1.NodeList
+	Expect(env.Admin.List(ctx, &nodes)).To(Succeed())
+	Expect(nodes.Items).NotTo(BeEmpty())
+	node := &nodes.Items[0]
+	label := func(ctx context.Context, value func(string) any) error {
+		labels := map[string]any{}
+		for key, wanted := range placement.NodeSelector {
+			labels[key] = value(string(wanted))
+		}
+		patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}})
+		if err != nil {
+			return err
+		}
+		return env.Admin.Patch(ctx, node.DeepCopy(), client.RawPatch(types.MergePatchType, patch))
+	}
+	Expect(label(ctx, func(wanted string) any { return wanted })).To(Succeed())
+	DeferCleanup(label, func(string) any { return nil })
+}
+
 var _ = Describe("The samples", func() {
 	It("are applied as they are rendered, differ from it no more, and show what somebody changes", func(ctx SpecContext) {
 		env.MetricsAddress = container.FreeAddress(GinkgoTB())
@@ -247,10 +269,13 @@ var _ = Describe("The samples", func() {
 			Expect(err).NotTo(HaveOccurred())
 			platform(ctx, s.given.Namespace, s.given.Name, string(spec))
 			samples = append(samples, s)
+			if len(s.given.Spec.Placement.NodeSelector) > 0 {
+				lendNode(ctx, s.given.Spec.Placement)
+			}
 		}
 		for _, s := range samples {
 			By(s.file)
-			// Pods of the full sample wait for nodes of their own, but all is applied; the hub once a Job has let it through.
+			// Other Pods of the full sample wait for nodes of their own, but all is applied; the hub once a Job has let it through.
 			Eventually(ctx, func(ctx context.Context) ([]string, error) {
 				said, err := s.differences(ctx)
 				if said != "" || err != nil {
