@@ -1,7 +1,6 @@
 package watch
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"sort"
@@ -166,7 +165,7 @@ func ReferredSecret(secret *corev1.Secret) components.Secret {
 // when they start, which must make no difference: Pods restart with the digest.
 func hideValues(secret *corev1.Secret) {
 	for name, value := range secret.Data {
-		if !bytes.HasPrefix(value, []byte(digestPrefix)) {
+		if !isDigest(string(value)) {
 			secret.Data[name] = []byte(digest(string(value)))
 		}
 	}

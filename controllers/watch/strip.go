@@ -40,7 +40,7 @@ func StripChild(object *unstructured.Unstructured) (*unstructured.Unstructured, 
 		digests := map[string]any{}
 		for key, value := range data {
 			s, ok := value.(string)
-			if ok && !strings.HasPrefix(s, digestPrefix) {
+			if ok && !isDigest(s) {
 				value = digest(s)
 			}
 			digests[key] = value
@@ -150,4 +150,11 @@ const digestPrefix = "digest:"
 func digest(value string) string {
 	sum := sha256.Sum256([]byte(value))
 	return digestPrefix + hex.EncodeToString(sum[:])
+}
+
+// isDigest is whether a value is hidden already: what only begins like a digest is not.
+func isDigest(value string) bool {
+	sum, found := strings.CutPrefix(value, digestPrefix)
+	decoded, err := hex.DecodeString(sum)
+	return found && err == nil && len(decoded) == sha256.Size
 }

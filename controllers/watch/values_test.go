@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,5 +19,16 @@ func TestValuesAreHiddenOnce(t *testing.T) {
 	hideValues(secret)
 	if diff := cmp.Diff(want, ofPeople(secret)); diff != "" {
 		t.Errorf("twice (-want +got):\n%s", diff)
+	}
+}
+
+// TestWhatOnlyLooksLikeADigestIsHidden: somebody's password may begin as digests do.
+func TestWhatOnlyLooksLikeADigestIsHidden(t *testing.T) {
+	for _, value := range []string{"digest:hunter2", "digest:", digest("hunter2") + "0", "digest:" + strings.Repeat("x", 64)} {
+		secret := &corev1.Secret{Data: map[string][]byte{"password": []byte(value)}}
+		hideValues(secret)
+		if got := string(secret.Data["password"]); got != digest(value) {
+			t.Errorf("%q is kept as %q", value, got)
+		}
 	}
 }
