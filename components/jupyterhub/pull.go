@@ -32,10 +32,7 @@ func pullDaemonSet(in inputs) *apps.DaemonSetApplyConfiguration {
 	for i, image := range images {
 		pod.WithInitContainers(native.Container("image-"+string(rune('a'+i/26))+string(rune('a'+i%26)), image, pullResources).WithCommand("true"))
 	}
-	for key, value := range in.spec.Placement.NodeSelector {
-		pod.WithNodeSelector(map[string]string{key: string(value)})
-	}
-	pod.WithTolerations(native.Tolerations(in.spec.Placement.Tolerations)...)
+	native.Place(pod, in.spec.Placement)
 	for _, size := range in.sizes {
 		pod.WithTolerations(native.Tolerations(size.Placement.Tolerations)...)
 		if size.GPUs > 0 {

@@ -24,6 +24,14 @@ func NodeAffinity(labels map[string]v1alpha1.LabelValue) *core.NodeAffinityApply
 	return core.NodeAffinity().WithRequiredDuringSchedulingIgnoredDuringExecution(core.NodeSelector().WithNodeSelectorTerms(term))
 }
 
+// Place has a Pod run on these nodes, besides what it asks of them itself.
+func Place(pod *core.PodSpecApplyConfiguration, placement v1alpha1.Placement) {
+	for key, value := range placement.NodeSelector {
+		pod.WithNodeSelector(map[string]string{key: string(value)})
+	}
+	pod.WithTolerations(Tolerations(placement.Tolerations)...)
+}
+
 // Tolerations are those of a spec, as Pods have them.
 func Tolerations(wanted []v1alpha1.Toleration) []*core.TolerationApplyConfiguration {
 	var all []*core.TolerationApplyConfiguration

@@ -232,10 +232,7 @@ func (c cluster) deployment(part string, replicas int32, container *core.Contain
 	pod := c.Pod(clusterPart, 1000, container).
 		WithTerminationGracePeriodSeconds(1).
 		WithVolumes(native.EmptyVolume("tmp"), core.Volume().WithName("spark").WithSecret(conf))
-	for key, value := range c.placement.NodeSelector {
-		pod.WithNodeSelector(map[string]string{key: string(value)})
-	}
-	pod.WithTolerations(native.Tolerations(c.placement.Tolerations)...)
+	native.Place(pod, c.placement)
 	if part == workerPart {
 		_, volumes, _ := driverStorage(c.pod)
 		pod.WithVolumes(volumes...)

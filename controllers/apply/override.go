@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	core "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/yaml"
@@ -52,7 +53,9 @@ func newOverrides(component string, facts components.Facts) *overrides {
 func (o *overrides) apply(object *unstructured.Unstructured, use components.Use) error {
 	for _, pod := range pods(object.Object) {
 		if object.GroupVersionKind().GroupKind() != kinds.DaemonSet.GroupKind { // which goes where what it serves is
-			place(pod, o.placement)
+			if err := place(pod, o.placement); err != nil {
+				return fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), err)
+			}
 		}
 		for _, container := range containers(pod) {
 			name, _ := container["name"].(string)
@@ -139,23 +142,22 @@ func noContainer(field, missing string, objects []Prepared) error {
 }
 
 // place has Pods run on these nodes.
-func place(pod map[string]any, placement v1alpha1.Placement) {
-	for key, value := range placement.NodeSelector {
-		selector, _ := pod["nodeSelector"].(map[string]any)
-		pod["nodeSelector"] = with(selector, map[string]any{key: string(value)})
+func place(pod map[string]any, placement v1alpha1.Placement) error {
+	wanted := core.PodSpec()
+	native.Place(wanted, placement)
+	more, err := runtime.DefaultUnstructuredConverter.ToUnstructured(wanted)
+	if err != nil {
+		return err
 	}
-	for _, wanted := range placement.Tolerations {
-		toleration := map[string]any{}
-		for key, value := range map[string]string{
-			"key": wanted.Key, "operator": cmp.Or(wanted.Operator, "Equal"), "value": string(wanted.Value), "effect": wanted.Effect,
-		} {
-			if value != "" {
-				toleration[key] = value
-			}
-		}
-		tolerations, _ := pod["tolerations"].([]any)
-		pod["tolerations"] = append(tolerations, toleration)
+	if selector, ok := more["nodeSelector"].(map[string]any); ok {
+		before, _ := pod["nodeSelector"].(map[string]any)
+		pod["nodeSelector"] = with(before, selector)
 	}
+	if tolerations, ok := more["tolerations"].([]any); ok {
+		before, _ := pod["tolerations"].([]any)
+		pod["tolerations"] = slices.Concat(before, tolerations)
+	}
+	return nil
 }
 
 // setResources keeps what is not wanted otherwise, without making a request exceed its limit.

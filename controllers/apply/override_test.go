@@ -145,10 +145,12 @@ func TestContainerResources(t *testing.T) {
 func TestPlacement(t *testing.T) {
 	before := map[string]any{"kubernetes.io/os": "linux"}
 	pod := map[string]any{"nodeSelector": before}
-	place(pod, v1alpha1.Placement{
+	if err := place(pod, v1alpha1.Placement{
 		NodeSelector: map[string]v1alpha1.LabelValue{"pool": "a"},
 		Tolerations:  []v1alpha1.Toleration{{Key: "pool", Value: "a"}, {Operator: "Exists", Effect: "NoSchedule"}},
-	})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	if diff := cmp.Diff(map[string]any{
 		"nodeSelector": map[string]any{"kubernetes.io/os": "linux", "pool": "a"},
 		"tolerations": []any{
