@@ -78,7 +78,8 @@ release: ## Build programs, SBOMs, images and provenance for all platforms, to b
 	go run ./hack/release -version $(VERSION) $(if $(MUST_GATHER_BASE),-must-gather-base $(MUST_GATHER_BASE))
 
 .PHONY: push
-push: ## Do the same, and push the images to IMG and MUST_GATHER_IMG, with the credentials of docker login.
+push: ## Do the same, and push the images to IMG and MUST_GATHER_IMG, with the credentials of docker login or podman login.
+	$(if $(MUST_GATHER_BASE)$(filter file,$(origin MUST_GATHER_IMG)),,$(error MUST_GATHER_IMG is made on top of MUST_GATHER_BASE, which is not set))
 	go run ./hack/release -version $(VERSION) -push $(IMG) \
 		$(if $(MUST_GATHER_BASE),-must-gather-base $(MUST_GATHER_BASE) -push-must-gather $(MUST_GATHER_IMG))
 

@@ -23,11 +23,11 @@ const mustGatherFolder = "must-gather"
 
 // mustGather writes the image that oc adm must-gather starts: the programs as /usr/bin/gather, on top of another image. oc runs it with a shell,
 // and fetches the result with tar, and the operator's own image has neither. The same base gives the same bytes.
-func (o options) mustGather(ctx context.Context, programs []program, from source, plain bool) (ocispec.Descriptor, error) {
+func (o options) mustGather(ctx context.Context, programs []program, from source) (ocispec.Descriptor, error) {
 	failed := func(err error) (ocispec.Descriptor, error) {
 		return ocispec.Descriptor{}, fmt.Errorf("making the image for must-gather on %s: %w", o.base, err)
 	}
-	base, err := repository(o.base, plain)
+	base, err := repository(o.base)
 	if err != nil {
 		return failed(err)
 	}

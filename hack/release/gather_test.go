@@ -40,12 +40,12 @@ func TestMustGather(t *testing.T) {
 	programs := []program{built("amd64"), built("arm64")}
 	from := source{commit: strings.Repeat("a", 40), time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	first := options{version: "1.2.3", folder: t.TempDir(), base: base}
-	image, err := first.mustGather(t.Context(), programs, from, true)
+	image, err := first.mustGather(t.Context(), programs, from)
 	if err != nil {
 		t.Fatal(err)
 	}
 	second := options{version: "1.2.3", folder: t.TempDir(), base: base}
-	if _, err := second.mustGather(t.Context(), programs, from, true); err != nil {
+	if _, err := second.mustGather(t.Context(), programs, from); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(sums(t, first.folder), sums(t, second.folder)); diff != "" {
@@ -53,10 +53,10 @@ func TestMustGather(t *testing.T) {
 	}
 
 	name := strings.TrimPrefix(server.URL, "http://") + "/opendatahub/must-gather:v9"
-	if err := push(t.Context(), filepath.Join(first.folder, mustGatherFolder), name, true); err != nil {
+	if err := push(t.Context(), filepath.Join(first.folder, mustGatherFolder), name); err != nil {
 		t.Fatal(err)
 	}
-	repository, err := repository(name, true)
+	repository, err := repository(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,11 +87,11 @@ func TestMustGather(t *testing.T) {
 	}
 
 	other := options{version: "1.2.3", folder: t.TempDir(), base: base}
-	if _, err := other.mustGather(t.Context(), []program{built("s390x")}, from, true); err == nil || !strings.Contains(err.Error(), "has no image for linux/s390x") {
+	if _, err := other.mustGather(t.Context(), []program{built("s390x")}, from); err == nil || !strings.Contains(err.Error(), "has no image for linux/s390x") {
 		t.Errorf("a platform that the base lacks: %v", err)
 	}
 	other.base = strings.TrimSuffix(base, ":9")
-	if _, err := other.mustGather(t.Context(), programs, from, true); err == nil || !strings.Contains(err.Error(), "no tag") {
+	if _, err := other.mustGather(t.Context(), programs, from); err == nil || !strings.Contains(err.Error(), "no tag") {
 		t.Errorf("a base without a tag: %v", err)
 	}
 }
@@ -110,7 +110,7 @@ func registryFor(t *testing.T) *httptest.Server {
 // pushBase pushes an image with a shell for each architecture, in the format of Docker.
 func pushBase(t *testing.T, name string, architectures ...string) {
 	t.Helper()
-	repository, err := repository(name, true)
+	repository, err := repository(name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"context"
 	"debug/buildinfo"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,13 +18,8 @@ import (
 	godigest "github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content"
 	"oras.land/oras-go/v2/content/oci"
-	"oras.land/oras-go/v2/registry/remote"
-	"oras.land/oras-go/v2/registry/remote/auth"
-	"oras.land/oras-go/v2/registry/remote/credentials"
-	"oras.land/oras-go/v2/registry/remote/retry"
 )
 
 const (
@@ -280,53 +274,4 @@ func (o options) provenance(programs []program, image ocispec.Descriptor, from s
 		return nil, fmt.Errorf("writing the provenance: %w", err)
 	}
 	return append(statement, '\n'), nil
-}
-
-// repository is one of a registry, with the credentials that docker login or podman login wrote.
-func repository(name string, plain bool) (*remote.Repository, error) {
-	target, err := remote.NewRepository(name)
-	if err != nil {
-		return nil, err
-	}
-	if target.Reference.Reference == "" {
-		return nil, errors.New("the name has no tag")
-	}
-	known, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("reading the credentials of registries: %w", err)
-	}
-	target.PlainHTTP = plain
-	target.Client = &auth.Client{Client: retry.DefaultClient, Cache: auth.NewCache(), Credential: credentials.Credential(known)}
-	return target, nil
-}
-
-// push copies the image with all platforms, and what refers to it, to a registry.
-func push(ctx context.Context, folder, name string, plain bool) error {
-	store, err := oci.NewWithContext(ctx, folder)
-	if err != nil {
-		return fmt.Errorf("opening the image: %w", err)
-	}
-	target, err := repository(name, plain)
-	if err != nil {
-		return fmt.Errorf("pushing to %s: %w", name, err)
-	}
-	var tag string
-	if err := store.Tags(ctx, "", func(tags []string) error { tag = tags[0]; return nil }); err != nil {
-		return fmt.Errorf("reading the image: %w", err)
-	}
-	root, err := oras.ExtendedCopy(ctx, store, tag, target, target.Reference.Reference, oras.DefaultExtendedCopyOptions)
-	if err != nil {
-		return fmt.Errorf("pushing to %s: %w", name, err)
-	}
-	// What refers to the image of a platform does not refer to the whole.
-	platforms, err := content.Successors(ctx, store, root)
-	if err != nil {
-		return fmt.Errorf("reading the image: %w", err)
-	}
-	for _, platform := range platforms {
-		if err := oras.ExtendedCopyGraph(ctx, store, target, platform, oras.DefaultExtendedCopyGraphOptions); err != nil {
-			return fmt.Errorf("pushing to %s: %w", name, err)
-		}
-	}
-	return nil
 }

@@ -55,6 +55,14 @@ func (o options) run(ctx context.Context) error {
 	if o.pushGather != "" && o.base == "" {
 		return errors.New("-push-must-gather goes with -must-gather-base")
 	}
+	for _, name := range []string{o.push, o.pushGather} {
+		if name == "" {
+			continue
+		}
+		if err := mayPush(ctx, name); err != nil {
+			return err
+		}
+	}
 	from, err := readSource(ctx, o.root)
 	if err != nil {
 		return err
@@ -66,7 +74,7 @@ func (o options) run(ctx context.Context) error {
 	if err := o.announce(ctx, imageFolder, image, o.push); err != nil || o.base == "" {
 		return err
 	}
-	if image, err = o.mustGather(ctx, programs, from, false); err != nil {
+	if image, err = o.mustGather(ctx, programs, from); err != nil {
 		return err
 	}
 	return o.announce(ctx, mustGatherFolder, image, o.pushGather)
@@ -78,7 +86,7 @@ func (o options) announce(ctx context.Context, folder string, image ocispec.Desc
 	if name == "" {
 		return nil
 	}
-	if err := push(ctx, filepath.Join(o.folder, folder), name, false); err != nil {
+	if err := push(ctx, filepath.Join(o.folder, folder), name); err != nil {
 		return err
 	}
 	fmt.Printf("pushed %s@%s\n", name, image.Digest)

@@ -209,10 +209,10 @@ func checkRegistry(t *testing.T, folder string, image ocispec.Descriptor) {
 	t.Helper()
 	server := registryFor(t)
 	name := strings.TrimPrefix(server.URL, "http://") + "/opendatahub/operator"
-	if err := push(t.Context(), filepath.Join(folder, imageFolder), name, true); err == nil {
+	if err := push(t.Context(), filepath.Join(folder, imageFolder), name); err == nil {
 		t.Error("a name without a tag was accepted")
 	}
-	if err := push(t.Context(), filepath.Join(folder, imageFolder), name+":v9", true); err != nil {
+	if err := push(t.Context(), filepath.Join(folder, imageFolder), name+":v9"); err != nil {
 		t.Fatal(err)
 	}
 	repository, err := remote.NewRepository(name)
