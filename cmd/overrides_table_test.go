@@ -12,6 +12,7 @@ import (
 	"opendatahub.io/operator/api/validation"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/images"
 	"opendatahub.io/operator/controllers/apply"
 )
 
@@ -181,6 +182,73 @@ func TestEveryPodHasAPlacement(t *testing.T) {
 	}
 	if count < 12 {
 		t.Errorf("only %d Pods were found", count)
+	}
+}
+
+// TestWhatCannotChangeIsMadeAnew: the API server takes no other template of a Job, and Spark's operator does not look again at a cluster that it
+// has made. With other Pods they have another name.
+func TestWhatCannotChangeIsMadeAnew(t *testing.T) {
+	resources := func(component, container string) func(map[string]any) {
+		return func(spec map[string]any) {
+			block := spec["components"].(map[string]any)[component].(map[string]any)
+			block["containerResources"] = []any{map[string]any{"container": container, "limits": map[string]any{"memory": "777Mi"}}}
+		}
+	}
+	tests := map[string]struct {
+		change func(spec map[string]any)
+		table  images.Table
+		want   []string // the kinds that are made anew
+	}{
+		"another placement": {
+			change: func(spec map[string]any) {
+				spec["placement"] = map[string]any{"nodeSelector": map[string]any{"a": "b"}}
+			},
+			want: []string{"Job", "SparkCluster"},
+		},
+		"other resources of the test":       {change: resources("jupyterHub", "load-test"), want: []string{"Job"}},
+		"other resources of the hub":        {change: resources("jupyterHub", "proxy")},
+		"other resources of workers":        {change: resources("spark", "worker"), want: []string{"SparkCluster"}},
+		"other resources of another server": {change: resources("spark", "login-proxy")},
+		"another registry":                  {table: images.Table{Registries: map[string]string{"docker.io": "a.example.com", "quay.io": "b.example.com"}}, want: []string{"Job", "SparkCluster"}},
+	}
+	made := func(facts components.Facts) map[string]string {
+		names := map[string]string{}
+		for _, component := range catalog.All() {
+			if component.Name() != "jupyterHub" && component.Name() != "spark" {
+				continue
+			}
+			_, prepared := renderedPods(t, component, facts)
+			for _, p := range prepared {
+				if kind := p.Object.GetKind(); kind == "Job" || kind == "SparkCluster" {
+					names[kind] += p.Object.GetName()
+				}
+			}
+		}
+		return names
+	}
+	before := made(sample(t))
+	if len(before) != 2 {
+		t.Fatalf("the sample has %v", before)
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			change := test.change
+			if change == nil {
+				change = func(map[string]any) {}
+			}
+			facts := sample(t, change)
+			facts.Cluster.Images = test.table
+			var got []string
+			for kind, names := range made(facts) {
+				if names != before[kind] {
+					got = append(got, kind)
+				}
+			}
+			slices.Sort(got)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("made anew are %v, want %v", got, test.want)
+			}
+		})
 	}
 }
 

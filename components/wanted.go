@@ -1,8 +1,11 @@
 package components
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -52,6 +55,45 @@ func CommonOf(spec v1alpha1.ComponentsSpec, name string) v1alpha1.ComponentSpec 
 		}
 	}
 	return v1alpha1.ComponentSpec{}
+}
+
+// Overridden is what becomes of Pods with these containers after the component has rendered them: what spec.placement, containerResources and
+// containerImages of the spec say, and the administrator's table of images. A name or a label that tells one form of the Pods from another
+// is made of it, too. containers has the image of each by its name; empty where the component does not choose it. Nil when nothing is changed.
+func (f Facts) Overridden(component string, containers map[string]string) []string {
+	var changed struct {
+		Placement *v1alpha1.Placement           `json:"placement,omitempty"`
+		Resources []v1alpha1.ContainerResources `json:"resources,omitempty"`
+		Images    []v1alpha1.ContainerImage     `json:"images,omitempty"`
+	}
+	if placement := f.Spec.Placement; len(placement.NodeSelector)+len(placement.Tolerations) > 0 {
+		changed.Placement = &placement
+	}
+	common := CommonOf(f.Spec.Components, component)
+	for _, name := range slices.Sorted(maps.Keys(containers)) {
+		image := containers[name]
+		for _, wanted := range common.ContainerResources {
+			if wanted.Container == name {
+				changed.Resources = append(changed.Resources, wanted)
+			}
+		}
+		for _, wanted := range common.ContainerImages {
+			if wanted.Container == name {
+				image = wanted.Image
+			}
+		}
+		if image = f.Cluster.Images.Image(image); image != containers[name] {
+			changed.Images = append(changed.Images, v1alpha1.ContainerImage{Container: name, Image: image})
+		}
+	}
+	content, err := json.Marshal(changed)
+	if err != nil {
+		panic(fmt.Sprintf("what overrides Pods cannot be encoded: %v", err)) // it was decoded from the spec
+	}
+	if string(content) == "{}" {
+		return nil
+	}
+	return []string{string(content)}
 }
 
 // ConditionOf is the type of a component's condition, and whether the platform can have the component: the API has a block for it, or

@@ -27,6 +27,8 @@ const (
 	extraFile   = "extra.py"
 	extraVolume = "extra"
 	extraFailed = 3
+
+	loadTestContainer = "load-test"
 )
 
 // extraConfig is Python of the spec, and what the hub loads of it. The hub loads what passed a test with the software that the platform
@@ -39,6 +41,8 @@ type extraConfig struct {
 	loaded string
 	// earlier is what that ConfigMap has, when it is not what the spec has.
 	earlier string
+	// overridden is what becomes of the test's Pod after it is rendered.
+	overridden []string
 	// awaited is whether there is no hub before the test has passed: one that has never run does not start without what its
 	// administrator wants of it.
 	awaited bool
@@ -46,7 +50,9 @@ type extraConfig struct {
 
 // newExtraConfig finds out what the hub loads.
 func newExtraConfig(in inputs, facts components.Facts) extraConfig {
-	extra := extraConfig{python: in.spec.ExtraConfig}
+	extra := extraConfig{
+		python: in.spec.ExtraConfig, overridden: facts.Overridden(name, map[string]string{loadTestContainer: hubImage}),
+	}
 	if extra.python == "" {
 		return extraConfig{}
 	}
@@ -80,7 +86,8 @@ func (in inputs) extraName(python string) string { return in.extraObject(python)
 // loadTestName changes with everything that the test depends on, except the values in config.json, so that every change
 // starts a new Job.
 func (in inputs) loadTestName() string {
-	return in.extraObject(in.extraConfig.python, configPy, notebooksPy, loadTestPy, native.JSON(loadTestPod(in)))
+	contents := []string{in.extraConfig.python, configPy, notebooksPy, loadTestPy, native.JSON(loadTestPod(in))}
+	return in.extraObject(append(contents, in.extraConfig.overridden...)...)
 }
 
 // extraObject is a name that fits into a label, whatever the platform's name.
@@ -141,7 +148,7 @@ func loadTest(in inputs) *batch.JobApplyConfiguration {
 
 // loadTestPod is like the hub's, but without Secrets, a token and a network.
 func loadTestPod(in inputs) *core.PodSpecApplyConfiguration {
-	container := native.Container("load-test", hubImage, native.Resources("50m", "256Mi", "", "1Gi")).
+	container := native.Container(loadTestContainer, hubImage, native.Resources("50m", "256Mi", "", "1Gi")).
 		WithCommand("python3", "/etc/jupyterhub/load_test.py").
 		WithEnv(loadTestEnv(in)...).
 		WithVolumeMounts(

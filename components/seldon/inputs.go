@@ -30,7 +30,9 @@ const (
 	routerPart    = "router"
 	predictorName = "default"
 	modelName     = "model"
-	engineName    = "seldon-container-engine"
+	// initializerName is the name by which Seldon's operator knows what fetches a model.
+	initializerName = modelName + "-model-initializer"
+	engineName      = "seldon-container-engine"
 )
 
 // Ports of the executor, which answers for a model, and of the model server behind it.

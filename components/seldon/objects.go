@@ -82,25 +82,26 @@ func (in inputs) seldonDeployment(facts components.Facts, m model) *kinds.Resour
 		},
 		SvcOrchSpec: svcOrchSpec{Resources: native.Container("", "", m.executor).Resources},
 	}}}
-	secrets := []string{in.secrets}
+	parts := []string{in.secrets}
 	if in.log != nil {
 		spec.Predictors[0].Graph.Logger = &requestLogger{Mode: in.log.mode}
 		spec.Predictors[0].SvcOrchSpec.Env = in.log.env()
-		secrets = append(secrets, in.log.secrets)
+		parts = append(parts, in.log.secrets)
 	}
+	parts = append(parts, facts.Overridden(name, map[string]string{modelName: "", initializerName: ""})...)
 	// A Pod reads the Secrets when it starts.
-	labels[LabelRevision] = revision(spec, secrets...)
+	labels[LabelRevision] = revision(spec, parts...)
 	deployment := kinds.New(facts.GVK(SeldonDeployment), in.Platform.Namespace, in.Object(m.spec.Name), spec)
 	deployment.WithLabels(in.Labels(modelsPart))
 	return deployment
 }
 
-func revision(spec deploymentSpec, secrets ...string) string {
+func revision(spec deploymentSpec, besides ...string) string {
 	content, err := json.Marshal(spec)
 	if err != nil {
 		panic(fmt.Sprintf("a SeldonDeployment cannot be encoded: %v", err)) // it is encoded to be applied, too
 	}
-	return native.Digest(append([]string{string(content)}, secrets...)...)[:10]
+	return native.Digest(append([]string{string(content)}, besides...)...)[:10]
 }
 
 // uri of the folder with the model, for rclone.
@@ -112,7 +113,7 @@ func (in inputs) uri(m model) string {
 // none: its own cannot be told who signed the certificate of the object storage. (InjectModelInitializer, Seldon Core 1.17.1)
 func (in inputs) pod(m model) *core.PodSpecApplyConfiguration {
 	const volume = modelName + "-provision-location"
-	initializer := native.Container(modelName+"-model-initializer", initializerImage, initializerResources).
+	initializer := native.Container(initializerName, initializerImage, initializerResources).
 		WithArgs(in.uri(m), modelFolder).
 		WithEnvFrom(core.EnvFromSource().WithSecretRef(core.SecretEnvSource().WithName(in.Object(modelsPart)))).
 		WithEnv(native.Env("RCLONE_CONFIG", "/tmp/rclone.conf"), native.Env("HOME", "/tmp")).

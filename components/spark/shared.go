@@ -48,17 +48,19 @@ const (
 type sharedCluster struct {
 	inputs
 	spec v1alpha1.SparkSharedCluster
+	// overridden is what becomes of its Pods after they are rendered.
+	overridden []string
 }
 
 // sharedClusters of the spec. Names that would not fit are refused: the operator derives labels from them.
-func (in inputs) sharedClusters(spec v1alpha1.SparkSpec) ([]sharedCluster, error) {
+func (in inputs) sharedClusters(facts components.Facts) ([]sharedCluster, error) {
 	var all []sharedCluster
-	for i, shared := range spec.SharedClusters {
+	for i, shared := range specOf(facts).SharedClusters {
 		shared.Image = cmp.Or(shared.Image, image)
 		shared.Version = cmp.Or(shared.Version, version)
 		shared.Worker = fill(shared.Worker, "2Gi")
 		shared.Master = fill(shared.Master, "1Gi")
-		s := sharedCluster{in, shared}
+		s := sharedCluster{in, shared, facts.Overridden(name, map[string]string{masterPart: shared.Image, workerPart: shared.Image})}
 		field := fmt.Sprintf("spec.components.spark.sharedClusters[%d].name", i)
 		// A revision of a StatefulSet is a label of its Pods: <name>-worker-<10 characters>.
 		const most = 63 - len("-worker-0123456789")
@@ -83,7 +85,7 @@ func (s sharedCluster) name() string {
 	if err != nil {
 		panic(err) // it is encoded to be applied, too
 	}
-	return s.stable() + "-" + native.Digest(string(content))[:5]
+	return s.stable() + "-" + native.Digest(append([]string{string(content)}, s.overridden...)...)[:5]
 }
 
 func (s sharedCluster) labels() map[string]string {

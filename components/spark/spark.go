@@ -41,7 +41,7 @@ func (component) Images() map[string]string {
 // Render implements components.Component.
 func (component) Render(facts components.Facts) ([]components.Object, error) {
 	in := newInputs(facts)
-	shared, err := in.sharedClusters(specOf(facts))
+	shared, err := in.sharedClusters(facts)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (component) Declare(facts components.Facts) components.Declarations {
 			Pod: func(pod, user string) components.NotebookPod { return driverPod(size.Name, pod, user) },
 		})
 	}
-	shared, err := in.sharedClusters(specOf(facts))
+	shared, err := in.sharedClusters(facts)
 	if err != nil {
 		return declarations // Render says why
 	}
@@ -144,7 +144,7 @@ func (component) Assess(observed components.Observed) components.Health {
 		result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{Name: "web", URL: server.proxy.URL()})
 		result.CredentialsSecret = server.proxy.CredentialsSecret()
 	}
-	if all, err := in.sharedClusters(specOf(observed.Facts)); err == nil {
+	if all, err := in.sharedClusters(observed.Facts); err == nil {
 		for _, cluster := range all {
 			result.Endpoints = append(result.Endpoints, v1alpha1.Endpoint{
 				Name: cluster.spec.Name, URL: fmt.Sprintf("spark://%s.%s.svc:%d", cluster.stable(), cluster.Platform.Namespace, masterPort),
