@@ -117,6 +117,9 @@ func incomplete(ready, replicas int32, pods []*corev1.Pod) Verdict {
 		return Progress("%d of %d Pods ready", ready, replicas)
 	}
 	verdict := Progress("%d of %d Pods ready: %s", ready, replicas, problem)
+	if ready >= replicas { // old Pods are among them
+		verdict = Progress("old Pods are being replaced: %s", problem)
+	}
 	verdict.State = state
 	return verdict
 }

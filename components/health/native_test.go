@@ -69,6 +69,12 @@ func TestNativeRules(t *testing.T) {
 			object: deployment + `{observedGeneration: 2, replicas: 3, updatedReplicas: 2, availableReplicas: 3}}`,
 			want:   Progress("old Pods are being replaced"),
 		},
+		"a Deployment whose new Pod finds no node, while the old ones go on": {
+			object: deployment + `{observedGeneration: 2, replicas: 3, updatedReplicas: 2, availableReplicas: 2}}`,
+			pods: `{apiVersion: v1, kind: Pod, metadata: {name: odh-hub-5d-x7, generateName: odh-hub-5d-, namespace: lab, labels: {app: hub}},
+  status: {conditions: [{type: PodScheduled, status: "False", reason: Unschedulable, message: "0/1 nodes are available: 1 Insufficient memory."}]}}`,
+			want: Failing("old Pods are being replaced: unschedulable: 0/1 nodes are available: 1 Insufficient memory; add nodes or lower the requests"),
+		},
 		"a Deployment past its deadline, without anything known about its Pods": {
 			object: deployment + `{observedGeneration: 2, replicas: 2, updatedReplicas: 2,
   conditions: [{type: Progressing, status: "False", reason: ProgressDeadlineExceeded}]}}`,

@@ -95,8 +95,9 @@ func unschedulable(pod *corev1.Pod) string {
 			condition.Reason != corev1.PodReasonUnschedulable {
 			continue
 		}
-		// What follows about preemption repeats the same.
+		// What follows about preemption repeats the same, and before it the scheduler says what it did not do with claims of devices.
 		message, _, _ := strings.Cut(condition.Message, " preemption:")
+		message, _, _ = strings.Cut(message, " no new claims to deallocate")
 		message = strings.TrimSuffix(strings.TrimSpace(message), ".")
 		switch {
 		case strings.Contains(message, "unbound immediate PersistentVolumeClaims"):
@@ -104,6 +105,8 @@ func unschedulable(pod *corev1.Pod) string {
 				"default one?"
 		case strings.Contains(message, "Insufficient "):
 			return "unschedulable: " + Shorten(message, 200) + "; add nodes or lower the requests"
+		case strings.Contains(message, "untolerated taint"), strings.Contains(message, "node affinity/selector"):
+			return "unschedulable: " + Shorten(scrub(message, pod), 200) + "; label a node or take its taint away, or change the placement in the spec"
 		default:
 			return "unschedulable: " + Shorten(scrub(message, pod), 220)
 		}

@@ -167,10 +167,17 @@ func TestPodProblem(t *testing.T) {
 			want:      "unschedulable: no PersistentVolume is bound to its claim; does its StorageClass exist, or the cluster have a default one?",
 			wantState: components.Degraded,
 		},
-		"unschedulable for another cause": {
+		"unschedulable for a taint": {
 			statuses: []string{`{conditions: [{type: PodScheduled, status: "False", reason: Unschedulable,
   message: "0/3 nodes are available: 3 node(s) had untolerated taint(s)."}]}`},
-			want:      "unschedulable: 0/3 nodes are available: 3 node(s) had untolerated taint(s)",
+			want:      "unschedulable: 0/3 nodes are available: 3 node(s) had untolerated taint(s); label a node or take its taint away, or change the placement in the spec",
+			wantState: components.Degraded,
+		},
+		"unschedulable where the spec has it placed": {
+			statuses: []string{`{conditions: [{type: PodScheduled, status: "False", reason: Unschedulable,
+  message: "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. no new claims to deallocate, preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."}]}`},
+			want: "unschedulable: 0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector; " +
+				"label a node or take its taint away, or change the placement in the spec",
 			wantState: components.Degraded,
 		},
 		"waiting for a scheduling gate is no problem": {
