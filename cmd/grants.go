@@ -78,7 +78,7 @@ func grantsOf(options grantsOptions, all []components.Component, odh *v1alpha1.O
 	if err != nil {
 		return nil, err
 	}
-	assumed := components.Cluster{OpenShift: options.openShift, OperatorNamespaces: operators}
+	assumed := components.Cluster{OpenShift: options.openShift, ManagerNamespace: options.operatorNamespace, OperatorNamespaces: operators}
 	// Whoever grants it allows it.
 	marks := map[string]string{components.LabelAllowNodes: "true"}
 	declared, err := grants.ForComponents(all, components.NewFacts(odh, assumed, all), marks)

@@ -149,14 +149,15 @@ type Reference struct {
 	Notebooks bool
 }
 
-// WithGrants is a component whose third-party operator needs rights for a platform that the manager must not be able to give:
-// ServiceAccounts, roles and bindings in the platform's namespace, and what goes with them outside it.
+// WithGrants is a component that needs rights for a platform that the manager must not be able to give: for its third-party operator,
+// or for the manager itself, see Use.Granted. They are ServiceAccounts, roles and bindings in the platform's namespace, and what goes with
+// them outside it.
 //
 // The installer applies them for every platform that wants the component, and removes them with the last. Without an
 // installer the component's condition has the command that does: opendatahub grants.
 type WithGrants interface {
-	// Grants returns the objects, in the order in which they are applied. They follow from the spec, the cluster and
-	// Cluster.OperatorNamespaces alone. Names of objects outside the platform's namespace must be its own.
+	// Grants returns the objects, in the order in which they are applied: ServiceAccounts stand for what is before them. They follow from
+	// the spec, the cluster, Cluster.ManagerNamespace and Cluster.OperatorNamespaces alone. Names of objects outside the platform's namespace must be its own.
 	Grants(Facts) []Object
 }
 

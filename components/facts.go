@@ -53,6 +53,9 @@ type Platform struct {
 	Namespace string
 }
 
+// ManagerAccount is the ServiceAccount of this operator, in Cluster.ManagerNamespace.
+const ManagerAccount = "opendatahub-operator"
+
 // Cluster is what rendering must know about the cluster.
 type Cluster struct {
 	// OpenShift is whether config.openshift.io is served.

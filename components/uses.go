@@ -32,6 +32,9 @@ type Use struct {
 	Release string
 	// Destroy is how data of such objects is deleted that takes more than deletionPolicy Delete. Nil: that is enough.
 	Destroy *Destruction
+	// Granted kinds are created and changed by rights that the component has granted, see WithGrants. The manager's own roles leave these
+	// rights out.
+	Granted bool
 	// Subresources are the verbs that deploying the kind takes on its subresources, by their names.
 	Subresources map[string][]string
 }

@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -165,13 +166,33 @@ func (r *componentReconciler) notGranted(odh *v1alpha1.OpenDataHub, missing []st
 	if len(missing) > 1 {
 		noun = "ServiceAccounts " + strings.Join(missing, ", ") + " that its Pods need do"
 	}
-	advice := fmt.Sprintf("grant them: kubectl get opendatahub %s --namespace %s --output yaml | opendatahub grants --filename - | "+
-		"kubectl apply --server-side --filename -", odh.Name, odh.Namespace)
-	if r.operators.report() != nil {
-		advice = "the installer is to grant them"
-	}
 	return &components.Failure{Reason: v1alpha1.ReasonAccessNotGranted, Err: fmt.Errorf(
-		"the %s not exist in namespace %s; %s", noun, odh.Namespace, advice)}
+		"the %s not exist in namespace %s; %s", noun, odh.Namespace, r.howToGrant(odh, "them"))}
+}
+
+// howToGrant is who grants what the components of a platform declare, or the command that does.
+func (r *componentReconciler) howToGrant(odh *v1alpha1.OpenDataHub, what string) string {
+	if r.operators.report() != nil {
+		return "the installer is to grant " + what
+	}
+	return fmt.Sprintf("grant %s: kubectl get opendatahub %s --namespace %s --output yaml | opendatahub grants --filename - | "+
+		"kubectl apply --server-side --filename -", what, odh.Name, odh.Namespace)
+}
+
+// refused says how to grant the right that was missing, if the failure is that an object of a granted kind could not be written.
+func (r *componentReconciler) refused(odh *v1alpha1.OpenDataHub, failure *components.Failure) *components.Failure {
+	var status apierrors.APIStatus
+	if !apierrors.IsForbidden(failure) || !errors.As(failure, &status) || status.Status().Details == nil {
+		return failure
+	}
+	details := status.Status().Details
+	for _, use := range components.UsesOf(r.component) {
+		if use.Granted && use.Group == details.Group && use.Plural == details.Kind {
+			return &components.Failure{Reason: v1alpha1.ReasonAccessNotGranted, Err: fmt.Errorf(
+				"the operator may not write the %s %s in namespace %s; %s", use.Kind.Kind, details.Name, odh.Namespace, r.howToGrant(odh, "that"))}
+		}
+	}
+	return failure
 }
 
 // reconsider has the next reconcile look at the namespace again when what was admitted does not become ready.

@@ -1,18 +1,23 @@
 package controllers
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	coreapply "k8s.io/client-go/applyconfigurations/core/v1"
 	podsecurity "k8s.io/pod-security-admission/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/dependencies"
 )
 
@@ -105,6 +110,50 @@ func TestAdmit(t *testing.T) {
 			failure := components.AsFailure(err, "")
 			if failure.Reason != test.reason || !strings.Contains(failure.Error(), test.want) {
 				t.Errorf("got %s: %v\nwant %s: %s", failure.Reason, failure, test.reason, test.want)
+			}
+		})
+	}
+}
+
+// granting has budgets, which the manager writes by a grant.
+type granting struct{ fakeKafka }
+
+func (granting) Kinds() []kinds.Kind { return []kinds.Kind{kinds.ConfigMap, kinds.PodDisruptionBudget} }
+
+func (granting) Uses() []components.Use {
+	return []components.Use{{Kind: kinds.PodDisruptionBudget, Granted: true}}
+}
+
+func TestRefused(t *testing.T) {
+	forbidden := func(kind kinds.Kind) error {
+		return fmt.Errorf("applying it: %w", apierrors.NewForbidden(schema.GroupResource{Group: kind.Group, Resource: kind.Plural}, "odh-server", errors.New("no right")))
+	}
+	const granted = "AccessNotGranted: the operator may not write the PodDisruptionBudget odh-server in namespace lab; "
+	tests := map[string]struct {
+		err    error
+		report dependencies.Report
+		want   string
+	}{
+		"what is granted, without an installer": {
+			err: forbidden(kinds.PodDisruptionBudget),
+			want: granted + "grant that: kubectl get opendatahub odh --namespace lab --output yaml | opendatahub grants --filename - | " +
+				"kubectl apply --server-side --filename -",
+		},
+		"what is granted, with one": {
+			err: forbidden(kinds.PodDisruptionBudget), report: dependencies.Report{}, want: granted + "the installer is to grant that",
+		},
+		"what is not granted": {
+			err: forbidden(kinds.ConfigMap), want: `ApplyFailed: applying it: configmaps "odh-server" is forbidden: no right`,
+		},
+		"something else": {err: errors.New("no route to host"), want: "ApplyFailed: no route to host"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.component, b.installer = granting{}, test.report
+			failure := b.refused(odhNamed("odh", nil), components.AsFailure(test.err, v1alpha1.ReasonApplyFailed))
+			if got := failure.Reason + ": " + failure.Error(); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
 	}

@@ -148,7 +148,7 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 		objectsApplied.WithLabelValues(r.component.Name(), skipped).Add(float64(len(applicable) - len(applied)))
 	}
 	if err != nil {
-		return outcome{}, r.operators.upgrade(r.component, components.AsFailure(err, v1alpha1.ReasonApplyFailed))
+		return outcome{}, r.refused(odh, r.operators.upgrade(r.component, components.AsFailure(err, v1alpha1.ReasonApplyFailed)))
 	}
 	scope := r.scope(facts, served)
 	scope.PlatformUID = odh.UID

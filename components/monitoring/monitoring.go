@@ -47,9 +47,10 @@ func (component) Kinds() []kinds.Kind {
 	}, native.ExposureKinds()...)
 }
 
-// Uses implements components.WithUses. OpenShift's monitoring takes no ScrapeConfigs, and not every version of it has them.
+// Uses implements components.WithUses. OpenShift's monitoring takes no ScrapeConfigs, and not every version of it has them. Budgets can keep
+// nodes from being drained, and validators of bundles warn of a role that may write any: the right is for those of this component only.
 func (component) Uses() []components.Use {
-	return append(native.ExposureUses(), components.Use{Kind: ScrapeConfig, Optional: true})
+	return append(native.ExposureUses(), components.Use{Kind: ScrapeConfig, Optional: true}, components.Use{Kind: kinds.PodDisruptionBudget, Granted: true})
 }
 
 // Render implements components.Component.

@@ -252,8 +252,8 @@ func (in inputs) linked(rules []byte) []byte {
 
 func (in inputs) tokenSecret() string { return in.Object(prometheusPart) + "-token" }
 
-// Grants implements components.WithGrants: Prometheus finds the Pods of its namespace, and may read what the operator and its installer
-// say of its platform.
+// Grants implements components.WithGrants: the manager writes the budgets of the servers, Prometheus finds the Pods of its namespace, and may
+// read what the operator and its installer say of its platform.
 func (component) Grants(facts components.Facts) []components.Object {
 	in, err := newInputs(facts)
 	if err != nil {
@@ -267,7 +267,15 @@ func (component) Grants(facts components.Facts) []components.Object {
 	subject := rbac.Subject().WithKind("ServiceAccount").WithName(account).WithNamespace(in.Platform.Namespace)
 	const group = "rbac.authorization.k8s.io"
 	reader := in.Platform.Namespace + "." + account
+	budgets := in.Object("budgets")
 	return append(objects,
+		// Also for a single replica: when there are more, the right is there.
+		components.Owned(rbac.Role(budgets, in.Platform.Namespace).WithLabels(in.Labels("budgets")).WithRules(
+			rbac.PolicyRule().WithAPIGroups("policy").WithResources("poddisruptionbudgets").
+				WithResourceNames(in.Object(alertmanagerPart), in.Object(prometheusPart)).WithVerbs("create", "patch"))),
+		components.Owned(rbac.RoleBinding(budgets, in.Platform.Namespace).WithLabels(in.Labels("budgets")).
+			WithRoleRef(rbac.RoleRef().WithAPIGroup(group).WithKind("Role").WithName(budgets)).
+			WithSubjects(rbac.Subject().WithKind("ServiceAccount").WithName(components.ManagerAccount).WithNamespace(in.operatorNamespace))),
 		components.Owned(in.ServiceAccount(prometheusPart)),
 		components.Owned(rbac.Role(account, in.Platform.Namespace).WithLabels(in.Labels(prometheusPart)).WithRules(
 			rbac.PolicyRule().WithAPIGroups("").WithResources("pods", "services", "endpoints").WithVerbs("get", "list", "watch"),

@@ -218,7 +218,12 @@ func (g grants) addHubs() {
 }
 
 func (g grants) addUse(use components.Use) {
-	g.add(use.Group, use.Plural, verbs...)
+	for _, verb := range verbs {
+		// What exists can be deleted, whatever has become of the grant.
+		if !use.Granted || verb != "create" && verb != "patch" {
+			g.add(use.Group, use.Plural, verb)
+		}
+	}
 	for subresource, verbs := range use.Subresources {
 		g.add(use.Group, use.Plural+"/"+subresource, verbs...)
 	}

@@ -30,6 +30,12 @@ func (restoring) Uses() []components.Use {
 	return []components.Use{{Kind: kafka.NodePool, Subresources: map[string][]string{"status": {"patch"}}}}
 }
 
+type granting struct{ plain }
+
+func (granting) Uses() []components.Use {
+	return []components.Use{{Kind: kinds.PodDisruptionBudget, Granted: true}}
+}
+
 type withLeftovers struct{ plain }
 
 func (withLeftovers) LeftoverKinds() []kinds.Kind {
@@ -78,6 +84,12 @@ func TestPlatform(t *testing.T) {
 			want: []rbacv1.PolicyRule{
 				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkanodepools"}, Verbs: all},
 				{APIGroups: []string{"kafka.strimzi.io"}, Resources: []string{"kafkanodepools/status"}, Verbs: []string{"patch"}},
+			},
+		},
+		"a kind that is created and changed by a grant": {
+			component: granting{plain{kinds: []kinds.Kind{kinds.PodDisruptionBudget}}},
+			want: []rbacv1.PolicyRule{
+				{APIGroups: []string{"policy"}, Resources: []string{"poddisruptionbudgets"}, Verbs: []string{"get", "list", "watch", "delete"}},
 			},
 		},
 		"software that leaves Pods and volumes behind": {

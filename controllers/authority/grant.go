@@ -5,11 +5,13 @@ import (
 
 	rbacv1 "k8s.io/api/rbac/v1"
 	rbacapply "k8s.io/client-go/applyconfigurations/rbac/v1"
+
+	"opendatahub.io/operator/components"
 )
 
 const (
 	// ServiceAccount is the manager's, in the operator's namespace.
-	ServiceAccount = "opendatahub-operator"
+	ServiceAccount = components.ManagerAccount
 	// DefaultNamespace is the operator's namespace unless somebody deploys it elsewhere.
 	DefaultNamespace = "opendatahub-operator"
 	// MarksAnnotation is on the [Grant] of the installer: the marks of the namespace when it last looked. The manager looks for itself when

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -14,7 +13,6 @@ import (
 
 	operatorsv1alpha1 "github.com/operator-framework/api/pkg/operators/v1alpha1"
 	"github.com/operator-framework/operator-registry/alpha/declcfg"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -109,6 +107,23 @@ func TestNamespaceInBundleIsRefused(t *testing.T) {
 	}
 	if err := validate(folder, ""); err == nil || !strings.Contains(err.Error(), "metadata.namespace") {
 		t.Errorf("validate = %v; want an error about metadata.namespace", err)
+	}
+}
+
+// TestWarningIsRefused: as the one of roles that may write PodDisruptionBudgets, which only the validator for objects has.
+func TestWarningIsRefused(t *testing.T) {
+	folder := bundleFolder(t)
+	if err := generate(repository, target(folder), optionsFor("0.1.0", nil)); err != nil {
+		t.Fatal(err)
+	}
+	role := filepath.Join(folder, "manifests", "opendatahub-platform_rbac.authorization.k8s.io_v1_clusterrole.yaml")
+	rules := "rules:\n- {apiGroups: [policy], resources: [poddisruptionbudgets], verbs: [patch]}\n"
+	content := bytes.Replace(readFile(t, role), []byte("rules:\n"), []byte(rules), 1)
+	if err := os.WriteFile(role, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := validate(folder, ""); err == nil || !strings.Contains(err.Error(), "poddisruptionbudgets") {
+		t.Errorf("validate = %v; want the warning about PodDisruptionBudgets", err)
 	}
 }
 
@@ -395,30 +410,5 @@ func TestImageOfTheBundle(t *testing.T) {
 		if !strings.Contains(text, "LABEL "+name+"="+value+"\n") {
 			t.Errorf("the image lacks %s=%s", name, value)
 		}
-	}
-}
-
-// TestPodDisruptionBudgets: the right to write them is expected of one role, and is a problem in every other.
-func TestPodDisruptionBudgets(t *testing.T) {
-	role := func(name string, verbs ...any) *unstructured.Unstructured {
-		return &unstructured.Unstructured{Object: map[string]any{
-			"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": map[string]any{"name": name},
-			"rules": []any{map[string]any{"apiGroups": []any{"policy"}, "resources": []any{"poddisruptionbudgets"}, "verbs": verbs}},
-		}}
-	}
-	for name, test := range map[string]struct {
-		objects []*unstructured.Unstructured
-		want    string
-	}{
-		"of the platforms":  {[]*unstructured.Unstructured{role(platformRole, "create", "patch"), role("opendatahub-viewer", "get")}, ""},
-		"of others as well": {[]*unstructured.Unstructured{role(platformRole, "create"), role("opendatahub-editor", "patch")}, "ClusterRole opendatahub-editor: "},
-		"of nobody":         {[]*unstructured.Unstructured{role(platformRole, "get")}, "0 warnings"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			err := errors.Join(objectProblems(test.objects)...)
-			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-				t.Errorf("problems: %v, want %q", err, test.want)
-			}
-		})
 	}
 }

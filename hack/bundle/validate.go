@@ -14,7 +14,6 @@ import (
 	interfaces "github.com/operator-framework/api/pkg/validation/interfaces"
 	registry "github.com/operator-framework/operator-registry/pkg/lib/bundle"
 	"github.com/sirupsen/logrus"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // offline are all validators of bundles but the one for architectures, which pulls images.
@@ -22,38 +21,7 @@ var offline = []interfaces.Validator{
 	validation.BundleValidator, validation.ClusterServiceVersionValidator, validation.CustomResourceDefinitionValidator,
 	validation.OperatorHubV2Validator, validation.StandardCapabilitiesValidator, validation.StandardCategoriesValidator,
 	validation.CommunityOperatorValidator, validation.AlphaDeprecatedAPIsValidator, validation.GoodPracticesValidator,
-	validation.OperatorGroupValidator,
-}
-
-// The validator for objects warns of every Role and ClusterRole in a bundle that may write PodDisruptionBudgets, whoever is bound to it: it
-// knows no purpose, namespace or owner. platformRole must have the right. Whoever runs several replicas of a server says how many may be
-// evicted at once, and the budgets are of a platform's own Pods, in whose namespace alone the role is bound. To hide it from the validator, in
-// the ClusterServiceVersion, which it does not read, would give it for the whole cluster; to ship the role elsewhere would leave nothing
-// to bind to whoever installs the bundle only.
-const (
-	platformRole = "opendatahub-platform"
-	needed       = "RBAC includes permission to create/update poddisruptionbudgets"
-)
-
-// objectProblems are those of the objects besides the ClusterServiceVersion, without the one warning that is needed. That it is missing
-// is a problem, too: then the exception can go.
-func objectProblems(objects []*unstructured.Unstructured) (problems []error) {
-	warned := 0
-	for _, object := range objects {
-		for _, result := range validation.ObjectValidator.Validate(object) {
-			for _, problem := range append(result.Errors, result.Warnings...) {
-				if object.GetKind() == "ClusterRole" && object.GetName() == platformRole && strings.Contains(problem.Error(), needed) {
-					warned++
-					continue
-				}
-				problems = append(problems, fmt.Errorf("%s %s: %w", object.GetKind(), object.GetName(), problem))
-			}
-		}
-	}
-	if warned != 1 {
-		problems = append(problems, fmt.Errorf("%d warnings that ClusterRole %s may write PodDisruptionBudgets, and 1 is expected: see validate.go", warned, platformRole))
-	}
-	return problems
+	validation.OperatorGroupValidator, validation.ObjectValidator,
 }
 
 // validate runs the validators that catalogues run, and checks what scorecard asks for. A warning is as bad as an error: users see it on
@@ -82,7 +50,6 @@ func validate(folder, containerTool string) error {
 			}
 		}
 	}
-	problems = append(problems, objectProblems(bundle.Objects)...)
 	problems = append(problems, formatProblems(folder)...)
 	return errors.Join(append(problems, scorecardProblems(bundle.CSV)...)...)
 }

@@ -227,6 +227,7 @@ func (r *reconciler) desired(ctx context.Context, namespace string, platform *v1
 	}
 	tell(binding, marks)
 	detected := r.Cluster
+	detected.ManagerNamespace = r.Namespace
 	if detected.OperatorNamespaces, err = r.operatorNamespaces(ctx); err != nil {
 		return nil, err
 	}

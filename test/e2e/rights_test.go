@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,7 +10,11 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	"github.com/onsi/ginkgo/v2/types"
 	. "github.com/onsi/gomega"
+	rbacv1 "k8s.io/api/rbac/v1"
+	rbacapply "k8s.io/client-go/applyconfigurations/rbac/v1"
 
+	"opendatahub.io/operator/components"
+	"opendatahub.io/operator/components/monitoring"
 	"opendatahub.io/operator/controllers/authority"
 	"opendatahub.io/operator/test/harness"
 	"opendatahub.io/operator/test/rights/audit"
@@ -18,6 +23,8 @@ import (
 const (
 	managerUser      = "system:serviceaccount:" + harness.OperatorNamespace + ":" + harness.ServiceAccount
 	ownNamespaceRole = "opendatahub-own-namespace"
+	// budgetsRole is granted where there is monitoring.
+	budgetsRole = "odh-monitoring-budgets"
 )
 
 // managerRoles are what the manager is given by what is shipped.
@@ -26,10 +33,14 @@ func managerRoles(root string) ([]audit.Role, error) {
 	if err != nil {
 		return nil, err
 	}
+	if rules[budgetsRole], err = budgets(); err != nil {
+		return nil, err
+	}
 	roles := []audit.Role{
 		{Name: authority.ManagerRole, Scope: audit.Everywhere, Whole: true},
 		{Name: authority.WatchRole, Scope: audit.Everywhere, Whole: true},
 		{Name: authority.PlatformRole, Scope: audit.InNamespacesBut(harness.OperatorNamespace)},
+		{Name: budgetsRole, Scope: audit.InNamespacesBut(harness.OperatorNamespace)},
 		{Name: ownNamespaceRole, Scope: audit.Only(harness.OperatorNamespace)},
 	}
 	for i, role := range roles {
@@ -38,6 +49,23 @@ func managerRoles(root string) ([]audit.Role, error) {
 		}
 	}
 	return roles, nil
+}
+
+// budgets are the rules of budgetsRole.
+func budgets() ([]rbacv1.PolicyRule, error) {
+	facts := components.Facts{Platform: components.Platform{Name: "odh", Namespace: "lab"}}
+	for _, object := range monitoring.New().(components.WithGrants).Grants(facts) {
+		if config, ok := object.ApplyConfiguration.(*rbacapply.RoleApplyConfiguration); ok && *config.Name == budgetsRole {
+			content, err := json.Marshal(config)
+			if err != nil {
+				return nil, err
+			}
+			var role rbacv1.Role
+			err = json.Unmarshal(content, &role)
+			return role.Rules, err
+		}
+	}
+	return nil, nil
 }
 
 // usesFile is where a process of the suite writes what the manager used of its rights.
@@ -123,8 +151,11 @@ var unused = []audit.Exception{
 		Reason: "The cluster of the suite serves the Gateway API in one spec only.",
 	},
 	{
-		Resources: []string{"*.monitoring.coreos.com", "*.grafana.integreatly.org", "workflowtemplates.argoproj.io", "sparkclusters.spark.apache.org", "seldondeployments.machinelearning.seldon.io"},
-		Verbs:     []string{"watch"}, Role: authority.PlatformRole, Sometimes: true,
+		Resources: []string{
+			"*.monitoring.coreos.com", "*.grafana.integreatly.org", "poddisruptionbudgets.policy", "workflowtemplates.argoproj.io",
+			"sparkclusters.spark.apache.org", "seldondeployments.machinelearning.seldon.io",
+		},
+		Verbs: []string{"watch"}, Role: authority.PlatformRole, Sometimes: true,
 		Reason: "A manager that may look at some namespaces only watches there. The suite tries that with Kafka, JupyterHub and Ceph.",
 	},
 	{
@@ -134,10 +165,6 @@ var unused = []audit.Exception{
 	{
 		Resources: []string{"daemonsets.apps"}, Verbs: []string{"create", "patch", "delete"}, Sometimes: true,
 		Reason: "Only the full sample has images of notebooks pulled before they are needed, and it is not removed.",
-	},
-	{
-		Resources: []string{"poddisruptionbudgets.policy"}, Verbs: []string{"watch", "create", "patch", "delete"}, Sometimes: true,
-		Reason: "They are for replicas, and the specs have the profile Development, or look at something else, but for the full sample, which is not removed.",
 	},
 	{
 		Resources: []string{"ingresses.networking.k8s.io"}, Verbs: []string{"delete"}, Sometimes: true,

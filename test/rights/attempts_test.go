@@ -131,6 +131,8 @@ func TestAttempts(t *testing.T) {
 			object: "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {namespace: lab, name: x, " + ours + "}, roleRef: {kind: ClusterRole, name: opendatahub-jupyterhub-hub}, subjects: [{kind: User, name: odh-mallory}]}"},
 		"binds its own role": {operation: create, resource: "rolebindings", want: "hand on its own rights",
 			object: "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {namespace: lab, name: x, " + ours + "}, roleRef: {kind: ClusterRole, name: opendatahub-platform}, subjects: [{kind: ServiceAccount, namespace: lab, name: odh-jupyterhub-hub}]}"},
+		"binds its rights in the namespace": {operation: create, resource: "rolebindings", want: "hand on its own rights",
+			object: "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {namespace: lab, name: x, " + ours + "}, roleRef: {kind: Role, name: odh-monitoring-budgets}, subjects: [{kind: ServiceAccount, namespace: lab, name: odh-jupyterhub-hub}]}"},
 		"binds the default account": {operation: create, resource: "rolebindings", want: "may bind ServiceAccounts",
 			object: "{apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {namespace: lab, name: x, " + ours + "}, roleRef: {kind: ClusterRole, name: opendatahub-jupyterhub-hub}, subjects: [{kind: ServiceAccount, namespace: lab, name: default}]}"},
 		"a StorageClass of another name": {operation: create, resource: "storageclasses", want: "named after",
