@@ -26,6 +26,7 @@ if [[ ! -d $folder ]]; then
   copied olm "$source" pkg/lib/server/server.go 'return ":8080"' 'return "127.0.0.1:0"'
   export GOFLAGS='-trimpath -mod=mod' CGO_ENABLED=0
   registry=github.com/operator-framework/operator-registry
+  go mod download -C "$making/olm" "$registry"
   copied registry "$(go list -C "$making/olm" -m -f '{{.Dir}}' "$registry")" cmd/opm/serve/serve.go '"tcp", ":"+' '"tcp", "127.0.0.1:"+'
   go mod edit -replace "$registry=../registry" "$making/olm/go.mod"
   # After suites that have bounds of time.
