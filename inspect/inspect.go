@@ -201,7 +201,7 @@ func Condition(odh *v1alpha1.OpenDataHub, of string) (status metav1.ConditionSta
 	case condition == nil:
 		return metav1.ConditionUnknown, "", "the operator has not said anything yet: does it run, and does it look after this namespace?"
 	case condition.ObservedGeneration < odh.Generation:
-		return metav1.ConditionUnknown, condition.Reason, "the operator has not looked at the latest change of the resource yet"
+		return metav1.ConditionUnknown, v1alpha1.ReasonPending, "the operator has not looked at the latest change of the resource yet"
 	}
 	return condition.Status, condition.Reason, condition.Message
 }
