@@ -1,9 +1,29 @@
 package cmd
 
 import (
+	"maps"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"opendatahub.io/operator/components/catalog"
 )
+
+// TestPortalKnowsTheGuides: without a folder the page has those of all components, so all can be read.
+func TestPortalKnowsTheGuides(t *testing.T) {
+	guides, err := readGuides("", catalog.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join("..", "components", "*", "guide.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no guides are found: %v", err)
+	}
+	if len(guides) != len(files) {
+		t.Errorf("%d guides for %d files: %v", len(guides), len(files), slices.Sorted(maps.Keys(guides)))
+	}
+}
 
 func TestPortalRefusesWhatItCannotServe(t *testing.T) {
 	good := PortalOptions{

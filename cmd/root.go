@@ -61,7 +61,7 @@ func New(version string, all []components.Component) *cobra.Command {
 	group(root, "The operator in a cluster", installCommand(), uninstallCommand())
 	group(root, "Before a platform is applied", doctorCommand(all), diffCommand(all), renderCommand(all), dependenciesCommand(all), grantsCommand(all), imagesCommand(all))
 	group(root, "A platform that exists", statusCommand(all), waitCommand(), loginCommand(), gatherCommand(version, all))
-	group(root, "What runs in the cluster", managerCommand(version, all), installerCommand(version, all), portalCommand(version), modelRouterCommand(version))
+	group(root, "What runs in the cluster", managerCommand(version, all), installerCommand(version, all), portalCommand(version, all), modelRouterCommand(version))
 	group(root, others, versionCommand(version))
 	root.SetHelpCommandGroupID(others)
 	root.SetCompletionCommandGroupID(others)

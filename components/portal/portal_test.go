@@ -5,13 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"opendatahub.io/operator/api/v1alpha1"
-	"opendatahub.io/operator/components"
-	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/componenttest"
 	"opendatahub.io/operator/components/kinds"
 	"opendatahub.io/operator/components/portal"
-	page "opendatahub.io/operator/portal"
 )
 
 func TestGolden(t *testing.T) { componenttest.Golden(t, portal.New()) }
@@ -38,20 +34,5 @@ func TestTheImageIsTheOperators(t *testing.T) {
 	}
 	if !strings.Contains(string(deployment), "- name: OPERATOR_IMAGE\n          value: "+image+"\n") {
 		t.Errorf("config/manager deploys %s, and tells the manager of another image", image)
-	}
-}
-
-// TestGuides reads the guides of all components as the page does.
-func TestGuides(t *testing.T) {
-	for _, component := range catalog.All() {
-		declarer, ok := component.(components.WithDeclarations)
-		if !ok {
-			continue
-		}
-		for _, guide := range declarer.Declare(components.Facts{Spec: v1alpha1.OpenDataHubSpec{Profile: v1alpha1.ProfileStandard}}).Guides {
-			if _, err := page.ParseGuide(guide.Content); err != nil {
-				t.Errorf("components/%s/guide.yaml: %v", component.Name(), err)
-			}
-		}
 	}
 }
