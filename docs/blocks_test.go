@@ -206,7 +206,7 @@ func checkManifest(t *testing.T, text string) {
 }
 
 // programs are what commands in documents use besides ours, kubectl and make.
-var programs = strings.Fields("apt-get awk base64 bash cat createdb curl date docker git go grep helm jq podman less sed sha256sum skopeo tail tar xargs cosign oras printf oc")
+var programs = strings.Fields("apt-get awk base64 bash cat createdb curl date docker git go grep helm jq podman less sed sha256sum skopeo sleep tail tar xargs cosign oras printf oc")
 
 // Every command can be typed: its program is known, and ours know its subcommand and flags.
 func TestCommands(t *testing.T) {

@@ -63,10 +63,13 @@ var answers = map[int]*regexp.Regexp{
 var (
 	// runs are the programs that are run here; docs/blocks_test.go knows the others.
 	runs = strings.Fields("awk base64 cat date grep kubectl opendatahub sed tail xargs")
+	// ofTheClone are programs by which the tutorial starts and stops the cluster and changes the version, which are given here.
+	ofTheClone = strings.Fields("make export git go")
 	// notHere are parts of commands that are not run here, and why.
 	notHere = map[string]string{
 		"opendatahub install":                     "changes the operator, which others need; test/setup runs it",
 		"opendatahub uninstall":                   "as install",
+		"opendatahub portal":                      "stays until Ctrl-C; the tutorial is run with it",
 		"kubectl exec":                            "talks to a Pod, and Pods are played",
 		"kubectl logs":                            "as exec",
 		"kubectl port-forward":                    "as exec",
@@ -134,17 +137,40 @@ func testFirstHour(t *testing.T, root string, sh shell) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.MkdirAll(filepath.Join(sh.folder, ".local"), 0o700); err != nil {
+	kubeconfig := filepath.Join(sh.folder, ".local", "clusters", "first", "kubeconfig")
+	if err := os.MkdirAll(filepath.Dir(kubeconfig), 0o700); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Symlink(sh.kubeconfig, kubeconfig); err != nil {
+		t.Fatal(err)
+	}
+	address := container.FreeAddress(t) // of the page
+	looked := false
 	for _, command := range commands {
-		if strings.HasPrefix(command.Text, "make ") || strings.HasPrefix(command.Text, "export ") {
+		text := strings.ReplaceAll(command.Text, "127.0.0.1:8000", address)
+		switch program := strings.Fields(text)[0]; {
+		case slices.Contains(ofTheClone, program):
+			continue
+		case strings.HasPrefix(text, "bin/opendatahub portal "):
+			page := container.Start(t, sh.command(t, "exec "+text+" --bind-address "+address))
+			if !page.Until(func() bool { return strings.Contains(page.Output(), address) }) {
+				t.Fatalf("%s\nends at once\n%s", text, page.Output())
+			}
 			continue
 		}
-		code, output := sh.run(t, command.Text)
+		code, output := sh.run(t, text)
 		if code != command.Code {
-			t.Fatalf("%s\nends with exit code %d, and with %d in the recording\n%s", command.Text, code, command.Code, output)
+			t.Fatalf("%s\nends with exit code %d, and with %d in the recording\n%s", text, code, command.Code, output)
 		}
+		if strings.HasPrefix(text, "curl ") {
+			looked = true
+			if !strings.Contains(output, "Everything works") || !strings.Contains(output, "Notebooks") {
+				t.Errorf("%s\nthe page is not that of the platform:\n%s", text, output)
+			}
+		}
+	}
+	if !looked {
+		t.Error("nobody looks at the page")
 	}
 }
 
@@ -200,20 +226,27 @@ func newShell(t *testing.T, env *harness.Env) shell {
 	return sh
 }
 
-// run runs a script, and returns its exit code and output. The programs in folders come before others.
+// run runs a script, and returns its exit code and output.
 func (s shell) run(t *testing.T, script string, folders ...string) (int, string) {
 	t.Helper()
-	folders = append(folders, filepath.Join(s.folder, "bin"), os.Getenv("PATH"))
-	command := exec.CommandContext(t.Context(), "bash", "-c", script)
-	command.Dir = s.folder
-	command.Env = append(os.Environ(), "KUBECTL="+s.kubectl, "KUBECONFIG="+s.kubeconfig,
-		"PATH="+strings.Join(folders, ":"))
+	command := s.command(t, script, folders...)
 	output, err := command.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatalf("running %s: %v", script, err)
 	}
 	return command.ProcessState.ExitCode(), string(output)
+}
+
+// command is a script, with the programs in folders before others.
+func (s shell) command(t *testing.T, script string, folders ...string) *exec.Cmd {
+	t.Helper()
+	folders = append(folders, filepath.Join(s.folder, "bin"), os.Getenv("PATH"))
+	command := exec.CommandContext(t.Context(), "bash", "-c", script)
+	command.Dir = s.folder
+	command.Env = append(os.Environ(), "KUBECTL="+s.kubectl, "KUBECONFIG="+s.kubeconfig,
+		"PATH="+strings.Join(folders, ":"))
+	return command
 }
 
 // platform is one with every component, and the operator that deploys it.
