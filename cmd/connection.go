@@ -1,8 +1,8 @@
 package cmd
 
 import (
-	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -41,7 +41,10 @@ func (c *connection) addTo(command *cobra.Command) {
 // namespace is that of the flag, or of the current context.
 func (c *connection) namespace() (string, error) {
 	namespace, _, err := c.flags.ToRawKubeConfigLoader().Namespace()
-	return namespace, err
+	if err != nil {
+		return "", fmt.Errorf("finding a cluster: %w", err)
+	}
+	return namespace, nil
 }
 
 // config says which cluster, and who asks.
@@ -50,9 +53,11 @@ func (c *connection) config() (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("finding a cluster: %w", err)
 	}
-	raw, err := c.flags.ToRawKubeConfigLoader().RawConfig()
+	loader := c.flags.ToRawKubeConfigLoader()
+	raw, err := loader.RawConfig()
 	if err == nil && api.IsConfigEmpty(&raw) && *c.flags.APIServer == "" && config.Host == clientcmd.ClusterDefaults.Server {
-		return nil, errors.New("finding a cluster: there is no kubeconfig; name one with --kubeconfig or $KUBECONFIG, or a cluster with --server")
+		return nil, fmt.Errorf("finding a cluster: there is no kubeconfig at %s; name one with --kubeconfig or $KUBECONFIG, or a cluster with --server",
+			strings.Join(loader.ConfigAccess().GetLoadingPrecedence(), " or "))
 	}
 	config.QPS = -1 // the API server says what is too much
 	return config, nil

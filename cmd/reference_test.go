@@ -97,16 +97,18 @@ func TestHelp(t *testing.T) {
 }
 
 func TestWithoutACluster(t *testing.T) {
-	t.Setenv("KUBECONFIG", filepath.Join(t.TempDir(), "none"))
+	none := filepath.Join(t.TempDir(), "none")
+	t.Setenv("KUBECONFIG", none)
 	t.Setenv("KUBERNETES_SERVICE_HOST", "") // a Pod that runs this test
 	for name, test := range map[string]struct {
 		arguments []string
 		want      string
 	}{
-		"nothing to connect to": {[]string{"status"}, "finding a cluster: there is no kubeconfig; name one with --kubeconfig or $KUBECONFIG, or a cluster with --server"},
-		"no platform":           {[]string{"wait"}, "name one platform: opendatahub wait NAME [flags]"},
-		"no component":          {[]string{"login"}, "name one component: opendatahub login COMPONENT [flags]"},
-		"another word":          {[]string{"wait", "odh", "--for=broken"}, `--for "broken": use ready or deleted`},
+		"nothing to connect to":    {[]string{"status"}, "finding a cluster: there is no kubeconfig at " + none + "; name one with --kubeconfig or $KUBECONFIG, or a cluster with --server"},
+		"a file that is not there": {[]string{"status", "--kubeconfig", none}, "finding a cluster: stat " + none + ": no such file or directory"},
+		"no platform":              {[]string{"wait"}, "name one platform: opendatahub wait NAME [flags]"},
+		"no component":             {[]string{"login"}, "name one component: opendatahub login COMPONENT [flags]"},
+		"another word":             {[]string{"wait", "odh", "--for=broken"}, `--for "broken": use ready or deleted`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := opendatahub(t, "", test.arguments...); err == nil || err.Error() != test.want {
