@@ -155,7 +155,7 @@ components:
 			MatchRegexp("^odh-spark-team-.*-master-0$"), MatchRegexp("^odh-spark-team-.*-worker-0$"), // the Spark operator
 		))
 		Expect(kafkaPods(ctx)).To(Equal(kafka), "nothing of Kafka has changed")
-		Expect(opendatahub(ctx, "diff", "-n", ns)).To(BeEmpty())
+		Eventually(ctx, differences).WithArguments(ns).Should(BeEmpty())
 
 		By("taking it back")
 		edit(ctx, hub, `{"spec":{"placement":null}}`)
@@ -205,7 +205,7 @@ var _ = Describe("The resources of a container", func() {
 		Expect(got).To(BeComparableTo(want))
 		generations[server]++
 		Expect(now).To(Equal(generations))
-		Expect(opendatahub(ctx, "diff", "-n", ns)).To(BeEmpty())
+		Eventually(ctx, differences).WithArguments(ns).Should(BeEmpty())
 
 		By("naming a container that there is not, and asking for more than the limit")
 		set(`{"container":"proxy","limits":{"memory":"777Mi"}}`)
@@ -224,6 +224,6 @@ var _ = Describe("The resources of a container", func() {
 		Expect(got).To(BeComparableTo(before))
 		generations[server]++
 		Expect(now).To(Equal(generations))
-		Expect(opendatahub(ctx, "diff", "-n", ns)).To(BeEmpty())
+		Eventually(ctx, differences).WithArguments(ns).Should(BeEmpty())
 	})
 })

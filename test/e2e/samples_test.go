@@ -180,7 +180,12 @@ func newSample(ctx context.Context, file string) sample {
 
 // differences are what the command diff says of it.
 func (s sample) differences(ctx context.Context) (string, error) {
-	said, err := opendatahub(ctx, "diff", "-n", s.given.Namespace)
+	return differences(ctx, s.given.Namespace)
+}
+
+// differences are what the command diff says of the platform in a namespace.
+func differences(ctx context.Context, ns string) (string, error) {
+	said, err := opendatahub(ctx, "diff", "-n", ns)
 	if code, _ := cmd.Exit(err); code == 1 {
 		err = nil // there are some
 	}
