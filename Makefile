@@ -89,7 +89,7 @@ check-release: ## Fail if two builds of a release differ, or lack something.
 
 .PHONY: check-upgrade
 check-upgrade: ## Fail if this version takes over a platform of the previous one otherwise than test/upgrade/changes.yaml says.
-	OPENDATAHUB_TEST_UPGRADE=$(or $(OPENDATAHUB_TEST_UPGRADE),must) go test -count=1 -v $(TESTFLAGS) ./test/upgrade
+	OPENDATAHUB_TEST_UPGRADE=$(or $(OPENDATAHUB_TEST_UPGRADE),must) go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/upgrade
 
 .PHONY: clean
 clean: ## Delete what was built. Cached tools and running clusters stay.
