@@ -4,6 +4,11 @@ SHELL := bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
+# All of Go is compiled with the same flags, so that each package is compiled once: for the operator, for tests, and for the programs of local
+# clusters, whose modules have the same versions of what they share (structure_test.go).
+export CGO_ENABLED := 0
+export GOFLAGS := $(shell go env GOFLAGS) -trimpath
+
 VERSION ?= 0.1.0
 # The image that is built, deployed and named in the bundle.
 IMG ?= quay.io/opendatahub/operator:v$(VERSION)
@@ -71,7 +76,7 @@ cluster-down: ## Stop a local cluster (NAME).
 
 .PHONY: build
 build: ## Build bin/opendatahub.
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=v$(VERSION)" -o bin/opendatahub .
+	go build -ldflags "-s -w -X main.version=v$(VERSION)" -o bin/opendatahub .
 
 .PHONY: release
 release: ## Build programs, SBOMs, images and provenance for all platforms, to bin/release (VERSION, MUST_GATHER_BASE).
@@ -113,8 +118,8 @@ test-real: build ## Run the tests that need Pods that really run (Linux, root). 
 # The suite runs the whole operator beside what plays the cluster and Strimzi; all of it would take too long.
 .PHONY: test-race
 test-race: ## Run the tests that need no cluster, and one suite in part, with the race detector (needs a C compiler).
-	go test -race $(TESTFLAGS) $$(go list ./... | grep -v '^opendatahub.io/operator/test')
-	go test -race $(TESTFLAGS) -count=1 ./test/e2e -ginkgo.focus '$(FOCUS)'
+	CGO_ENABLED=1 go test -race $(TESTFLAGS) $$(go list ./... | grep -v '^opendatahub.io/operator/test')
+	CGO_ENABLED=1 go test -race $(TESTFLAGS) -count=1 ./test/e2e -ginkgo.focus '$(FOCUS)'
 
 .PHONY: unit
 unit: ## Run the tests that need no cluster.
