@@ -77,6 +77,12 @@ func Start(t *testing.T, profile string, flags ...string) *Browser {
 	return b
 }
 
+// In is the browser as a part of the test sees it that ends before the browser does.
+func (b *Browser) In(t *testing.T) *Browser {
+	b.t = t
+	return b
+}
+
 // Tab opens another tab, and stays in it.
 func (b *Browser) Tab(address string) {
 	b.t.Helper()

@@ -39,33 +39,37 @@ func (e *env) failByQuota(t *testing.T, b *browser, user string) {
 // wantAlert waits until the receiver of alerts has got one of that name, which fires.
 func (e *env) wantAlert(t *testing.T, name string) {
 	t.Helper()
-	e.until(t, "the receiver has the alert "+name, func(ctx context.Context) error {
-		pods, err := e.kube.CoreV1().Pods(node.ReceiverNamespace).List(ctx, listAll)
-		if err != nil || len(pods.Items) != 1 {
-			return fmt.Errorf("%d Pods receive alerts: %w", len(pods.Items), err)
-		}
-		printed, err := e.kube.CoreV1().Pods(node.ReceiverNamespace).GetLogs(pods.Items[0].Name, &corev1.PodLogOptions{}).DoRaw(ctx)
-		if err != nil {
-			return err
-		}
-		var names []string
-		for line := range strings.Lines(string(printed)) {
-			var sent struct {
-				Alerts []struct {
-					Status string
-					Labels map[string]string
-				}
-			}
-			if err := json.Unmarshal([]byte(line), &sent); err != nil {
-				return fmt.Errorf("reading %q: %w", line, err)
-			}
-			for _, alert := range sent.Alerts {
-				if alert.Status == "firing" && alert.Labels["alertname"] == name && alert.Labels["namespace"] == namespace {
-					return nil
-				}
-				names = append(names, alert.Labels["alertname"])
+	e.until(t, "the receiver has the alert "+name, func(ctx context.Context) error { return e.alerted(ctx, name, "/") })
+}
+
+// alerted is nil when the receiver of alerts has got one of that name, which fires, at a path.
+func (e *env) alerted(ctx context.Context, name, path string) error {
+	pods, err := e.kube.CoreV1().Pods(node.ReceiverNamespace).List(ctx, listAll)
+	if err != nil || len(pods.Items) != 1 {
+		return fmt.Errorf("%d Pods receive alerts: %w", len(pods.Items), err)
+	}
+	printed, err := e.kube.CoreV1().Pods(node.ReceiverNamespace).GetLogs(pods.Items[0].Name, &corev1.PodLogOptions{}).DoRaw(ctx)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for line := range strings.Lines(string(printed)) {
+		var sent struct {
+			Path   string
+			Alerts []struct {
+				Status string
+				Labels map[string]string
 			}
 		}
-		return fmt.Errorf("it has %q", names)
-	})
+		if err := json.Unmarshal([]byte(line), &sent); err != nil {
+			return fmt.Errorf("reading %q: %w", line, err)
+		}
+		for _, alert := range sent.Alerts {
+			if alert.Status == "firing" && alert.Labels["alertname"] == name && alert.Labels["namespace"] == namespace && sent.Path == path {
+				return nil
+			}
+			names = append(names, alert.Labels["alertname"]+" at "+sent.Path)
+		}
+	}
+	return fmt.Errorf("it has %q", names)
 }

@@ -132,6 +132,12 @@ type user struct {
 func (b *browser) start(t *testing.T, name string) {
 	t.Helper()
 	b.api(t, http.MethodPost, "/hub/api/users/"+name+"/server", map[string]string{"profile": "team", "size": "small"}, nil)
+	b.started(t, name)
+}
+
+// started waits until the user's notebook is ready.
+func (b *browser) started(t *testing.T, name string) {
+	t.Helper()
 	b.env.until(t, "the notebook of "+name+" is ready", func(context.Context) error {
 		var current user
 		b.api(t, http.MethodGet, "/hub/api/users/"+name, nil, &current)
@@ -263,6 +269,16 @@ func (b *browser) upload(t *testing.T, name, path string, content []byte) {
 	b.api(t, http.MethodPut, "/user/"+name+"/api/contents/"+path, map[string]any{
 		"type": "notebook", "format": "json", "content": json.RawMessage(content),
 	}, nil)
+}
+
+// endKernels ends what a closed browser has left running, and with it the memory that it takes of the notebook's.
+func (b *browser) endKernels(t *testing.T, name string) {
+	t.Helper()
+	var kernels []struct{ ID string }
+	b.api(t, http.MethodGet, "/user/"+name+"/api/kernels", nil, &kernels)
+	for _, kernel := range kernels {
+		b.api(t, http.MethodDelete, "/user/"+name+"/api/kernels/"+kernel.ID, nil, nil)
+	}
 }
 
 // sparkIsKnown waits until the notebook has the configuration of its Spark cluster. A notebook that starts before its cluster gets it

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -87,52 +88,78 @@ func (c *chromium) fill(t *testing.T, values map[string]string) {
 	c.Eval("HTMLFormElement.prototype.submit.call(" + field + ".form)") // a button may be called submit
 }
 
-// mlflowHost is MLflow's name in the cluster, under which the browser asks for it.
-const mlflowHost = "odh-mlflow." + namespace + ".svc"
-
-// walk goes through the pages as a user does, and keeps a picture of each. The user has no notebook at first, and none at the end.
-func walk(t *testing.T, e *env, b *browser, user, password string) {
+// openBrowser starts Chromium. It is nil where there is none: the user does the same over HTTP then.
+func openBrowser(t *testing.T, e *env) *chromium {
 	t.Helper()
 	folder := os.Getenv(envScreenshots)
 	if _, err := exec.LookPath(browsing.Program); err != nil && folder == "" && os.Getenv(envBrowser) != "must" {
-		t.Skip("there is no " + browsing.Program)
+		t.Logf("there is no %s: the user does without", browsing.Program)
+		return nil
 	}
 	if folder == "" {
 		folder = t.TempDir()
 	}
-	port, err := node.Forward(t.Context(), e.Cluster, client.ObjectKey{Namespace: namespace, Name: "odh-mlflow"}, 443)
-	if err != nil {
-		t.Fatal(err)
+	var rules []string
+	for _, component := range []string{"portal", "mlflow"} {
+		port, err := node.Forward(t.Context(), e.Cluster, client.ObjectKey{Namespace: namespace, Name: "odh-" + component}, 443)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rules = append(rules, fmt.Sprintf("MAP %s:443 127.0.0.1:%d", host(component), port))
 	}
 	// The certificates are the platform's own: test/login and test/mlflow check them.
-	c := &chromium{folder: folder, Browser: browsing.Start(t, filepath.Join(e.MachineDir(), "browser"), "--ignore-certificate-errors",
-		"--window-size=1280,800", fmt.Sprintf("--host-resolver-rules=MAP %s:443 127.0.0.1:%d", mlflowHost, port))}
-	c.Tab(b.address)
+	return &chromium{folder: folder, Browser: browsing.Start(t, filepath.Join(e.MachineDir(), "browser"), "--ignore-certificate-errors",
+		"--window-size=1280,800", "--host-resolver-rules="+strings.Join(rules, ","))}
+}
+
+// host is the name of a component's web interface in the cluster, under which the browser asks for it.
+func host(component string) string { return "odh-" + component + "." + namespace + ".svc" }
+
+// enter opens a component's web interface, logs in as its administrator, and waits until JavaScript in the page is true.
+func (c *chromium) enter(t *testing.T, e *env, component, script string) {
+	t.Helper()
+	c.Tab("https://" + host(component) + "/")
 	c.until(t, e, `document.querySelector("input[name=password]")`)
-	c.screenshot("1-login")
+	login := e.secret(t, "odh-"+component+"-login")
+	c.fill(t, map[string]string{"username": login["username"], "password": login["password"]})
+	c.until(t, e, script)
+	c.screenshot(component)
+}
+
+// choose logs in to JupyterHub, chooses an image and a size, and waits until the notebook starts.
+func (c *chromium) choose(t *testing.T, e *env, address, user, password string) {
+	t.Helper()
+	c.Tab(address)
+	c.until(t, e, `document.querySelector("input[name=password]")`)
+	c.screenshot("login")
 	c.fill(t, map[string]string{"username": user, "password": password})
 	c.until(t, e, `location.pathname.startsWith("/hub/spawn") && document.querySelector("form")`)
 	c.Eval(`document.querySelector("input[name=profile][value=team]").click()`)
-	c.screenshot("2-choice")
+	c.screenshot("choice")
 	c.Eval(`document.querySelector("form [type=submit]").click()`)
 	c.until(t, e, `location.pathname.startsWith("/hub/spawn-pending")`)
-	c.screenshot("3-starting")
-	c.until(t, e, `location.pathname.startsWith("/user/") && !document.querySelector("#jupyterlab-splash") && document.querySelector(".jp-DirListing-item[title*='customers.ipynb']")`)
-	c.screenshot("4-jupyterlab")
-	c.click(t, e, `.jp-DirListing-item[title*="customers.ipynb"]`, 2)
+	c.screenshot("starting")
+}
+
+// seeLab waits until JupyterLab is there.
+func (c *chromium) seeLab(t *testing.T, e *env) {
+	t.Helper()
+	c.until(t, e, `location.pathname.startsWith("/user/") && document.querySelector(".jp-DirListing") && !document.querySelector("#jupyterlab-splash")`)
+	c.screenshot("jupyterlab")
+}
+
+// runNotebook opens a notebook of the user's home, runs all of its cells, of which the last prints done, and returns what they print.
+func (c *chromium) runNotebook(t *testing.T, e *env, file string) string {
+	t.Helper()
+	item := fmt.Sprintf(`.jp-DirListing-item[title*=%q]`, file)
+	c.Eval(`document.querySelector("[data-command='filebrowser:refresh']").click()`)
+	c.click(t, e, item, 2)
 	c.until(t, e, `document.querySelector("#jp-main-statusbar")?.textContent.includes("| Idle")`) // the kernel is connected
 	c.click(t, e, ".jp-NotebookPanel [data-command='notebook:restart-run-all']", 1)
 	c.click(t, e, ".jp-Dialog .jp-mod-accept", 1)
-	c.until(t, e, `[...document.querySelectorAll(".jp-OutputArea-output")].some(output => output.textContent.trim() == "done")`)
-	c.Eval(`[...document.querySelectorAll(".jp-OutputArea-output")].at(-1).scrollIntoView({block: "end"})`)
-	c.screenshot("5-notebook")
-	c.Tab("https://" + mlflowHost + "/")
-	c.until(t, e, `document.querySelector("input[name=password]")`)
-	c.screenshot("6-mlflow-login")
-	login := e.secret(t, "odh-mlflow-login")
-	c.fill(t, map[string]string{"username": login["username"], "password": login["password"]})
-	c.until(t, e, `document.body.innerText.includes("churn")`)
-	c.screenshot("7-mlflow")
-	b.stop(t, user)
-	e.podGone(t, "odh-nb-"+user)
+	const outputs = `[...document.querySelectorAll(".jp-OutputArea-output")]`
+	c.until(t, e, outputs+`.some(output => output.textContent.trim() == "done")`)
+	c.Eval(outputs + `.at(-1).scrollIntoView({block: "end"})`)
+	c.screenshot("notebook")
+	return c.Eval(outputs + `.map(output => output.textContent).join("\n")`)
 }

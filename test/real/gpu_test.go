@@ -35,24 +35,26 @@ class Exporter(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("", 9400), Exporter).serve_forever()
 `
 
-// wantGPUs adds GPUs to the platform, of which this machine has none, and what a Pod that has some is told of by a Pod in the place of
-// NVIDIA's exporter: Prometheus finds it by the Service that the installer makes for it, and keeps what is about this namespace.
-func (e *env) wantGPUs(t *testing.T) {
+// gpuOperator is the namespace of NVIDIA's operator.
+const gpuOperator = "nvidia-gpu-operator"
+
+// addGPUs adds GPUs to the platform, of which this machine has none, and a Pod in the place of NVIDIA's exporter. Prometheus finds it by the
+// Service that the installer makes for it.
+func (e *env) addGPUs(t *testing.T) {
 	t.Helper()
 	ctx := t.Context()
-	const elsewhere = "nvidia-gpu-operator"
 	content, err := os.ReadFile(filepath.Join(e.Root, "test", "monitoring", "testdata", "dcgm-exporter.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	metrics := strings.ReplaceAll(string(content), `namespace="lab"`, `namespace="`+namespace+`"`)
-	place := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: elsewhere}}
+	place := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: gpuOperator}}
 	configuration := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Namespace: elsewhere, Name: "exporter"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: gpuOperator, Name: "exporter"},
 		Data:       map[string]string{"metrics": metrics, "server.py": exporterServer},
 	}
 	pod := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: elsewhere, Name: "exporter", Labels: map[string]string{"app": "nvidia-dcgm-exporter"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: gpuOperator, Name: "exporter", Labels: map[string]string{"app": "nvidia-dcgm-exporter"}},
 		Spec: corev1.PodSpec{
 			TerminationGracePeriodSeconds: new(int64(1)),
 			Containers: []corev1.Container{{
@@ -74,7 +76,7 @@ func (e *env) wantGPUs(t *testing.T) {
 		t.Fatal("GPUs have no settings")
 	}
 	made := 0
-	for _, shared := range settings.Shared(nil, components.Cluster{OperatorNamespaces: map[string]string{"NVIDIA GPU operator": elsewhere}}) {
+	for _, shared := range settings.Shared(nil, components.Cluster{OperatorNamespaces: map[string]string{"NVIDIA GPU operator": gpuOperator}}) {
 		if shared.Laid {
 			continue
 		}
@@ -88,6 +90,12 @@ func (e *env) wantGPUs(t *testing.T) {
 	}
 
 	e.edit(t, `{"spec":{"components":{"gpu":{}}}}`)
+}
+
+// wantGPUs waits until Prometheus has metrics of GPUs, finds that all are about this namespace, and takes the exporter away.
+func (e *env) wantGPUs(t *testing.T) {
+	t.Helper()
+	ctx := t.Context()
 	api, err := e.prometheus(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +115,7 @@ func (e *env) wantGPUs(t *testing.T) {
 		}
 		return nil
 	})
-	if err := e.Admin.Delete(ctx, place); err != nil {
+	if err := e.Admin.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: gpuOperator}}); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -66,12 +66,7 @@ func (e *env) wantPolicies(t *testing.T, b *browser, user string) {
 	for _, row := range reach {
 		host, port, _ := strings.Cut(row.target, ":")
 		fmt.Fprintf(&script, "if timeout 5 bash -c '</dev/tcp/%s/%s' 2>/dev/null; then echo %[3]s true; else echo %[3]s false; fi &\n", host, port, row.target)
-		fmt.Fprintf(&code, `
-try:
-    socket.create_connection((%q, %s), 5).close(); print(%q, "true")
-except OSError:
-    print(%[3]q, "false")
-`, host, port, row.target)
+		fmt.Fprintf(&code, "(%q, %s, %q),", host, port, row.target)
 	}
 	exec := exec.CommandContext(t.Context(), "kubectl", "--kubeconfig", e.Kubeconfig(), "exec", "--namespace", namespace, pod.Name, "--", "bash", "-c", script.String()+"wait")
 	var problems bytes.Buffer
@@ -80,7 +75,19 @@ except OSError:
 	if err != nil {
 		t.Fatalf("%v: %s", err, problems.String())
 	}
-	notebook := b.execute(t, user, "import socket\n"+code.String())
+	notebook := b.execute(t, user, `
+import concurrent.futures, socket
+def reach(target):
+    host, port, name = target
+    try:
+        socket.create_connection((host, port), 5).close()
+        return name + " true"
+    except OSError:
+        return name + " false"
+with concurrent.futures.ThreadPoolExecutor(16) as pool:
+    for answer in pool.map(reach, [`+code.String()+`]):
+        print(answer)
+`)
 	for _, row := range reach {
 		for who, asked := range map[string]struct {
 			said string

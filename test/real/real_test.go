@@ -71,32 +71,7 @@ func TestPlatform(t *testing.T) {
 			admin.login(t, "admin", password)
 			admin.get(t, "/hub/authorize/bob", "Referer", admin.address+"/hub/authorize")
 		}) &&
-		t.Run("The user logs in, chooses an image and a size, and sees JupyterLab", func(t *testing.T) {
-			defer story.step(t)()
-			bob.login(t, "bob", bobsPassword)
-			bob.start(t, "bob")
-			if page := bob.get(t, "/user/bob/lab"); !strings.Contains(page, "JupyterLab") {
-				t.Errorf("the page of the notebook is not JupyterLab:\n%.500s", page)
-			}
-		}) &&
-		t.Run("A data set goes to S3, Spark counts it, a topic is read from Kafka, a model is trained, MLflow remembers it", func(t *testing.T) {
-			defer story.step(t)()
-			bob.upload(t, "bob", "customers.ipynb", notebook(t))
-			bob.sparkIsKnown(t, "bob")
-			got := bob.execute(t, "bob", code(t, notebook(t)))
-			for _, want := range []string{"S3 has 5000 customers", "Spark counts 5000 customers on spark://spark-", "Kafka has 20 messages", "MLflow has an accuracy of 0."} {
-				if !strings.Contains(got, want) {
-					t.Errorf("the notebook printed %q, want %q in it", got, want)
-				}
-			}
-		}) &&
-		t.Run("A cell of Kotlin runs on the Java virtual machine", func(t *testing.T) {
-			defer story.step(t)()
-			const cell = `println(listOf("data", "hub").joinToString("-") + " on Java " + System.getProperty("java.specification.version"))`
-			if got, err := bob.tryIn(t, "bob", "kotlin", cell); err != nil || got != "data-hub on Java 21\n" {
-				t.Errorf("the cell printed %q, %v", got, err)
-			}
-		}) &&
+		t.Run("On the first day", func(t *testing.T) { firstDay(t, env, story, bob, "bob", bobsPassword) }) &&
 		t.Run("The home has the size that the platform gives", func(t *testing.T) {
 			defer story.step(t)()
 			got := bob.execute(t, "bob", "import os; s = os.statvfs('.'); print(round(s.f_blocks * s.f_frsize / 2**30, 1))")
@@ -105,7 +80,6 @@ func TestPlatform(t *testing.T) {
 			}
 		}) &&
 		t.Run("At the same time", func(t *testing.T) {
-			env.prepareSeldon(t)
 			t.Run("A model is trained and stored, Seldon serves it, and the notebook asks it", func(t *testing.T) {
 				t.Parallel()
 				defer story.step(t)()
@@ -116,32 +90,46 @@ func TestPlatform(t *testing.T) {
 				defer story.step(t)()
 				env.pipeline(t, bob, "bob")
 			})
+			t.Run("A cell of Kotlin runs on the Java virtual machine", func(t *testing.T) {
+				t.Parallel()
+				defer story.step(t)()
+				const cell = `println(listOf("data", "hub").joinToString("-") + " on Java " + System.getProperty("java.specification.version"))`
+				if got, err := bob.tryIn(t, "bob", "kotlin", cell); err != nil || got != "data-hub on Java 21\n" {
+					t.Errorf("the cell printed %q, %v", got, err)
+				}
+			})
 		}) &&
 		t.Run("Prometheus reaches every part of the platform, the operator, and the user's Spark cluster", func(t *testing.T) {
 			defer story.step(t)()
-			env.ready(t, env.platform())
+			for _, component := range []string{"JupyterHub", "Spark", "MLflow", "Monitoring", "Seldon", "ArgoWorkflows"} {
+				env.wantCondition(t, component+"Ready", "True")
+			}
 			env.until(t, "every target is up", func(ctx context.Context) error {
 				return env.scraped(ctx, "opendatahub-operator", "opendatahub-installer", "monitoring-prometheus", "monitoring-alertmanager", "mlflow-server",
-					"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker", "seldon-models", "argoworkflows-controller")
+					"jupyterhub-hub", "jupyterhub-proxy", "spark-master", "spark-worker", "seldon-models", "argoworkflows-controller", "gpu-exporter")
 			})
+		}) &&
+		t.Run("It keeps what the exporter of GPUs tells of this namespace, and nothing else", func(t *testing.T) {
+			defer story.step(t)()
+			env.wantGPUs(t)
+		}) &&
+		t.Run("The namespace's quota is used up, and a user reads why no notebook starts", func(t *testing.T) {
+			defer story.step(t)()
+			env.failByQuota(t, admin, "admin")
 		}) &&
 		t.Run("The notebook stops; on the next day it has the files", func(t *testing.T) {
 			defer story.step(t)()
+			before := env.sparkSecret(t, "bob")
 			bob.stop(t, "bob")
 			env.podGone(t, "odh-nb-bob")
 			env.sparkGone(t)
 			bob.start(t, "bob")
 			bob.wantFile(t, "bob")
+			if env.sparkSecret(t, "bob") == before {
+				t.Error("the secret of the Spark cluster is that of the day before")
+			}
 			bob.stop(t, "bob")
 			env.podGone(t, "odh-nb-bob")
-		}) &&
-		t.Run("The namespace's quota is used up, and the user reads why no notebook starts", func(t *testing.T) {
-			defer story.step(t)()
-			env.failByQuota(t, bob, "bob")
-		}) &&
-		t.Run("The same in a browser, from the login to MLflow's page", func(t *testing.T) {
-			defer story.step(t)()
-			walk(t, env, bob, "bob", bobsPassword)
 		}) &&
 		t.Run("The history server shows the Spark session of the day before", func(t *testing.T) {
 			defer story.step(t)()
@@ -154,10 +142,6 @@ func TestPlatform(t *testing.T) {
 		t.Run("An alert tells of the notebooks that did not start, and reaches its receiver", func(t *testing.T) {
 			defer story.step(t)()
 			env.wantAlert(t, "JupyterHubSpawnsFail")
-		}) &&
-		t.Run("Prometheus finds the exporter of GPUs, and keeps what it tells of this namespace", func(t *testing.T) {
-			defer story.step(t)()
-			env.wantGPUs(t)
 		}) &&
 		t.Run("The platform is deleted", func(t *testing.T) {
 			defer story.step(t)()
@@ -355,7 +339,7 @@ func (e *env) createPlatform(t *testing.T) *v1alpha1.OpenDataHub {
 		t.Fatal(err)
 	}
 	e.ready(t, hub)
-	for _, name := range []string{"odh-jupyterhub-hub", "odh-jupyterhub-proxy", "odh-mlflow-server", "odh-spark-history"} {
+	for _, name := range []string{"odh-jupyterhub-hub", "odh-jupyterhub-proxy", "odh-mlflow-server", "odh-spark-history", "odh-portal-server"} {
 		deployment := &appsv1.Deployment{}
 		if err := e.Admin.Get(t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, deployment); err != nil {
 			t.Fatal(err)
@@ -404,6 +388,27 @@ func (e *env) sparkGone(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// sparkSecret waits for what the Spark cluster of a user's notebook and its drivers know each other by.
+func (e *env) sparkSecret(t *testing.T, user string) string {
+	t.Helper()
+	const key = "spark.authenticate.secret "
+	var found string
+	e.until(t, "the Spark cluster has a secret", func(ctx context.Context) error {
+		secret := &corev1.Secret{}
+		if err := e.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "odh-nb-" + user + "-spark"}, secret); err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(secret.Data["spark-defaults.conf"])) {
+			if value, ok := strings.CutPrefix(line, key); ok {
+				found = value
+				return nil
+			}
+		}
+		return errors.New("its configuration has none")
+	})
+	return found
 }
 
 func (e *env) secret(t *testing.T, name string) map[string]string {

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/common/model"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -92,6 +94,28 @@ func (v *victim) secretFaults() []fault {
 			works: func(ctx context.Context) error { return v.available(ctx, "odh-mlflow-server") },
 		},
 		{
+			what: "The portal's password, cookie key and certificate are replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.deleteSecrets(t, "odh-portal-cookie", "odh-portal-tls")
+				v.patchSecret("odh-portal-login", `{"stringData":{"password":"`+rotated+`"}}`)(t)
+			},
+			works: func(ctx context.Context) error { return v.answersTo(ctx, "portal", rotated, "/") },
+		},
+		{
+			what: "The address that alerts are sent to is replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				since := time.Now()
+				v.patchSecret(node.Receiver, `{"stringData":{"url":"http://`+node.Receiver+"."+node.ReceiverNamespace+`.svc/new"}}`)(t)
+				v.until(t, "Alertmanager has loaded it", func(ctx context.Context) error { return v.reloaded(ctx, since) })
+				if err := v.alert(t.Context(), "TestAlert"); err != nil {
+					t.Fatal(err)
+				}
+			},
+			works: func(ctx context.Context) error { return v.alerted(ctx, "TestAlert", "/new") },
+		},
+		{
 			what: "The certificates of Prometheus, Alertmanager, the operator and its installer are replaced",
 			strike: func(t *testing.T) {
 				t.Helper()
@@ -115,7 +139,69 @@ func (v *victim) secretFaults() []fault {
 				)
 			},
 		},
+		{
+			what: "The certificate of Argo Workflows is replaced",
+			strike: func(t *testing.T) {
+				t.Helper()
+				v.edit(t, `{"spec":{"components":{"argoWorkflows":{}}}}`)
+				v.wantCondition(t, "ArgoWorkflowsReady", "True")
+				v.deleteSecrets(t, "odh-argoworkflows-tls")
+			},
+			works: func(ctx context.Context) error {
+				return errors.Join(v.serves(ctx, namespace, "odh-argoworkflows", 443, "odh-argoworkflows-tls"), v.available(ctx, "odh-argoworkflows-server"))
+			},
+		},
 	}
+}
+
+// reloaded is nil when Alertmanager has read its configuration again since then.
+func (e *env) reloaded(ctx context.Context, since time.Time) error {
+	api, err := e.prometheus(ctx)
+	if err != nil {
+		return err
+	}
+	answer, _, err := api.Query(ctx, "alertmanager_config_last_reload_success_timestamp_seconds", time.Now())
+	if err != nil {
+		return err
+	}
+	times, _ := answer.(model.Vector)
+	if len(times) != 1 || float64(times[0].Value) < float64(since.Unix()) {
+		return fmt.Errorf("it says %v, want a time after %d", answer, since.Unix())
+	}
+	return nil
+}
+
+// alert has Alertmanager tell of an alert, as Prometheus does.
+// https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
+func (e *env) alert(ctx context.Context, name string) error {
+	const service = "odh-monitoring-alertmanager"
+	port, err := node.Forward(ctx, e.Cluster, client.ObjectKey{Namespace: namespace, Name: service}, 9093)
+	if err != nil {
+		return err
+	}
+	found := &corev1.Secret{}
+	if err := e.Admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: service + "-tls"}, found); err != nil {
+		return err
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(found.Data["ca.crt"])
+	sender := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{
+		RootCAs: roots, ServerName: service + "." + namespace + ".svc", MinVersion: tls.VersionTLS12,
+	}}}
+	text := fmt.Sprintf(`[{"labels":{"alertname":%q,"namespace":%q,"severity":"critical"}}]`, name, namespace)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, fmt.Sprintf("https://127.0.0.1:%d/api/v2/alerts", port), strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := sender.Do(request)
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("Alertmanager answers %s", response.Status)
+	}
+	return errors.Join(err, response.Body.Close())
 }
 
 // serves is nil when a Service has a certificate of the authority in the Secret.

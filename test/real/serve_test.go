@@ -39,10 +39,11 @@ func (e *env) prepareSeldon(t *testing.T) {
 	e.wantCondition(t, "SeldonReady", "True")
 }
 
-// serve trains and stores a model as the sample does, and has it served. The user's notebook asks it, and it says what it said when it was
-// trained.
+// serve adds Seldon to the platform, trains and stores a model as the sample does, and has it served. The user's notebook asks it, and it says
+// what it said when it was trained.
 func (e *env) serve(t *testing.T, b *browser, user string) {
 	t.Helper()
+	e.prepareSeldon(t)
 	want := e.train(t)
 	e.edit(t, `{"spec":{"components":{"seldon":{"deployments":[{"name":"iris","server":"SKLearn"}]}}}}`)
 	e.wantServed(t, "odh-seldon-iris")
