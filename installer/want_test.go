@@ -56,6 +56,19 @@ func TestWantOf(t *testing.T) {
 	}
 }
 
+// TestGrafanaIsAChoice: a platform that watches itself without Grafana does not have its operator installed.
+func TestGrafanaIsAChoice(t *testing.T) {
+	operator, _ := dependencies.Default().Find("Grafana operator")
+	for state, want := range map[v1alpha1.Toggle]want{"": wanted, v1alpha1.Enabled: wanted, v1alpha1.Disabled: unwanted} {
+		hub := &v1alpha1.OpenDataHub{}
+		hub.Spec.Components.Monitoring = &v1alpha1.MonitoringSpec{}
+		hub.Spec.Components.Monitoring.Grafana.State = state
+		if got := wantOf(hub, all, components.Cluster{}, operator); got != want {
+			t.Errorf("with state %q the demand is %d, want %d", state, got, want)
+		}
+	}
+}
+
 // TestNoFieldChoosesWhatIsInstalled sets every field of a platform that has all components, one at a time, to something
 // that an attacker would like. What would be installed, which is the operators wanted and their entries of the table, stays
 // as it is.
@@ -92,7 +105,8 @@ func TestNoFieldChoosesWhatIsInstalled(t *testing.T) {
 		func(path string, set func(reflect.Value)) {
 			// That is for a platform to say: which components it has, what of them takes an operator, and whether anything may be
 			// installed for it.
-			if strings.HasSuffix(path, ".ManagementState") || path == "spec.Components.Spark.Applications" || path == "spec.Dependencies.Installation" {
+			if strings.HasSuffix(path, ".ManagementState") || slices.Contains([]string{"spec.Dependencies.Installation", "spec.Components.Spark.Applications",
+				"spec.Components.Monitoring.Type", "spec.Components.Monitoring.Grafana.State"}, path) {
 				return
 			}
 			fields++

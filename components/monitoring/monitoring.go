@@ -48,9 +48,14 @@ func (component) Kinds() []kinds.Kind {
 }
 
 // Uses implements components.WithUses. OpenShift's monitoring takes no ScrapeConfigs, and not every version of it has them. Budgets can keep
-// nodes from being drained, and validators of bundles warn of a role that may write any: the right is for those of this component only.
+// nodes from being drained, and validators of bundles warn of a role that may write any: the right is for those of this component only. The
+// operator of Grafana is for platforms that have one.
 func (component) Uses() []components.Use {
-	return append(native.ExposureUses(), components.Use{Kind: ScrapeConfig, Optional: true}, components.Use{Kind: kinds.PodDisruptionBudget, Granted: true})
+	uses := append(native.ExposureUses(), components.Use{Kind: ScrapeConfig, Optional: true}, components.Use{Kind: kinds.PodDisruptionBudget, Granted: true})
+	for _, kind := range []kinds.Kind{Grafana, GrafanaDatasource, GrafanaDashboard} {
+		uses = append(uses, components.Use{Kind: kind, Needed: grafanaWanted})
+	}
+	return uses
 }
 
 // Render implements components.Component.
