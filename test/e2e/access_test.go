@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -23,6 +24,11 @@ import (
 
 var _ = Describe("The metrics of the operator", func() {
 	It("are served by the leader, to those who may get them", func(ctx context.Context) {
+		// Empty again when the manager is gone: other managers serve no metrics, and what the command diff finds would be wrong for them.
+		certificate := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: serving.SecretName(serving.Operator)}}
+		DeferCleanup(func(ctx context.Context) {
+			Expect(env.Admin.Patch(ctx, certificate, client.RawPatch(types.MergePatchType, []byte(`{"data":null}`)))).To(Succeed())
+		})
 		address := container.FreeAddress(GinkgoTB())
 		manager, err := env.StartReplica(context.WithoutCancel(ctx), address)
 		Expect(err).NotTo(HaveOccurred())
@@ -36,8 +42,7 @@ var _ = Describe("The metrics of the operator", func() {
 		Expect(err).NotTo(HaveOccurred())
 		other, err := env.ServiceAccountConfig(ctx, harness.OperatorNamespace, "default")
 		Expect(err).NotTo(HaveOccurred())
-		certificate := &corev1.Secret{}
-		Expect(env.Admin.Get(ctx, client.ObjectKey{Namespace: harness.OperatorNamespace, Name: "opendatahub-operator-metrics-tls"}, certificate)).To(Succeed())
+		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(certificate), certificate)).To(Succeed())
 		authority := x509.NewCertPool()
 		Expect(authority.AppendCertsFromPEM(certificate.Data["ca.crt"])).To(BeTrue(), "the shipped Secret is filled in")
 		get := func(token string) func(context.Context) (int, error) {
@@ -113,6 +118,8 @@ var _ = Describe("Rights in a namespace", func() {
 		binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: authority.PlatformRole}}
 		Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, binding))).To(Succeed())
 		manager.Reset()
-		Consistently(ctx, manager.Requests, "3s").Should(BeEmpty())
+		Consistently(ctx, func() []harness.Request {
+			return manager.Select(func(r harness.Request) bool { return r.Resource != "events.events.k8s.io" }) // they may be late
+		}, "3s").Should(BeEmpty())
 	})
 })
