@@ -63,6 +63,8 @@ func (e *env) wantPolicies(t *testing.T, b *browser, user string) {
 		return nil
 	})
 	var script, code strings.Builder
+	// The engine learns of a new Pod a moment after its first packets, and who asks for a name asks again after five seconds only.
+	script.WriteString("until getent hosts kubernetes.default >/dev/null; do sleep 0.2; done\n")
 	for _, row := range reach {
 		host, port, _ := strings.Cut(row.target, ":")
 		fmt.Fprintf(&script, "if timeout 5 bash -c '</dev/tcp/%s/%s' 2>/dev/null; then echo %[3]s true; else echo %[3]s false; fi &\n", host, port, row.target)
