@@ -79,6 +79,7 @@ func Start(t *testing.T, profile string, flags ...string) *Browser {
 
 // In is the browser as a part of the test sees it that ends before the browser does.
 func (b *Browser) In(t *testing.T) *Browser {
+	t.Helper()
 	b.t = t
 	return b
 }

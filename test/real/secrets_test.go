@@ -143,6 +143,9 @@ func (v *victim) secretFaults() []fault {
 			what: "The certificate of Argo Workflows is replaced",
 			strike: func(t *testing.T) {
 				t.Helper()
+				if err := node.DeployArgoKinds(t.Context(), v.Cluster); err != nil {
+					t.Fatal(err)
+				}
 				v.edit(t, `{"spec":{"components":{"argoWorkflows":{}}}}`)
 				v.wantCondition(t, "ArgoWorkflowsReady", "True")
 				v.deleteSecrets(t, "odh-argoworkflows-tls")
