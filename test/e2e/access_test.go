@@ -121,5 +121,7 @@ var _ = Describe("Rights in a namespace", func() {
 		Consistently(ctx, func() []harness.Request {
 			return manager.Select(func(r harness.Request) bool { return r.Resource != "events.events.k8s.io" }) // they may be late
 		}, "3s").Should(BeEmpty())
+		manager.Reset()
+		Consistently(ctx, manager.Requests, "1s").Should(BeEmpty())
 	})
 })
