@@ -86,6 +86,16 @@ func Build(ctx context.Context, o Options) (*Built, error) {
 		return nil, err
 	}
 	defer unlock()
+	// What an interrupted build left.
+	old, err := filepath.Glob(filepath.Join(o.Cache, "making-*"))
+	if err != nil {
+		return nil, fmt.Errorf("looking for old builds: %w", err)
+	}
+	for _, folder := range old {
+		if err := os.RemoveAll(folder); err != nil {
+			return nil, fmt.Errorf("removing what an interrupted build left: %w", err)
+		}
+	}
 	built := &Built{}
 	var tops []*layer
 	for _, recipe := range recipes(pinned) {
@@ -104,10 +114,17 @@ func Build(ctx context.Context, o Options) (*Built, error) {
 }
 
 // buildAll builds layers and those below them, two at a time: one waits for the network while another one compiles.
-func (o Options) buildAll(ctx context.Context, tops []*layer) error {
+func (o Options) buildAll(ctx context.Context, tops []*layer) (err error) {
+	work, err := os.MkdirTemp(o.Cache, "making-")
+	if err != nil {
+		return err
+	}
+	// Mounts are in namespaces of their own and gone with the processes that made them.
+	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	group, ctx := errgroup.WithContext(ctx)
 	turns := make(chan struct{}, 2)
 	builds := map[string]func() error{} // by key
+	unpacked := unpacked{}
 	for _, top := range tops {
 		for _, l := range top.chain() {
 			if builds[l.key()] != nil {
@@ -117,18 +134,36 @@ func (o Options) buildAll(ctx context.Context, tops []*layer) error {
 			if l.parent != nil {
 				below = builds[l.parent.key()]
 			}
+			unpacked[l.key()] = sync.OnceValue(func() error { return o.unpack(ctx, l, work) })
 			builds[l.key()] = sync.OnceValue(func() error {
 				if err := below(); err != nil {
 					return err
 				}
 				turns <- struct{}{}
 				defer func() { <-turns }()
-				return o.build(ctx, l)
+				return o.build(ctx, l, work, unpacked)
 			})
 		}
 		group.Go(builds[top.key()])
 	}
 	return group.Wait()
+}
+
+// unpacked has each layer's files in the folder of its key, once they are asked for.
+type unpacked map[string]func() error
+
+// upper is that folder, of a build in a folder.
+func (l *layer) upper(work string) string { return filepath.Join(work, l.key(), "upper") }
+
+// unpack unpacks a layer that this build did not make.
+func (o Options) unpack(ctx context.Context, l *layer, work string) error {
+	if _, err := os.Stat(l.upper(work)); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(l.upper(work), 0o755); err != nil {
+		return err
+	}
+	return run(ctx, l.upper(work), nil, "tar", "--extract", "--file", o.file(l), "--numeric-owner")
 }
 
 // readRequirements reads what the tests install, too, and what the operator itself has fetched.
@@ -180,7 +215,7 @@ func (o Options) file(l *layer) string {
 }
 
 // build makes the layer unless it is cached.
-func (o Options) build(ctx context.Context, l *layer) (err error) {
+func (o Options) build(ctx context.Context, l *layer, builds string, unpacked unpacked) (err error) {
 	file := o.file(l)
 	if _, err := os.Stat(file); err == nil {
 		return nil
@@ -192,13 +227,8 @@ func (o Options) build(ctx context.Context, l *layer) (err error) {
 			_, _ = fmt.Fprintf(o.Log, "built the layer %s in %s\n", l.name, time.Since(started).Round(100*time.Millisecond))
 		}
 	}()
-	work, err := os.MkdirTemp(o.Cache, "making-")
-	if err != nil {
-		return err
-	}
-	// Its mounts are in a namespace of their own and gone with the process that made them.
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	for _, folder := range []string{"fetched", "below", "upper", "work", "root"} {
+	work := filepath.Join(builds, l.key())
+	for _, folder := range []string{"fetched", "upper", "work", "root"} {
 		if err := os.MkdirAll(filepath.Join(work, folder), 0o755); err != nil {
 			return err
 		}
@@ -219,7 +249,7 @@ func (o Options) build(ctx context.Context, l *layer) (err error) {
 	if l.parent == nil {
 		err = run(ctx, work, []string{"FETCHED=" + fetched, "ROOT=" + upper}, "sh", "-euc", l.build)
 	} else {
-		err = o.buildOn(ctx, l, work)
+		err = o.buildOn(ctx, l, work, unpacked)
 	}
 	if err != nil {
 		return fmt.Errorf("making the layer %s: %w", l.name, err)
@@ -229,18 +259,20 @@ func (o Options) build(ctx context.Context, l *layer) (err error) {
 	if err := run(ctx, upper, nil, "tar", "--create", "--file", temporary, "--sort=name", "--mtime=@0", "--numeric-owner", "."); err != nil {
 		return fmt.Errorf("packing the layer %s: %w", l.name, err)
 	}
-	return os.Rename(temporary, file)
+	return errors.Join(os.Rename(temporary, file), os.RemoveAll(fetched))
 }
 
 // buildOn runs the script of a layer in the file system of those below it. What it changes is the layer.
-func (o Options) buildOn(ctx context.Context, l *layer, work string) error {
-	for _, below := range l.parent.chain() {
-		if err := run(ctx, work, nil, "tar", "--extract", "--file", o.file(below), "--directory", "below", "--numeric-owner"); err != nil {
+func (o Options) buildOn(ctx context.Context, l *layer, work string, unpacked unpacked) error {
+	var lower []string // the first is on top
+	for below := l.parent; below != nil; below = below.parent {
+		if err := unpacked[below.key()](); err != nil {
 			return err
 		}
+		lower = append(lower, filepath.Join("..", below.key(), "upper"))
 	}
 	const script = `
-mount -t overlay overlay -o lowerdir=below,upperdir=upper,workdir=work root
+mount -t overlay overlay -o "lowerdir=$LOWER,upperdir=upper,workdir=work" root
 mkdir -p root/fetched
 mount --bind fetched root/fetched
 mount -t proc proc root/proc
@@ -250,7 +282,7 @@ mknod -m 666 root/dev/null c 1 3
 mknod -m 666 root/dev/urandom c 1 9
 exec chroot root /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp FETCHED=/fetched LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 sh -euc "$BUILD"
 `
-	if err := run(ctx, work, []string{"BUILD=" + l.build}, "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", script); err != nil {
+	if err := run(ctx, work, []string{"BUILD=" + l.build, "LOWER=" + strings.Join(lower, ":")}, "unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-euc", script); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(work, "upper", "fetched")); err != nil {

@@ -63,10 +63,15 @@ done
 `
 }
 
+// compile compiles the modules of Python that are named on standard input. A layer has no times, so bytecode that remembers that of its source
+// would count as old, and each container would compile what it imports.
+const compile = ` -m compileall -q -f --invalidation-mode unchecked-hash -i -
+`
+
 // installWheels installs them into the virtual environment in $PREFIX.
 const installWheels = `
 "$PREFIX/bin/python" -m pip install --quiet --no-index --no-deps --no-compile --find-links "$FETCHED/wheels" --requirement "$FETCHED/requirements.txt"
-`
+find "$PREFIX" -name '*.py' -newer "$FETCHED/requirements.txt" ! -path '*/tests/*' | "$PREFIX/bin/python"` + compile
 
 // mirror is where APT on the machine gets Debian's packages from.
 const mirror = `
@@ -85,7 +90,7 @@ mv "$FETCHED/root"/* "$ROOT"
 rm -rf "$ROOT"/var/cache/apt/* "$ROOT"/var/lib/apt/lists/* "$ROOT"/var/log/* "$ROOT"/dev/* "$ROOT"/proc/* "$ROOT"/sys/*
 # APT's mirror is that of the machine, and nobody else's.
 rm -f "$ROOT"/etc/apt/sources.list "$ROOT"/etc/apt/sources.list.d/* "$ROOT"/etc/resolv.conf "$ROOT"/etc/hostname
-` + after,
+(cd "$ROOT" && find usr/lib/python3* -name '*.py' -printf '/%p\n') | chroot "$ROOT" python3` + compile + after,
 	}
 }
 
@@ -118,10 +123,14 @@ apt install --no-install-recommends --download-only --yes ` + packages + `
 	}
 }
 
-// java is Debian's Java without its graphics. It wants a folder of manual pages to be there, which Debian's small images leave out.
+// java is Debian's Java without its graphics. It wants a folder of manual pages to be there, which Debian's small images leave out. Its archive of
+// shared classes counts only as long as lib/modules has the time that it had then, which in a layer is none.
 var java = debianLayer("java", base, "openjdk-21-jre-headless", `
 mkdir -p /usr/share/man/man1
 dpkg --install "$FETCHED"/apt/archives/*.deb
+touch --date @0 /usr/lib/jvm/java-21-openjdk-*/lib/modules
+java -Xshare:dump > /dev/null
+java -XX:-UseCompressedOops -Xshare:dump > /dev/null
 `)
 
 // postgres has the user of upstream's image, and no database: Debian would make one in the image.

@@ -25,16 +25,14 @@ func (o Options) store(ctx context.Context, all []Image) (folder string, err err
 	if _, err := os.Stat(folder); err == nil {
 		return folder, nil
 	}
-	// Those of other images are of no use: a node has its own copy. What an interrupted build left goes with them.
-	for _, pattern := range []string{storePrefix + "*", "making-" + storePrefix + "*"} {
-		old, err := filepath.Glob(filepath.Join(o.Cache, pattern))
-		if err != nil {
-			return "", err
-		}
-		for _, name := range old {
-			if err := os.RemoveAll(name); err != nil {
-				return "", fmt.Errorf("removing images that are no longer used: %w", err)
-			}
+	// Those of other images are of no use: a node has its own copy.
+	old, err := filepath.Glob(filepath.Join(o.Cache, storePrefix+"*"))
+	if err != nil {
+		return "", err
+	}
+	for _, name := range old {
+		if err := os.RemoveAll(name); err != nil {
+			return "", fmt.Errorf("removing images that are no longer used: %w", err)
 		}
 	}
 	_, _ = fmt.Fprint(o.Log, "unpacking the images ... ")
