@@ -48,6 +48,9 @@ type componentReconciler struct {
 	access    *access
 	// progressing is when a component that is still reported Ready began to be Progressing, by the UID of the OpenDataHub.
 	progressing sync.Map
+	// updated is when this process, at its first look at a platform, changed what another one had deployed; the zero time if it did not, or when
+	// that has come to its end. By the UID of the OpenDataHub.
+	updated sync.Map
 	// admitted has, by UID, the platforms whose namespaces admit the component's Pods.
 	admitted sync.Map
 	// now is the clock for both.
@@ -145,6 +148,7 @@ func (r *componentReconciler) deploy(ctx context.Context, odh *v1alpha1.OpenData
 	end()
 	r.announce(ctx, odh, applied)
 	if err == nil {
+		r.tookOver(odh, applied)
 		objectsApplied.WithLabelValues(r.component.Name(), skipped).Add(float64(len(applicable) - len(applied)))
 	}
 	if err != nil {

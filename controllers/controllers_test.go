@@ -329,6 +329,72 @@ func TestReportSettles(t *testing.T) {
 	report(outcome{Health: components.Health{State: components.Degraded}}, 0, metav1.ConditionFalse)
 }
 
+// TestReportUpdates: a component that was ready stays so while it restarts what this process changed at its first look, for some time and once.
+func TestReportUpdates(t *testing.T) {
+	ready := outcome{Health: components.Health{State: components.Ready}}
+	moving := outcome{Health: components.Health{State: components.Progressing, Message: "0 of 1 Pods ready"}}
+	broken := outcome{Health: components.Health{State: components.Degraded, Message: "it crashes"}}
+	type look struct {
+		after    time.Duration
+		observed outcome
+		want     string
+		again    time.Duration
+	}
+	settled := look{progressGrace, moving, "True/Updating: 0 of 1 Pods ready", updateGrace - progressGrace}
+	for name, test := range map[string]struct {
+		change apply.Action
+		looks  []look
+	}{
+		"until it is ready": {apply.Configured, []look{
+			settled,
+			{time.Minute, moving, "True/Updating: 0 of 1 Pods ready", updateGrace - progressGrace - time.Minute},
+			{time.Second, ready, "True/Available: ", 0},
+			{time.Second, moving, "True/Available: ", progressGrace},
+			{progressGrace, moving, "False/Progressing: 0 of 1 Pods ready", 0}, // that is no update
+		}},
+		"until it has taken too long": {apply.Configured, []look{
+			settled,
+			{updateGrace, moving, "False/Progressing: 0 of 1 Pods ready", 0},
+		}},
+		"until it is broken": {apply.Configured, []look{
+			settled,
+			{time.Second, broken, "False/Degraded: it crashes", 0},
+			{time.Second, moving, "False/Progressing: 0 of 1 Pods ready", 0},
+		}},
+		"not when somebody else had changed the object": {apply.Restored, []look{
+			{progressGrace, moving, "False/Progressing: 0 of 1 Pods ready", 0},
+		}},
+		"not when nothing changed": {"", []look{
+			{progressGrace, moving, "False/Progressing: 0 of 1 Pods ready", 0},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, odhNamed("odh", nil))
+			if _, err := b.report(t.Context(), b.odh(t), v1alpha1.Managed, ready, nil); err != nil {
+				t.Fatal(err)
+			}
+			b.updated.Clear() // what another process had deployed
+			var changes []apply.Change
+			if test.change != "" {
+				changes = append(changes, apply.Change{Action: test.change})
+			}
+			b.tookOver(b.odh(t), changes)
+			b.tookOver(b.odh(t), nil)
+			for i, look := range append([]look{{0, moving, "True/Available: ", progressGrace}}, test.looks...) {
+				b.clock = b.clock.Add(look.after)
+				result, err := b.report(t.Context(), b.odh(t), v1alpha1.Managed, look.observed, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				condition := meta.FindStatusCondition(b.odh(t).Status.Conditions, "KafkaReady")
+				if got := string(condition.Status) + "/" + condition.Reason + ": " + condition.Message; got != look.want || result.RequeueAfter != look.again {
+					t.Fatalf("look %d: %s, again after %s; want %s, %s", i, got, result.RequeueAfter, look.want, look.again)
+				}
+			}
+		})
+	}
+}
+
 func TestReportLooksAgainWhileAWriteIsUnconfirmed(t *testing.T) {
 	b := newBench(t, odhNamed("odh", nil))
 	written := &unstructured.Unstructured{}

@@ -36,6 +36,7 @@ const keepInterval = time.Second
 // each kind when the one before is gone. Data stays unless the deletion policy says otherwise.
 func (r *componentReconciler) remove(ctx context.Context, odh *v1alpha1.OpenDataHub) (ctrl.Result, error) {
 	r.admitted.Delete(odh.UID)
+	r.updated.Delete(odh.UID)
 	if !slices.Contains(odh.Finalizers, r.finalizer()) {
 		return ctrl.Result{}, errors.Join(r.released(ctx, odh), r.forget(ctx, client.ObjectKeyFromObject(odh)))
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,6 +27,10 @@ import (
 // progressGrace is how long a component that was Ready may be Progressing before its condition says so. An annotation on a
 // Deployment triggers a brief re-sync that is not worth reporting.
 const progressGrace = time.Second
+
+// updateGrace is how long a component stays Ready while it restarts what a new version of the operator changed: as long as Kubernetes gives a
+// rollout (progressDeadlineSeconds).
+const updateGrace = 10 * time.Minute
 
 // versionInterval is how often an object is applied again whose definition was too old: what fields a definition has is not watched.
 const versionInterval = time.Minute
@@ -67,15 +72,19 @@ func (r *componentReconciler) report(ctx context.Context, odh *v1alpha1.OpenData
 			r.access.forget(odh.Namespace)
 		}
 	} else {
-		if wait := r.grace(odh, observed.State); wait > 0 {
+		wait, updating := r.grace(odh, observed.State)
+		if wait > 0 && !updating {
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}
-		switch observed.State {
-		case components.Ready:
+		result.RequeueAfter = wait
+		switch {
+		case updating:
+			condition.Status, observed.Reason = metav1.ConditionTrue, v1alpha1.ReasonUpdating
+		case observed.State == components.Ready:
 			condition.Status, condition.Reason = metav1.ConditionTrue, v1alpha1.ReasonAvailable
-		case components.Degraded:
+		case observed.State == components.Degraded:
 			condition.Reason = v1alpha1.ReasonDegraded
-		case components.Unknown:
+		case observed.State == components.Unknown:
 			condition.Status, condition.Reason = metav1.ConditionUnknown, v1alpha1.ReasonOutdated
 		default:
 			condition.Reason = v1alpha1.ReasonProgressing
@@ -133,17 +142,34 @@ func (r *componentReconciler) await() {
 	}
 }
 
-// grace is how long to wait before a component that is Progressing is no longer reported Ready.
-func (r *componentReconciler) grace(odh *v1alpha1.OpenDataHub, state components.State) time.Duration {
+// grace is how long to wait before a component that is Progressing is no longer reported Ready, and whether it says meanwhile that it is updating.
+func (r *componentReconciler) grace(odh *v1alpha1.OpenDataHub, state components.State) (wait time.Duration, updating bool) {
 	current := meta.FindStatusCondition(odh.Status.Conditions, r.condition)
 	if state != components.Progressing || current == nil || current.Status != metav1.ConditionTrue ||
 		current.ObservedGeneration != odh.Generation {
 		r.progressing.Delete(odh.UID)
-		return 0
+		if state != components.Progressing && !r.children.Pending(client.ObjectKeyFromObject(odh), r.component.Name()) {
+			r.updated.Store(odh.UID, time.Time{})
+		}
+		return 0, false
 	}
 	now := r.now()
 	since, _ := r.progressing.LoadOrStore(odh.UID, now)
-	return max(0, progressGrace-now.Sub(since.(time.Time)))
+	if wait := progressGrace - now.Sub(since.(time.Time)); wait > 0 {
+		return wait, false
+	}
+	changed, _ := r.updated.LoadOrStore(odh.UID, time.Time{})
+	wait = max(0, updateGrace-now.Sub(changed.(time.Time)))
+	return wait, wait > 0
+}
+
+// tookOver remembers whether this process, at its first look at the platform, changed what another one had deployed.
+func (r *componentReconciler) tookOver(odh *v1alpha1.OpenDataHub, changes []apply.Change) {
+	var at time.Time
+	if slices.ContainsFunc(changes, func(change apply.Change) bool { return change.Action == apply.Configured }) {
+		at = r.now()
+	}
+	r.updated.LoadOrStore(odh.UID, at)
 }
 
 func (r *componentReconciler) write(ctx context.Context, odh *v1alpha1.OpenDataHub, report status.Report) (bool, time.Duration, error) {

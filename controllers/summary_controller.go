@@ -353,13 +353,18 @@ func overall(odh *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) [
 	}
 	issues := slices.DeleteFunc(merged(verdicts), func(v verdict) bool { return v.ready })
 	slices.SortStableFunc(issues, func(a, b verdict) int { return cmp.Compare(a.weight(), b.weight()) })
-	var moving, stalled []verdict
+	var moving, stalled, updating []verdict
 	for _, v := range issues {
 		if slices.Contains(terminalReasons, v.reason) {
 			stalled = append(stalled, v)
 		}
 		if slices.Contains(movingReasons, v.reason) || v.reason == v1alpha1.ReasonUnmanaged {
 			moving = append(moving, v)
+		}
+	}
+	for _, v := range verdicts {
+		if v.ready && v.reason == v1alpha1.ReasonUpdating {
+			updating = append(updating, v)
 		}
 	}
 	reason := ""
@@ -383,6 +388,12 @@ func overall(odh *v1alpha1.OpenDataHub, verdicts []verdict, ready, wanted int) [
 	case message == "" && wanted == 0:
 		return []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonNoComponents,
 			"spec.components names no component, so nothing is deployed")}
+	case message == "" && len(updating) > 0:
+		return []metav1.Condition{
+			condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonUpdating,
+				fmt.Sprintf("%d of %d components ready; restarted for this version of the operator: %s", ready, wanted, brief(updating))),
+			condition(v1alpha1.ConditionReconciling, metav1.ConditionTrue, v1alpha1.ReasonUpdating, brief(updating)),
+		}
 	case message == "":
 		return []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonAvailable,
 			fmt.Sprintf("%d of %d components ready", ready, wanted))}

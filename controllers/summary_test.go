@@ -59,6 +59,21 @@ func TestSummarize(t *testing.T) {
 			components: both, conditions: []metav1.Condition{kafkaReady, hubReady},
 			want: []string{"Ready=True/Available: 2 of 2 components ready"}, wantCount: "2/2",
 		},
+		"one restarts for this version of the operator": {
+			components: both, conditions: []metav1.Condition{kafkaReady, condition("JupyterHubReady", "True", v1alpha1.ReasonUpdating, "0 of 1 Pods ready")},
+			want: []string{
+				"Ready=True/Updating: 2 of 2 components ready; restarted for this version of the operator: jupyterHub: 0 of 1 Pods ready",
+				"Reconciling=True/Updating: jupyterHub: 0 of 1 Pods ready",
+			},
+			wantCount: "2/2",
+		},
+		"one restarts for this version of the operator, and another is broken": {
+			components: both, conditions: []metav1.Condition{
+				condition("KafkaReady", "False", v1alpha1.ReasonDegraded, "broken"),
+				condition("JupyterHubReady", "True", v1alpha1.ReasonUpdating, "0 of 1 Pods ready"),
+			},
+			want: []string{"Ready=False/Degraded: kafka: broken"}, wantCount: "1/2",
+		},
 		"issues come before what has not reported": {
 			components: both, conditions: []metav1.Condition{condition("JupyterHubReady", "False", v1alpha1.ReasonDegraded, "broken")},
 			want: []string{

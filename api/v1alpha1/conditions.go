@@ -2,7 +2,8 @@ package v1alpha1
 
 // Condition types of the summary. Component conditions are named <Component>Ready, see ComponentCondition.
 const (
-	// ConditionReady is True when every component that the spec names is ready for the current generation.
+	// ConditionReady is True when every component that the spec names is ready for the current generation. It stays True while one of them
+	// restarts what a new version of the operator changed, see ReasonUpdating.
 	ConditionReady = "Ready"
 	// ConditionReconciling exists, and is True, while the operator is still working towards the spec.
 	ConditionReconciling = "Reconciling"
@@ -71,6 +72,9 @@ const (
 	ReasonNoGPUNodes = "NoGPUNodes"
 	// ReasonProgressing: the objects are applied and on their way; nothing is known to be wrong.
 	ReasonProgressing = "Progressing"
+	// ReasonUpdating: the component was ready, and restarts what a new version of the operator changed. Its condition stays True meanwhile, for at
+	// most ten minutes, and Reconciling says what is going on.
+	ReasonUpdating = "Updating"
 	// ReasonDegraded: something that the component installed reports a failure; the message says which and why.
 	ReasonDegraded = "Degraded"
 	// ReasonOutdated: what watches over the component has said nothing for so long that nobody knows how it is.
