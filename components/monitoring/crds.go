@@ -80,6 +80,7 @@ type serverSpec struct {
 
 type prometheusSpec struct {
 	serverSpec             `json:",inline"`
+	GracePeriodSeconds     int64                                 `json:"terminationGracePeriodSeconds"`
 	AutomountToken         bool                                  `json:"automountServiceAccountToken"`
 	Retention              string                                `json:"retention"`
 	RetentionSize          string                                `json:"retentionSize"`
