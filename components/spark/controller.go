@@ -451,6 +451,7 @@ func (c *clusterController) report(ctx context.Context, of driver, pod *corev1.P
 		return nil
 	}
 	c.ledger.move(of, starting)
+	startSeconds.WithLabelValues(of.Namespace) // a rate counts from the first scrape, which is to be before the first start
 	problem, err := c.problem(ctx, of, master, worker)
 	if err != nil || problem == "" {
 		return err
