@@ -94,7 +94,7 @@ check-release: ## Fail if two builds of a release differ, or lack something.
 
 .PHONY: check-upgrade
 check-upgrade: ## Fail if this version takes over a platform of the previous one otherwise than test/upgrade/changes.yaml says.
-	OPENDATAHUB_TEST_UPGRADE=$(or $(OPENDATAHUB_TEST_UPGRADE),must) go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/upgrade
+	OPENDATAHUB_TEST_UPGRADE=$(or $(OPENDATAHUB_TEST_UPGRADE),must) go test -timeout 60m -count=1 $(TESTFLAGS) ./test/upgrade
 
 .PHONY: clean
 clean: ## Delete what was built. Cached tools and running clusters stay.
@@ -113,7 +113,7 @@ test: ## Run every test: unit, golden, schema, and the suites on a local cluster
 .PHONY: test-real
 test-real: build ## Run the tests that need Pods that really run (Linux, root). They are skipped where that cannot be.
 	OPENDATAHUB_TEST_REAL=$(or $(OPENDATAHUB_TEST_REAL),try) OPENDATAHUB_SCREENSHOTS=$(abspath $(SCREENSHOTS)) OPENDATAHUB_FAULTS='$(FAULTS)' \
-		go test -timeout 60m -count=1 -v $(TESTFLAGS) ./test/real
+		go test -timeout 60m -count=1 -parallel 4 -v $(TESTFLAGS) ./test/real
 
 # The suite runs the whole operator beside what plays the cluster and Strimzi; all of it would take too long.
 .PHONY: test-race
