@@ -10,6 +10,7 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -271,14 +272,16 @@ func (b *browser) upload(t *testing.T, name, path string, content []byte) {
 	}, nil)
 }
 
-// endKernels ends what a closed browser has left running, and with it the memory that it takes of the notebook's.
-func (b *browser) endKernels(t *testing.T, name string) {
+// close ends the kernel of a notebook that a closed browser has left running, and with it the memory that it takes of the user's.
+func (b *browser) close(t *testing.T, name, path string) {
 	t.Helper()
-	var kernels []struct{ ID string }
-	b.api(t, http.MethodGet, "/user/"+name+"/api/kernels", nil, &kernels)
-	for _, kernel := range kernels {
-		b.api(t, http.MethodDelete, "/user/"+name+"/api/kernels/"+kernel.ID, nil, nil)
+	var sessions []struct{ ID, Path string }
+	b.api(t, http.MethodGet, "/user/"+name+"/api/sessions", nil, &sessions)
+	index := slices.IndexFunc(sessions, func(session struct{ ID, Path string }) bool { return session.Path == path })
+	if index < 0 {
+		t.Fatalf("no kernel of %s among %v", path, sessions)
 	}
+	b.api(t, http.MethodDelete, "/user/"+name+"/api/sessions/"+sessions[index].ID, nil, nil)
 }
 
 // sparkIsKnown waits until the notebook has the configuration of its Spark cluster. A notebook that starts before its cluster gets it

@@ -57,13 +57,15 @@ func TestPlatform(t *testing.T) {
 	const bobsPassword = "correct horse battery"
 	var password string
 	var admin, bob *browser
+	var page *chromium // nil where there is none, and then the user does the same over HTTP
 
 	// Each step needs those before it.
-	_ = t.Run("The platform is applied, and becomes ready", func(t *testing.T) {
-		defer story.step(t)()
-		env.createPlatform(t)
-		password = env.secret(t, "odh-jupyterhub-login")["password"]
-		admin, bob = env.browser(t), env.browser(t)
+	_ = t.Run("The platform is applied, and becomes ready", func(step *testing.T) {
+		defer story.step(step)()
+		env.createPlatform(step)
+		password = env.secret(step, "odh-jupyterhub-login")["password"]
+		admin, bob = env.browser(step), env.browser(step)
+		page = openBrowser(t, env) // until the end of the story
 	}) &&
 		t.Run("A user signs up, and the administrator lets them in", func(t *testing.T) {
 			defer story.step(t)()
@@ -71,33 +73,33 @@ func TestPlatform(t *testing.T) {
 			admin.login(t, "admin", password)
 			admin.get(t, "/hub/authorize/bob", "Referer", admin.address+"/hub/authorize")
 		}) &&
-		t.Run("On the first day", func(t *testing.T) { firstDay(t, env, story, bob, "bob", bobsPassword) }) &&
-		t.Run("The home has the size that the platform gives", func(t *testing.T) {
+		(page == nil || t.Run("The platform's page, behind its login, says that everything works", func(t *testing.T) {
 			defer story.step(t)()
-			got := bob.execute(t, "bob", "import os; s = os.statvfs('.'); print(round(s.f_blocks * s.f_frsize / 2**30, 1))")
-			if got != "1.9\n" && got != "2.0\n" {
-				t.Errorf("the home has %s GiB, want nearly 2", got)
-			}
-		}) &&
-		t.Run("At the same time", func(t *testing.T) {
+			page.In(t)
+			page.enter(t, env, "portal", `document.querySelectorAll(".card").length == 4 &&
+				[...document.querySelectorAll(".card .state")].every(state => state.textContent == "Ready")`)
+		})) &&
+		t.Run("On the first day", func(t *testing.T) {
+			arrived := make(chan struct{}) // the user, or they never will
+			user := func() *browser { <-arrived; return bob }
+			t.Run("The user", func(t *testing.T) {
+				t.Parallel()
+				firstDay(t, env, story, page, bob, "bob", bobsPassword, arrived)
+			})
 			t.Run("A model is trained and stored, Seldon serves it, and the notebook asks it", func(t *testing.T) {
 				t.Parallel()
 				defer story.step(t)()
-				env.serve(t, bob, "bob")
+				env.serve(t, user, "bob")
 			})
 			t.Run("A workflow trains a model on files of the object storage, tells MLflow, and has Seldon serve it", func(t *testing.T) {
 				t.Parallel()
 				defer story.step(t)()
-				env.pipeline(t, bob, "bob")
+				env.pipeline(t, user, "bob")
 			})
-			t.Run("A cell of Kotlin runs on the Java virtual machine", func(t *testing.T) {
-				t.Parallel()
-				defer story.step(t)()
-				const cell = `println(listOf("data", "hub").joinToString("-") + " on Java " + System.getProperty("java.specification.version"))`
-				if got, err := bob.tryIn(t, "bob", "kotlin", cell); err != nil || got != "data-hub on Java 21\n" {
-					t.Errorf("the cell printed %q, %v", got, err)
-				}
-			})
+		}) &&
+		t.Run("The namespace's quota is used up, and a user reads why no notebook starts", func(t *testing.T) {
+			defer story.step(t)()
+			env.failByQuota(t, admin, "admin")
 		}) &&
 		t.Run("Prometheus reaches every part of the platform, the operator, and the user's Spark cluster", func(t *testing.T) {
 			defer story.step(t)()
@@ -112,10 +114,6 @@ func TestPlatform(t *testing.T) {
 		t.Run("It keeps what the exporter of GPUs tells of this namespace, and nothing else", func(t *testing.T) {
 			defer story.step(t)()
 			env.wantGPUs(t)
-		}) &&
-		t.Run("The namespace's quota is used up, and a user reads why no notebook starts", func(t *testing.T) {
-			defer story.step(t)()
-			env.failByQuota(t, admin, "admin")
 		}) &&
 		t.Run("The notebook stops; on the next day it has the files", func(t *testing.T) {
 			defer story.step(t)()

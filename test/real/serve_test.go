@@ -40,8 +40,8 @@ func (e *env) prepareSeldon(t *testing.T) {
 }
 
 // serve adds Seldon to the platform, trains and stores a model as the sample does, and has it served. The user's notebook asks it, and it says
-// what it said when it was trained.
-func (e *env) serve(t *testing.T, b *browser, user string) {
+// what it said when it was trained. The browser is that of a user whose notebook runs.
+func (e *env) serve(t *testing.T, b func() *browser, user string) {
 	t.Helper()
 	e.prepareSeldon(t)
 	want := e.train(t)
@@ -49,7 +49,7 @@ func (e *env) serve(t *testing.T, b *browser, user string) {
 	e.wantServed(t, "odh-seldon-iris")
 	e.wantCondition(t, "SeldonReady", "True")
 	var got [][]float64
-	e.predict(t, b, user, "odh-seldon-iris", [][]float64{{5.1, 3.5, 1.4, 0.2}}, &got)
+	e.predict(t, b(), user, "odh-seldon-iris", [][]float64{{5.1, 3.5, 1.4, 0.2}}, &got)
 	same := func(a, b float64) bool { return math.Abs(a-b) < 1e-9 }
 	if !slices.EqualFunc(got, want, func(a, b []float64) bool { return slices.EqualFunc(a, b, same) }) {
 		t.Errorf("the model says %v, and said %v when it was trained", got, want)

@@ -27,7 +27,7 @@ import (
 
 // pipeline adds Argo Workflows to the platform, and runs the workflow of config/samples: its steps write and read the object storage, train
 // a model, tell MLflow, and have Seldon serve the model. Its user sees it in Argo's API. It goes with its files, and the model stays.
-func (e *env) pipeline(t *testing.T, b *browser, user string) {
+func (e *env) pipeline(t *testing.T, running func() *browser, user string) {
 	t.Helper()
 	ctx := t.Context()
 	if err := node.DeployArgoKinds(ctx, e.Cluster); err != nil {
@@ -52,6 +52,15 @@ func (e *env) pipeline(t *testing.T, b *browser, user string) {
 		}
 		return fmt.Errorf("it is %s: %s", phase, message)
 	})
+	b := running()
+	var answer []float64
+	e.predict(t, b, user, "slope", [][]float64{{2}}, &answer)
+	if len(answer) != 1 || math.Abs(answer[0]-6) > 0.2 {
+		t.Errorf("the model of the workflow says %v of 2, want about 6", answer)
+	}
+	if err := e.Admin.Delete(ctx, seldonDeployment("slope")); err != nil {
+		t.Fatal(err)
+	}
 	e.wantShown(t, workflow.GetName())
 
 	kept := "slope/" + workflow.GetName() + "/model.joblib"
@@ -69,13 +78,7 @@ print(round(mlflow.search_runs(experiment_names=["samples"])["metrics.slope"].il
 	if want := "['prepare', 'train', 'store']\n1 1\nTrue\n3.0\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("of the workflow there is %q, want %q", got, want)
 	}
-	var answer []float64
-	e.predict(t, b, user, "slope", [][]float64{{2}}, &answer)
-	if len(answer) != 1 || math.Abs(answer[0]-6) > 0.2 {
-		t.Errorf("the model of the workflow says %v of 2, want about 6", answer)
-	}
-
-	for _, object := range append(account, workflow, seldonDeployment("slope")) {
+	for _, object := range append(account, workflow) {
 		if err := e.Admin.Delete(ctx, object); err != nil {
 			t.Fatal(err)
 		}
