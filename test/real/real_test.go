@@ -3,6 +3,7 @@ package real_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -45,6 +46,10 @@ const (
 // step is in docs/story.md.
 func TestPlatform(t *testing.T) {
 	mustRun(t)
+	// What waits for the user would keep them from beginning.
+	if slots := flag.Lookup("test.parallel").Value.(flag.Getter).Get().(int); slots < 3 {
+		t.Fatalf("%d parts of the story may run at the same time, and it takes three: go test -parallel 3", slots)
+	}
 	log.SetLogger(logr.Discard()) // controller-runtime complains when nobody asks for its log
 	before := machineState(t)
 	story := &story{}
