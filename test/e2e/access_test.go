@@ -12,24 +12,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/controllers/authority"
 	"opendatahub.io/operator/controllers/serving"
-	"opendatahub.io/operator/test/container"
 	"opendatahub.io/operator/test/harness"
 )
 
 var _ = Describe("The metrics of the operator", func() {
 	It("are served by the leader, to those who may get them", func(ctx context.Context) {
-		// Empty again when the manager is gone: other managers serve no metrics, and what the command diff finds would be wrong for them.
-		certificate := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: harness.OperatorNamespace, Name: serving.SecretName(serving.Operator)}}
-		DeferCleanup(func(ctx context.Context) {
-			Expect(env.Admin.Patch(ctx, certificate, client.RawPatch(types.MergePatchType, []byte(`{"data":null}`)))).To(Succeed())
-		})
-		address := container.FreeAddress(GinkgoTB())
+		address := metricsAddress()
 		manager, err := env.StartReplica(context.WithoutCancel(ctx), address)
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(manager.Stop)
@@ -42,7 +35,8 @@ var _ = Describe("The metrics of the operator", func() {
 		Expect(err).NotTo(HaveOccurred())
 		other, err := env.ServiceAccountConfig(ctx, harness.OperatorNamespace, "default")
 		Expect(err).NotTo(HaveOccurred())
-		Expect(env.Admin.Get(ctx, client.ObjectKeyFromObject(certificate), certificate)).To(Succeed())
+		certificate := &corev1.Secret{}
+		Expect(env.Admin.Get(ctx, metricsCertificate, certificate)).To(Succeed())
 		authority := x509.NewCertPool()
 		Expect(authority.AppendCertsFromPEM(certificate.Data["ca.crt"])).To(BeTrue(), "the shipped Secret is filled in")
 		get := func(token string) func(context.Context) (int, error) {

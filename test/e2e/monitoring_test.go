@@ -13,12 +13,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/components/monitoring"
-	"opendatahub.io/operator/test/container"
 )
 
 var _ = Describe("Monitoring", func() {
 	It("watches what the platform has, and no longer what it had", func(ctx context.Context) {
-		env.MetricsAddress = container.FreeAddress(GinkgoTB())
+		env.MetricsAddress = metricsAddress()
 		DeferCleanup(func() { env.MetricsAddress = "" })
 		manager := start(ctx)
 		ns := namespace(ctx, "monitoring")

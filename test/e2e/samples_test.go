@@ -31,7 +31,6 @@ import (
 	"opendatahub.io/operator/components/native"
 	"opendatahub.io/operator/components/seldon"
 	"opendatahub.io/operator/controllers/apply"
-	"opendatahub.io/operator/test/container"
 )
 
 // provide makes the Secrets that a resource refers to, which allow what it wants with them.
@@ -264,7 +263,7 @@ func lendNode(ctx context.Context, placement v1alpha1.Placement) {
 
 var _ = Describe("The samples", func() {
 	It("are applied as they are rendered, differ from it no more, and show what somebody changes", func(ctx SpecContext) {
-		env.MetricsAddress = container.FreeAddress(GinkgoTB())
+		env.MetricsAddress = metricsAddress()
 		DeferCleanup(func() { env.MetricsAddress = "" })
 		manager := start(ctx)
 		var samples []sample

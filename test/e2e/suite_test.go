@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
@@ -22,7 +23,9 @@ import (
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/controllers/apply"
+	"opendatahub.io/operator/controllers/serving"
 	"opendatahub.io/operator/test/cluster"
+	"opendatahub.io/operator/test/container"
 	"opendatahub.io/operator/test/harness"
 	"opendatahub.io/operator/test/rights/audit"
 )
@@ -60,6 +63,19 @@ func start(ctx context.Context, namespaces ...string) *harness.Manager {
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(manager.Stop)
 	return manager
+}
+
+// metricsCertificate is the Secret of the certificate with which the operator serves metrics.
+var metricsCertificate = client.ObjectKey{Namespace: harness.OperatorNamespace, Name: serving.SecretName(serving.Operator)}
+
+// metricsAddress is one for the operator to serve its metrics at, before it starts. The Secret of its certificate is empty again after
+// the spec: other specs' operators serve no metrics, and the command diff, which knows that from the Secret, expects nothing for them.
+func metricsAddress() string {
+	DeferCleanup(func(ctx context.Context) {
+		certificate := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: metricsCertificate.Namespace, Name: metricsCertificate.Name}}
+		Expect(env.Admin.Patch(ctx, certificate, client.RawPatch(types.MergePatchType, []byte(`{"data":null}`)))).To(Succeed())
+	})
+	return container.FreeAddress(GinkgoTB())
 }
 
 // namespace makes a namespace that enforces the restricted Pod Security Standard, and takes it away after the spec.
