@@ -31,7 +31,7 @@ type Options struct {
 	Root string
 	// Cache is the folder of layers. Default: a folder of the user's cache directory.
 	Cache string
-	// Log receives one line per layer that is built; nil is silent.
+	// Log receives lines about layers that are built; nil is silent.
 	Log io.Writer
 }
 
@@ -63,7 +63,7 @@ type Built struct {
 }
 
 // Build builds all images that are made of packages. With a warm cache it only looks at files.
-func Build(ctx context.Context, o Options) (*Built, error) {
+func Build(ctx context.Context, o Options) (_ *Built, err error) {
 	if o.Cache == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
@@ -97,23 +97,50 @@ func Build(ctx context.Context, o Options) (*Built, error) {
 		}
 	}
 	built := &Built{}
-	var tops []*layer
+	var packages, programs part
 	for _, recipe := range recipes(pinned) {
 		image := Image{Name: recipe.name, config: recipe.config}
 		for _, layer := range recipe.top.chain() {
 			image.layers = append(image.layers, o.file(layer))
 		}
 		built.Images = append(built.Images, image)
-		tops = append(tops, recipe.top)
+		of := &programs
+		if pythons[recipe.top.chain()[0]] != "" {
+			of = &packages
+		}
+		of.images, of.tops = append(of.images, image), append(of.tops, recipe.top)
 	}
-	if err := o.buildAll(ctx, tops); err != nil {
+	store, err := o.newStore(built.Images)
+	if err != nil {
 		return nil, err
 	}
-	built.Store, err = o.store(ctx, built.Images)
+	defer func() { err = errors.Join(err, store.discard()) }()
+	// Packages are fetched, installed and unpacked with pauses, and by one processor each: programs compile meanwhile.
+	group, building := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := o.buildAll(building, packages.tops); err != nil {
+			return err
+		}
+		return store.unpack(building, packages.images)
+	})
+	group.Go(func() error { return o.buildAll(building, programs.tops) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	if err := store.unpack(ctx, programs.images); err != nil {
+		return nil, err
+	}
+	built.Store, err = store.keep(built.Images)
 	return built, err
 }
 
-// buildAll builds layers and those below them, two at a time: one waits for the network while another one compiles.
+// part of the images: those on a Debian, or those of a program that is compiled.
+type part struct {
+	images []Image
+	tops   []*layer
+}
+
+// buildAll builds layers and those below them, two at a time: one waits for the network, or links, while another one works.
 func (o Options) buildAll(ctx context.Context, tops []*layer) (err error) {
 	work, err := os.MkdirTemp(o.Cache, "making-")
 	if err != nil {

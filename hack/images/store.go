@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,45 +17,68 @@ import (
 	"time"
 )
 
-// store is the folder of a containerd that has the images, unpacked. A node starts with a copy: to import the images takes longer than
+// A store is the folder of a containerd that has the images, unpacked. A node starts with a copy: to import the images takes longer than
 // all else that a start does.
-func (o Options) store(ctx context.Context, all []Image) (folder string, err error) {
-	folder = filepath.Join(o.Cache, storePrefix+keyOf(all))
-	if _, err := os.Stat(folder); err == nil {
-		return folder, nil
+type store struct {
+	Options
+	folder string
+	work   string // where it is made. Empty: it is there already.
+}
+
+// newStore begins one, unless there is one of these images.
+func (o Options) newStore(all []Image) (*store, error) {
+	s := &store{Options: o, folder: filepath.Join(o.Cache, storePrefix+keyOf(all))}
+	if _, err := os.Stat(s.folder); err == nil {
+		return s, nil
 	}
 	// Those of other images are of no use: a node has its own copy.
 	old, err := filepath.Glob(filepath.Join(o.Cache, storePrefix+"*"))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	for _, name := range old {
 		if err := os.RemoveAll(name); err != nil {
-			return "", fmt.Errorf("removing images that are no longer used: %w", err)
+			return nil, fmt.Errorf("removing images that are no longer used: %w", err)
 		}
 	}
-	_, _ = fmt.Fprint(o.Log, "unpacking the images ... ")
+	s.work, err = os.MkdirTemp(o.Cache, "making-"+storePrefix) // for root only, as the images have programs that act as root
+	return s, err
+}
+
+// root is the folder of the containerd while it is made.
+func (s *store) root() string { return filepath.Join(s.work, "root") }
+
+// unpack adds images, whose layers are built.
+func (s *store) unpack(ctx context.Context, images []Image) error {
+	if s.work == "" {
+		return nil
+	}
+	_, _ = fmt.Fprintf(s.Log, "unpacking %d images\n", len(images))
 	started := time.Now()
-	defer func() {
-		if err != nil {
-			_, _ = fmt.Fprintln(o.Log, "failed")
-			return
-		}
-		_, _ = fmt.Fprintln(o.Log, time.Since(started).Round(100*time.Millisecond))
-	}()
-	work, err := os.MkdirTemp(o.Cache, "making-"+storePrefix) // for root only, as the images have programs that act as root
-	if err != nil {
-		return "", err
+	if err := s.importInto(ctx, s.work, s.root(), images); err != nil {
+		return fmt.Errorf("unpacking the images: %w", err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	root := filepath.Join(work, "root")
-	if err := o.importInto(ctx, work, root, all); err != nil {
-		return "", fmt.Errorf("unpacking the images: %w", err)
+	_, _ = fmt.Fprintf(s.Log, "unpacked %d images in %s\n", len(images), time.Since(started).Round(100*time.Millisecond))
+	return nil
+}
+
+// keep puts the store, which has all the images now, where the next build finds it, and returns its folder.
+func (s *store) keep(all []Image) (string, error) {
+	if s.work == "" {
+		return s.folder, nil
 	}
-	if err := shareLayers(root, all); err != nil {
-		return "", fmt.Errorf("unpacking the images: %w", err)
+	if err := shareLayers(s.root(), all); err != nil {
+		return "", fmt.Errorf("sharing the layers of the images: %w", err)
 	}
-	return folder, os.Rename(root, folder)
+	return s.folder, os.Rename(s.root(), s.folder)
+}
+
+// discard removes what is not kept.
+func (s *store) discard() error {
+	if s.work == "" {
+		return nil
+	}
+	return os.RemoveAll(s.work)
 }
 
 const storePrefix = "store-"

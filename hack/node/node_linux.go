@@ -110,11 +110,16 @@ func Up(ctx context.Context, o Options) (c *cluster.Cluster, existed bool, err e
 		}
 	}
 	// The compiler and what downloads packages do not wait for each other.
+	var control cluster.Binaries
 	var binaries cluster.NodeBinaries
 	var built *images.Built
 	group, building := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		binaries, err = cluster.BuildNode(building, cluster.BuildOptions{Root: o.Root, Log: o.Log})
+		options := cluster.BuildOptions{Root: o.Root, Log: o.Log}
+		if binaries, err = cluster.BuildNode(building, options); err != nil {
+			return err
+		}
+		control, err = cluster.Build(building, options)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -126,7 +131,7 @@ func Up(ctx context.Context, o Options) (c *cluster.Cluster, existed bool, err e
 	}
 	n := &node{options: o, binaries: binaries, images: built}
 	options := cluster.Options{
-		Name: o.Name, Dir: o.Dir, Port: o.Port, Root: o.Root, Log: o.Log, Nodes: -1, Timeout: 5 * time.Minute,
+		Name: o.Name, Dir: o.Dir, Port: o.Port, Root: o.Root, Log: o.Log, Nodes: -1, Timeout: 5 * time.Minute, Binaries: &control,
 		Machine: func(ctx context.Context, c *cluster.Cluster) (*cluster.Machine, error) {
 			n.Cluster = c
 			return n.machine(ctx)

@@ -209,13 +209,12 @@ func (p program[T]) build(ctx context.Context, module, cache string, log io.Writ
 	if p.ldflags != nil {
 		ldflags += " " + p.ldflags(version)
 	}
-	_, _ = fmt.Fprintf(log, "building %s %s ... ", p.name, version)
+	_, _ = fmt.Fprintf(log, "building %s %s\n", p.name, version)
 	started := time.Now()
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", temporary, p.pkg)
 	build.Dir = module
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	if output, err := build.CombinedOutput(); err != nil {
-		_, _ = fmt.Fprintln(log, "failed")
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
@@ -224,7 +223,7 @@ func (p program[T]) build(ctx context.Context, module, cache string, log io.Writ
 	if err := os.Rename(temporary, path); err != nil {
 		return "", fmt.Errorf("keeping %s: %w", p.name, err)
 	}
-	_, _ = fmt.Fprintln(log, time.Since(started).Round(100*time.Millisecond))
+	_, _ = fmt.Fprintf(log, "built %s in %s\n", p.name, time.Since(started).Round(100*time.Millisecond))
 	return path, nil
 }
 
