@@ -53,7 +53,6 @@ type componentReconciler struct {
 	updated sync.Map
 	// admitted has, by UID, the platforms whose namespaces admit the component's Pods.
 	admitted sync.Map
-	// now is the clock for both.
 	// authorities signed the certificates of this operator's metrics and its installer's.
 	authorities func() components.MetricsAuthorities
 	now         func() time.Time

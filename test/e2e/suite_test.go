@@ -3,6 +3,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"testing"
@@ -11,10 +12,13 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -55,6 +59,50 @@ var _ = BeforeSuite(func(ctx context.Context) {
 	DeferCleanup(func() error { return env.Stop() })
 	DeferCleanup(writeUses)
 }, NodeTimeout(20*time.Minute))
+
+// What specs share is after each of them as it was before, so that they can run in any order.
+var _ = BeforeEach(func(ctx context.Context) {
+	before := shared(ctx)
+	DeferCleanup(func(ctx context.Context) {
+		Eventually(ctx, shared).WithTimeout(10*time.Second).Should(BeComparableTo(before), "the spec leaves something behind")
+	})
+})
+
+// shared is what specs share and some of them change: what the operator keeps in its namespace, kinds, storage classes, and nodes.
+func shared(ctx context.Context) map[string]string {
+	GinkgoHelper()
+	found := map[string]string{}
+	for _, kind := range []struct {
+		gvk    schema.GroupVersionKind
+		in     string
+		fields [][]string
+	}{
+		{corev1.SchemeGroupVersion.WithKind("Secret"), harness.OperatorNamespace, [][]string{{"data"}}},
+		{corev1.SchemeGroupVersion.WithKind("ConfigMap"), harness.OperatorNamespace, [][]string{{"data"}, {"binaryData"}}},
+		{corev1.SchemeGroupVersion.WithKind("Node"), "", [][]string{{"metadata", "labels"}, {"spec", "taints"}, {"spec", "unschedulable"}}},
+		{storagev1.SchemeGroupVersion.WithKind("StorageClass"), "", [][]string{{"metadata", "annotations"}}},
+		{apiextensionsv1.SchemeGroupVersion.WithKind("CustomResourceDefinition"), "", nil},
+	} {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind.gvk.GroupVersion().WithKind(kind.gvk.Kind + "List"))
+		Expect(env.Admin.List(ctx, list, client.InNamespace(kind.in))).To(Succeed())
+		for _, object := range list.Items {
+			if object.GetLabels()[components.LabelPlatformNamespace] != "" {
+				continue // that of one platform, whose namespace is in its name
+			}
+			var values []any
+			for _, field := range kind.fields {
+				value, _, err := unstructured.NestedFieldNoCopy(object.Object, field...)
+				Expect(err).NotTo(HaveOccurred())
+				values = append(values, value)
+			}
+			said, err := json.Marshal(values)
+			Expect(err).NotTo(HaveOccurred())
+			found[kind.gvk.Kind+"/"+object.GetName()] = string(said)
+		}
+	}
+	return found
+}
 
 // start runs the operator until the end of the spec.
 func start(ctx context.Context, namespaces ...string) *harness.Manager {
