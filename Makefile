@@ -76,7 +76,7 @@ cluster-down: ## Stop a local cluster (NAME).
 
 .PHONY: build
 build: ## Build bin/opendatahub.
-	GOGC=400 go build -ldflags "-s -w -X main.version=v$(VERSION)" -o bin/opendatahub .
+	go build -ldflags "-s -w -X main.version=v$(VERSION)" -o bin/opendatahub .
 
 .PHONY: release
 release: ## Build programs, SBOMs, images and provenance for all platforms, to bin/release (VERSION, MUST_GATHER_BASE).
