@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -113,6 +114,7 @@ type Cluster struct {
 	client    client.Client
 	kube      kubernetes.Interface
 	strimzi   *player
+	syncing   sync.Mutex // see syncStages
 }
 
 // files of a cluster, relative to its folder. Nothing else in the folder is ever removed.

@@ -121,6 +121,31 @@ spec: {containers: [{name: again, image: example.com/again:1}]}
 		Expect(deleted).NotTo(ContainElement(ContainSubstring(`"username":"kwok"`)))
 	})
 
+	// As when a test plays two operators in parallel: each waits until KWOK uses its Stages.
+	It("is told of Stages by several at once", func(ctx SpecContext) {
+		ns := newNamespace(ctx, kube, nil)
+		fail := func(app string) error {
+			for range 5 {
+				undo, err := shared.FailPods(ctx, ns, map[string]string{"app": app}, cluster.NotReady)
+				if err != nil {
+					return err
+				}
+				if err := undo(ctx); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		done := make(chan error)
+		apps := []string{"one", "two", "three"}
+		for _, app := range apps {
+			go func() { done <- fail(app) }()
+		}
+		for range apps {
+			Eventually(ctx, done).WithTimeout(45 * time.Second).Should(Receive(BeNil()))
+		}
+	}, SpecTimeout(time.Minute))
+
 	It("completes the Pod of a Job", func(ctx SpecContext) {
 		job := object(`
 apiVersion: batch/v1

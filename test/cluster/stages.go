@@ -317,6 +317,8 @@ func playsVolumes(object *unstructured.Unstructured) bool {
 // that is new each time, is seen to be used, then all before it are in use as well. As a side effect KWOK tries again
 // to watch the kinds that it has Stages for and that were not served so far.
 func (c *Cluster) syncStages(ctx context.Context) error {
+	c.syncing.Lock() // one token at a time
+	defer c.syncing.Unlock()
 	token := "t" + pokeValue()
 	stage := &unstructured.Unstructured{Object: map[string]any{
 		"spec": map[string]any{
@@ -340,23 +342,31 @@ func (c *Cluster) syncStages(ctx context.Context) error {
 	if err := c.apply(ctx, stage); err != nil {
 		return err
 	}
-	err := c.wait(ctx, "KWOK to know the stages", func(ctx context.Context) error {
+	var asked time.Time
+	return c.wait(ctx, "KWOK to know the stages", func(ctx context.Context) error {
 		observed := &unstructured.Unstructured{}
 		observed.SetGroupVersionKind(stageKind)
-		observed.SetName(syncStage)
-		// The patch returns the object with the status that the patch before it led to.
-		if err := c.poke(ctx, observed); err != nil {
+		if err := c.client.Get(ctx, client.ObjectKey{Name: syncStage}, observed); err != nil {
 			return err
 		}
-		conditions, _, _ := unstructured.NestedSlice(observed.Object, "status", "conditions")
-		for _, condition := range conditions {
-			if condition, ok := condition.(map[string]any); ok && condition["reason"] == token {
-				return nil
+		var reason, message any
+		if conditions, _, _ := unstructured.NestedSlice(observed.Object, "status", "conditions"); len(conditions) == 1 {
+			if condition, ok := conditions[0].(map[string]any); ok {
+				reason, message = condition["reason"], condition["message"]
 			}
+		}
+		if reason == token {
+			return nil
+		}
+		// Not before it has answered, with a template that was there earlier: what it is asked faster than it answers it does one after the other.
+		if message == observed.GetAnnotations()[pokeAnnotation] || time.Since(asked) > time.Second {
+			if err := c.poke(ctx, observed); err != nil {
+				return err
+			}
+			asked = time.Now()
 		}
 		return errors.New("it has not used the last one yet")
 	})
-	return err
 }
 
 // apply applies one object as this package's own.
