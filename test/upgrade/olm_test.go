@@ -59,7 +59,7 @@ var platforms = map[string]string{
 func TestOLM(t *testing.T) {
 	previous, root := previous(t)
 	ctx := t.Context()
-	harness.LogTo(io.Discard)
+	said := logged(t)
 	programs, err := output(ctx, filepath.Join(root, "hack", "olm"), "./build.sh")
 	if err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestOLM(t *testing.T) {
 		// What they miss they look at again after 5 and 15 minutes, by default.
 		process(t, []string{"KUBECONFIG=" + c.Kubeconfig()}, filepath.Join(programs, name), "--namespace", olmNamespace, "--interval=10s")
 	}
-	t.Cleanup(func() { explain(t, env) })
+	t.Cleanup(func() { explain(t, env, said) })
 
 	// What docs/olm.md says, and config/olm of the version that is installed, without the installer.
 	subscribe(t, env, before, port)
@@ -346,35 +346,76 @@ func subscribe(t *testing.T, env *harness.Env, starting string, port int) {
 	}
 }
 
-// approve approves the InstallPlan of a version, and waits until the version is installed.
+// approve approves the InstallPlan of a version, and waits until the version is installed: until its manager runs, and its plan is complete.
+// OLM carries out a plan again as long as it is not, even when the next one is complete, and so puts definitions back to the older version.
 func approve(t *testing.T, env *harness.Env, csv string) {
 	t.Helper()
 	ctx, g := t.Context(), NewWithT(t)
 	g.Eventually(ctx, func() (bool, error) {
-		plans := &unstructured.UnstructuredList{}
-		plans.SetAPIVersion("operators.coreos.com/v1alpha1")
-		plans.SetKind("InstallPlanList")
-		if err := env.Admin.List(ctx, plans, client.InNamespace(harness.OperatorNamespace)); err != nil {
+		plan, err := planOf(ctx, env, csv)
+		if err != nil || phaseOf(plan) != "RequiresApproval" { // before, OLM writes it itself
 			return false, err
 		}
-		for i := range plans.Items {
-			names, _, _ := unstructured.NestedStringSlice(plans.Items[i].Object, "spec", "clusterServiceVersionNames")
-			phase, _, _ := unstructured.NestedString(plans.Items[i].Object, "status", "phase")
-			if slices.Equal(names, []string{csv}) && phase == "RequiresApproval" { // before, OLM writes it itself
-				return true, env.Admin.Patch(ctx, &plans.Items[i], client.RawPatch(types.MergePatchType, []byte(`{"spec":{"approved":true}}`)))
-			}
-		}
-		return false, nil
+		return true, env.Admin.Patch(ctx, plan, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"approved":true}}`)))
 	}).WithTimeout(eventually).Should(BeTrue(), "an InstallPlan of %s", csv)
 	g.Eventually(ctx, phase(env, csv)).WithTimeout(eventually).Should(Equal("Succeeded"))
+	g.Eventually(ctx, func() (string, error) {
+		plan, err := planOf(ctx, env, csv)
+		return phaseOf(plan), err
+	}).WithTimeout(eventually).Should(Equal("Complete"), "the InstallPlan of %s", csv)
 }
 
-// explain prints what OLM says of what it does, when the test has failed.
-func explain(t *testing.T, env *harness.Env) {
+// planOf is the InstallPlan of a version. It has no name when there is none.
+func planOf(ctx context.Context, env *harness.Env, csv string) (*unstructured.Unstructured, error) {
+	plans := &unstructured.UnstructuredList{}
+	plans.SetAPIVersion("operators.coreos.com/v1alpha1")
+	plans.SetKind("InstallPlanList")
+	if err := env.Admin.List(ctx, plans, client.InNamespace(harness.OperatorNamespace)); err != nil {
+		return &unstructured.Unstructured{}, err
+	}
+	for i := range plans.Items {
+		if names, _, _ := unstructured.NestedStringSlice(plans.Items[i].Object, "spec", "clusterServiceVersionNames"); slices.Equal(names, []string{csv}) {
+			return &plans.Items[i], nil
+		}
+	}
+	return &unstructured.Unstructured{}, nil
+}
+
+func phaseOf(object *unstructured.Unstructured) string {
+	phase, _, _ := unstructured.NestedString(object.Object, "status", "phase")
+	return phase
+}
+
+// logged keeps what this version's manager logs. The returned function has its errors.
+func logged(t *testing.T) (failures func() string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "manager"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	harness.LogTo(log)
+	return func() string {
+		content, err := os.ReadFile(log.Name())
+		if err != nil {
+			return err.Error()
+		}
+		var lines []string
+		for line := range strings.Lines(string(content)) {
+			if strings.Contains(line, "level=ERROR") {
+				lines = append(lines, line)
+			}
+		}
+		return strings.Join(lines[max(0, len(lines)-20):], "")
+	}
+}
+
+// explain prints what OLM says of what it does, and what this version's manager could not do, when the test has failed.
+func explain(t *testing.T, env *harness.Env, failures func() string) {
 	t.Helper()
 	if !t.Failed() {
 		return
 	}
+	t.Logf("errors of the manager:\n%s", failures())
 	for _, kind := range []string{"Subscription", "InstallPlan", "ClusterServiceVersion"} {
 		list := &unstructured.UnstructuredList{}
 		list.SetAPIVersion("operators.coreos.com/v1alpha1")
@@ -399,8 +440,7 @@ func phase(env *harness.Env, csv string) func(context.Context) (string, error) {
 		if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(object), object); err != nil {
 			return "gone", client.IgnoreNotFound(err)
 		}
-		phase, _, err := unstructured.NestedString(object.Object, "status", "phase")
-		return phase, err
+		return phaseOf(object), nil
 	}
 }
 
