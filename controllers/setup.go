@@ -241,7 +241,10 @@ func Setup(ctx context.Context, mgr manager.Manager, all []components.Component,
 	if err != nil {
 		return err
 	}
-	writer := &status.Writer{Client: mgr.GetClient(), Now: time.Now, Wrote: odhs.overlay.Wrote}
+	writer := &status.Writer{
+		Client: mgr.GetClient(), Now: time.Now, Wrote: odhs.overlay.Wrote,
+		Lacking: func(hub types.NamespacedName) { queues.Wake(SummaryManager, hub) },
+	}
 	secrets := watch.NewReferences(clients, queues.Wake)
 	if err := mgr.Add(secrets); err != nil {
 		return fmt.Errorf("watching Secrets that people provide: %w", err)

@@ -67,6 +67,7 @@ func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request)
 		operators := r.operators.of(ctx, odh)
 		needs(&report, odh, operators)
 		unbounded(&report, r.policies())
+		outdated(&report, r.status.Lacks(request.NamespacedName))
 		awaits = r.operators.report() != nil && slices.ContainsFunc(operators, dependencies.Awaits)
 	}
 	again := false
@@ -256,6 +257,15 @@ func unbounded(report *status.Report, missing []string) {
 func missingPolicies(missing []string) string {
 	return fmt.Sprintf("nothing bounds what a stolen token of the operator can do, because this cluster is without %s; apply config/admission",
 		strings.Join(missing, " and "))
+}
+
+// outdated says which fields the status is without, because the definition in the cluster is older than the operator. That happens when somebody
+// puts it back, as a tool does that applies what it has once more.
+func outdated(report *status.Report, fields []string) {
+	if ready := meta.FindStatusCondition(report.Conditions, v1alpha1.ConditionReady); len(fields) > 0 && ready != nil {
+		ready.Message += fmt.Sprintf("; the definition of OpenDataHub in this cluster is older than the operator and lacks status.%s; "+
+			"apply config/crd of the operator's version", strings.Join(fields, " and status."))
+	}
 }
 
 // policyChanged makes the function that the watch of admission policies calls.

@@ -360,3 +360,22 @@ func TestMissingPoliciesAreARemark(t *testing.T) {
 		})
 	}
 }
+
+func TestAnOlderDefinitionIsARemark(t *testing.T) {
+	for name, test := range map[string]struct {
+		fields []string
+		want   string
+	}{
+		"none": {nil, "1 of 2 components ready"},
+		"two": {[]string{"components.credentialsUser", "databases"}, "1 of 2 components ready; the definition of OpenDataHub in this cluster is older than the " +
+			"operator and lacks status.components.credentialsUser and status.databases; apply config/crd of the operator's version"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report := status.Report{Conditions: []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Message: "1 of 2 components ready"}}}
+			outdated(&report, test.fields)
+			if got := report.Conditions[0].Message; got != test.want {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -15,7 +16,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"opendatahub.io/operator/api/v1alpha1"
 )
@@ -51,11 +54,40 @@ type Writer struct {
 	Now func() time.Time
 	// Wrote receives the API server's answer.
 	Wrote func(*v1alpha1.OpenDataHub)
+	// Lacking, if set, is called with a resource whose Lacks have changed.
+	Lacking func(types.NamespacedName)
+
+	mu     sync.Mutex
+	lacked map[lackKey]lack
 }
 
-// Write brings the writer's part of the status up to date. It returns whether it wrote, and how long to wait before the next call if
-// the change can wait.
+// Write brings the writer's part of the status up to date, but for fields that the definition in the cluster is too old for. It returns whether it
+// wrote, and how long to wait before the next call if the change can wait, or if there are such fields.
 func (w *Writer) Write(ctx context.Context, odh *v1alpha1.OpenDataHub, manager string, report Report) (wrote bool, wait time.Duration, err error) {
+	key := lackKey{client.ObjectKeyFromObject(odh), manager}
+	fields, recheck := w.lacks(key)
+	wrote, wait, err = w.writeWithout(ctx, odh, manager, report, fields)
+	if lacks := lacking(err); len(lacks) > 0 {
+		fields, recheck = append(lacks, fields...), Recheck
+		if w.lack(key, fields) {
+			log.FromContext(ctx).Info("Warning: the definition of OpenDataHub is older than the operator, so fields of the status are left out", "fields", fields)
+		}
+		wrote, wait, err = w.writeWithout(ctx, odh, manager, report, fields)
+	}
+	switch {
+	case err != nil:
+	case len(fields) > 0 && (wait == 0 || recheck < wait):
+		wait = recheck
+	case len(fields) == 0 && wait == 0: // all of it is in the status
+		w.complete(key)
+	}
+	return wrote, wait, err
+}
+
+func (w *Writer) writeWithout(ctx context.Context, odh *v1alpha1.OpenDataHub, manager string, report Report, fields []string) (wrote bool, wait time.Duration, err error) {
+	if report, err = report.without(odh, fields); err != nil {
+		return false, 0, err
+	}
 	now := metav1.NewTime(w.Now().Truncate(time.Second))
 	urgent, news := false, false
 	for i := range report.Conditions {

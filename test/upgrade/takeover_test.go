@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	opcluster "opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/kinds"
@@ -106,6 +108,58 @@ func TestTakeOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.Eventually(ctx, func() bool { return look(t, env.Admin, rendered).objects["Deployment/odh-portal-server"] == nil }).WithTimeout(patience).Should(BeTrue())
+	olderDefinition(t, env, hub)
+}
+
+// olderDefinition puts the definition back to one that lacks a field of the status, as OLM does that carries out an older InstallPlan once more.
+// The platform stays Ready, and says what to do. Once the definition is that of this version again, so is the status.
+func olderDefinition(t *testing.T, env *harness.Env, hub *v1alpha1.OpenDataHub) {
+	t.Helper()
+	ctx, g := t.Context(), NewWithT(t)
+	user := func() (string, error) {
+		if err := env.Admin.Get(ctx, client.ObjectKeyFromObject(hub), hub); err != nil {
+			return "", err
+		}
+		for _, component := range hub.Status.Components {
+			if component.Name == "kafka" {
+				return component.CredentialsUser, nil
+			}
+		}
+		return "", errors.New("the status has no kafka")
+	}
+	g.Expect(user()).NotTo(BeEmpty())
+
+	definition := &unstructured.Unstructured{}
+	definition.SetGroupVersionKind(opcluster.CustomResourceDefinition)
+	if err := env.Admin.Get(ctx, types.NamespacedName{Name: "opendatahubs.opendatahub.io"}, definition); err != nil {
+		t.Fatal(err)
+	}
+	versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
+	of := []string{"schema", "openAPIV3Schema", "properties", "status", "properties", "components", "items", "properties"}
+	fields, _, _ := unstructured.NestedMap(versions[0].(map[string]any), of...)
+	delete(fields, "credentialsUser")
+	for _, err := range []error{
+		unstructured.SetNestedMap(versions[0].(map[string]any), fields, of...),
+		unstructured.SetNestedSlice(definition.Object, versions, "spec", "versions"),
+		env.Admin.Update(ctx, definition),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.Eventually(ctx, user).WithTimeout(patience).Should(BeEmpty(), "the API server serves the older definition")
+
+	if err := env.Admin.Patch(ctx, hub, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"components":{"kafka":{"topics":null}}}}`))); err != nil {
+		t.Fatal(err)
+	}
+	g.Eventually(ctx, env.Condition(hub, v1alpha1.ConditionReady)).WithTimeout(patience).Should(And(HavePrefix("True"),
+		HaveSuffix("lacks status.components.credentialsUser; apply config/crd of the operator's version")))
+
+	if err := env.InstallCRDs(ctx, filepath.Join(env.Root, "config", "crd")); err != nil {
+		t.Fatal(err)
+	}
+	g.Eventually(ctx, user).WithTimeout(patience).ShouldNot(BeEmpty())
+	g.Eventually(ctx, env.Condition(hub, v1alpha1.ConditionReady)).WithTimeout(patience).Should(MatchRegexp(`^True Available: \d+ of \d+ components ready$`))
 }
 
 // deployed installs the previous version, has it deploy the platform, and stops it.

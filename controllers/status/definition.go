@@ -1,0 +1,149 @@
+package status
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"opendatahub.io/operator/api/v1alpha1"
+)
+
+// Recheck is how long a field that the definition of OpenDataHub lacks is left out before it is tried again: what fields a definition has is
+// not watched.
+const Recheck = time.Minute
+
+// lack are the fields that a definition older than the operator does not have, as dotted paths.
+type lack struct {
+	fields []string
+	until  time.Time
+}
+
+type lackKey struct {
+	hub     types.NamespacedName
+	manager string
+}
+
+// undeclared finds the fields in an answer of the API server to server-side apply, which has code 500 and the text of the library that compares
+// fields: `.status.components[name="kafka"].credentialsUser: field not declared in schema`.
+var undeclared = regexp.MustCompile(`\.status\.(\S+): field not declared in schema`)
+
+// entry is the key of a list's entry in such a path.
+var entry = regexp.MustCompile(`^components\[name="[^"]*"\]`)
+
+// lacking are the fields that an error says the definition lacks. That is no component's fault, and no reason to say nothing.
+func lacking(err error) (fields []string) {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return nil
+	}
+	for _, match := range undeclared.FindAllStringSubmatch(status.Status().Message, -1) {
+		// A writer reports one component. Of any other list, the whole field is left out.
+		path := entry.ReplaceAllString(match[1], "components")
+		path, _, _ = strings.Cut(path, "[")
+		fields = append(fields, path)
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}
+
+// leaveOut takes fields out of a status.
+func leaveOut(status map[string]any, fields []string) {
+	for _, field := range fields {
+		path := strings.Split(field, ".")
+		object := status
+		if path[0] == "components" && len(path) > 1 {
+			components, _ := status["components"].([]any)
+			if len(components) == 0 {
+				continue
+			}
+			object, path = components[0].(map[string]any), path[1:]
+		}
+		unstructured.RemoveNestedField(object, path...)
+	}
+}
+
+// without is the report without the fields.
+func (r Report) without(odh *v1alpha1.OpenDataHub, fields []string) (Report, error) {
+	if len(fields) == 0 {
+		return r, nil
+	}
+	object, err := r.object(odh)
+	if err != nil {
+		return r, err
+	}
+	leaveOut(object.Object["status"].(map[string]any), fields)
+	left := &v1alpha1.OpenDataHub{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, left); err != nil {
+		return r, fmt.Errorf("leaving fields out of a status: %w", err)
+	}
+	if r.Component != nil {
+		r.Component = &left.Status.Components[0]
+	}
+	if r.Summary != nil {
+		r.Summary = &Summary{
+			ObservedGeneration: left.Status.ObservedGeneration, ComponentsReady: left.Status.ComponentsReady,
+			Authentication: left.Status.Authentication, ObjectStorage: left.Status.ObjectStorage,
+			Databases: left.Status.Databases, Dependencies: left.Status.Dependencies,
+		}
+	}
+	return r, nil
+}
+
+// lacks are the fields that a writer has to leave out, and for how long: none when they are to be tried.
+func (w *Writer) lacks(key lackKey) (fields []string, wait time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	known := w.lacked[key]
+	if wait = known.until.Sub(w.Now()); wait <= 0 {
+		return nil, 0
+	}
+	return known.fields, wait
+}
+
+// lack remembers that a writer has to leave out fields. It returns whether that is news.
+func (w *Writer) lack(key lackKey, fields []string) bool {
+	w.mu.Lock()
+	if w.lacked == nil {
+		w.lacked = map[lackKey]lack{}
+	}
+	news := !slices.Equal(w.lacked[key].fields, fields)
+	w.lacked[key] = lack{fields, w.Now().Add(Recheck)}
+	w.mu.Unlock()
+	if news && w.Lacking != nil {
+		w.Lacking(key.hub)
+	}
+	return news
+}
+
+// complete remembers that a writer has to leave out nothing.
+func (w *Writer) complete(key lackKey) {
+	w.mu.Lock()
+	_, lacked := w.lacked[key]
+	delete(w.lacked, key)
+	w.mu.Unlock()
+	if lacked && w.Lacking != nil {
+		w.Lacking(key.hub)
+	}
+}
+
+// Lacks are the fields that a resource's status is without, because the definition of OpenDataHub in the cluster is older than this operator.
+// They are dotted paths below the status.
+func (w *Writer) Lacks(hub types.NamespacedName) (fields []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key, known := range w.lacked {
+		if key.hub == hub {
+			fields = append(fields, known.fields...)
+		}
+	}
+	slices.Sort(fields)
+	return slices.Compact(fields)
+}
