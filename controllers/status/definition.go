@@ -84,7 +84,8 @@ func (r Report) without(odh *v1alpha1.OpenDataHub, fields []string) (Report, err
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, left); err != nil {
 		return r, fmt.Errorf("leaving fields out of a status: %w", err)
 	}
-	if r.Component != nil {
+	r.Component = nil
+	if len(left.Status.Components) > 0 {
 		r.Component = &left.Status.Components[0]
 	}
 	if r.Summary != nil {

@@ -129,7 +129,19 @@ func TestAnOlderDefinitionOfTheSummary(t *testing.T) {
 	}
 }
 
-// TestWhatIsRefusedForAnotherReason is still an error, also if it comes after the definition's.
+// TestADefinitionWithoutComponents has the definition lack all of what a component reports.
+func TestADefinitionWithoutComponents(t *testing.T) {
+	d := newDesk(t)
+	d.definitionWithout(`.status.components`)
+	if _, _, err := d.writer.Write(t.Context(), d.odh(), kafka, says("KafkaReady", metav1.ConditionTrue, "Available", "")); err != nil {
+		t.Fatal(err)
+	}
+	if d.condition("KafkaReady").Status != metav1.ConditionTrue || len(d.odh().Status.Components) > 0 {
+		t.Errorf("the status is %v, want the condition only", d.odh().Status)
+	}
+}
+
+// TestWhatIsRefusedForAnotherReason is still an error.
 func TestWhatIsRefusedForAnotherReason(t *testing.T) {
 	d := newDesk(t)
 	d.cluster.Fail = func(string, client.Object) error { return apierrors.NewInternalError(errors.New("etcd is gone")) }
