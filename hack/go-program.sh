@@ -13,7 +13,7 @@ if [[ ! -x $folder/$program ]]; then
   making=$(mktemp -d "$folder/making.XXXXXX")
   trap 'rm -rf "$making"' EXIT
   # As for images, so that what is compiled is compiled once; and after suites that have bounds of time.
-  GOBIN=$making GOFLAGS=-trimpath CGO_ENABLED=0 nice go install -ldflags='-s -w' "$package@$version" >&2
+  GOBIN=$making GOFLAGS='-trimpath -gcflags=all=-dwarf=false' CGO_ENABLED=0 nice go install -ldflags='-s -w' "$package@$version" >&2
   mv "$making/$program" "$folder/$program"
 fi
 echo "$folder/$program"

@@ -19,7 +19,7 @@ if [[ ! -x $folder/argo || ! -x $folder/workflow-controller ]]; then
   chmod -R u+w "$making/source"
   touch "$making/source/ui/dist/app/index.html"
   # As for the images of a node, which are mostly built then.
-  GOFLAGS=-trimpath CGO_ENABLED=0 nice go build -C "$making/source" -ldflags='-s -w' -o "$making/" ./cmd/argo ./cmd/workflow-controller >&2
+  GOFLAGS='-trimpath -gcflags=all=-dwarf=false' CGO_ENABLED=0 nice go build -C "$making/source" -ldflags='-s -w' -o "$making/" ./cmd/argo ./cmd/workflow-controller >&2
   mv "$making/argo" "$making/workflow-controller" "$folder/"
 fi
 echo "$folder"

@@ -154,6 +154,9 @@ func pythonLayer(name string, parent *layer, folder, requirements string, isNew 
 	}
 }
 
+// goFlags are the Makefile's, so that what programs share with the operator, tests and clusters is compiled once.
+const goFlags = "GOFLAGS='-trimpath -gcflags=all=-dwarf=false' CGO_ENABLED=0"
+
 // goProgram is an image of one program of a Go module, like a distroless one.
 func goProgram(image, module, version string) recipe {
 	name := path.Base(module)
@@ -161,7 +164,7 @@ func goProgram(image, module, version string) recipe {
 		name = path.Base(path.Dir(module))
 	}
 	return staticProgram(image, name, "65532:65532", nil,
-		"GOBIN=\"$FETCHED\" GOFLAGS=-trimpath CGO_ENABLED=0 go install -ldflags='-s -w' "+module+"@"+version+"\n")
+		"GOBIN=\"$FETCHED\" "+goFlags+" go install -ldflags='-s -w' "+module+"@"+version+"\n")
 }
 
 // goSources is an image of a program that is built with the versions of its own module, in a copy of it, as go install refuses modules
@@ -169,7 +172,7 @@ func goProgram(image, module, version string) recipe {
 func goSources(image, module, version, before, flags string) recipe {
 	name := path.Base(module)
 	return staticProgram(image, name, "65534:65534", nil, copySources(module+"@"+version)+before+`
-GOWORK=off GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w' `+flags+` -o "$FETCHED/`+name+`" ./cmd/`+name+`
+GOWORK=off `+goFlags+` go build -ldflags='-s -w' `+flags+` -o "$FETCHED/`+name+`" ./cmd/`+name+`
 `)
 }
 
@@ -209,14 +212,14 @@ func operatorProgram(image, name string, pinned requirements) recipe {
 	const module = "github.com/prometheus-operator/prometheus-operator"
 	return staticProgram(image, name, "65534:65534", map[string]string{"go.mod": pinned.operator, "go.sum": pinned.operatorSums}, `
 cd "$FETCHED"
-GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w -X github.com/prometheus/common/version.Version=`+strings.TrimPrefix(tag(image), "v")+`' \
+`+goFlags+` go build -ldflags='-s -w -X github.com/prometheus/common/version.Version=`+strings.TrimPrefix(tag(image), "v")+`' \
   -o "$FETCHED/`+name+`" `+module+`/cmd/`+name+`
 `)
 }
 
 // buildHere builds the program in $FETCHED.
 func buildHere(name string) string {
-	return "\ncd \"$FETCHED\"\nGOWORK=off GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w' -o " + name + " .\n"
+	return "\ncd \"$FETCHED\"\nGOWORK=off " + goFlags + " go build -ldflags='-s -w' -o " + name + " .\n"
 }
 
 // requirements of images, which are those of the tests where there are some.
@@ -297,7 +300,7 @@ ln -s /srv/configurable-http-proxy/node_modules/.bin/configurable-http-proxy /us
 		fetch: copySources(ArgoModule) + `
 mkdir -p ui/dist/app && touch ui/dist/app/index.html
 cp workflow/executor/osspecific/signal_darwin.go workflow/executor/osspecific/signal_linux.go
-GOWORK=off GOFLAGS=-trimpath CGO_ENABLED=0 go build -ldflags='-s -w' -o "$FETCHED/" ./cmd/argo ./cmd/workflow-controller ./cmd/argoexec
+GOWORK=off ` + goFlags + ` go build -ldflags='-s -w' -o "$FETCHED/" ./cmd/argo ./cmd/workflow-controller ./cmd/argoexec
 `,
 		build: minimalRoot + "mv \"$FETCHED/argo\" \"$FETCHED/workflow-controller\" \"$FETCHED/argoexec\" \"$ROOT/bin/\"\n",
 	}

@@ -33,7 +33,7 @@ func (n *node) importNew(ctx context.Context) error {
 // importImages loads images into the runtime, and with them those of the programs that are built here.
 func (n *node) importImages(ctx context.Context, all ...images.Image) error {
 	pause := n.path("pause")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", pause, "./hack/images/pause")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags=-s -w", "-o", pause, "./hack/images/pause")
 	build.Dir, build.Env = n.options.Root, append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("building the first process of Pods: %w\n%s", err, output)

@@ -24,7 +24,7 @@ if [[ ! -d $folder ]]; then
     sed -i "s|$4|$5|" "$making/$1/$3"
   }
   copied olm "$source" pkg/lib/server/server.go 'return ":8080"' 'return "127.0.0.1:0"'
-  export GOFLAGS='-trimpath -mod=mod' CGO_ENABLED=0
+  export GOFLAGS='-trimpath -gcflags=all=-dwarf=false -mod=mod' CGO_ENABLED=0
   registry=github.com/operator-framework/operator-registry
   go mod download -C "$making/olm" "$registry"
   copied registry "$(go list -C "$making/olm" -m -f '{{.Dir}}' "$registry")" cmd/opm/serve/serve.go '"tcp", ":"+' '"tcp", "127.0.0.1:"+'

@@ -24,7 +24,7 @@ type program struct {
 
 // goFlags are all that make the bytes of a program. Neither paths nor the state of the checkout are in it.
 func (o options) goFlags() []string {
-	return []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid= -X main.version=v" + o.version}
+	return []string{"-trimpath", "-gcflags=all=-dwarf=false", "-buildvcs=false", "-ldflags=-s -w -buildid= -X main.version=v" + o.version}
 }
 
 // The instruction sets that every machine of an architecture has. A variable of the environment must not change what is built.

@@ -211,7 +211,7 @@ func (p program[T]) build(ctx context.Context, module, cache string, log io.Writ
 	}
 	_, _ = fmt.Fprintf(log, "building %s %s\n", p.name, version)
 	started := time.Now()
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", ldflags, "-o", temporary, p.pkg)
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-gcflags=all=-dwarf=false", "-buildvcs=false", "-ldflags", ldflags, "-o", temporary, p.pkg)
 	build.Dir = module
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=", "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	if output, err := build.CombinedOutput(); err != nil {

@@ -247,7 +247,7 @@ func serve(t *testing.T, model served, python string) (address, metrics string) 
 func rcloneProgram(t *testing.T) string {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "rclone")
-	command := exec.Command("nice", "go", "build", "-C", "../../hack/rclone", "-trimpath", "-ldflags=-s -w", "-o", program, ".")
+	command := exec.Command("nice", "go", "build", "-C", "../../hack/rclone", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags=-s -w", "-o", program, ".")
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if output, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("building rclone: %v\n%s", err, output)

@@ -74,7 +74,7 @@ func previous(t *testing.T) (before version, root string) {
 		t.Fatal(err)
 	}
 	built := before.binary + ".tmp"
-	if _, err := output(ctx, before.sources, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", built, "."); err != nil {
+	if _, err := output(ctx, before.sources, "go", "build", "-trimpath", "-gcflags=all=-dwarf=false", "-buildvcs=false", "-ldflags=-s -w", "-o", built, "."); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Rename(built, before.binary); err != nil {
