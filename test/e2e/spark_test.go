@@ -392,12 +392,7 @@ func sparkObjects(ctx context.Context, ns string) map[types.UID][]string {
 	for _, list := range []client.ObjectList{
 		&corev1.SecretList{}, &corev1.ServiceList{}, &networkingv1.NetworkPolicyList{}, &appsv1.DeploymentList{},
 	} {
-		metadata := &metav1.PartialObjectMetadataList{}
-		gvk, err := env.Admin.GroupVersionKindFor(list)
-		Expect(err).NotTo(HaveOccurred())
-		metadata.SetGroupVersionKind(gvk)
-		Expect(env.Admin.List(ctx, metadata, client.InNamespace(ns), client.MatchingLabels{spark.LabelSpark: "true"})).To(Succeed())
-		for _, object := range metadata.Items {
+		for _, object := range metadataOf(ctx, list, client.InNamespace(ns), client.MatchingLabels{spark.LabelSpark: "true"}) {
 			Expect(object.OwnerReferences).To(HaveLen(1))
 			if object.DeletionTimestamp == nil {
 				uid := object.OwnerReferences[0].UID

@@ -11,7 +11,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +28,7 @@ import (
 	opcluster "opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
+	"opendatahub.io/operator/components/spark"
 	"opendatahub.io/operator/controllers/apply"
 	"opendatahub.io/operator/controllers/serving"
 	"opendatahub.io/operator/test/cluster"
@@ -104,13 +107,45 @@ func shared(ctx context.Context) map[string]string {
 	return found
 }
 
-// start runs the operator until the end of the spec.
+// start runs the operator until the end of the spec. What it does is that of the spec only: Spark clusters of earlier ones, which the operator
+// would remove and say so, are gone with their namespaces first.
 func start(ctx context.Context, namespaces ...string) *harness.Manager {
 	GinkgoHelper()
+	Eventually(ctx, leftClusters).Should(BeEmpty(), "what is left of Spark clusters of earlier specs")
 	manager, err := env.StartManager(context.WithoutCancel(ctx), namespaces...)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(manager.Stop)
 	return manager
+}
+
+// leftClusters is what is left of Spark clusters, and of the Pods that have them, in namespaces that are being deleted.
+func leftClusters(ctx context.Context) (left []string) {
+	GinkgoHelper()
+	namespaces := &corev1.NamespaceList{}
+	Expect(env.Admin.List(ctx, namespaces)).To(Succeed())
+	for _, namespace := range namespaces.Items {
+		if namespace.DeletionTimestamp == nil {
+			continue
+		}
+		for _, list := range []client.ObjectList{&corev1.PodList{}, &corev1.ServiceList{}, &networkingv1.NetworkPolicyList{}, &appsv1.DeploymentList{}} {
+			objects := metadataOf(ctx, list, client.InNamespace(namespace.Name), client.MatchingLabels{spark.LabelSpark: "true"})
+			for _, object := range objects {
+				left = append(left, object.Namespace+"/"+object.Name)
+			}
+		}
+	}
+	return left
+}
+
+// metadataOf lists the metadata of objects of the kind of a list.
+func metadataOf(ctx context.Context, list client.ObjectList, options ...client.ListOption) []metav1.PartialObjectMetadata {
+	GinkgoHelper()
+	gvk, err := env.Admin.GroupVersionKindFor(list)
+	Expect(err).NotTo(HaveOccurred())
+	metadata := &metav1.PartialObjectMetadataList{}
+	metadata.SetGroupVersionKind(gvk)
+	Expect(env.Admin.List(ctx, metadata, options...)).To(Succeed())
+	return metadata.Items
 }
 
 // metricsCertificate is the Secret of the certificate with which the operator serves metrics.
