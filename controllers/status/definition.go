@@ -3,6 +3,7 @@ package status
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -54,8 +55,8 @@ func lacking(err error) (fields []string) {
 	return slices.Compact(fields)
 }
 
-// leaveOut takes fields out of a status.
-func leaveOut(status map[string]any, fields []string) {
+// leaveOut takes fields out of a status. It returns whether one was there.
+func leaveOut(status map[string]any, fields []string) (left bool) {
 	for _, field := range fields {
 		path := strings.Split(field, ".")
 		object := status
@@ -66,36 +67,41 @@ func leaveOut(status map[string]any, fields []string) {
 			}
 			object, path = components[0].(map[string]any), path[1:]
 		}
+		_, found, _ := unstructured.NestedFieldNoCopy(object, path...)
+		left = left || found
 		unstructured.RemoveNestedField(object, path...)
 	}
+	return left
 }
 
-// without is the report without the fields.
-func (r Report) without(odh *v1alpha1.OpenDataHub, fields []string) (Report, error) {
+// without is the report without the fields, and whether it had one of them.
+func (r Report) without(odh *v1alpha1.OpenDataHub, fields []string) (without Report, left bool, err error) {
 	if len(fields) == 0 {
-		return r, nil
+		return r, false, nil
 	}
 	object, err := r.object(odh)
 	if err != nil {
-		return r, err
+		return r, false, err
 	}
-	leaveOut(object.Object["status"].(map[string]any), fields)
-	left := &v1alpha1.OpenDataHub{}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, left); err != nil {
-		return r, fmt.Errorf("leaving fields out of a status: %w", err)
+	if !leaveOut(object.Object["status"].(map[string]any), fields) {
+		return r, false, nil
+	}
+	rest := &v1alpha1.OpenDataHub{}
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, rest); err != nil {
+		return r, false, fmt.Errorf("leaving fields out of a status: %w", err)
 	}
 	r.Component = nil
-	if len(left.Status.Components) > 0 {
-		r.Component = &left.Status.Components[0]
+	if len(rest.Status.Components) > 0 {
+		r.Component = &rest.Status.Components[0]
 	}
 	if r.Summary != nil {
 		r.Summary = &Summary{
-			ObservedGeneration: left.Status.ObservedGeneration, ComponentsReady: left.Status.ComponentsReady,
-			Authentication: left.Status.Authentication, ObjectStorage: left.Status.ObjectStorage,
-			Databases: left.Status.Databases, Dependencies: left.Status.Dependencies,
+			ObservedGeneration: rest.Status.ObservedGeneration, ComponentsReady: rest.Status.ComponentsReady,
+			Authentication: rest.Status.Authentication, ObjectStorage: rest.Status.ObjectStorage,
+			Databases: rest.Status.Databases, Dependencies: rest.Status.Dependencies,
 		}
 	}
-	return r, nil
+	return r, true, nil
 }
 
 // lacks are the fields that a writer has to leave out, and for how long: none when they are to be tried.
@@ -147,4 +153,11 @@ func (w *Writer) Lacks(hub types.NamespacedName) (fields []string) {
 	}
 	slices.Sort(fields)
 	return slices.Compact(fields)
+}
+
+// Forget drops what is known of a resource that is gone.
+func (w *Writer) Forget(hub types.NamespacedName) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.DeleteFunc(w.lacked, func(key lackKey, _ lack) bool { return key.hub == hub })
 }

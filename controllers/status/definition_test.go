@@ -102,6 +102,38 @@ func TestAnOlderDefinition(t *testing.T) {
 	}
 }
 
+// TestWhatIsGoneLacksNothing removes a component, and then the platform, of which the definition lacks a field.
+func TestWhatIsGoneLacksNothing(t *testing.T) {
+	hub := types.NamespacedName{Namespace: "lab", Name: "odh"}
+	for name, goes := range map[string]func(d *desk) error{
+		"the component": func(d *desk) error {
+			_, _, err := d.writer.Write(t.Context(), d.odh(), kafka, status.Report{})
+			return err
+		},
+		"the platform": func(d *desk) error {
+			d.writer.Forget(hub)
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t)
+			d.definitionWithout(`.status.components[name="kafka"].objects`)
+			if _, _, err := d.writer.Write(t.Context(), d.odh(), kafka, says("KafkaReady", metav1.ConditionTrue, "Available", "")); err != nil {
+				t.Fatal(err)
+			}
+			if lacks := d.writer.Lacks(hub); !slices.Equal(lacks, []string{"components.objects"}) {
+				t.Fatalf("it lacks %q", lacks)
+			}
+			if err := goes(d); err != nil {
+				t.Fatal(err)
+			}
+			if lacks := d.writer.Lacks(hub); len(lacks) > 0 {
+				t.Errorf("it still lacks %q", lacks)
+			}
+		})
+	}
+}
+
 // TestAnOlderDefinitionOfTheSummary has the definition lack a list of which the API server names the entries, and another field.
 func TestAnOlderDefinitionOfTheSummary(t *testing.T) {
 	d := newDesk(t)

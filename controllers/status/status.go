@@ -66,28 +66,34 @@ type Writer struct {
 func (w *Writer) Write(ctx context.Context, odh *v1alpha1.OpenDataHub, manager string, report Report) (wrote bool, wait time.Duration, err error) {
 	key := lackKey{client.ObjectKeyFromObject(odh), manager}
 	fields, recheck := w.lacks(key)
-	wrote, wait, err = w.writeWithout(ctx, odh, manager, report, fields)
+	left, wrote, wait, err := w.writeWithout(ctx, odh, manager, report, fields)
 	if lacks := lacking(err); len(lacks) > 0 {
 		fields, recheck = append(lacks, fields...), Recheck
 		if w.lack(key, fields) {
 			log.FromContext(ctx).Info("Warning: the definition of OpenDataHub is older than the operator, so fields of the status are left out", "fields", fields)
 		}
-		wrote, wait, err = w.writeWithout(ctx, odh, manager, report, fields)
+		left, wrote, wait, err = w.writeWithout(ctx, odh, manager, report, fields)
 	}
 	switch {
 	case err != nil:
-	case len(fields) > 0 && (wait == 0 || recheck < wait):
+	case left && (wait == 0 || recheck < wait):
 		wait = recheck
-	case len(fields) == 0 && wait == 0: // all of it is in the status
+	case !left && wait == 0: // all of it is in the status
 		w.complete(key)
 	}
 	return wrote, wait, err
 }
 
-func (w *Writer) writeWithout(ctx context.Context, odh *v1alpha1.OpenDataHub, manager string, report Report, fields []string) (wrote bool, wait time.Duration, err error) {
-	if report, err = report.without(odh, fields); err != nil {
-		return false, 0, err
+// writeWithout leaves fields out, and returns whether the report had one of them.
+func (w *Writer) writeWithout(ctx context.Context, odh *v1alpha1.OpenDataHub, manager string, report Report, fields []string) (left, wrote bool, wait time.Duration, err error) {
+	if report, left, err = report.without(odh, fields); err != nil {
+		return left, false, 0, err
 	}
+	wrote, wait, err = w.write(ctx, odh, manager, report)
+	return left, wrote, wait, err
+}
+
+func (w *Writer) write(ctx context.Context, odh *v1alpha1.OpenDataHub, manager string, report Report) (wrote bool, wait time.Duration, err error) {
 	now := metav1.NewTime(w.Now().Truncate(time.Second))
 	urgent, news := false, false
 	for i := range report.Conditions {
