@@ -42,12 +42,12 @@ func doctorCommand(all []components.Component) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "doctor -f hub.yaml",
 		Short: "Look for what would keep a platform from working, before its resource is applied",
-		Long: `Compare OpenDataHub resources with the cluster, and say what would keep their platforms from working: a spec that the operator refuses,
-an old Kubernetes, an operator that does not run, missing rights, a namespace with too strict a Pod Security level or without the marks of an
-administrator, third-party operators that are missing, catalogues that cannot be reached, StorageClasses, host names, Secrets, and what Pods
-request beside what the nodes have left.
+		Long: `Compare OpenDataHub resources with the cluster, and say what would keep their platforms from working: a spec that the operator or the
+API server refuses, a definition of OpenDataHub that is older than this program, an old Kubernetes, an operator that does not run, missing
+rights, a namespace with too strict a Pod Security level or without the marks of an administrator, third-party operators that are missing,
+catalogues that cannot be reached, StorageClasses, host names, Secrets, and what Pods request beside what the nodes have left.
 
-It reads with your own rights, writes nothing, and does not read the values of Secrets. What you may not read is a warning. It can be run
+It asks with your own rights, changes nothing, and does not read the values of Secrets. What you may not read is a warning. It can be run
 for a platform that exists as well: its own Pods do not count as taken. Capacity is of what is deployed at first; notebooks and what else
 users start come on top.
 

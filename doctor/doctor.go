@@ -1,5 +1,5 @@
 // Package doctor looks, before an OpenDataHub is applied, for what would keep its platform from working: in the resource, and in the cluster,
-// with the rights of whoever asks. It writes nothing.
+// with the rights of whoever asks. It changes nothing.
 package doctor
 
 import (
@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 	podsecurity "k8s.io/pod-security-admission/api"
@@ -153,7 +154,45 @@ func (d *Doctor) resource(ctx context.Context, p *Patient) (findings []Finding, 
 	if other := cluster.PlatformOf(odhs); other != nil && other.Name != p.Hub.Name {
 		findings = append(findings, problem("namespace %s has the platform %s already, and can hold one: use another namespace", other.Namespace, other.Name))
 	}
-	return findings, "the operator accepts the spec", nil
+	refused, asked, err := d.dryRun(ctx, p.Hub)
+	if !asked {
+		return findings, "the operator accepts the spec", err
+	}
+	return append(findings, refused...), "the operator accepts the spec, and so does the API server", nil
+}
+
+// dryRun asks the API server whether it would take the resource: its definition may be older than this program, and quotas and policies are the
+// cluster's own. It is not asked when another check says why it cannot be.
+func (d *Doctor) dryRun(ctx context.Context, hub *v1alpha1.OpenDataHub) (refused []Finding, asked bool, err error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(hub)
+	if err != nil {
+		return nil, false, err
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{"spec": content["spec"]}}
+	object.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("OpenDataHub"))
+	object.SetNamespace(hub.Namespace)
+	object.SetName(hub.Name)
+	object.SetLabels(hub.Labels)
+	object.SetAnnotations(hub.Annotations)
+	err = d.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.DryRunAll, client.ForceOwnership, client.FieldOwner("opendatahub-doctor"))
+	switch lacks := cluster.Undeclared(err); {
+	case err == nil:
+		return nil, true, nil
+	case len(lacks) > 0:
+		return []Finding{problem("the definition of OpenDataHub in this cluster is older than this program, and lacks %s: upgrade the operator with opendatahub install, or use the program of its version",
+			strings.Join(lacks, ", "))}, true, nil
+	case meta.IsNoMatchError(err), apierrors.IsNotFound(err): // no OpenDataHubs, or no namespace
+		return nil, false, nil
+	case apierrors.IsForbidden(err):
+		if denied, err := d.denied(ctx, hub.Namespace); err != nil || len(denied) > 0 {
+			return nil, false, err
+		}
+		return []Finding{problem("the API server refuses it: %v", err)}, true, nil
+	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
+		return []Finding{problem("the API server refuses it: %v", err)}, true, nil
+	default:
+		return nil, false, err
+	}
 }
 
 func (d *Doctor) kubernetes(_ context.Context, p *Patient) (findings []Finding, looked string, err error) {
@@ -245,18 +284,26 @@ func (d *Doctor) namespaced(ctx context.Context, p *Patient) (findings []Finding
 	return findings, fmt.Sprintf("%s admits Pods of level %s", namespace.Name, level), nil
 }
 
-// permissions asks what whoever runs this may do, and what the operator may.
-func (d *Doctor) permissions(ctx context.Context, p *Patient) (findings []Finding, looked string, err error) {
+// denied is what whoever runs this may not do with the resource.
+func (d *Doctor) denied(ctx context.Context, namespace string) (findings []Finding, err error) {
 	for _, verb := range []string{"create", "patch"} {
 		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: p.Hub.Namespace, Verb: verb, Group: v1alpha1.GroupVersion.Group, Resource: "opendatahubs",
+			Namespace: namespace, Verb: verb, Group: v1alpha1.GroupVersion.Group, Resource: "opendatahubs",
 		}}}
 		if err := d.client.Create(ctx, review); err != nil {
-			return findings, "", err
+			return findings, err
 		}
 		if !review.Status.Allowed {
-			findings = append(findings, problem("you may not %s OpenDataHubs in namespace %s: an administrator of the namespace can bind you to the ClusterRole edit", verb, p.Hub.Namespace))
+			findings = append(findings, problem("you may not %s OpenDataHubs in namespace %s: an administrator of the namespace can bind you to the ClusterRole edit", verb, namespace))
 		}
+	}
+	return findings, nil
+}
+
+// permissions asks what whoever runs this may do, and what the operator may.
+func (d *Doctor) permissions(ctx context.Context, p *Patient) (findings []Finding, looked string, err error) {
+	if findings, err = d.denied(ctx, p.Hub.Namespace); err != nil {
+		return findings, "", err
 	}
 	report, err := d.report(ctx)
 	if err != nil || report != nil {

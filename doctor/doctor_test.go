@@ -2,8 +2,10 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,9 +14,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	fakediscovery "k8s.io/client-go/discovery/fake"
 	clientset "k8s.io/client-go/kubernetes/fake"
@@ -77,6 +82,8 @@ type healthy struct {
 	denied   string // resource that nobody may use
 	patient  *Patient
 	unlisted string // kind that may not be listed
+	refusal  error  // of the resource
+	applied  []client.ApplyOption
 }
 
 func newHealthy(t *testing.T) *healthy {
@@ -179,6 +186,10 @@ func (h *healthy) examine(t *testing.T) []Finding {
 			}
 			return nil
 		},
+		Apply: func(_ context.Context, _ client.WithWatch, _ runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			h.applied = options
+			return h.refusal
+		},
 		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
 			if fmt.Sprintf("%T", list) == h.unlisted {
 				return fmt.Errorf("nodes is forbidden")
@@ -220,8 +231,26 @@ func TestExamine(t *testing.T) {
 			},
 			[]string{"resource problem namespace lab has the platform first already, and can hold one: use another namespace"},
 		},
+		"an older definition": {
+			func(h *healthy) {
+				h.refusal = apierrors.NewInternalError(errors.New("failed to create typed patch object (lab/odh; opendatahub.io/v1alpha1, Kind=OpenDataHub): errors:\n" +
+					"  .spec.components.portal: field not declared in schema\n  .spec.proxy: field not declared in schema"))
+			},
+			[]string{"resource problem the definition of OpenDataHub in this cluster is older than this program, and lacks spec.components.portal, spec.proxy: " +
+				"upgrade the operator with opendatahub install, or use the program of its version"},
+		},
+		"a quota": {
+			func(h *healthy) {
+				h.refusal = apierrors.NewForbidden(schema.GroupResource{Group: "opendatahub.io", Resource: "opendatahubs"}, "odh", errors.New("exceeded quota: none"))
+			},
+			[]string{`resource problem the API server refuses it: opendatahubs.opendatahub.io "odh" is forbidden: exceeded quota: none`},
+		},
+		"an API server that cannot say": {
+			func(h *healthy) { h.refusal = errors.New("connection refused") },
+			[]string{"resource warning not checked: connection refused"},
+		},
 		"no operator": {
-			func(h *healthy) { h.served = h.served[1:] },
+			func(h *healthy) { h.served, h.refusal = h.served[1:], &meta.NoKindMatchError{} },
 			[]string{"operator problem the cluster does not know OpenDataHub resources: install the operator first"},
 		},
 		"an operator elsewhere": {
@@ -233,7 +262,10 @@ func TestExamine(t *testing.T) {
 			[]string{"operator problem Deployment opendatahub-operator/opendatahub-operator has no Pod that is available: kubectl describe deployment opendatahub-operator -n opendatahub-operator"},
 		},
 		"no right of the user's": {
-			func(h *healthy) { h.denied = "opendatahubs" },
+			func(h *healthy) {
+				h.denied = "opendatahubs"
+				h.refusal = apierrors.NewForbidden(schema.GroupResource{}, "odh", errors.New("cannot patch"))
+			},
 			[]string{
 				"permissions problem you may not create OpenDataHubs in namespace lab: an administrator of the namespace can bind you to the ClusterRole edit",
 				"permissions problem you may not patch OpenDataHubs in namespace lab: an administrator of the namespace can bind you to the ClusterRole edit",
@@ -254,7 +286,10 @@ func TestExamine(t *testing.T) {
 			[]string{"namespace warning namespace lab has no Pod Security label, and if the cluster's own level is stricter than privileged it refuses the Pods of ceph, because they use paths of the host: kubectl label namespace lab pod-security.kubernetes.io/enforce=privileged --overwrite"},
 		},
 		"no namespace": {
-			func(h *healthy) { h.without("lab") },
+			func(h *healthy) {
+				h.without("lab")
+				h.refusal = apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, "lab")
+			},
 			[]string{"namespace problem namespace lab does not exist: kubectl create namespace lab"},
 		},
 		"no mark": {
@@ -359,6 +394,9 @@ func TestExamine(t *testing.T) {
 				if finding.Severity != OK {
 					got = append(got, fmt.Sprintf("%s %s %s", finding.Check, finding.Severity, finding.Message))
 				}
+			}
+			if !slices.Contains(healthy.applied, client.ApplyOption(client.DryRunAll)) {
+				t.Error("it applies the resource")
 			}
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers/watch"
 )
@@ -490,8 +491,7 @@ func explain(err error) error {
 	case isImmutable(status.Status()):
 		return &components.Failure{Reason: v1alpha1.ReasonImmutableFieldChanged, Terminal: true, Err: fmt.Errorf(
 			"%w; take the change back, or delete the object to have it recreated (what it holds is then lost)", err)}
-	case strings.Contains(status.Status().Message, "field not declared in schema"):
-		// Server-side apply says so with code 500, of the whole object: the CustomResourceDefinition is older than the field.
+	case len(cluster.Undeclared(err)) > 0:
 		return &components.Failure{Reason: v1alpha1.ReasonVersionNotSupported, Err: err}
 	case status.Status().Code == http.StatusNotFound && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
 		return &components.Failure{Reason: v1alpha1.ReasonAPINotInstalled, Err: err}

@@ -1,7 +1,6 @@
 package status
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
@@ -9,12 +8,12 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"opendatahub.io/operator/api/v1alpha1"
+	"opendatahub.io/operator/cluster"
 )
 
 // Recheck is how long a field that the definition of OpenDataHub lacks is left out before it is tried again: what fields a definition has is
@@ -32,22 +31,18 @@ type lackKey struct {
 	manager string
 }
 
-// undeclared finds the fields in an answer of the API server to server-side apply, which has code 500 and the text of the library that compares
-// fields: `.status.components[name="kafka"].credentialsUser: field not declared in schema`.
-var undeclared = regexp.MustCompile(`\.status\.(\S+): field not declared in schema`)
-
 // entry is the key of a list's entry in such a path.
 var entry = regexp.MustCompile(`^components\[name="[^"]*"\]`)
 
 // lacking are the fields that an error says the definition lacks. That is no component's fault, and no reason to say nothing.
 func lacking(err error) (fields []string) {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		return nil
-	}
-	for _, match := range undeclared.FindAllStringSubmatch(status.Status().Message, -1) {
+	for _, field := range cluster.Undeclared(err) {
+		field, ok := strings.CutPrefix(field, "status.")
+		if !ok {
+			continue
+		}
 		// A writer reports one component. Of any other list, the whole field is left out.
-		path := entry.ReplaceAllString(match[1], "components")
+		path := entry.ReplaceAllString(field, "components")
 		path, _, _ = strings.Cut(path, "[")
 		fields = append(fields, path)
 	}

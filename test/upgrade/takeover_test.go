@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -25,6 +26,7 @@ import (
 
 	"opendatahub.io/operator/api/v1alpha1"
 	opcluster "opendatahub.io/operator/cluster"
+	"opendatahub.io/operator/cmd"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/components/catalog"
 	"opendatahub.io/operator/components/kinds"
@@ -111,8 +113,9 @@ func TestTakeOver(t *testing.T) {
 	olderDefinition(t, env, hub)
 }
 
-// olderDefinition puts the definition back to one that lacks a field of the status, as OLM does that carries out an older InstallPlan once more.
-// The platform stays Ready, and says what to do. Once the definition is that of this version again, so is the status.
+// olderDefinition puts the definition back to one that lacks a field of the status and one of the spec, as OLM does that carries out an older
+// InstallPlan once more. The platform stays Ready, and says what to do, as the doctor does of a resource that has the field. Once the definition is
+// that of this version again, so is the status.
 func olderDefinition(t *testing.T, env *harness.Env, hub *v1alpha1.OpenDataHub) {
 	t.Helper()
 	ctx, g := t.Context(), NewWithT(t)
@@ -135,7 +138,9 @@ func olderDefinition(t *testing.T, env *harness.Env, hub *v1alpha1.OpenDataHub) 
 		t.Fatal(err)
 	}
 	versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
-	of := []string{"schema", "openAPIV3Schema", "properties", "status", "properties", "components", "items", "properties"}
+	properties := []string{"schema", "openAPIV3Schema", "properties"}
+	unstructured.RemoveNestedField(versions[0].(map[string]any), append(properties, "spec", "properties", "proxy")...)
+	of := append(properties, "status", "properties", "components", "items", "properties")
 	fields, _, _ := unstructured.NestedMap(versions[0].(map[string]any), of...)
 	delete(fields, "credentialsUser")
 	for _, err := range []error{
@@ -154,12 +159,23 @@ func olderDefinition(t *testing.T, env *harness.Env, hub *v1alpha1.OpenDataHub) 
 	}
 	g.Eventually(ctx, env.Condition(hub, v1alpha1.ConditionReady)).WithTimeout(patience).Should(And(HavePrefix("True"),
 		HaveSuffix("lacks status.components.credentialsUser; apply config/crd of the operator's version")))
+	doctor := func() string {
+		var said bytes.Buffer
+		command := cmd.New("test", env.All)
+		command.SetArgs([]string{"doctor", "--filename", "-", "--namespace", namespace, "--kubeconfig", env.Kubeconfig()})
+		command.SetIn(strings.NewReader(`{apiVersion: opendatahub.io/v1alpha1, kind: OpenDataHub, metadata: {name: odh}, spec: {proxy: {httpProxy: "http://proxy.example.com:3128"}, components: {}}}`))
+		command.SetOut(&said)
+		_ = command.ExecuteContext(ctx) // it finds other things as well
+		return said.String()
+	}
+	g.Expect(doctor()).To(ContainSubstring("  problem  resource: the definition of OpenDataHub in this cluster is older than this program, and lacks spec.proxy: upgrade the operator"))
 
 	if err := env.InstallCRDs(ctx, filepath.Join(env.Root, "config", "crd")); err != nil {
 		t.Fatal(err)
 	}
 	g.Eventually(ctx, user).WithTimeout(patience).ShouldNot(BeEmpty())
 	g.Eventually(ctx, env.Condition(hub, v1alpha1.ConditionReady)).WithTimeout(patience).Should(MatchRegexp(`^True Available: \d+ of \d+ components ready$`))
+	g.Expect(doctor()).To(ContainSubstring("  ok       resource: the operator accepts the spec, and so does the API server"))
 }
 
 // deployed installs the previous version, has it deploy the platform, and stops it.
