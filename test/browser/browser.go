@@ -1,4 +1,4 @@
-// Package browser is a headless Chromium that is told what to do over its debugging protocol.
+// Package browser is a headless Chromium that is told what to do over its debugging protocol, in a pipe.
 // https://chromedevtools.github.io/devtools-protocol
 package browser
 
@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/websocket"
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
@@ -29,49 +29,56 @@ const patience = time.Minute
 
 // Browser is one page of a Chromium.
 type Browser struct {
-	t       *testing.T
-	socket  *websocket.Conn
-	session string // of the page, once there is one
-	last    int    // command
+	t        *testing.T
+	commands *os.File
+	messages *os.File
+	answers  *bufio.Reader // of messages
+	log      string        // file of what it complains about
+	session  string        // of the page, once there is one
+	last     int           // command
 }
 
-// Start starts the browser, which ends with the test. It keeps its files in the folder profile, in which some of its processes still write
-// while they end.
+// Start starts the browser, which ends with the test, also when the test is killed. It keeps its files in the folder profile.
 func Start(t *testing.T, profile string, flags ...string) *Browser {
 	t.Helper()
 	// None of it asks for anything outside this machine.
 	flags = append(flags, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--remote-debugging-port=0", "--remote-allow-origins=*", "--user-data-dir="+profile, "about:blank")
-	command := exec.CommandContext(t.Context(), Program, flags...)
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	output, err := command.StderrPipe()
+		"--disable-component-update", "--disable-sync", "--remote-debugging-pipe", "--user-data-dir="+profile, "about:blank")
+	b := &Browser{t: t, log: profile + ".log"}
+	theirCommands, commands, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := command.Start(); err != nil {
+	messages, theirMessages, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.commands, b.messages, b.answers = commands, messages, bufio.NewReader(messages)
+	log, err := os.Create(b.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.CommandContext(context.WithoutCancel(t.Context()), Program, flags...)
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.Stderr = log
+	command.ExtraFiles = []*os.File{theirCommands, theirMessages} // it reads from 3, and writes to 4
+	err = command.Start()
+	for _, theirs := range []*os.File{theirCommands, theirMessages, log} {
+		_ = theirs.Close()
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL)
+		// It ends when nobody can tell it anything any more, and takes its temporary files away.
+		_, _ = commands.Close(), messages.SetReadDeadline(time.Time{})
+		impatience := time.AfterFunc(patience, func() { _ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) })
+		defer impatience.Stop()
+		_, _ = io.Copy(io.Discard, b.answers)
 		_ = command.Wait()
+		_ = syscall.Kill(-command.Process.Pid, syscall.SIGKILL) // those of its processes that still write
+		_ = messages.Close()
 	})
-	b := &Browser{t: t}
-	lines := bufio.NewScanner(output)
-	for lines.Scan() {
-		if _, address, found := strings.Cut(lines.Text(), "DevTools listening on "); found {
-			if b.socket, err = websocket.Dial(address, "", "http://127.0.0.1"); err != nil {
-				t.Fatal(err)
-			}
-			break
-		}
-	}
-	if b.socket == nil {
-		t.Fatal("chromium did not start")
-	}
-	go func() {
-		for lines.Scan() { // nobody reads what it complains about, and it must not wait for that
-		}
-	}()
 	b.Tab("about:blank")
 	b.Call("Page.enable", nil, nil)
 	return b
@@ -114,20 +121,29 @@ func (b *Browser) ask(method string, params, into any) (refusal string) {
 	if b.session != "" {
 		request["sessionId"] = b.session
 	}
-	if err := b.socket.SetDeadline(time.Now().Add(patience)); err != nil {
+	message, err := json.Marshal(request)
+	if err != nil {
 		b.t.Fatal(err)
 	}
-	if err := websocket.JSON.Send(b.socket, request); err != nil {
+	deadline := time.Now().Add(patience)
+	if err := errors.Join(b.commands.SetWriteDeadline(deadline), b.messages.SetReadDeadline(deadline)); err != nil {
 		b.t.Fatal(err)
+	}
+	if _, err := b.commands.Write(append(message, 0)); err != nil {
+		b.fail(method, err)
 	}
 	for {
+		message, err := b.answers.ReadBytes(0)
+		if err != nil {
+			b.fail(method, err)
+		}
 		var answer struct {
 			ID     int
 			Result json.RawMessage
 			Error  *struct{ Message string }
 		}
-		if err := websocket.JSON.Receive(b.socket, &answer); err != nil {
-			b.t.Fatalf("chromium, %s: %v", method, err)
+		if err := json.Unmarshal(message[:len(message)-1], &answer); err != nil {
+			b.t.Fatal(err)
 		}
 		if answer.ID != b.last {
 			continue // an event
@@ -142,6 +158,13 @@ func (b *Browser) ask(method string, params, into any) (refusal string) {
 		}
 		return ""
 	}
+}
+
+// fail ends the test with what the browser complained about last.
+func (b *Browser) fail(method string, err error) {
+	b.t.Helper()
+	log, _ := os.ReadFile(b.log)
+	b.t.Fatalf("chromium, %s: %v\n%s", method, err, log[max(0, len(log)-2000):])
 }
 
 // Eval runs JavaScript in the page, waits for it if it is a promise, and returns its value as text.
