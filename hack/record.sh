@@ -33,6 +33,17 @@ stays() {
   cat "$log"
 }
 
+# collected waits until the garbage collector of the cluster knows Strimzi's kinds, which it looks for every 30 s: a reader takes longer to get to
+# where the platform is deleted.
+collected() {
+  kubectl apply -n default -f - <<<'{"apiVersion": "kafka.strimzi.io/v1", "kind": "KafkaUser", "metadata": {"name": "recording"}, "spec": {}}'
+  kubectl create configmap recording -n default
+  kubectl patch configmap recording -n default --type=merge -p '{"metadata": {"ownerReferences": [{"apiVersion": "kafka.strimzi.io/v1",
+    "kind": "KafkaUser", "name": "recording", "uid": "'"$(kubectl get kafkauser recording -n default -o jsonpath='{.metadata.uid}')"'"}]}}'
+  kubectl delete kafkauser recording -n default
+  kubectl wait configmap/recording -n default --for=delete --timeout=2m
+}
+
 record() {
   local command=$1 code=0
   printf '$ %s\n' "${command//$'\n'/$'\n'> }"
@@ -40,7 +51,10 @@ record() {
   "make run"*) stays "$command" "grep -q 'The cluster stays until' \$log" ;;
   "bin/opendatahub portal"*) stays "$command" "grep -q Serving \$log" ;;
   *)
-    case "$command" in "make cluster-down"* | "git switch"*) stop ;; esac
+    case "$command" in
+    "make cluster-down"* | "git switch"*) stop ;;
+    "kubectl delete odh"*) collected >&2 ;;
+    esac
     eval "$command" 2>&1 || code=$?
     ;;
   esac
