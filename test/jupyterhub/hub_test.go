@@ -98,10 +98,13 @@ func startFiles(t *testing.T, wrap []string, files rendered, c *cluster, noteboo
 			writeAll(t, filepath.Join(folder, "extra"), files.extra)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(folder, "data"), 0o700); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"data", "tmp"} {
+		if err := os.Mkdir(filepath.Join(folder, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
 	}
 	env["HOME"] = folder
+	env["TMPDIR"] = filepath.Join(folder, "tmp") // NativeAuthenticator leaves its templates there
 	env["PATH"] = os.Getenv("PATH")
 	env["KUBECONFIG"] = kubeconfig(t, folder)
 	env["ODH_CONFIG_DIR"] = filepath.Join(folder, "config")
