@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func read(t *testing.T, path ...string) string {
@@ -135,5 +136,96 @@ func TestKeysFollowTheContent(t *testing.T) {
 		if keyOf(change) == same {
 			t.Errorf("a change of %s does not change the key", name)
 		}
+	}
+}
+
+// TestDisk: a build needs the more of the disk the less the cache has.
+func TestDisk(t *testing.T) {
+	options := Options{Root: filepath.Join("..", ".."), Cache: filepath.Join(t.TempDir(), "images")}
+	needs := func() int64 {
+		t.Helper()
+		bytes, err := Disk(options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	if got := needs(); got != peak {
+		t.Errorf("without a cache it needs %d bytes", got)
+	}
+	if err := os.Mkdir(options.Cache, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	empty := needs()
+	if err := os.WriteFile(filepath.Join(options.Cache, "a-1.tar"), make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := empty - needs(); got != 1<<20 {
+		t.Errorf("a layer of 1 MiB saves %d bytes", got)
+	}
+	all, _, _, err := options.plan()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(options.store(all), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if got := needs(); got != 0 {
+		t.Errorf("with all images in the cache it needs %d bytes", got)
+	}
+}
+
+// TestSize counts what has two names once, as the disk does.
+func TestSize(t *testing.T) {
+	cache := t.TempDir()
+	taken := func() int64 {
+		t.Helper()
+		bytes, err := size(cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes
+	}
+	empty, layer := taken(), filepath.Join(cache, "a.tar")
+	if err := os.WriteFile(layer, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(layer, filepath.Join(cache, "blob")); err != nil {
+		t.Fatal(err)
+	}
+	if got := taken() - empty; got != 1<<20 {
+		t.Errorf("a layer of 1 MiB takes %d bytes", got)
+	}
+	cache = filepath.Join(cache, "missing")
+	if got := taken(); got != 0 {
+		t.Errorf("a cache that is not there takes %d bytes", got)
+	}
+}
+
+// TestPrune keeps what this build, or another one in the last days, has used.
+func TestPrune(t *testing.T) {
+	cache := t.TempDir()
+	for name, age := range map[string]time.Duration{"used-1.tar": 2 * keptUnused, "other-2.tar": keptUnused / 2, "old-3.tar": 2 * keptUnused, "half-4.tar.tmp": 0, "lock": 2 * keptUnused} {
+		file := filepath.Join(cache, name)
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, time.Now().Add(-age), time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := (Options{Cache: cache}).prune([]Image{{layers: []string{filepath.Join(cache, "used-1.tar")}}}); err != nil {
+		t.Fatal(err)
+	}
+	var kept []string
+	entries, err := os.ReadDir(cache)
+	for _, entry := range entries {
+		kept = append(kept, entry.Name())
+	}
+	if want := []string{"lock", "other-2.tar", "used-1.tar"}; err != nil || !slices.Equal(kept, want) {
+		t.Errorf("it keeps %q (%v), want %q", kept, err, want)
+	}
+	if info, err := os.Stat(filepath.Join(cache, "used-1.tar")); err != nil || time.Since(info.ModTime()) > keptUnused {
+		t.Error("the next build would remove what this one has used")
 	}
 }

@@ -25,9 +25,12 @@ type store struct {
 	work   string // where it is made. Empty: it is there already.
 }
 
+// store is the folder of that of some images.
+func (o Options) store(all []Image) string { return filepath.Join(o.Cache, storePrefix+keyOf(all)) }
+
 // newStore begins one, unless there is one of these images.
 func (o Options) newStore(all []Image) (*store, error) {
-	s := &store{Options: o, folder: filepath.Join(o.Cache, storePrefix+keyOf(all))}
+	s := &store{Options: o, folder: o.store(all)}
 	if _, err := os.Stat(s.folder); err == nil {
 		return s, nil
 	}

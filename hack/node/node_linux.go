@@ -60,8 +60,9 @@ var programs = []struct{ name, pkg string }{
 // holderProcess is the name of the process whose namespaces are the node's.
 const holderProcess = "machine"
 
-// neededDisk is what the images and volumes of a node take.
-const neededDisk = 9 << 30
+// ownDisk is what a node takes beside the images: volumes, logs, the layers that containers write to, and the operator's image. Measured: 1.3 GiB
+// while somebody works on it and things break.
+const ownDisk = 2 << 30
 
 // cniFolder is where Debian has the programs that connect Pods.
 const cniFolder = "/usr/lib/cni"
@@ -88,12 +89,27 @@ func Missing() []Requirement {
 	// A node whose disk is full evicts Pods, and nothing would say why.
 	var disk syscall.Statfs_t
 	if folder, err := os.Getwd(); err == nil && syscall.Statfs(folder, &disk) == nil {
-		if free := int64(disk.Bavail) * disk.Bsize; free < neededDisk {
-			missing = append(missing, Requirement{What: fmt.Sprintf("%d GiB of free disk (%s has %d)", neededDisk>>30, folder, free>>30)})
+		if free, needed := int64(disk.Bavail)*disk.Bsize, neededDisk(); free < needed {
+			missing = append(missing, Requirement{What: fmt.Sprintf("%.1f GiB of free disk (%s has %.1f)", inGiB(needed), folder, inGiB(free))})
 		}
 	}
 	return missing
 }
+
+// neededDisk is how many bytes a node needs beside what the cache of images has already. Where that cannot be told, [Up] says why.
+func neededDisk() int64 {
+	root, err := cluster.Root()
+	if err != nil {
+		return ownDisk
+	}
+	forImages, err := images.Disk(images.Options{Root: root})
+	if err != nil {
+		return ownDisk
+	}
+	return forImages + ownDisk
+}
+
+func inGiB(bytes int64) float64 { return float64(bytes) / (1 << 30) }
 
 // Up starts a cluster with a real node, which stays until [cluster.Down]. When the cluster runs already it only connects to it, and
 // existed is true.
