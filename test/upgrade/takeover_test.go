@@ -139,8 +139,8 @@ func olderDefinition(t *testing.T, env *harness.Env, hub *v1alpha1.OpenDataHub) 
 	}
 	versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
 	properties := []string{"schema", "openAPIV3Schema", "properties"}
-	unstructured.RemoveNestedField(versions[0].(map[string]any), append(properties, "spec", "properties", "proxy")...)
-	of := append(properties, "status", "properties", "components", "items", "properties")
+	unstructured.RemoveNestedField(versions[0].(map[string]any), slices.Concat(properties, []string{"spec", "properties", "proxy"})...)
+	of := slices.Concat(properties, []string{"status", "properties", "components", "items", "properties"})
 	fields, _, _ := unstructured.NestedMap(versions[0].(map[string]any), of...)
 	delete(fields, "credentialsUser")
 	for _, err := range []error{
