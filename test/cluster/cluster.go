@@ -344,8 +344,9 @@ func (c *Cluster) record(command command) error {
 	if err != nil {
 		return err
 	}
-	c.processes = append(c.processes, p)
-	c.state.Processes = append(c.state.Processes, p.processRecord)
+	// One that ended is forgotten when it is started again.
+	c.processes = append(slices.DeleteFunc(c.processes, func(old *process) bool { return old.Name == p.Name && old.failure() != nil }), p)
+	c.state.Processes = append(slices.DeleteFunc(c.state.Processes, func(old processRecord) bool { return old.Name == p.Name && !old.alive() }), p.processRecord)
 	content, err := json.MarshalIndent(c.state, "", "  ")
 	if err != nil {
 		return err

@@ -57,7 +57,7 @@ func (c *Cluster) MachineDir() string { return c.path(machineFolder) }
 func (c *Cluster) Authority() string { return c.pki("ca.crt") }
 
 // Run starts one more process that belongs to the cluster and ends with it. The files are open in it, from descriptor 3. It
-// returns the process id.
+// returns the process id. One of this name that has ended is no failure of the cluster any more.
 func (c *Cluster) Run(name string, files []*os.File, path string, args ...string) (pid int, err error) {
 	err = c.record(command{
 		name: name, path: path, args: args, folder: c.opts.Dir, files: files, logFile: c.LogFile(name), detached: true,

@@ -232,7 +232,7 @@ except OSError as error:
 			noticed: []string{"jupyterHub"},
 			repair: func(t *testing.T) {
 				t.Helper()
-				if _, err := v.Run("kubelet-again", nil, kubelet[0], kubelet[1:]...); err != nil {
+				if _, err := v.Run("kubelet", nil, kubelet[0], kubelet[1:]...); err != nil {
 					t.Fatal(err)
 				}
 				v.operatorIsBack(t)
