@@ -109,8 +109,8 @@ func args(in inputs) []string {
 	if host := in.proxy.Exposure.Host; host != "" {
 		hosts, origin = append(hosts, host), "https://"+host
 	}
-	// Prometheus and kubectl port-forward name the Pod by its port. They pass the login, too.
-	hosts = append(hosts, fmt.Sprintf("*:%d", in.proxy.Port()))
+	// Prometheus names the Pod by its port, and kubectl port-forward this machine by any. They pass the login, too.
+	hosts = append(hosts, fmt.Sprintf("*:%d", in.proxy.Port()), "localhost:*", "127.0.0.1:*")
 	return []string{
 		"server", "--host=127.0.0.1", fmt.Sprintf("--port=%d", port), fmt.Sprintf("--workers=%d", in.workers),
 		"--serve-artifacts", "--artifacts-destination=" + artifacts,

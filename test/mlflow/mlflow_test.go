@@ -247,7 +247,8 @@ func whoMayDoWhat(s *site) {
 
 	for host, want := range map[string]int{
 		"odh-mlflow": 200, "odh-mlflow.lab": 200, "odh-mlflow.lab.svc": 200, "odh-mlflow.lab.svc.cluster.local": 200, "localhost:8443": 200,
-		"evil.example": 403,
+		"localhost:35783": 200, "127.0.0.1:9000": 200, // kubectl port-forward, when 8443 is taken
+		"evil.example": 403, "localhost.evil.example:35783": 403,
 	} {
 		if status, body := s.do(anonymous, http.MethodGet, "https://"+host+search, "", "Login", "notebook:"+login["notebook-password"]); status != want {
 			s.Errorf("as %s: %d %.200s, want %d", host, status, body, want)
