@@ -58,6 +58,7 @@ func Start(t *testing.T, profile string, flags ...string) *Browser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The context of a test ends before its clean-up, which lets the browser end by itself.
 	command := exec.CommandContext(context.WithoutCancel(t.Context()), Program, flags...)
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Stderr = log
