@@ -225,7 +225,7 @@ func (r *componentReconciler) forget(ctx context.Context, platform types.Namespa
 	componentReady.remove(platform, r.component.Name())
 	componentVersion.set(platform, r.component.Name(), "")
 	r.children.Release(platform, r.component.Name())
-	r.status.Forget(platform)
+	r.status.Forget(platform, r.manager())
 	_, err := r.secrets.Use(ctx, r.component.Name(), platform)
 	return err
 }

@@ -47,8 +47,12 @@ const SummaryManager = watch.ManagerPrefix
 // Reconcile implements reconcile.Reconciler.
 func (r *summaryReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	odh, err := r.odhs.get(ctx, request.NamespacedName)
-	if err != nil || odh == nil {
+	if err != nil {
 		return ctrl.Result{}, err
+	}
+	if odh == nil {
+		r.status.Forget(request.NamespacedName, SummaryManager)
+		return ctrl.Result{}, nil
 	}
 	platform, err := r.odhs.platformOf(ctx, odh.Namespace)
 	if err != nil {

@@ -2,7 +2,6 @@ package status
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -150,9 +149,5 @@ func (w *Writer) Lacks(hub types.NamespacedName) (fields []string) {
 	return slices.Compact(fields)
 }
 
-// Forget drops what is known of a resource that is gone.
-func (w *Writer) Forget(hub types.NamespacedName) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	maps.DeleteFunc(w.lacked, func(key lackKey, _ lack) bool { return key.hub == hub })
-}
+// Forget drops what is known of a manager's part of a status that is gone.
+func (w *Writer) Forget(hub types.NamespacedName, manager string) { w.complete(lackKey{hub, manager}) }

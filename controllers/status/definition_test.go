@@ -102,7 +102,8 @@ func TestAnOlderDefinition(t *testing.T) {
 	}
 }
 
-// TestWhatIsGoneLacksNothing removes a component, and then the platform, of which the definition lacks a field.
+// TestWhatIsGoneLacksNothing removes a component, and the platform, of which the definition lacks a field. A component that the platform does not
+// have is forgotten whenever somebody looks, which is nothing to the others.
 func TestWhatIsGoneLacksNothing(t *testing.T) {
 	hub := types.NamespacedName{Namespace: "lab", Name: "odh"}
 	for name, goes := range map[string]func(d *desk) error{
@@ -111,7 +112,7 @@ func TestWhatIsGoneLacksNothing(t *testing.T) {
 			return err
 		},
 		"the platform": func(d *desk) error {
-			d.writer.Forget(hub)
+			d.writer.Forget(hub, kafka)
 			return nil
 		},
 	} {
@@ -123,6 +124,10 @@ func TestWhatIsGoneLacksNothing(t *testing.T) {
 			}
 			if lacks := d.writer.Lacks(hub); !slices.Equal(lacks, []string{"components.objects"}) {
 				t.Fatalf("it lacks %q", lacks)
+			}
+			d.writer.Forget(hub, "opendatahub-another")
+			if lacks := d.writer.Lacks(hub); len(lacks) != 1 {
+				t.Errorf("without another component it lacks %q", lacks)
 			}
 			if err := goes(d); err != nil {
 				t.Fatal(err)
