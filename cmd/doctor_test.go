@@ -2,18 +2,30 @@ package cmd
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/version"
 	fakediscovery "k8s.io/client-go/discovery/fake"
 	"k8s.io/client-go/kubernetes/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"opendatahub.io/operator/api/v1alpha1"
 	"opendatahub.io/operator/components"
 	"opendatahub.io/operator/controllers/clustertest"
 )
+
+// empty is a cluster that does not know OpenDataHubs: the one in memory takes every kind.
+type empty struct{ client.Client }
+
+func (empty) Apply(context.Context, runtime.ApplyConfiguration, ...client.ApplyOption) error {
+	return &meta.NoKindMatchError{GroupKind: v1alpha1.GroupVersion.WithKind("OpenDataHub").GroupKind(), SearchedVersions: []string{v1alpha1.GroupVersion.Version}}
+}
 
 // TestDoctorOnAnEmptyCluster: what is missing there are problems, and the end says so.
 func TestDoctorOnAnEmptyCluster(t *testing.T) {
@@ -33,7 +45,7 @@ func TestDoctorOnAnEmptyCluster(t *testing.T) {
 			discovery.FakedServerVersion = &version.Info{GitVersion: "v1.37.2"}
 			options := doctorOptions{format: test.format, operatorNamespace: "opendatahub-operator"}
 			var out bytes.Buffer
-			err := options.examine(t.Context(), []components.Component{fakeKafka{}}, clustertest.New(t), discovery, resourceFiles{files: []string{"-"}}, strings.NewReader(test.stdin), &out)
+			err := options.examine(t.Context(), []components.Component{fakeKafka{}}, empty{clustertest.New(t)}, discovery, resourceFiles{files: []string{"-"}}, strings.NewReader(test.stdin), &out)
 			if code, message := Exit(err); code != exitFound || message != "" {
 				t.Errorf("exit code %d, %q", code, message)
 			}
