@@ -93,7 +93,7 @@ type CephSpec struct {
 	// +optional
 	Resources CephResources `json:"resources,omitempty,omitzero"`
 
-	// placement of the daemons that store data.
+	// placement of the daemons that store data. The others have their own in monitors, fileSystem and objectStore.
 	//
 	// +optional
 	Placement Placement `json:"placement,omitempty,omitzero"`
@@ -209,6 +209,12 @@ type CephMonitors struct {
 	//
 	// +optional
 	Storage Storage `json:"storage,omitempty,omitzero"`
+
+	// placement of monitors and managers. A monitor whose map is on its node, which is so with devices of nodes unless storage is
+	// set, does not move: Rook makes another one on a node that fits, but never for the only one.
+	//
+	// +optional
+	Placement Placement `json:"placement,omitempty,omitzero"`
 }
 
 // CephBlockStorage is a pool for volumes that one Pod mounts at a time.
@@ -232,6 +238,11 @@ type CephFileSystem struct {
 	// +kubebuilder:validation:Maximum=10
 	// +optional
 	MetadataServers int32 `json:"metadataServers,omitempty"`
+
+	// placement of the metadata servers.
+	//
+	// +optional
+	Placement Placement `json:"placement,omitempty,omitzero"`
 }
 
 // CephObjectStore is an S3 service.
@@ -247,6 +258,11 @@ type CephObjectStore struct {
 	// +kubebuilder:validation:Maximum=32
 	// +optional
 	Instances int32 `json:"instances,omitempty"`
+
+	// placement of the gateways.
+	//
+	// +optional
+	Placement Placement `json:"placement,omitempty,omitzero"`
 
 	// externalGateways are the addresses, IP or host name, of the gateways of an external Ceph cluster.
 	//

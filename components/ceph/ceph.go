@@ -64,8 +64,16 @@ func (component) Reach(facts components.Facts) []components.Reach {
 	if kind := spec.Devices.Type; kind != "" && kind != v1alpha1.CephDevicesVolumeClaims {
 		ask(".devices", "devices of nodes")
 	}
-	if len(spec.Placement.NodeSelector) > 0 || len(spec.Placement.Tolerations) > 0 {
-		ask(".placement", "nodes of its choice for privileged Pods")
+	for _, chosen := range []struct {
+		part      string
+		placement v1alpha1.Placement
+	}{
+		{".placement", spec.Placement}, {".monitors.placement", spec.Monitors.Placement}, {".fileSystem.placement", spec.FileSystem.Placement},
+		{".objectStore.placement", spec.ObjectStore.Placement},
+	} {
+		if placementOf(chosen.placement) != nil {
+			ask(chosen.part, "nodes of its choice for privileged Pods")
+		}
 	}
 	if facts.Cluster.OpenShift && len(reach) == 0 {
 		ask("", "ServiceAccounts that may run privileged Pods")

@@ -33,6 +33,29 @@ func TestRemovalOrder(t *testing.T) {
 	}
 }
 
+// TestReach: whoever chooses the nodes of any daemon needs an administrator's leave.
+func TestReach(t *testing.T) {
+	chosen := v1alpha1.Placement{NodeSelector: map[string]v1alpha1.LabelValue{"node.example.com/pool": "storage"}}
+	tolerant := v1alpha1.Placement{Tolerations: []v1alpha1.Toleration{{Operator: "Exists"}}}
+	for field, spec := range map[string]v1alpha1.CephSpec{
+		"":                       {},
+		".placement":             {Placement: chosen},
+		".monitors.placement":    {Monitors: v1alpha1.CephMonitors{Placement: tolerant}},
+		".fileSystem.placement":  {FileSystem: v1alpha1.CephFileSystem{Placement: chosen}},
+		".objectStore.placement": {ObjectStore: v1alpha1.CephObjectStore{Placement: tolerant}},
+	} {
+		facts := components.Facts{}
+		facts.Spec.Components.Ceph = &spec
+		var want []components.Reach
+		if field != "" {
+			want = []components.Reach{{Mark: components.LabelAllowNodes, Field: "spec.components.ceph" + field, What: "nodes of its choice for privileged Pods"}}
+		}
+		if diff := cmp.Diff(want, ceph.New().(components.WithReach).Reach(facts)); diff != "" {
+			t.Errorf("%q (-want +got):\n%s", field, diff)
+		}
+	}
+}
+
 // TestKeepsData: nothing that Ceph stores is deleted unless the spec confirms it, or did so last.
 func TestKeepsData(t *testing.T) {
 	cluster := func(annotations map[string]string) components.Objects {

@@ -25,9 +25,7 @@ func (in *inputs) devices(spec v1alpha1.CephSpec, profile profile, facts compone
 		if spec.Encrypted {
 			disks.Config = map[string]string{"encryptedDevice": "true"}
 		}
-		if places != nil {
-			in.cluster.Placement = map[string]placement{"osd": *places, "prepareosd": *places}
-		}
+		in.place(places, "osd", "prepareosd")
 	}
 	switch spec.Devices.Type {
 	case v1alpha1.CephDevicesAll:

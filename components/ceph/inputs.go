@@ -3,6 +3,7 @@ package ceph
 import (
 	"cmp"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -154,15 +155,20 @@ func (in *inputs) internal(spec v1alpha1.CephSpec, profile profile, facts compon
 	if spec.EncryptedTransport {
 		in.cluster.Network = &network{Connections: connections{RequireMsgr2: true, Encryption: enabled{Enabled: true}}}
 	}
-	places := placementOf(spec.Placement)
-	if err := in.devices(spec, profile, facts, domain, domains, places); err != nil {
+	if err := in.devices(spec, profile, facts, domain, domains, placementOf(spec.Placement)); err != nil {
 		return err
+	}
+	in.place(placementOf(spec.Monitors.Placement), "mon", "mgr")
+	// Rook wipes the folders of each node that had a daemon, and knows of this resource's taints only,
+	// https://github.com/rook/rook/blob/v1.20.6/pkg/operator/ceph/cluster/cleanup.go.
+	if tolerations := slices.Concat(spec.FileSystem.Placement.Tolerations, spec.ObjectStore.Placement.Tolerations); len(tolerations) > 0 {
+		in.place(&placement{Tolerations: native.Tolerations(tolerations)}, "cleanup")
 	}
 	in.managers = true
 	in.pool = pool{FailureDomain: failureDomains[domain], Replicated: &replicated{Size: copies, RequireSafeReplicaSize: copies > 1}}
 	in.metadataServer = metadataServer{
 		ActiveCount: cmp.Or(spec.FileSystem.MetadataServers, 1), ActiveStandby: profile.standby,
-		Labels: facts.Labels(name), Resources: fill(spec.Resources.MetadataServer, profile.metadataServer),
+		Labels: facts.Labels(name), Placement: placementOf(spec.FileSystem.Placement), Resources: fill(spec.Resources.MetadataServer, profile.metadataServer),
 	}
 	if claims := spec.Devices.Type == "" || spec.Devices.Type == v1alpha1.CephDevicesVolumeClaims; claims || !spec.Monitors.Storage.Size.IsZero() || spec.Monitors.Storage.StorageClassName != "" {
 		class := cmp.Or(spec.Monitors.Storage.StorageClassName, spec.Devices.VolumeClaims.Storage.StorageClassName)
@@ -246,6 +252,7 @@ func (in *inputs) serve(spec v1alpha1.CephSpec, profile profile, facts component
 	in.store.PreservePoolsOnDelete = in.keep
 	in.store.Gateway.Instances = cmp.Or(spec.ObjectStore.Instances, profile.gateways)
 	in.store.Gateway.Labels = facts.Labels(name)
+	in.store.Gateway.Placement = placementOf(spec.ObjectStore.Placement)
 	in.store.Gateway.Resources = fill(spec.Resources.Gateway, profile.gateway)
 	in.store.Security = objectEncryption(spec.ObjectStore.Encryption)
 }
@@ -394,6 +401,19 @@ func addressOf(gateway string) address {
 		return address{IP: host}
 	}
 	return address{Hostname: host}
+}
+
+// place puts daemons, in Rook's words, where places says, if it says anything.
+func (in *inputs) place(places *placement, daemons ...string) {
+	if places == nil {
+		return
+	}
+	if in.cluster.Placement == nil {
+		in.cluster.Placement = map[string]placement{}
+	}
+	for _, daemon := range daemons {
+		in.cluster.Placement[daemon] = *places
+	}
 }
 
 func placementOf(spec v1alpha1.Placement) *placement {

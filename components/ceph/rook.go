@@ -181,6 +181,7 @@ type metadataServer struct {
 	ActiveCount   int32             `json:"activeCount"`
 	ActiveStandby bool              `json:"activeStandby"`
 	Labels        map[string]string `json:"labels,omitempty"`
+	Placement     *placement        `json:"placement,omitempty"`
 	Resources     amounts           `json:"resources,omitempty"`
 }
 

@@ -165,6 +165,40 @@ components:
 	}, SpecTimeout(2*time.Minute))
 })
 
+var _ = Describe("Where Ceph's daemons run", func() {
+	It("is what the spec says of each, where an administrator allows it", func(ctx context.Context) {
+		start(ctx)
+		ns := namespace(ctx, "ceph-places")
+		poolNode(ctx)
+		hub := platform(ctx, ns, "odh", `
+profile: Development
+components:
+  ceph:
+    placement: {nodeSelector: {kubernetes.io/hostname: node-1}}
+    monitors:
+      placement:
+        nodeSelector: {`+pool+`: platform}
+        tolerations: [{key: `+pool+`, value: platform, effect: NoSchedule}]
+    fileSystem: {placement: {nodeSelector: {kubernetes.io/hostname: node-2}}}
+    objectStore: {placement: {nodeSelector: {kubernetes.io/hostname: node-3}}}
+`)
+		Eventually(ctx, status(hub, cephReady)).Should(HavePrefix("False NotAllowed: spec.components.ceph.placement asks for nodes of its choice for privileged Pods"))
+		Expect(cephsOwn(ctx, ns)).To(BeEmpty())
+
+		mark(ctx, ns, `{"labels":{"`+components.LabelAllowNodes+`":"true"}}`)
+		ready(ctx, hub)
+		nodes := map[string]string{}
+		for _, pod := range podsIn(ctx, ns) {
+			nodes[pod.Name] = pod.Spec.NodeName
+		}
+		Expect(nodes).To(Equal(map[string]string{
+			"rook-ceph-detect-version": "pool-1", "rook-ceph-mon-a": "pool-1", "rook-ceph-mgr-a": "pool-1",
+			"rook-ceph-osd-prepare-data-0": "node-1", "rook-ceph-osd-0": "node-1",
+			"rook-ceph-mds-odh-ceph-files-a": "node-2", "rook-ceph-rgw-odh-a": "node-3",
+		}))
+	}, SpecTimeout(2*time.Minute))
+})
+
 var _ = Describe("The resources of a container", func() {
 	It("are changed for that container of that component, and nothing else", func(ctx context.Context) {
 		start(ctx)

@@ -438,6 +438,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: metadataServers
       type:
         scalar: numeric
+    - name: placement
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Placement
     - name: state
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Toggle
@@ -447,6 +450,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: count
       type:
         scalar: numeric
+    - name: placement
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Placement
     - name: storage
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Storage
@@ -499,6 +505,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: instances
       type:
         scalar: numeric
+    - name: placement
+      type:
+        namedType: io.opendatahub.operator.api.v1alpha1.Placement
     - name: state
       type:
         namedType: io.opendatahub.operator.api.v1alpha1.Toggle

@@ -15,6 +15,8 @@ type CephFileSystemApplyConfiguration struct {
 	State *apiv1alpha1.Toggle `json:"state,omitempty"`
 	// metadataServers that are active, each with a standby. Defaults to 1.
 	MetadataServers *int32 `json:"metadataServers,omitempty"`
+	// placement of the metadata servers.
+	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
 }
 
 // CephFileSystemApplyConfiguration constructs a declarative configuration of the CephFileSystem type for use with
@@ -36,5 +38,13 @@ func (b *CephFileSystemApplyConfiguration) WithState(value apiv1alpha1.Toggle) *
 // If called multiple times, the MetadataServers field is set to the value of the last call.
 func (b *CephFileSystemApplyConfiguration) WithMetadataServers(value int32) *CephFileSystemApplyConfiguration {
 	b.MetadataServers = &value
+	return b
+}
+
+// WithPlacement sets the Placement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Placement field is set to the value of the last call.
+func (b *CephFileSystemApplyConfiguration) WithPlacement(value *PlacementApplyConfiguration) *CephFileSystemApplyConfiguration {
+	b.Placement = value
 	return b
 }

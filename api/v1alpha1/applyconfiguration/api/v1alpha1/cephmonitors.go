@@ -11,6 +11,9 @@ type CephMonitorsApplyConfiguration struct {
 	Count *int32 `json:"count,omitempty"`
 	// storage of each monitor.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`
+	// placement of monitors and managers. A monitor whose map is on its node, which is so with devices of nodes unless storage is
+	// set, does not move: Rook makes another one on a node that fits, but never for the only one.
+	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
 }
 
 // CephMonitorsApplyConfiguration constructs a declarative configuration of the CephMonitors type for use with
@@ -32,5 +35,13 @@ func (b *CephMonitorsApplyConfiguration) WithCount(value int32) *CephMonitorsApp
 // If called multiple times, the Storage field is set to the value of the last call.
 func (b *CephMonitorsApplyConfiguration) WithStorage(value *StorageApplyConfiguration) *CephMonitorsApplyConfiguration {
 	b.Storage = value
+	return b
+}
+
+// WithPlacement sets the Placement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Placement field is set to the value of the last call.
+func (b *CephMonitorsApplyConfiguration) WithPlacement(value *PlacementApplyConfiguration) *CephMonitorsApplyConfiguration {
+	b.Placement = value
 	return b
 }

@@ -15,6 +15,8 @@ type CephObjectStoreApplyConfiguration struct {
 	State *apiv1alpha1.Toggle `json:"state,omitempty"`
 	// instances of the gateway that speaks S3. Defaults to that of the profile.
 	Instances *int32 `json:"instances,omitempty"`
+	// placement of the gateways.
+	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
 	// externalGateways are the addresses, IP or host name, of the gateways of an external Ceph cluster.
 	ExternalGateways []string `json:"externalGateways,omitempty"`
 	// tlsSecretRef names a Secret of type kubernetes.io/tls in the platform's namespace for the S3 service. Defaults to
@@ -49,6 +51,14 @@ func (b *CephObjectStoreApplyConfiguration) WithState(value apiv1alpha1.Toggle) 
 // If called multiple times, the Instances field is set to the value of the last call.
 func (b *CephObjectStoreApplyConfiguration) WithInstances(value int32) *CephObjectStoreApplyConfiguration {
 	b.Instances = &value
+	return b
+}
+
+// WithPlacement sets the Placement field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Placement field is set to the value of the last call.
+func (b *CephObjectStoreApplyConfiguration) WithPlacement(value *PlacementApplyConfiguration) *CephObjectStoreApplyConfiguration {
+	b.Placement = value
 	return b
 }
 

@@ -45,7 +45,7 @@ type CephSpecApplyConfiguration struct {
 	Dashboard *apiv1alpha1.Toggle `json:"dashboard,omitempty"`
 	// resources of the daemons.
 	Resources *CephResourcesApplyConfiguration `json:"resources,omitempty"`
-	// placement of the daemons that store data.
+	// placement of the daemons that store data. The others have their own in monitors, fileSystem and objectStore.
 	Placement *PlacementApplyConfiguration `json:"placement,omitempty"`
 	// destroyData confirms, in the words of Rook, that the data of the Ceph cluster is wiped when the component or the
 	// platform is removed and deletionPolicy is Delete. If unset, nothing that Ceph stores is ever deleted.
