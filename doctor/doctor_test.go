@@ -376,6 +376,27 @@ func TestExamine(t *testing.T) {
 			},
 			[]string{"capacity problem no node that takes the platform's Pods has the labels of spec.placement.nodeSelector: label one, or change the labels"},
 		},
+		"no node for a component's own placements": {
+			func(h *healthy) {
+				own := node("two", "8", "16Gi")
+				own.Labels = map[string]string{"pool": "storage"}
+				own.Spec.Taints = []corev1.Taint{{Key: "pool", Value: "storage", Effect: corev1.TaintEffectNoSchedule}}
+				h.objects = append(h.objects, own)
+				chosen := map[string]v1alpha1.LabelValue{"pool": "storage"}
+				h.patient.Hub.Spec.Components.Ceph.Placement = v1alpha1.Placement{
+					NodeSelector: chosen, Tolerations: []v1alpha1.Toleration{{Key: "pool", Operator: "Exists"}},
+				}
+				h.patient.Hub.Spec.Components.Ceph.Monitors.Placement.NodeSelector = chosen
+				h.patient.Hub.Spec.Components.JupyterHub = &v1alpha1.JupyterHubSpec{Sizes: []v1alpha1.NotebookSize{
+					{Name: "small"}, {Name: "gpu", Placement: v1alpha1.Placement{NodeSelector: map[string]v1alpha1.LabelValue{"gpu": "yes"}}},
+				}}
+			},
+			[]string{
+				"resource problem jupyterHub: " + components.NotSupported("jupyterHub"), // the operator of these tests has one component
+				"capacity warning no node is Ready, has the labels of spec.components.ceph.monitors.placement, and no taint that it does not tolerate: its Pods wait for one",
+				"capacity warning no node is Ready, has the labels of spec.components.jupyterHub.sizes[1].placement, and no taint that it does not tolerate: its Pods wait for one",
+			},
+		},
 		"what may not be read": {
 			func(h *healthy) { h.unlisted = "*v1.NodeList" },
 			[]string{"capacity warning not checked: nodes is forbidden"},

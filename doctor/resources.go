@@ -143,6 +143,9 @@ func (d *Doctor) capacity(ctx context.Context, p *Patient) (findings []Finding, 
 	if err := d.client.List(ctx, nodes); err != nil {
 		return nil, "", err
 	}
+	if findings, err = unplaced(p.Hub.Spec.Components, nodes.Items); err != nil {
+		return nil, "", err
+	}
 	placement := p.Hub.Spec.Placement
 	free, chosen := map[string]amount{}, 0
 	for i := range nodes.Items {
@@ -157,9 +160,9 @@ func (d *Doctor) capacity(ctx context.Context, p *Patient) (findings []Finding, 
 	}
 	switch {
 	case len(free) == 0 && len(placement.Tolerations) > 0:
-		return []Finding{problem("no node is Ready and has only taints that spec.placement.tolerations names")}, "", nil
+		return append(findings, problem("no node is Ready and has only taints that spec.placement.tolerations names")), "", nil
 	case len(free) == 0:
-		return []Finding{problem("no node is Ready and takes Pods that tolerate nothing: see spec.placement.tolerations")}, "", nil
+		return append(findings, problem("no node is Ready and takes Pods that tolerate nothing: see spec.placement.tolerations")), "", nil
 	case chosen == 0:
 		findings = append(findings, problem("no node that takes the platform's Pods has the labels of spec.placement.nodeSelector: label one, or change the labels"))
 	}
@@ -203,6 +206,52 @@ func (d *Doctor) capacity(ctx context.Context, p *Patient) (findings []Finding, 
 		findings = append(findings, problem("the platform requests %s, and the nodes have %s left: add nodes, take a smaller spec.profile, or name fewer components", wanted, left))
 	}
 	return findings, fmt.Sprintf("%s requested, %s left; what users start comes on top", wanted, left), nil
+}
+
+// unplaced are the placements of components that fit no node. An autoscaler may add one when it is needed.
+func unplaced(spec v1alpha1.ComponentsSpec, nodes []corev1.Node) (findings []Finding, err error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&spec)
+	if err != nil {
+		return nil, err
+	}
+	for _, own := range placementsIn("spec.components", fields) {
+		var placement v1alpha1.Placement
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(own.fields, &placement); err != nil {
+			return nil, fmt.Errorf("%s: %w", own.path, err)
+		}
+		if !slices.ContainsFunc(nodes, func(node corev1.Node) bool {
+			return hasLabels(&node, placement.NodeSelector) && takesPods(&node, placement.Tolerations)
+		}) {
+			findings = append(findings, warning("no node is Ready, has the labels of %s, and no taint that it does not tolerate: its Pods wait for one", own.path))
+		}
+	}
+	return findings, nil
+}
+
+type placed struct {
+	path   string
+	fields map[string]any
+}
+
+// placementsIn are those of a spec and of all below it.
+func placementsIn(path string, value any) []placed {
+	var found []placed
+	switch value := value.(type) {
+	case []any:
+		for i, item := range value {
+			found = append(found, placementsIn(fmt.Sprintf("%s[%d]", path, i), item)...)
+		}
+	case map[string]any:
+		for _, key := range sortedKeys(value) {
+			below := path + "." + key
+			if own, ok := value[key].(map[string]any); ok && key == "placement" {
+				found = append(found, placed{below, own})
+			} else {
+				found = append(found, placementsIn(below, value[key])...)
+			}
+		}
+	}
+	return found
 }
 
 // hasLabels is whether a nodeSelector of these labels chooses the node.

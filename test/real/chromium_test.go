@@ -141,10 +141,11 @@ func (c *chromium) choose(t *testing.T, e *env, address, user, password string) 
 	c.screenshot("starting")
 }
 
-// seeLab waits until JupyterLab is there.
+// seeLab waits until JupyterLab is there, with the files and what can be started.
 func (c *chromium) seeLab(t *testing.T, e *env) {
 	t.Helper()
-	c.until(t, e, `location.pathname.startsWith("/user/") && document.querySelector(".jp-DirListing") && !document.querySelector("#jupyterlab-splash")`)
+	c.until(t, e, `location.pathname.startsWith("/user/") && document.querySelector(".jp-DirListing") &&
+		document.querySelector(".jp-LauncherCard") && !document.querySelector("#jupyterlab-splash")`)
 	c.screenshot("jupyterlab")
 }
 
