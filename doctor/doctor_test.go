@@ -370,6 +370,16 @@ func TestExamine(t *testing.T) {
 			},
 			[]string{"capacity problem no node is Ready and has only taints that spec.placement.tolerations names"},
 		},
+		"nodes of a component's own": {
+			func(h *healthy) {
+				h.without("one")
+				own := node("two", "8", "16Gi")
+				own.Spec.Taints = []corev1.Taint{{Key: "pool", Value: "storage", Effect: corev1.TaintEffectNoSchedule}}
+				h.objects = append(h.objects, node("one", "1", "1Gi"), own)
+				h.patient.Hub.Spec.Components.Ceph.Placement.Tolerations = []v1alpha1.Toleration{{Key: "pool", Operator: "Exists"}}
+			},
+			nil,
+		},
 		"no node with the labels": {
 			func(h *healthy) {
 				h.patient.Hub.Spec.Placement.NodeSelector = map[string]v1alpha1.LabelValue{"pool": "platform"}

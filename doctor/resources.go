@@ -143,25 +143,40 @@ func (d *Doctor) capacity(ctx context.Context, p *Patient) (findings []Finding, 
 	if err := d.client.List(ctx, nodes); err != nil {
 		return nil, "", err
 	}
-	if findings, err = unplaced(p.Hub.Spec.Components, nodes.Items); err != nil {
+	own, err := ownPlacements(p.Hub.Spec.Components)
+	if err != nil {
 		return nil, "", err
 	}
 	placement := p.Hub.Spec.Placement
-	free, chosen := map[string]amount{}, 0
+	free, taking, chosen := map[string]amount{}, 0, 0
 	for i := range nodes.Items {
 		node := &nodes.Items[i]
-		if !takesPods(node, placement.Tolerations) {
-			continue
+		takes := takesPods(node, placement.Tolerations)
+		if takes {
+			taking++
+			if hasLabels(node, placement.NodeSelector) {
+				chosen++
+			}
 		}
-		free[node.Name] = amount{node.Status.Allocatable.Cpu().MilliValue(), node.Status.Allocatable.Memory().Value()}
-		if hasLabels(node, placement.NodeSelector) {
-			chosen++
+		for j := range own {
+			if own[j].fits(node) {
+				own[j].fitting++
+				takes = true
+			}
+		}
+		if takes {
+			free[node.Name] = amount{node.Status.Allocatable.Cpu().MilliValue(), node.Status.Allocatable.Memory().Value()}
+		}
+	}
+	for _, own := range own {
+		if own.fitting == 0 { // which an autoscaler may change
+			findings = append(findings, warning("no node is Ready, has the labels of %s, and no taint that it does not tolerate: its Pods wait for one", own.path))
 		}
 	}
 	switch {
-	case len(free) == 0 && len(placement.Tolerations) > 0:
+	case taking == 0 && len(placement.Tolerations) > 0:
 		return append(findings, problem("no node is Ready and has only taints that spec.placement.tolerations names")), "", nil
-	case len(free) == 0:
+	case taking == 0:
 		return append(findings, problem("no node is Ready and takes Pods that tolerate nothing: see spec.placement.tolerations")), "", nil
 	case chosen == 0:
 		findings = append(findings, problem("no node that takes the platform's Pods has the labels of spec.placement.nodeSelector: label one, or change the labels"))
@@ -208,50 +223,55 @@ func (d *Doctor) capacity(ctx context.Context, p *Patient) (findings []Finding, 
 	return findings, fmt.Sprintf("%s requested, %s left; what users start comes on top", wanted, left), nil
 }
 
-// unplaced are the placements of components that fit no node. An autoscaler may add one when it is needed.
-func unplaced(spec v1alpha1.ComponentsSpec, nodes []corev1.Node) (findings []Finding, err error) {
+// ownPlacement is a placement of a component's own, and the number of nodes that fit it.
+type ownPlacement struct {
+	v1alpha1.Placement
+	path    string
+	fitting int
+}
+
+func (p ownPlacement) fits(node *corev1.Node) bool {
+	return hasLabels(node, p.NodeSelector) && takesPods(node, p.Tolerations)
+}
+
+func ownPlacements(spec v1alpha1.ComponentsSpec) ([]ownPlacement, error) {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&spec)
 	if err != nil {
 		return nil, err
 	}
-	for _, own := range placementsIn("spec.components", fields) {
-		var placement v1alpha1.Placement
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(own.fields, &placement); err != nil {
-			return nil, fmt.Errorf("%s: %w", own.path, err)
-		}
-		if !slices.ContainsFunc(nodes, func(node corev1.Node) bool {
-			return hasLabels(&node, placement.NodeSelector) && takesPods(&node, placement.Tolerations)
-		}) {
-			findings = append(findings, warning("no node is Ready, has the labels of %s, and no taint that it does not tolerate: its Pods wait for one", own.path))
-		}
-	}
-	return findings, nil
+	return placementsIn("spec.components", fields)
 }
 
-type placed struct {
-	path   string
-	fields map[string]any
-}
-
-// placementsIn are those of a spec and of all below it.
-func placementsIn(path string, value any) []placed {
-	var found []placed
+// placementsIn are those of a part of a spec and of all below it.
+func placementsIn(path string, value any) (found []ownPlacement, err error) {
+	below := map[string]any{}
 	switch value := value.(type) {
 	case []any:
 		for i, item := range value {
-			found = append(found, placementsIn(fmt.Sprintf("%s[%d]", path, i), item)...)
+			below[fmt.Sprintf("%s[%d]", path, i)] = item
 		}
 	case map[string]any:
-		for _, key := range sortedKeys(value) {
-			below := path + "." + key
-			if own, ok := value[key].(map[string]any); ok && key == "placement" {
-				found = append(found, placed{below, own})
-			} else {
-				found = append(found, placementsIn(below, value[key])...)
+		for key, item := range value {
+			fields, ok := item.(map[string]any)
+			if !ok || key != "placement" {
+				below[path+"."+key] = item
+				continue
 			}
+			own := ownPlacement{path: path + "." + key}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(fields, &own.Placement); err != nil {
+				return nil, fmt.Errorf("%s: %w", own.path, err)
+			}
+			found = append(found, own)
 		}
 	}
-	return found
+	for _, path := range sortedKeys(below) {
+		more, err := placementsIn(path, below[path])
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	return found, nil
 }
 
 // hasLabels is whether a nodeSelector of these labels chooses the node.
