@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/url"
 	"os"
 	"strconv"
@@ -81,7 +84,7 @@ func realSteps(ctx context.Context, c *cluster.Cluster, hub *v1alpha1.OpenDataHu
 				return "", err
 			}
 			if ok {
-				line("%s: %s: %s", component.Name, endpoint.Name, address)
+				line("%s: %s: %s%s", component.Name, endpoint.Name, address, withoutPage(ctx, address))
 			}
 		}
 		if component.CredentialsSecret == "" {
@@ -104,6 +107,31 @@ func realSteps(ctx context.Context, c *cluster.Cluster, hub *v1alpha1.OpenDataHu
 	line("")
 	line("The cluster stays until: make cluster-down NAME=%s", c.Name())
 	return text.String(), nil
+}
+
+// withoutPage is a remark about an address at which a browser finds no page: an API, or a program whose image has none (README.md).
+func withoutPage(ctx context.Context, address string) string {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return ""
+	}
+	request.Header.Set("Accept", "text/html")
+	browser := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, // it names the Service, and nothing is sent
+	}}
+	response, err := browser.Do(request)
+	if err != nil {
+		return ""
+	}
+	defer response.Body.Close() //nolint:errcheck // only read
+	content, err := io.ReadAll(io.LimitReader(response.Body, 1))
+	if failed := response.StatusCode == http.StatusNotFound || response.StatusCode >= http.StatusInternalServerError; err == nil && !failed && len(content) > 0 {
+		return ""
+	}
+	return " (its API; there is no page)"
 }
 
 // localAddress is the address of this machine that leads to an address in the cluster.
