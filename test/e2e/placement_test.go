@@ -23,7 +23,7 @@ import (
 const pool = "node.example.com/pool"
 
 // poolNode adds a node until the end of the spec on which nothing runs that is not told to.
-func poolNode(ctx context.Context) *corev1.Node {
+func poolNode(ctx context.Context) {
 	GinkgoHelper()
 	resources := corev1.ResourceList{
 		corev1.ResourceCPU: resource.MustParse("16"), corev1.ResourceMemory: resource.MustParse("64Gi"), corev1.ResourcePods: resource.MustParse("110"),
@@ -36,8 +36,25 @@ func poolNode(ctx context.Context) *corev1.Node {
 		Status: corev1.NodeStatus{Capacity: resources, Allocatable: resources},
 	}
 	Expect(env.Admin.Create(ctx, node)).To(Succeed())
-	DeferCleanup(func(ctx context.Context) { Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, node))).To(Succeed()) })
-	return node
+	DeferCleanup(func(ctx context.Context) {
+		drain(ctx, node)
+		Expect(env.Admin.Delete(ctx, node)).To(Succeed())
+	})
+}
+
+// drain takes all Pods off a node. Those of a node that is gone would wait for the collector of garbage, a minute and more, and later specs
+// for them.
+func drain(ctx context.Context, node *corev1.Node) {
+	GinkgoHelper()
+	Expect(env.Admin.Patch(ctx, node, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"unschedulable":true}}`)))).To(Succeed())
+	Eventually(ctx, func(ctx context.Context) []corev1.Pod {
+		var pods corev1.PodList
+		Expect(env.Admin.List(ctx, &pods, client.MatchingFields{"spec.nodeName": node.Name})).To(Succeed())
+		for i := range pods.Items {
+			Expect(client.IgnoreNotFound(env.Admin.Delete(ctx, &pods.Items[i]))).To(Succeed())
+		}
+		return pods.Items
+	}).Should(BeEmpty())
 }
 
 // templates are what all Pods of the platform are made of, whoever makes them, by the kind and name of what makes them; without those of
