@@ -38,6 +38,10 @@ func deployMonitoring(ctx context.Context, c *cluster.Cluster, namespace string)
 	if err := kube.Apply(ctx, secret, client.FieldOwner("opendatahub-node"), client.ForceOwnership); err != nil {
 		return fmt.Errorf("giving namespace %s the address of the receiver of alerts: %w", namespace, err)
 	}
+	// Nobody plays an operator that is there: the two would take each other's StatefulSets away, and call what has not started ready.
+	if err := c.RemoveStages(ctx, "prometheus-operator"); err != nil {
+		return err
+	}
 	if err := applyMonitoringKinds(ctx, c, kube); err != nil {
 		return err
 	}

@@ -21,6 +21,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -166,6 +168,7 @@ func TestPlatform(t *testing.T) {
 		}) &&
 		t.Run("It comes back, with its accounts, files and experiments", func(t *testing.T) {
 			defer story.step(t)()
+			env.wantNotPlayed(t, "monitoring.coreos.com") // also now that Seldon's operator is
 			env.createPlatform(t)
 			if got := env.secret(t, "odh-jupyterhub-login")["password"]; got != password {
 				t.Error("the administrator's password has changed")
@@ -474,4 +477,22 @@ func (e *env) available(ctx context.Context, name string) error {
 		return fmt.Errorf("Deployment %s is not rolled out: %+v", name, status)
 	}
 	return nil
+}
+
+// wantNotPlayed: kinds of a group are the business of their real operator alone.
+func (e *env) wantNotPlayed(t *testing.T, group string) {
+	t.Helper()
+	stages := &unstructured.UnstructuredList{}
+	stages.SetGroupVersionKind(schema.GroupVersionKind{Group: "kwok.x-k8s.io", Version: "v1alpha1", Kind: "StageList"})
+	if err := e.Admin.List(t.Context(), stages); err != nil {
+		t.Fatal(err)
+	}
+	if len(stages.Items) == 0 {
+		t.Error("nothing is played, not even Seldon's operator")
+	}
+	for _, stage := range stages.Items {
+		if played, _, _ := unstructured.NestedString(stage.Object, "spec", "resourceRef", "apiGroup"); strings.HasPrefix(played, group+"/") {
+			t.Errorf("Stage %s plays a kind of %s, whose operator runs", stage.GetName(), played)
+		}
+	}
 }
